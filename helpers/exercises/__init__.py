@@ -1,0 +1,1 @@
+"""The exercises of the notebooks: right answers and typical mistakes, computed from the data."""

@@ -1,0 +1,9 @@
+"""What people see: charts, tables, findings, sentences, and the report made of them."""
+
+from helpers.show.charts import bars, dots, heat, lines, scatter
+from helpers.show.findings import begin, finding, needs, takeaways, text, unseen
+from helpers.show.tables import table
+from helpers.show.words import count, day, listing, money, percent
+
+__all__ = ["bars", "begin", "count", "day", "dots", "finding", "heat", "lines", "listing", "money", "needs", "percent",
+           "scatter", "table", "takeaways", "text", "unseen"]

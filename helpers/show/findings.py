@@ -1,0 +1,130 @@
+"""Findings: shown in the notebook as a call-out, and kept for the report and the decision log."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import warnings
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from IPython.display import HTML, display
+
+if TYPE_CHECKING:
+    from helpers.store import Store
+
+
+@dataclass
+class Finding:
+    """One finding. `value` is money a year, with its likely range; `id` is stable from run to run."""
+
+    id: str
+    kind: str            # finding, or unseen
+    headline: str
+    evidence: str = ""
+    action: str = ""
+    who: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    sure: str = ""
+    practice: str = ""
+    metric: str = ""
+    check_on: str = ""
+    notebook: str = ""
+
+
+_run: Store | None = None
+_findings: list[Finding] = []
+
+
+def begin(run: Store) -> None:
+    """Start a notebook's list of findings anew, set the look, quieten one warning of Ibis."""
+    global _run
+    from helpers.show import charts
+
+    _run = run
+    _findings.clear()
+    warnings.filterwarnings("ignore", message="fetch_arrow_table", category=DeprecationWarning)
+    charts.theme()
+    _save()
+
+
+def finding(headline: str, *, id: str = "", evidence: str = "", action: str = "", who: str = "",
+            value: float | None = None, low: float | None = None, high: float | None = None, sure: str = "",
+            practice: str = "", metric: str = "", check_on: date | None = None) -> None:
+    """Show a finding and keep it.
+
+    Build every sentence from the data. `value` is what acting on it is worth in a year, in the client's
+    currency, with the range `low` to `high`; leave it out where the finding is not about money.
+    Give an `id` to a finding that advises something, so that it stays the same decision in the next run.
+    """
+    _keep(Finding(id or _slug(headline), "finding", headline, evidence, action, who, _number(value), _number(low),
+                  _number(high), sure, practice, metric, check_on.isoformat() if check_on else "", _run.notebook))
+    parts = [f"<strong>{html.escape(headline)}</strong>"]
+    parts += [f"<p>{html.escape(evidence)}</p>"] if evidence else []
+    if action:
+        who_when = "".join([f" <b>Who:</b> {html.escape(who)}." if who else "",
+                            f" <b>Check on:</b> {check_on.day} {check_on:%B %Y}." if check_on else ""])
+        parts.append(f"<p><b>Do:</b> {html.escape(action)}{who_when}</p>")
+    parts += [f"<p><i>How sure:</i> {html.escape(sure)}</p>"] if sure else []
+    _box("finding", "".join(parts))
+
+
+def unseen(what: str, needs: str) -> None:
+    """Say what the data cannot show, and which data would show it."""
+    _keep(Finding(_slug(what), "unseen", what, action=needs, notebook=_run.notebook))
+    _box("unseen", f"<p><b>Not seen:</b> {html.escape(what)} <b>It would take:</b> {html.escape(needs)}</p>")
+
+
+def needs(*names: str, what: str) -> bool:
+    """True where the client brings all the tables that `what` needs; else say so in one sentence."""
+    missing = [n for n in names if not len(_run.read(n).limit(1).to_pandas())]
+    if missing:
+        unseen(f"{what[0].upper()}{what[1:]}.", f"the table {' and '.join(missing)}.")
+    return not missing
+
+
+def text(sentence: str) -> None:
+    """Show a sentence that was built from the data."""
+    _box("said", f"<p>{html.escape(sentence)}</p>")
+
+
+def takeaways() -> None:
+    """List what this notebook found, in its own words."""
+    items = [f.headline if f.kind == "finding" else f"Not seen: {f.headline}" for f in _findings]
+    _box("takeaways", "<ul>" + "".join(f"<li>{html.escape(i)}</li>" for i in items) + "</ul>")
+
+
+def all_findings(folder: Path) -> list[Finding]:
+    """Every finding of a run, in the order of the notebooks."""
+    files = sorted((folder / "findings").glob("*.json"))
+    return [Finding(**f) for file in files for f in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def _keep(found: Finding) -> None:
+    _findings[:] = [f for f in _findings if f.id != found.id] + [found]
+    _save()
+
+
+def _save() -> None:
+    folder = _run.folder / "findings"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [asdict(f) for f in _findings]
+    (folder / f"{_run.notebook}.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _box(kind: str, inner: str) -> None:
+    bar = "border-left:3px solid #0f6b66;padding:.2rem .9rem;margin:.4rem 0" if kind != "said" else ""
+    display(HTML(f'<div class="{kind}" style="{bar}">{inner}</div>'))
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or value != value else round(float(value), 2)
+
+
+def _slug(headline: str) -> str:
+    return re.sub(r"[^a-z]+", "-", re.sub(r"\d[\d,.]*", "", headline.lower())).strip("-")[:60]

@@ -1,0 +1,51 @@
+"""Tables with a caption, units, a source, and every cell escaped."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+from great_tables import GT
+from IPython.display import HTML, display
+
+from helpers.show import findings, words
+
+
+def table(frame: pd.DataFrame, caption: str, *, money: tuple = (), percent: tuple = (), source: str = "",
+          rename: dict[str, str] | None = None, most: int = 10) -> None:
+    """Show the first rows of a frame as a table.
+
+    `money` and `percent` name columns to format; other numbers get thousands separators.
+    `rename` gives headings; by default underscores become spaces.
+    """
+    if not len(frame):
+        return findings.text(f"{caption}: no rows.")
+    shown = frame.head(most).reset_index(drop=True)
+    formats = {c: _formatter(frame[c], c in money, c in percent) for c in shown.columns}
+    cells = pd.DataFrame({_heading(c, rename): shown[c].map(formats[c]) for c in shown.columns})
+    numeric = [_heading(c, rename) for c in shown.columns if pd.api.types.is_numeric_dtype(frame[c])
+               and not pd.api.types.is_bool_dtype(frame[c])]
+    left = f" The first {most} of {len(frame):,} rows." if len(frame) > most else ""
+    gt = GT(cells).tab_header(title=caption).cols_align("left").cols_align("right", columns=numeric)
+    note = " ".join(filter(None, [f"Source: {source}." if source else "", left.strip()]))
+    gt = gt.tab_source_note(note) if note else gt
+    display(HTML(gt.as_raw_html()))
+
+
+def _formatter(column: pd.Series, money: bool, percent: bool):
+    if money:
+        return words.money
+    if percent:
+        return lambda v: words.percent(v, 1)
+    if pd.api.types.is_bool_dtype(column):
+        return lambda v: "yes" if v else "no"
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return lambda v: "" if pd.isna(v) else words.day(v)
+    if pd.api.types.is_numeric_dtype(column):
+        whole = (column.dropna() % 1 == 0).all()
+        return lambda v: "" if pd.isna(v) else f"{v:,.0f}" if whole else f"{v:,.2f}"
+    return lambda v: words.day(v) if isinstance(v, date) else "" if v is None or v != v else str(v)
+
+
+def _heading(name: str, rename: dict[str, str] | None) -> str:
+    return (rename or {}).get(name, str(name).replace("_", " "))

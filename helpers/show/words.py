@@ -1,0 +1,61 @@
+"""Numbers in words: one place for thousands, percent, money and dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+
+def count(n: float) -> str:
+    """A whole number with thousands separators.
+
+    >>> count(1469307)
+    '1,469,307'
+    """
+    return "not known" if pd.isna(n) else f"{n:,.0f}"
+
+
+def money(amount: float, currency: str = "") -> str:
+    """Money, rounded to what matters: 4.58 m, 329 k, 42, 3.21.
+
+    >>> money(4576846.85, "USD"), money(329594), money(-41.8), money(3.211)
+    ('4.58 m USD', '330 k', '-42', '3.21')
+    """
+    if pd.isna(amount):
+        return "not known"
+    size = abs(amount)
+    number = (f"{amount / 1e6:,.2f} m" if size >= 999_500 else f"{amount / 1e3:,.0f} k" if size >= 9_995 else
+              f"{amount:,.0f}" if size >= 10 else f"{amount:,.2f}")
+    return f"{number} {currency}".strip()
+
+
+def percent(share: float, digits: int = 0, signed: bool = False) -> str:
+    """A share as percent.
+
+    >>> percent(0.166, 1), percent(0.04, signed=True)
+    ('16.6 %', '+4 %')
+    """
+    return "not known" if pd.isna(share) else f"{share * 100:{'+' if signed else ''},.{digits}f} %"
+
+
+def day(when: object) -> str:
+    """A date as people write it.
+
+    >>> day("2017-12-31")
+    '31 December 2017'
+    """
+    stamp = pd.Timestamp(when)
+    return "not known" if pd.isna(stamp) else f"{stamp.day} {stamp:%B %Y}"
+
+
+def listing(items: Iterable[object], most: int = 5) -> str:
+    """A few things in a sentence.
+
+    >>> listing(["bread", "milk", "eggs"]), listing(range(9), most=2)
+    ('bread, milk and eggs', '0, 1 and 7 more')
+    """
+    items = [str(i) for i in items]
+    if len(items) > most:
+        items = [*items[:most], f"{len(items) - most} more"]
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))

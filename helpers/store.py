@@ -1,0 +1,175 @@
+"""The tables of a run: what a notebook reads and writes, by name, as Parquet with lineage."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import date, datetime, timedelta, timezone
+from functools import cached_property
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import nbformat
+import pandas as pd
+
+from helpers import tables
+from helpers.client import Client, PlaybookError, connect, home, parse_day
+
+SCHEMA_VERSION = 1
+_current: Store | None = None
+
+
+class Store:
+    """The tables of one run as one notebook may see them.
+
+    Parameters
+    ----------
+    notebook : name of the notebook, such as "03_analyze"; its metadata names what it reads and writes
+    client : the client
+    folder : folder of the run; `lab` in JupyterLab and under nbval
+    as_of : last day included, as text; empty for the last full day
+    """
+
+    def __init__(self, notebook: str, client: Client, folder: Path, as_of: str = "") -> None:
+        self.notebook, self.client, self.settings, self.folder = notebook, client, client.settings, folder
+        self.reads, self.writes = declared(notebook)
+        self.con = connect()
+        self._as_of = as_of
+        (folder / "tables").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def is_lab(self) -> bool:
+        """True in JupyterLab and under nbval, False in a run."""
+        return self.folder.name == "lab"
+
+    @cached_property
+    def as_of(self) -> date:
+        """Last day included: the one asked for, or the last full day of the orders."""
+        if self._as_of:
+            return parse_day(self._as_of)
+        path = self._path("orders") or self._path("staged_orders")
+        if path is None:
+            raise PlaybookError(f"{self.notebook} needs the orders. Run 01_collect first.")
+        return last_full_day(self.con.read_parquet(str(path)))
+
+    def read(self, name: str) -> ir.Table:
+        """A stored table, as an Ibis expression; PlaybookError if it is not declared or not there yet."""
+        if name not in self.reads + self.writes:
+            raise PlaybookError(f"{self.notebook} does not declare that it reads {name}. "
+                                "Add it to the notebook's metadata.")
+        path = self._path(name)
+        if path is None:
+            raise PlaybookError(f"there is no table {name} yet. Run {maker(name)} first.")
+        return self.con.read_parquet(str(path), table_name=name)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """A stored table as pandas, for small ones."""
+        return self.read(name).to_pandas()
+
+    def write(self, name: str, rows: ir.Table | pd.DataFrame) -> ir.Table:
+        """Store a table in the order of its key, checked against tables.yaml, and give it back."""
+        if name not in self.writes:
+            raise PlaybookError(f"{self.notebook} does not declare that it writes {name}. "
+                                "Add it to the notebook's metadata.")
+        spec, started = tables.get(name), time.perf_counter()
+        rows = ibis.memtable(rows, schema=_schema(rows, spec)) if isinstance(rows, pd.DataFrame) else rows
+        rows = tables.conform(rows, name)
+        path, part = self._file(name), self._file(name).with_suffix(".part")
+        in_order = rows if name.startswith("staged_") or name == "promotions" else rows.order_by(spec.key)
+        self.con.to_parquet(in_order, str(part), compression="zstd")
+        os.replace(part, path)
+        stored = self.con.read_parquet(str(path), table_name=name)
+        lineage = {"table": name, "schema_version": SCHEMA_VERSION, "written_by": self.notebook, "reads": self.reads,
+                   "rows": int(stored.count().execute()), "columns": len(stored.columns),
+                   "seconds": round(time.perf_counter() - started, 2)}
+        path.with_suffix(".json").write_text(json.dumps(lineage, indent=1), encoding="utf-8")
+        return stored
+
+    def previous(self, name: str) -> pd.DataFrame | None:
+        """A table of the last whole run of this client, or None: what has changed since?"""
+        latest = self.client.latest
+        path = latest / "tables" / f"{name}.parquet" if latest and latest != self.folder else None
+        return pd.read_parquet(path) if path and path.is_file() else None
+
+    def _file(self, name: str) -> Path:
+        return self.folder / "tables" / f"{name}.parquet"
+
+    def _path(self, name: str) -> Path | None:
+        folders = [self.folder] + ([self.client.latest] if self.is_lab and self.client.latest else [])
+        return next((p for f in folders if (p := f / "tables" / f"{name}.parquet").is_file()), None)
+
+
+def start(notebook: str, client: str, as_of: str = "") -> Store:
+    """Begin a notebook: open the client, the run's tables and a new list of findings."""
+    global _current
+    from helpers import show
+
+    run = os.environ.get("PLAYBOOK_RUN")
+    found = Client(client)
+    folder = Path(run) if run else found.folder / "runs" / "lab"
+    _current = Store(notebook, found, folder, as_of)
+    show.begin(_current)
+    return _current
+
+
+def current() -> Store:
+    """The notebook that was started last in this kernel."""
+    if _current is None:
+        raise PlaybookError("no notebook has been started. Run the cell with start(...) first.")
+    return _current
+
+
+def notebook_file(name: str) -> Path:
+    """The notebook of this name; PlaybookError where there is none."""
+    path = home() / "notebooks" / f"{name}.ipynb"
+    if not path.is_file():
+        raise PlaybookError(f"there is no notebooks/{name}.ipynb.")
+    return path
+
+
+def declared(notebook: str) -> tuple[list[str], list[str]]:
+    """The tables that a notebook reads and writes, from its metadata."""
+    meta = nbformat.read(notebook_file(notebook), as_version=4).metadata.get("playbook", {})
+    return list(meta.get("reads", [])), list(meta.get("writes", []))
+
+
+def notebooks() -> list[str]:
+    """The names of all notebooks, in the order of the steps."""
+    return sorted(p.stem for p in (home() / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def maker(table: str) -> str:
+    """The notebook that writes a table."""
+    return next((n for n in notebooks() if table in declared(n)[1]), "the notebook that makes it")
+
+
+def last_full_day(orders: ir.Table) -> date:
+    """The last day that looks complete.
+
+    The last day counts when its last order is no earlier than the earliest closing order of the
+    28 days before; otherwise the export stopped in the middle of the day.
+    """
+    close = (orders.group_by("ordered_on").agg(at=orders.ordered_at_local.max())
+             .order_by(ibis.desc("ordered_on")).limit(29).to_pandas())
+    hours = pd.to_datetime(close["at"]).dt.hour
+    last = pd.Timestamp(close["ordered_on"].iloc[0]).date()
+    full = len(close) == 1 or hours.iloc[0] >= hours.iloc[1:].min()
+    return last if full else last - timedelta(days=1)
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def _schema(rows: pd.DataFrame, spec: tables.Table) -> ibis.Schema | None:
+    """Name the types of columns that pandas leaves untyped (an empty frame, a column of None)."""
+    known, odd = spec.schema, [c for c in rows.columns if rows[c].dtype == object]
+    if not odd and len(rows):
+        return None
+    guess = {c: known[c] if c in known else "string" for c in odd} if len(rows) else {
+        c: known[c] if c in known else "string" for c in rows.columns}
+    inferred = {} if not len(rows) else dict(ibis.memtable(rows.drop(columns=odd)).schema().items())
+    return ibis.schema({c: guess.get(c, inferred.get(c)) for c in rows.columns})
