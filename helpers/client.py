@@ -7,12 +7,14 @@ import hashlib
 import importlib.util
 import os
 import re
+import warnings
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import ibis
+import pandas as pd
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,7 +27,17 @@ class PlaybookError(Exception):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, coerce_numbers_to_str=True)
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML in which only true and false are truth values, so a column may be called `off` or `no`."""
+
+
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:bool"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false)$"), ["t", "f"])
 
 
 def _known_zone(zone: str) -> str:
@@ -178,10 +190,17 @@ def connect(threads: int = 0, memory: str = "2GB") -> ibis.BaseBackend:
 
     `threads` 0 takes $PLAYBOOK_THREADS, which a run sets so that notebooks side by side share the cores.
     """
+    quiet_ibis()
     threads = threads or int(os.environ.get("PLAYBOOK_THREADS", "0")) or os.cpu_count() or 1
     con = ibis.duckdb.connect(threads=threads, memory_limit=memory)
     con.raw_sql("SET TimeZone = 'UTC'")
     return con
+
+
+def quiet_ibis() -> None:
+    """Quieten two warnings that Ibis 12.0 raises about itself, and no others."""
+    warnings.filterwarnings("ignore", message="fetch_arrow_table", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message="The 'future.infer_string' option", category=pd.errors.Pandas4Warning)
 
 
 def parse_day(text: str) -> date:
@@ -194,7 +213,7 @@ def parse_day(text: str) -> date:
 
 def _read_settings(path: Path, shown: str) -> Settings:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Yaml)
     except UnicodeDecodeError as e:
         raise PlaybookError(f"{shown}: not UTF-8 (byte {e.start}). Save the file as UTF-8.") from None
     except yaml.YAMLError as e:
@@ -217,7 +236,7 @@ def _first_error(error: ValidationError) -> str:
     first = errors[0]
     where = ".".join(str(p) for p in first["loc"])
     if first["type"] == "extra_forbidden":
-        model, *parents = _model_at(first["loc"][:-1])
+        model = _MODELS.get(first["loc"][0], Settings) if first["loc"][:-1] else Settings
         allowed = [f.alias or n for n, f in model.model_fields.items()]
         close = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
         text = f"unknown setting. {f'Did you mean {close[0]}?' if close else 'Known: ' + ', '.join(allowed) + '.'}"
@@ -229,9 +248,7 @@ def _first_error(error: ValidationError) -> str:
     return f"{where}: {text}{more}"
 
 
-def _model_at(loc: tuple) -> list[type[BaseModel]]:
-    models = {"sources": Source, "tables": Mapping, "controls": Control, "clean": CleanStep, "settled": Settlement}
-    return [models.get(loc[0], Settings) if loc else Settings]
+_MODELS = {"sources": Source, "tables": Mapping, "controls": Control, "clean": CleanStep, "settled": Settlement}
 
 
 def _check_references(settings: Settings, shown: str) -> None:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
+from itertools import product
+
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.power import TTestIndPower
+from statsmodels.stats.proportion import (
+    power_proportions_2indep,
+    proportion_confint,
+    samplesize_proportions_2indep_onetail,
+)
+from statsmodels.tsa.deterministic import CalendarFourier, DeterministicProcess
+from statsmodels.tsa.statespace.sarimax import SARIMAX
 
 LEVEL = 0.90   # all intervals of the playbook, unless a table says otherwise
 
@@ -13,7 +24,7 @@ def share_interval(hits: pd.Series, of: pd.Series) -> pd.DataFrame:
     """`low` and `high` of the 90 % Wilson interval of a share (Wilson 1927); empty where `of` is 0.
 
     >>> share_interval(pd.Series([6]), pd.Series([30])).round(3).to_numpy().tolist()
-    [[0.108, 0.341]]
+    [[0.107, 0.343]]
     """
     known = of.where(of > 0).astype(float)
     low, high = proportion_confint(hits.astype(float), known, alpha=1 - LEVEL, method="wilson")
@@ -30,3 +41,196 @@ def bootstrap_interval(values: np.ndarray, draws: int = 2000, seed: int = 1) -> 
         np.array([rng.choice(values, len(values)).mean() for _ in range(draws)]))
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def power_shares(per_group: float, share: float, other: float) -> float:
+    """Chance that a two-sided 5 % test of two shares finds the difference, with so many units in each group.
+
+    Normal approximation with pooled variance under the null, as R's power.prop.test.
+
+    >>> round(power_shares(50, 0.50, 0.75), 3)
+    0.74
+    """
+    return float(power_proportions_2indep(other - share, share, per_group, return_results=False))
+
+
+def size_shares(share: float, other: float, power: float = 0.80) -> float:
+    """Units needed in each group to tell two shares apart (two-sided 5 % test), not yet rounded up.
+
+    The same approximation as `power_shares`; infinite where the shares are equal.
+
+    >>> round(size_shares(0.05, 0.06)), round(size_shares(0.10, 0.12)), round(size_shares(0.50, 0.75, power=0.9), 1)
+    (8158, 3841, 76.7)
+    """
+    return float(samplesize_proportions_2indep_onetail(other - share, share, power)) if other != share else float("inf")
+
+
+def size_means(effect: float, spread: float, power: float = 0.80) -> float:
+    """Units needed in each group to find a difference `effect` of two means (two-sided 5 % t-test), not yet rounded.
+
+    `spread` is the standard deviation of one unit; infinite where the effect is 0. As R's power.t.test.
+
+    >>> round(size_means(1, 1, power=0.9), 3)
+    22.021
+    """
+    if not effect:
+        return float("inf")
+    size = min(abs(effect) / spread, 5) if spread else 5   # at five, two units a group are enough; no solution above
+    return float(TTestIndPower().solve_power(size, alpha=0.05, power=power))
+
+# --- forecast of daily sales -----------------------------------------------------------------
+
+PLAIN = {"seasonal naive": 1, "four-week mean": 4}          # weeks whose same weekdays are averaged
+SARIMAX_ORDERS = {"SARIMAX, steady level": (1, 0, 0), "SARIMAX, moving level": (0, 1, 1)}
+SPANS = (1, 4, 13)                                          # weeks that a back-test adds up
+FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456        # history needed: at all, for SARIMAX, for yearly terms
+CLOSED_SHARE = 0.05   # days without sales count as closed where they are rarer than this
+
+
+def next_quarter_end(as_of: date) -> pd.Timestamp:
+    """Last day of the quarter after the one that holds `as_of`: how far a forecast looks.
+
+    >>> next_quarter_end(date(2017, 11, 30))
+    Timestamp('2018-03-31 00:00:00')
+    """
+    return (pd.Period(as_of, "Q") + 1).end_time.normalize()
+
+
+def sales_paths(daily: pd.Series, days: int, method: str, paths: int = 500, seed: int = 1,
+                width: float = 1.0) -> pd.DataFrame:
+    """Simulated sales of the `days` after `daily` ends: one row a day, one column a path.
+
+    The mean of the paths is the forecast; quantiles of any sum of them (a week, a quarter) are its
+    interval. The errors added are drawn from the method's own past runs of errors, so the sum over
+    ninety days is as uncertain as such sums were; `width` stretches them (see `choose_method`).
+    `daily` is indexed by day. Raises ValueError below 14 days of history.
+    """
+    sales = _open_days(daily)
+    forecast = _forecaster(sales, method)
+    point, errors = forecast(len(sales), days), _past_errors(sales, days, forecast)
+    draws = np.random.default_rng(seed).standard_normal((paths // 2, len(errors)))
+    moves = np.vstack([draws, -draws]) @ errors * (width * point.mean() / np.sqrt(len(errors)))
+    dates = pd.date_range(sales.index[-1], periods=days + 1)[1:]
+    shut = dates.strftime("%m-%d").isin(_closed(sales).strftime("%m-%d"))
+    return pd.DataFrame(np.where(shut, 0.0, np.clip(point + moves, 0, None)).T, index=dates)
+
+
+def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1) -> pd.DataFrame:
+    """Forecast past periods from what was known before them (table `backtest`).
+
+    From up to `origins` days in the second half of the history, each method looks up to `weeks` ahead;
+    the rows are single weeks, and sums of four and of thirteen. `low` and `high` are not yet
+    calibrated. Days that turned out closed count on neither side. Empty below eight weeks.
+    """
+    names = ["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "actual"]
+    whole = _open_days(daily) if len(daily) >= FEWEST_DAYS else pd.Series(dtype=float)
+    known = len(whole) // 7
+    back = range(known - max(known // 2, 4), 3, -1)
+    back = back[::-(-len(back) // origins)] if len(back) else back
+    methods = [*PLAIN, *SARIMAX_ORDERS] if known // 2 * 7 >= SARIMAX_DAYS else [*PLAIN]
+    rows = []
+    for method, left in product(methods, back):
+        past, ahead = whole.iloc[:-7 * left], min(left, weeks)
+        actual = whole.iloc[len(past):len(past) + 7 * ahead]
+        said = sales_paths(past, 7 * ahead, method, seed=seed).mul(actual.notna(), axis=0)
+        for span in (s for s in SPANS if s <= ahead):
+            for first in range(0, ahead - span + 1, span):
+                part = slice(7 * first, 7 * (first + span))
+                sums = said.iloc[part].sum()
+                rows.append((method, past.index[-1].date(), actual.index[part.start].date(), span, first + span,
+                             sums.mean(), *sums.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2]), actual.iloc[part].sum()))
+    return pd.DataFrame(rows, columns=names)
+
+
+def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
+    """One row a method of a back-test, the best first.
+
+    `error_1`, `error_4`, `error_13` are mean absolute errors as shares of sales, by weeks added up, and
+    `error` is their mean; `covered` is the part of actual sums that the raw 90 % intervals held; `width`
+    stretches them so that no span is covered less than 90 %; `covered_after` is the part held when each
+    origin is judged by the width that the other origins give.
+    """
+    half = (tested["high"] - tested["low"]) / 2
+    rows = tested.assign(miss=(tested["actual"] - tested["forecast"]).abs() / half.where(half > 0),
+                         error=(tested["actual"] - tested["forecast"]).abs() / tested["actual"].where(tested["actual"] > 0))
+    scores = rows.pivot_table("error", "method", "weeks", sort=False).add_prefix("error_")
+    scores = scores.rename_axis(columns=None)
+    by = rows.groupby("method", sort=False)
+    return scores.assign(error=scores.mean(axis=1), covered=by["miss"].agg(lambda m: (m <= 1).mean()),
+                         width=by[["weeks", "miss"]].apply(_width), covered_after=by[["weeks", "miss", "origin_on"]].apply(
+                             _held_out)).sort_values("error", kind="stable").reset_index()
+
+
+def choose_method(tested: pd.DataFrame) -> tuple[str, float, float]:
+    """The method with the smallest error in the back-test, its width, and its coverage after calibration.
+
+    Plain rules stand first and win a tie. With no back-test: the four-week mean, width 1, coverage unknown.
+    """
+    if not len(tested):
+        return "four-week mean", 1.0, float("nan")
+    best = score_methods(tested).iloc[0]
+    return best["method"], float(best["width"]), float(best["covered_after"])
+
+
+def _width(rows: pd.DataFrame) -> float:
+    return rows.groupby("weeks")["miss"].quantile(LEVEL).max()
+
+
+def _held_out(rows: pd.DataFrame) -> float:
+    if rows["origin_on"].nunique() < 2:
+        return float("nan")
+    held = [rows.loc[mine, "miss"] <= _width(rows[~mine]) for o in rows["origin_on"].unique()
+            if (mine := rows["origin_on"] == o).any()]
+    return pd.concat(held).mean()
+
+
+def _open_days(daily: pd.Series) -> pd.Series:
+    """Every day from the first to the last; days without sales are NaN (closed) where rare, else 0."""
+    if len(daily) < FEWEST_DAYS:
+        raise ValueError(f"a forecast needs at least {FEWEST_DAYS} days of sales, not {len(daily)}")
+    sales = daily.set_axis(pd.DatetimeIndex(daily.index)).astype(float).asfreq("D").fillna(0.0)
+    return sales.mask(sales == 0) if (sales == 0).mean() < CLOSED_SHARE else sales
+
+
+def _closed(sales: pd.Series) -> pd.DatetimeIndex:
+    """Single days without sales: feasts, which come again. A longer gap is missing data."""
+    off = sales.isna()
+    return sales.index[off & ~off.shift(1, fill_value=True) & ~off.shift(-1, fill_value=True)]
+
+
+def _forecaster(sales: pd.Series, method: str) -> Callable[[int, int], np.ndarray]:
+    """A function (origin, days) -> forecast of the `days` after the first `origin` days of `sales`."""
+    if method in PLAIN:
+        def weekday_means(origin: int, days: int) -> np.ndarray:
+            recent = sales.iloc[max(origin - 7 * PLAIN[method], 0):origin]
+            means = recent.groupby(recent.index.day_of_week).mean().reindex(range(7)).fillna(recent.mean()).fillna(0.0)
+            return means.to_numpy()[(sales.index[0].day_of_week + origin + np.arange(days)) % 7]
+        return weekday_means
+
+    order, level = SARIMAX_ORDERS[method], sales.mean()
+    terms = [CalendarFourier("W", 3), CalendarFourier("ME", 2)]
+    terms += [CalendarFourier("YE", 2)] if len(sales) >= YEARLY_DAYS else []
+    calendar = DeterministicProcess(sales.index, constant=not order[1], order=0, additional_terms=terms, drop=True)
+    x, scaled = calendar.in_sample(), sales / level
+    # Least squares is a start from which the likelihood is climbed safely; statsmodels' own start often is not.
+    centred = scaled - scaled.mean() * order[1]
+    start = np.linalg.lstsq(x[scaled.notna()], centred.dropna(), rcond=None)[0]
+    fit = SARIMAX(scaled, exog=x, order=order, concentrate_scale=True).fit(
+        [*start, -0.8 if order[1] else 0.2], disp=False, cov_type="none", warn_convergence=False)
+
+    def sarimax(origin: int, days: int) -> np.ndarray:
+        if origin == len(sales):
+            return level * fit.forecast(days, exog=calendar.out_of_sample(days)).to_numpy()
+        return level * fit.predict(origin, origin + days - 1, dynamic=True).to_numpy()
+    return sarimax
+
+
+def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.ndarray]) -> np.ndarray:
+    """Runs of past errors as shares of the level, one row an origin a week, each `days` long."""
+    n, first = len(sales), min(28, len(sales) // 2)
+    shortest, runs = min(days, (n - first) // 2), []
+    for origin in range(n - shortest, first - 1, -7):
+        said = forecast(origin, min(days, n - origin))
+        off = (sales.to_numpy()[origin:origin + len(said)] - said) / max(said.mean(), sales.mean() / 10, 1e-9)
+        runs.append(np.pad(np.nan_to_num(off), (0, days - len(said)), mode="symmetric"))   # mirrored where it ends early
+    return np.array(runs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -161,15 +161,14 @@ def last_full_day(orders: ir.Table) -> date:
 
 def now() -> datetime:
     """The present moment, in UTC."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _schema(rows: pd.DataFrame, spec: tables.Table) -> ibis.Schema | None:
     """Name the types of columns that pandas leaves untyped (an empty frame, a column of None)."""
-    known, odd = spec.schema, [c for c in rows.columns if rows[c].dtype == object]
-    if not odd and len(rows):
+    known = spec.schema
+    odd = [c for c in rows.columns if rows[c].dtype == object or not len(rows)]
+    if not odd:
         return None
-    guess = {c: known[c] if c in known else "string" for c in odd} if len(rows) else {
-        c: known[c] if c in known else "string" for c in rows.columns}
-    inferred = {} if not len(rows) else dict(ibis.memtable(rows.drop(columns=odd)).schema().items())
-    return ibis.schema({c: guess.get(c, inferred.get(c)) for c in rows.columns})
+    plain = dict(ibis.memtable(rows.drop(columns=odd)).schema().items()) if len(odd) < len(rows.columns) else {}
+    return ibis.schema({c: plain.get(c) or known.get(c, "string") for c in rows.columns})

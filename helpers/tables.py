@@ -63,8 +63,8 @@ def get(name: str) -> Table:
 
     >>> get("orders").key
     ['order_id', 'line_no']
-    >>> list(get("staged_coupons").columns)[-2:]
-    ['source_name', 'source_line']
+    >>> list(get("staged_coupons").columns)[-3:]
+    ['source_name', 'source_line', 'source_unreadable']
     """
     known = all_tables()
     base = name.removeprefix("staged_")

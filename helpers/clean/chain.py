@@ -95,7 +95,7 @@ def quarantine(cleaned: Cleaned) -> ir.Table:
     """The held rows with source, line, rule, reason and the row as it came (table `quarantine`)."""
     reasons = {s.step: s.reason for s in cleaned.steps if s.action == "hold"}
     held = cleaned.marked.filter(_.fate == "held")
-    kept = [c for c in tables.get(cleaned.name).columns if c in held.columns]
+    kept = [*(c for c in tables.get(cleaned.name).columns if c in held.columns), "source_unreadable"]
     as_json = ibis.struct({c: held[c].cast("string") for c in kept}).cast("json").cast("string")
     return held.select(table=ibis.literal(cleaned.name), source_name=held.source_name, source_line=held.source_line,
                        rule=held.rule, reason=held.rule.cases(*reasons.items(), else_=""), revenue=held.money_in.cast("float64"),

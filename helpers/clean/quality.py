@@ -13,6 +13,7 @@ from ibis import _
 
 from helpers import tables
 from helpers.clean.chain import Cleaned
+from helpers.store import Store
 
 THRESHOLDS = {"completeness": 0.90, "uniqueness": 0.99, "validity": 0.99, "consistency": 0.98, "timeliness": 0.95}
 PARTS = list(THRESHOLDS)

@@ -38,7 +38,7 @@ def lines(frame: pd.DataFrame, x: str, y: str | list[str], title: str, *, band: 
     """
     if _nothing(frame):
         return
-    fig, ax = plt.subplots()
+    _fig, ax = plt.subplots()
     ys = [y] if isinstance(y, str) else y
     if band:
         ax.fill_between(frame[x], frame[band[0]].astype(float), frame[band[1]].astype(float), color=BAND, linewidth=0)
@@ -61,16 +61,16 @@ def bars(frame: pd.DataFrame, label: str, value: str, title: str, *, highlight: 
     if _nothing(frame):
         return
     frame = frame.head(most) if not pd.api.types.is_numeric_dtype(frame[label]) else frame
-    lit = set(frame[label]) if highlight is None else {highlight} if isinstance(highlight, str | int) else set(highlight)
-    colors = [ACCENT if v in lit else GREY for v in frame[label]]
+    named = {highlight} if isinstance(highlight, str | int) else set(highlight or frame[label])
+    colors = [ACCENT if v in named else GREY for v in frame[label]]
     alt = alt or _alt("Bar chart", frame, value, label)
     if pd.api.types.is_numeric_dtype(frame[label]):
-        fig, ax = plt.subplots()
+        _fig, ax = plt.subplots()
         ax.bar(frame[label], frame[value], color=colors, width=0.8)
         ax.grid(axis="x", visible=False)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         return _finish(ax, title, label, unit or value, percent, alt)
-    fig, ax = plt.subplots(figsize=(8, 0.9 + 0.34 * len(frame)))
+    _fig, ax = plt.subplots(figsize=(8, 0.9 + 0.34 * len(frame)))
     drawn = ax.barh([_short(v) for v in frame[label]], frame[value], color=colors, height=0.68)
     ax.bar_label(drawn, [_tick(v, percent) for v in frame[value]], padding=4, color=SOFT, fontsize=9.5)
     ax.invert_yaxis()
@@ -86,7 +86,7 @@ def dots(frame: pd.DataFrame, label: str, value: str, low: str, high: str, title
     """A dot and its interval a row; `line` draws a reference, such as zero or the mean."""
     if _nothing(frame):
         return
-    fig, ax = plt.subplots(figsize=(8, 1.1 + 0.3 * len(frame)))
+    _fig, ax = plt.subplots(figsize=(8, 1.1 + 0.3 * len(frame)))
     at = np.arange(len(frame))
     if line is not None:
         ax.axvline(line, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -106,7 +106,7 @@ def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: 
     """A heat map of a wide frame: index down, columns across, the value written in each cell."""
     if _nothing(frame):
         return
-    fig, ax = plt.subplots(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
+    _fig, ax = plt.subplots(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
     text = frame.map(lambda v: "" if pd.isna(v) else f"{v * 100:.0f}" if percent else words.money(v))
     sns.heatmap(frame.astype(float), ax=ax, cmap=sns.light_palette(ACCENT, as_cmap=True), annot=text, fmt="",
                 cbar=False, linewidths=1.2, linecolor="white", annot_kws={"fontsize": 8.5})
@@ -123,7 +123,7 @@ def scatter(frame: pd.DataFrame, x: str, y: str, title: str, *, group: str = "",
     """Points; `group` colours them, `cross` draws two cut lines, `labels` renames the axes."""
     if _nothing(frame):
         return
-    fig, ax = plt.subplots(figsize=(8, 4.6))
+    _fig, ax = plt.subplots(figsize=(8, 4.6))
     names = list(dict.fromkeys(frame[group])) if group else [""]
     palette = dict(zip(names, [ACCENT, *sns.color_palette("Greys", len(names) + 1)[1:]], strict=False))
     for name in reversed(names):
@@ -145,7 +145,7 @@ def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x
     ax.set_title(title, x=0, wrap=True)
     ax.set_xlabel(_say(x))
     ax.set_ylabel(_say(y))
-    if not own_x and ax.lines or ax.patches and ax.get_ylabel():
+    if (not own_x and ax.lines) or (ax.patches and ax.get_ylabel()):
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else
                                      FuncFormatter(lambda v, _: words.money(v) if v else "0"))
     picture = BytesIO()

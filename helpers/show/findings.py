@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import warnings
 from dataclasses import asdict, dataclass
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from IPython.display import HTML, display
+
+from helpers.client import quiet_ibis
 
 if TYPE_CHECKING:
     from helpers.store import Store
@@ -48,7 +51,9 @@ def begin(run: Store) -> None:
 
     _run = run
     _findings.clear()
-    warnings.filterwarnings("ignore", message="fetch_arrow_table", category=DeprecationWarning)
+    if os.environ.get("PLAYBOOK_WARNINGS"):   # the tests make warnings errors
+        warnings.simplefilter(os.environ["PLAYBOOK_WARNINGS"])
+    quiet_ibis()
     charts.theme()
     _save()
 

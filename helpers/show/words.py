@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+NBSP = "\u00a0"   # keeps a number and its unit on one line
+
 
 def count(n: float) -> str:
     """A whole number with thousands separators.
@@ -17,26 +19,26 @@ def count(n: float) -> str:
 
 
 def money(amount: float, currency: str = "") -> str:
-    """Money, rounded to what matters: 4.58 m, 329 k, 42, 3.21.
+    r"""Money, rounded to what matters: 4.58 m, 329 k, 42, 3.21.
 
     >>> money(4576846.85, "USD"), money(329594), money(-41.8), money(3.211)
-    ('4.58 m USD', '330 k', '-42', '3.21')
+    ('4.58\xa0m\xa0USD', '330\xa0k', '-42', '3.21')
     """
     if pd.isna(amount):
         return "not known"
     size = abs(amount)
-    number = (f"{amount / 1e6:,.2f} m" if size >= 999_500 else f"{amount / 1e3:,.0f} k" if size >= 9_995 else
+    number = (f"{amount / 1e6:,.2f}{NBSP}m" if size >= 999_500 else f"{amount / 1e3:,.0f}{NBSP}k" if size >= 9_995 else
               f"{amount:,.0f}" if size >= 10 else f"{amount:,.2f}")
-    return f"{number} {currency}".strip()
+    return f"{number}{NBSP}{currency}".strip(NBSP)
 
 
 def percent(share: float, digits: int = 0, signed: bool = False) -> str:
-    """A share as percent.
+    r"""A share as percent.
 
     >>> percent(0.166, 1), percent(0.04, signed=True)
-    ('16.6 %', '+4 %')
+    ('16.6\xa0%', '+4\xa0%')
     """
-    return "not known" if pd.isna(share) else f"{share * 100:{'+' if signed else ''},.{digits}f} %"
+    return "not known" if pd.isna(share) else f"{share * 100:{'+' if signed else ''},.{digits}f}{NBSP}%"
 
 
 def day(when: object) -> str:

@@ -1,0 +1,158 @@
+"""Alerts: one unusual day, or a lasting shift, against a weekday baseline; with the first likely cause."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+from pandas.tseries.holiday import AbstractHolidayCalendar, USFederalHolidayCalendar
+
+from helpers.show import words
+
+WEEKS = 8          # the baseline of a day: the median of the same weekday in so many weeks before
+LEARN = 28         # so many days more are watched in silence, to learn how large ordinary noise is
+UNUSUAL = 4.0      # a day is unusual so many standard deviations from its baseline
+SLACK = 0.5        # CUSUM: moves below this (standard deviations a day) are let pass; finds shifts twice as large
+LIMIT = 8.0        # CUSUM: alarm when the excess adds up to this
+LASTS = 14         # a shift has lasted at least so many days
+CLIP = 3.0         # one day adds at most this to the CUSUM: a single day is not a shift
+STANDS_OUT = 0.2   # a part stands out when its share of the move is so much above its share of sales
+HOLIDAYS: dict[str, type[AbstractHolidayCalendar]] = {"US": USFederalHolidayCalendar}
+BEFORE, AFTER = 3, 1   # a holiday is felt so many days before and after
+NO_ORDER = "no order at all: closed, or the file is not complete"
+COLUMNS = ["happened_on", "metric", "kind", "value", "expected", "size", "since", "cause"]
+
+
+def daily_totals(orders: ir.Table) -> ir.Table:
+    """One row a day: `sales` and `orders`."""
+    return (orders.group_by("ordered_on").agg(sales=_.revenue.sum().round(2), orders=_.order_id.nunique())
+            .order_by("ordered_on"))
+
+
+def daily_parts(orders: ir.Table, products: ir.Table) -> ir.Table:
+    """`sales` and `orders` by day for each part: kind (category, store, hour) and its name."""
+    lines = orders.left_join(products.select("product_id", "category"), "product_id").select(
+        "ordered_on", "order_id", "revenue", category=_.category, store=_.store_id,
+        hour=_.ordered_at_local.hour().cast("string") + ":00")
+    each = [lines.group_by("ordered_on", part=lines[kind].fill_null("not known"))
+            .agg(sales=_.revenue.sum().round(2), orders=_.order_id.nunique()).mutate(kind=ibis.literal(kind))
+            for kind in ("category", "store", "hour")]
+    return ibis.union(*each).order_by("kind", "part", "ordered_on")
+
+
+def every_day(daily: pd.DataFrame, last_on: date) -> pd.DataFrame:
+    """The daily totals indexed by day, with 0 on days without an order, up to last_on."""
+    days = daily.set_index(pd.DatetimeIndex(daily["ordered_on"])).drop(columns="ordered_on")
+    return days.reindex(pd.date_range(days.index.min() if len(days) else last_on, last_on, name="day"), fill_value=0)
+
+
+def watch(daily: pd.Series) -> pd.DataFrame:
+    """Watch a daily figure: value, expected, size, `unusual`, and on the day a shift alarms, `shift_since`.
+
+    The expected value is the median of the same weekday in the eight weeks before; size is the relative difference
+    in standard deviations of ordinary days. A day is unusual beyond UNUSUAL. A shift alarms when the CUSUM
+    (Page 1954) of the sizes passes LIMIT and has lasted two weeks; then the baseline moves to the new level.
+    `daily` has one value for each day, indexed by day.
+    """
+    actual, level, n = daily.to_numpy(float), daily.to_numpy(float).copy(), len(daily)
+    expected, off, size = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
+    sides, shift_since = (_Cusum(1), _Cusum(-1)), [pd.NaT] * n
+    for t in range(7 * WEEKS, n):
+        usual = np.median(level[t - 7 * WEEKS:t:7])
+        if usual <= 0:      # closed on this weekday
+            continue
+        expected[t], off[t] = usual, actual[t] / usual - 1
+        past = np.abs(off[max(t - 91, 0):t])
+        past = past[~np.isnan(past)]
+        noise = 1.4826 * np.median(past) if len(past) >= LEARN else 0.0   # from the median absolute deviation
+        if not noise:
+            continue
+        size[t] = off[t] / noise
+        for side in sides:
+            side.add(size[t], t)
+        start = next((s.start for s in sides if s.total > LIMIT and t - s.start + 1 >= LASTS), None)
+        if start is not None:
+            span = np.arange(start, t + 1)[~np.isnan(expected[start:t + 1])]
+            level[:start] *= actual[span].sum() / expected[span].sum()
+            shift_since[t], sides = daily.index[start], (_Cusum(1), _Cusum(-1))
+    return pd.DataFrame({"value": actual, "expected": expected, "size": size, "unusual": np.abs(size) > UNUSUAL,
+                         "shift_since": pd.DatetimeIndex(shift_since)}, index=daily.index)
+
+
+class _Cusum:
+    """A one-sided cumulative sum (Page 1954) that remembers when it last left zero."""
+
+    def __init__(self, sign: int) -> None:
+        self.sign, self.total, self.start = sign, 0.0, 0
+
+    def add(self, size: float, t: int) -> None:
+        self.start = self.start if self.total else t
+        self.total = max(0.0, self.total + self.sign * float(np.clip(size, -CLIP, CLIP)) - SLACK)
+
+
+def find_alerts(watched: dict[str, pd.DataFrame], parts: pd.DataFrame, country: str) -> pd.DataFrame:
+    """Every alarm of the watched figures with its first likely cause (table `alerts`); the latest first.
+
+    `watched` holds what `watch` gave, by metric; `parts` what `daily_parts` gave; holidays are those of `country`.
+    The value of a shift is the mean day since it began.
+    """
+    parts, rows = parts.assign(day=pd.to_datetime(parts["ordered_on"])), []
+    for metric, days in watched.items():
+        alarms = [(d, "day", d) for d in days.index[days["unusual"]]]
+        alarms += [(d, "shift", since) for d, since in days["shift_since"].dropna().items()]
+        for day, kind, since in alarms:
+            seen = days.loc[since:day, ["value", "expected", "size"]].mean()
+            near = holidays_near(since, day, country)
+            moved = what_moved(parts, metric, since, day) if seen["value"] else NO_ORDER
+            rows.append({"happened_on": day, "metric": metric, "kind": kind, **seen, "since": since,
+                         "cause": "; ".join([f"near {words.listing(near)}"] * bool(near) + [moved])})
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["happened_on", "metric", "kind"], ascending=False,
+                                                           ignore_index=True)
+
+
+def holidays_near(first: pd.Timestamp, last: pd.Timestamp, country: str) -> list[str]:
+    """Public holidays that can be felt between two days, where the country's calendar is known.
+
+    >>> holidays_near(pd.Timestamp("2017-11-21"), pd.Timestamp("2017-11-21"), "US")
+    ['Thanksgiving Day']
+    """
+    if country not in HOLIDAYS:
+        return []
+    felt = first - pd.Timedelta(days=AFTER), last + pd.Timedelta(days=BEFORE)
+    return list(HOLIDAYS[country]().holidays(*felt, return_name=True))
+
+
+def what_moved(parts: pd.DataFrame, metric: str, first: pd.Timestamp, last: pd.Timestamp) -> str:
+    """The category, store or hour that moved furthest beyond what all moved together, or that none did.
+
+    The move is that from the same weekdays in the eight weeks before `first`.
+    """
+    span = pd.date_range(first, last)
+    weeks = -(-len(span) // 7)   # so that the weeks looked back at lie before the span
+    back = pd.Series([d - pd.Timedelta(weeks=weeks + w) for d in span for w in range(WEEKS)]).value_counts()
+    usual = parts[metric] * parts["day"].map(back).fillna(0) / WEEKS
+    moved = parts[metric].where(parts["day"].isin(span), 0) - usual
+    by = pd.DataFrame({"usual": usual, "moved": moved}).groupby([parts["kind"], parts["part"]]).sum()
+    by = by[by["usual"] > 0]
+    whole = by.groupby("kind")["moved"].sum().get("hour", 0.0)   # an order has one hour, but several categories
+    together = by.groupby("kind").transform("sum")
+    beyond = (by["moved"] - by["usual"] * together["moved"] / together["usual"]) / (whole or np.nan)
+    if not beyond.max() >= STANDS_OUT:
+        return "all categories, stores and hours moved alike"
+    kind, part = beyond.idxmax()
+    change = (by["moved"] / by["usual"])[kind, part]
+    return f"{kind} {part} stands out: {words.percent(change, signed=True)} on its usual"
+
+
+def false_alarms(daily: pd.Series, draws: int = 20, seed: int = 1) -> float:
+    """Shift alarms in 400 days when nothing lasting happens: each weekday's values in random order, watched again."""
+    rng, n = np.random.default_rng(seed), max(len(daily) - 7 * WEEKS, 1)
+    count = 0
+    for _draw in range(draws):
+        mixed = daily.groupby(daily.index.day_of_week).transform(lambda v: rng.permutation(v.to_numpy()))
+        count += watch(mixed)["shift_since"].notna().sum()
+    return float(count / draws / n * 400)

@@ -1,0 +1,85 @@
+"""Key figures by period, how they moved, and whether they move like that all the time."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from helpers.show import words
+
+WEEKS = 4   # a period is four weeks, so that every weekday is in it equally often
+UNITS = {"sales": "money", "orders": "count", "active customers": "count", "average order value": "money",
+         "revenue per active customer": "money", "share of sales at a discount": "share"}
+FEW = 8     # fewer earlier changes than this say nothing about what is usual
+RARE = 0.1  # a change is beyond the usual when at most this share of earlier ones were as large
+
+
+def count_periods(orders: ir.Table, last_on: date) -> ir.Table:
+    """Sums for every period of four weeks, one ending each week: `weeks_ago` 0 ends on last_on.
+
+    An order is in four overlapping periods. Columns: weeks_ago, oldest (days before last_on), sales, orders,
+    customers, known_sales (of known customers), discounted (sales on lines with a discount).
+    """
+    age = ibis.literal(last_on).delta(orders.ordered_on, unit="day")
+    lines = orders.mutate(age=age).mutate(week=(_.age / 7).floor().cast("int64"))
+    baskets = lines.group_by("order_id", "customer_id", "week").agg(
+        age=_.age.max(), sales=_.revenue.sum(), discounted=(_.revenue * (_.discount > 0).cast("float64")).sum())
+    each = ibis.union(*[baskets.mutate(weeks_ago=_.week - i) for i in range(WEEKS)])
+    return (each.filter(_.weeks_ago >= 0).group_by("weeks_ago")
+            .agg(oldest=_.age.max(), sales=_.sales.sum().round(2), orders=_.order_id.nunique(),
+                 customers=_.customer_id.nunique(), known_sales=_.sales.sum(where=_.customer_id.notnull()).round(2),
+                 discounted=_.discounted.sum().round(2)).order_by("weeks_ago"))
+
+
+def figures(periods: pd.DataFrame) -> pd.DataFrame:
+    """The key figures of each whole period, one column a figure, indexed by `weeks_ago`."""
+    whole = int((periods["oldest"].max() + 1) // 7) - WEEKS + 1 if len(periods) else 0
+    p = periods.set_index("weeks_ago").astype(float).reindex(range(whole))
+    p["customers"] = p["customers"].where(p["customers"] > 0)
+    return pd.DataFrame({
+        "sales": p["sales"], "orders": p["orders"], "active customers": p["customers"],
+        "average order value": p["sales"] / p["orders"],
+        "revenue per active customer": p["known_sales"] / p["customers"],
+        "share of sales at a discount": p["discounted"] / p["sales"]})
+
+
+def key_figures(by_period: pd.DataFrame, last_on: date) -> pd.DataFrame:
+    """The last period beside the one before it (table `kpis`)."""
+    now, before = (by_period.reindex([k]).iloc[0] for k in (0, WEEKS))
+    first = pd.Timestamp(last_on) - pd.Timedelta(weeks=WEEKS) + pd.Timedelta(days=1)
+    period = (f"{words.day(first)} to {words.day(last_on)}, against the {WEEKS * 7} days before")
+    return pd.DataFrame({"metric": list(UNITS), "unit": list(UNITS.values()), "value": now.to_numpy(),
+                         "previous": before.to_numpy(), "change": (now / before - 1).to_numpy(), "period": period})
+
+
+def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
+    """What moved since the last period and since the last run, and how sure that is (table `changes`).
+
+    `before` holds the key figures of the last run, or is None. A change is measured against all earlier changes
+    of the same figure from one period to the next, so season and chance are both in what is usual.
+    """
+    past = (by_period / by_period.shift(-WEEKS) - 1).iloc[WEEKS:]
+    rows = [kpis.assign(since="last period", before=kpis["previous"], same=False)]
+    if before is not None and len(before):
+        old = before.set_index("metric").reindex(kpis["metric"])
+        rows.append(kpis.assign(since="last run", before=old["value"].to_numpy(),
+                                same=(old["period"] == kpis["period"].iloc[0]).to_numpy()))
+    both = pd.concat(rows, ignore_index=True).rename(columns={"value": "now"})
+    both["change"] = both["now"] / both["before"].where(both["before"] != 0) - 1
+    both["sure"] = [_sure(r, past[r.metric].dropna()) for r in both.itertuples()]
+    return both.loc[both["before"].notna(), ["since", "metric", "before", "now", "change", "sure"]]
+
+
+def _sure(row, past: pd.Series) -> str:
+    if row.same:
+        return "the same days as in the last run" + (": nothing changed" if not round(row.change, 6) else
+                                                     ", so the data or the rules changed, not the customers")
+    if len(past) < FEW:
+        return f"too little history to tell: {len(past)} earlier changes"
+    as_large = int((past.abs() >= abs(row.change)).sum())
+    verdict = "more than usual" if as_large <= RARE * len(past) else "within the usual ups and downs"
+    return f"{verdict}: {as_large} of {len(past)} earlier changes were as large"

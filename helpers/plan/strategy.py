@@ -1,0 +1,176 @@
+"""What each segment buys, at what price, where and when, and what it answers to."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+from scipy.stats import norm
+
+from helpers import stats
+from helpers.plan.wording import wording
+from helpers.show import words
+
+TRAITS = ["product_group", "offer", "store", "channel", "weekday", "part_of_day"]
+MIN_PEOPLE, MIN_SHARE, MIN_INDEX = 30, 0.005, 105   # below these no base for a choice, or no matter for one
+MOST = 3                                            # groups named in a cell
+Z = float(norm.ppf((1 + stats.LEVEL) / 2))
+
+
+def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.Table:
+    """Order lines of the customers in a segment, with their segment and what can be said of each line.
+
+    Adds `category`, `product_group` (the fine group with its category), `offer` (at a discount, full price),
+    `store` (the customer's main store or another), `weekday` and `part_of_day`.
+    """
+    goods = products.select("product_id", "category", fine=_.subcategory)
+    lines = (orders.inner_join(segments.select("customer_id", "segment"), "customer_id")
+             .left_join(goods, "product_id").drop("product_id_right"))
+    spent = lines.group_by("customer_id", "store_id").agg(spent=_.revenue.sum().round(2))
+    place = ibis.row_number().over(group_by="customer_id", order_by=[ibis.desc("spent"), "store_id"])
+    main = spent.mutate(place=place).filter(_.place == 0).select("customer_id", main_store=_.store_id)
+    parts = [(_.ordered_at_local.hour() < until, name) for name, until in wording("part_of_day").items()]
+    return lines.inner_join(main, "customer_id").mutate(
+        category=_.category.fill_null("not grouped"), channel=_.channel.fill_null("not known"),
+        product_group=ibis.coalesce(_.fine + " (" + _.category + ")", _.fine, _.category, ibis.literal("not grouped")),
+        offer=ibis.cases((_.discount > 0, "at a discount"), else_="full price"),
+        store=ibis.cases((_.store_id.isnull(), "not known"), (_.store_id == _.main_store, "main store"),
+                         else_="another store"),
+        weekday=_.ordered_on.day_of_week.full_name(), part_of_day=ibis.cases(*parts))
+
+
+def profile(lines: ir.Table, trait: str) -> ir.Table:
+    """How each segment's sales are spread over the values of a trait, beside all customers.
+
+    One row a segment and value: `buyers`, `revenue`, `share` of the segment's sales with its 90 % interval `low`
+    to `high`, `overall` (the share among all) and `index` (share / overall x 100). The interval is that of a
+    ratio of two sums over customers (Cochran 1977, section 6.4), so a few heavy buyers make it wide.
+    """
+    each = lines.group_by("segment", "customer_id").agg(total=_.revenue.sum().round(2))
+    size = each.group_by("segment").agg(n=_.count(), x=_.total.sum(), xx=(_.total * _.total).sum())
+    part = lines.group_by("segment", "customer_id", value=_[trait]).agg(part=_.revenue.sum().round(2))
+    cell = part.inner_join(each, ["segment", "customer_id"]).group_by("segment", "value").agg(
+        buyers=_.count(), revenue=_.part.sum().round(2), yy=(_.part * _.part).sum(), xy=(_.part * _.total).sum())
+    overall = part.group_by("value").agg(all_revenue=_.part.sum()).mutate(overall=_.all_revenue / _.all_revenue.sum())
+    shares = (cell.inner_join(size, "segment").inner_join(overall, "value")
+              .mutate(share=_.revenue / _.x.nullif(0)))
+    squares = ibis.greatest(_.yy - 2 * _.share * _.xy + _.share * _.share * _.xx, 0.0)
+    error = Z * (squares * _.n / (_.n - 1).nullif(0)).sqrt() / _.x.nullif(0)
+    return (shares.mutate(error=error)
+            .select("segment", "value", "buyers", "revenue", "share", low=_.share - _.error, high=_.share + _.error,
+                    overall=_.overall, index=100 * _.share / _.overall.nullif(0))
+            .order_by("segment", ibis.desc("revenue"), "value"))
+
+
+def discount_depth(lines: ir.Table) -> ir.Table:
+    """`depth` of discounts by segment: what was given away over the shelf value, among lines at a discount."""
+    reduced = lines.filter(_.discount > 0).group_by("segment").agg(off=_.discount.sum(), paid=_.revenue.sum())
+    return reduced.select("segment", depth=_.off / (_.off + _.paid).nullif(0)).order_by("segment")
+
+
+def coupon_response(messages: ir.Table, redemptions: ir.Table, segments: ir.Table) -> pd.DataFrame:
+    """Of the people of each segment who were sent a campaign, the share who used a coupon of one sent to them.
+
+    Returns segment, reached, responded, rate, low, high (90 %, Wilson) and overall (the rate of all reached).
+    """
+    pair = ["customer_id", "campaign_id"]
+    used = redemptions.semi_join(messages, pair).select("customer_id").distinct().mutate(used=1)
+    people = segments.select("customer_id", "segment").semi_join(messages, "customer_id").left_join(used, "customer_id")
+    by = people.group_by("segment").agg(reached=_.count(), responded=_.used.count()).order_by("segment").to_pandas()
+    by["rate"] = by["responded"] / by["reached"]
+    return by.join(stats.share_interval(by["responded"], by["reached"])).assign(
+        overall=by["responded"].sum() / max(by["reached"].sum(), 1))
+
+
+def level(row: pd.Series) -> str:
+    """Whether a share lies `above` or `below` that of all customers, or is as `usual`.
+
+    It must differ by a twentieth at least, and its interval must leave the share of all customers out.
+
+    >>> level(pd.Series({"share": 0.30, "low": 0.27, "high": 0.33, "overall": 0.20}))
+    'above'
+    """
+    index = 100 * row["share"] / row["overall"] if row["overall"] else 100
+    if row["low"] > row["overall"] and index >= MIN_INDEX:
+        return "above"
+    return "below" if row["high"] < row["overall"] and index <= 200 - MIN_INDEX else "usual"
+
+
+def stand_outs(shares: pd.DataFrame) -> pd.DataFrame:
+    """The values of a trait that a segment buys more of than others do, the surest first, with `low` as index too.
+
+    Values with too few buyers or too small a share are left out; `share`, `low` and `high` are as in `profile`.
+    """
+    base = shares[(shares["buyers"] >= MIN_PEOPLE) & (shares["share"] >= MIN_SHARE)]
+    above = base[[level(row) == "above" for _, row in base.iterrows()]]
+    return above.assign(sure=above["low"] / above["overall"]).sort_values("sure", ascending=False).head(MOST)
+
+
+def strategy_table(segments: pd.DataFrame, profiles: dict[str, pd.DataFrame], depth: pd.DataFrame,
+                   response: pd.DataFrame) -> pd.DataFrame:
+    """One row a segment: product, price, place and promotion, each a choice and its evidence, and an action.
+
+    `profiles` holds a frame of `profile` by trait. The choice follows from the evidence by `level`; the words
+    stand in words.yaml.
+    """
+    sizes = segments.groupby("segment").agg(customers=("customer_id", "size"), revenue=("monetary", "sum"))
+    rows = []
+    for name, size in sizes.sort_values("revenue", ascending=False).iterrows():
+        own = {trait: shares[shares["segment"] == name] for trait, shares in profiles.items()}
+        off = depth.loc[depth["segment"] == name, "depth"]
+        rows.append({"segment": name, "customers": int(size["customers"]), "revenue": round(size["revenue"], 2),
+                     "product": _product(own["product_group"]), "price": _price(own["offer"], off),
+                     "place": _place(own), "promotion": _promotion(response[response["segment"] == name]),
+                     "action": wording("actions")[name]})
+    return pd.DataFrame(rows, columns=["segment", "customers", "revenue", "product", "price", "place", "promotion",
+                                       "action"])
+
+
+def _product(shares: pd.DataFrame) -> str:
+    say, found = wording("strategy")["product"], stand_outs(shares)
+    if found.empty:
+        return say["usual"]
+    return f"{say['above']} {_indices(found, say['evidence'])}."
+
+
+def _price(shares: pd.DataFrame, depth: pd.Series) -> str:
+    say, reduced = wording("strategy")["price"], shares[shares["value"] == "at a discount"]
+    if reduced.empty:
+        return say["usual"] + " " + say["none"]
+    row = reduced.iloc[0]
+    return f"{say[level(row)]} " + say["evidence"].format(**_shares(row), depth=words.percent(depth.iloc[0]))
+
+
+def _place(own: dict[str, pd.DataFrame]) -> str:
+    say, main = wording("strategy")["place"], own["store"][own["store"]["value"] == "main store"]
+    times = stand_outs(pd.concat([own["channel"], own["weekday"], own["part_of_day"]]))
+    when = [_indices(times, say["times"])] if len(times) else []
+    if main.empty:
+        return " ".join([say["unknown"], *when])
+    row = main.iloc[0]
+    return f"{say[level(row)]} {'; '.join([say['evidence'].format(**_shares(row)), *when])}."
+
+
+def _promotion(response: pd.DataFrame) -> str:
+    say = wording("strategy")["promotion"]
+    if response.empty or response["reached"].iloc[0] < MIN_PEOPLE:
+        return say["unknown"]
+    row = response.iloc[0].rename({"rate": "share"})
+    return f"{say[level(row)]} " + say["evidence"].format(**_shares(row), rate=words.percent(row["share"]),
+                                                          reached=words.count(row["reached"]))
+
+
+def _indices(found: pd.DataFrame, pattern: str) -> str:
+    each = [pattern.format(name=_plain(row.value), index=row.index, low=100 * row.low / row.overall,
+                           high=100 * row.high / row.overall, buyers=words.count(row.buyers))
+            for row in found.itertuples(index=False)]
+    return "; ".join(each)
+
+
+def _shares(row: pd.Series) -> dict[str, str]:
+    return {part: words.percent(row[part]) for part in ("share", "low", "high", "overall")}
+
+
+def _plain(name: str) -> str:
+    return name.lower() if name.isupper() else name

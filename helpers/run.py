@@ -1,0 +1,246 @@
+"""Papermill over the notebooks: the order, the run's own folder, the report put in place last."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import date
+from graphlib import TopologicalSorter
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+
+import nbformat
+import papermill
+import yaml
+from papermill.exceptions import PapermillExecutionError
+
+import helpers
+from helpers import store
+from helpers.client import Client, PlaybookError, connect, parse_day
+from helpers.collect import data_span, open_sources, stage
+from helpers.show import report
+
+PACKAGES = ["pandas", "ibis-framework", "duckdb", "scikit-learn", "statsmodels", "seaborn", "papermill"]
+BAR = "{desc:<13} {bar:20} cell {n_fmt}/{total_fmt}  {elapsed}"
+
+
+class RunFailed(PlaybookError):
+    """A notebook failed; the text names it, the cell and the kept notebook."""
+
+
+def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None = None, jobs: int = 0) -> Path:
+    """Run the notebooks on a client and build the report; give back its index page.
+
+    A whole run puts its report under reports/ and becomes `latest`, both last of all. With `only`, the
+    named notebooks run on a copy of the latest run, whose report is left alone.
+    Raises PlaybookError before anything is written, and RunFailed where a notebook fails.
+    """
+    client, started = Client(name), time.perf_counter()
+    names = pick(only)
+    day = _as_of(client, as_of, bool(only))
+    parameters = parameters_of(names, client, sets or {}, day)
+    folder = client.folder / "runs" / f"{day}-{store.now():%Y%m%dT%H%M%S%f}"[:-3]
+    record = {"schema_version": store.SCHEMA_VERSION, "run_id": folder.name, "client": name, "as_of": str(day),
+              "status": "running", "only": only, "started_at": store.now().isoformat(timespec="seconds"),
+              "parameters": parameters, "inputs": client.hashes(), "notebooks": {},
+              "versions": {"marketing-playbook": helpers.__version__, "python": python_version(),
+                           **{p: version(p) for p in PACKAGES}}}
+    _begin(folder, client, only)
+    try:
+        record["notebooks"] = _execute(names, parameters, folder, jobs or min(2, os.cpu_count() or 1))
+        record |= {"status": "finished", "seconds": round(time.perf_counter() - started, 1)}
+        _record(folder, record)
+        index = report.build(folder, client)
+    except BaseException:
+        _record(folder, record | {"status": "failed"})
+        raise
+    if only:
+        return index
+    published = publish(index.parent, client.reports / str(day))
+    _set_latest(client, folder.name)
+    _forget_old_runs(client, folder.name)
+    return published / "index.html"
+
+
+def pick(only: str = "") -> list[str]:
+    """The notebooks meant: all, or those named by number (04), chapter (04a) or name."""
+    every = store.notebooks()
+    if not only:
+        return every
+    wanted = [w.strip() for w in only.split(",")]
+    found = [n for n in every if any(w in (n, n.split("_", 1)[0]) for w in wanted)]
+    if len(found) < len(wanted):
+        raise PlaybookError(f'--only {only}: no such notebook. Known: {", ".join(every)}.')
+    return found
+
+
+def dependencies(names: list[str]) -> dict[str, set[str]]:
+    """For each notebook the ones it must wait for: those that write what it reads."""
+    tables = {n: store.declared(n) for n in names}
+    makers = {t: n for n, (_, writes) in tables.items() for t in writes}
+    return {n: {makers[t] for t in reads if t in makers} - {n} for n, (reads, _) in tables.items()}
+
+
+def parameters_of(names: list[str], client: Client, sets: dict[str, str], day: date) -> dict[str, dict]:
+    """The parameters of each notebook: --set beats client.yaml, which beats the notebook.
+
+    Raises PlaybookError for a name that no notebook has, or a value of another type.
+    """
+    listed = {n: papermill.inspect_notebook(str(store.notebook_file(n))) for n in names}
+    every = {p for n in (store.notebooks() if client.settings.parameters else names)
+             for p in (listed.get(n) or papermill.inspect_notebook(str(store.notebook_file(n))))}
+    for source, given in ((f"data/{client.name}/client.yaml, parameters", client.settings.parameters), ("--set", sets)):
+        for p in given:
+            if p in ("client", "as_of"):
+                raise PlaybookError(f"{source}: {p} is not set this way. Use playbook run CLIENT --as-of DATE.")
+            if p not in every:
+                close = difflib.get_close_matches(p, every, n=1)
+                hint = f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(sorted(every - {'client', 'as_of'})) or 'none'}."
+                raise PlaybookError(f'{source}: no notebook has a parameter "{p}". {hint}')
+    given = client.settings.parameters | {p: yaml.safe_load(v) for p, v in sets.items()}
+    return {n: {"client": client.name, "as_of": str(day)} |
+               {p: _typed(p, v, ps[p]["inferred_type_name"]) for p, v in given.items() if p in ps}
+            for n, ps in listed.items()}
+
+
+def _typed(name: str, value: object, wanted: str) -> object:
+    kinds = {"int": int, "float": (int, float), "str": str, "list": list, "bool": bool}
+    if wanted in kinds and (not isinstance(value, kinds[wanted]) or (isinstance(value, bool) and wanted != "bool")):
+        raise PlaybookError(f"parameter {name}: {value!r} is not of type {wanted}. Write --set {name}=... with one.")
+    return value
+
+
+def _as_of(client: Client, as_of: str, copying: bool) -> date:
+    if copying:
+        if client.latest is None:
+            raise PlaybookError(f"--only needs an earlier run to copy. Run playbook run {client.name} first.")
+        day = json.loads((client.latest / "run.json").read_text(encoding="utf-8"))["as_of"]
+        if as_of and as_of != day:
+            raise PlaybookError(f"--only works on the latest run, which is of {day}. Leave --as-of out, or run all.")
+        return parse_day(day)
+    for source in client.settings.sources:
+        client.source_path(source)
+    if as_of:
+        day, (first, last) = parse_day(as_of), data_span(client)
+        if not first <= day <= last:
+            raise PlaybookError(f"--as-of {day} is outside the data, which run from {first} to {last}.")
+        return day
+    con = connect()
+    open_sources(con, client)
+    return store.last_full_day(stage(con, client, "orders"))
+
+
+def _begin(folder: Path, client: Client, only: str) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if only:
+        shutil.copytree(client.latest, folder, ignore=shutil.ignore_patterns("report"))
+    for part in ("tables", "findings", "notebooks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+
+
+def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: int) -> dict[str, dict]:
+    os.environ["PLAYBOOK_RUN"] = str(folder)
+    os.environ["PLAYBOOK_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    sorter, done, running = TopologicalSorter(dependencies(names)), {}, {}
+    sorter.prepare()
+    try:
+        with ThreadPoolExecutor(jobs) as pool:
+            free = list(range(jobs))
+            while sorter.is_active():
+                for name in sorter.get_ready():
+                    running[pool.submit(_one, name, parameters[name], folder, free)] = name
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    name = running.pop(future)
+                    done[name] = _result(future, running)
+                    sorter.done(name)
+    finally:
+        del os.environ["PLAYBOOK_RUN"], os.environ["PLAYBOOK_THREADS"]
+    return {n: done[n] for n in names}
+
+
+def _result(future: Future, running: dict[Future, str]) -> dict:
+    try:
+        return future.result()
+    except BaseException:
+        for other in running:
+            other.cancel()
+        raise
+
+
+def _one(name: str, parameters: dict, folder: Path, free: list[int]) -> dict:
+    place, output, started = free.pop(0), folder / "notebooks" / f"{name}.ipynb", time.perf_counter()
+    nb = without_exercises(nbformat.read(store.notebook_file(name), as_version=4))
+    bar = {"desc": name, "position": place, "bar_format": BAR, "file": sys.stderr,
+           "mininterval": 0.2 if sys.stderr.isatty() else 5}
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / f"{name}.ipynb"
+        nbformat.write(nb, prepared)
+        try:
+            papermill.execute_notebook(str(prepared), str(output), parameters, cwd=str(folder), progress_bar=bar,
+                                       kernel_name="python3", shutdown_kernel="immediate",
+                                       extra_arguments=["--log-level=40"])
+        except PapermillExecutionError as e:
+            heading = _heading_before(output, e.cell_index)
+            raise RunFailed(f"{name} failed in cell {e.cell_index + 1} ({heading}): {e.ename}: "
+                            f"{str(e.evalue).strip().splitlines()[0] if str(e.evalue).strip() else ''} "
+                            f"The notebook as far as it got: {output}") from None
+        finally:
+            free.append(place)
+    return {"seconds": round(time.perf_counter() - started, 1), "cells": len(nb.cells)}
+
+
+def without_exercises(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without the cells tagged `exercise`; those belong to the course."""
+    nb.cells = [c for c in nb.cells if "exercise" not in c.metadata.get("tags", [])]
+    return nb
+
+
+def _heading_before(path: Path, cell: int) -> str:
+    cells = nbformat.read(path, as_version=4).cells[:cell + 1]
+    headings = [line.lstrip("# ") for c in cells if c.cell_type == "markdown" for line in c.source.splitlines()
+                if line.startswith("#")]
+    return headings[-1] if headings else "first cell"
+
+
+def _record(folder: Path, record: dict) -> None:
+    (folder / "run.json").write_text(json.dumps(record, indent=1, default=str), encoding="utf-8")
+
+
+def publish(report_folder: Path, place: Path) -> Path:
+    """Put a copy of a finished report in its place; the one that was there goes only when the new one stands."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (place.with_name(f".{kind}-{place.name}") for kind in ("new", "old"))
+    for left in (new, old):
+        shutil.rmtree(left, ignore_errors=True)
+    shutil.copytree(report_folder, new)
+    if place.exists():
+        os.replace(place, old)
+    try:
+        os.replace(new, place)
+    except OSError:
+        if old.exists():
+            os.replace(old, place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def _set_latest(client: Client, run_id: str) -> None:
+    part = client.folder / "latest.part"
+    part.write_text(run_id + "\n", encoding="utf-8")
+    os.replace(part, client.folder / "latest")
+
+
+def _forget_old_runs(client: Client, current: str) -> None:
+    runs = sorted((p for p in (client.folder / "runs").iterdir() if p.name not in ("lab", current)),
+                  key=lambda p: p.stat().st_mtime, reverse=True)
+    for old in runs[client.settings.keep_runs:]:
+        shutil.rmtree(old, ignore_errors=True)

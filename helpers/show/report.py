@@ -1,0 +1,256 @@
+"""The report: an index page made of findings and tables, and a page a notebook. One file each, no script."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import nh3
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup, escape
+
+from helpers.client import Client
+from helpers.show import words
+from helpers.show.findings import Finding, all_findings
+
+MOST_FINDINGS, LEAST_FINDINGS = 7, 3
+TRUST_IDS = {"Data": ["ledger", "control-totals", "data-quality"]}
+TAGS = {"h2", "h3", "h4", "p", "ul", "ol", "li", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "b",
+        "strong", "i", "em", "code", "pre", "div", "span", "br", "a", "blockquote", "hr"}
+ATTRIBUTES = {"*": {"class"}, "a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan", "scope"}}
+LEFT_OUT = '<p class="source">A table with customer numbers is left out of the report.</p>'
+
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+_templates = Environment(loader=PackageLoader("helpers.show"), autoescape=True, undefined=StrictUndefined,
+                         trim_blocks=True, lstrip_blocks=True)
+
+
+@dataclass
+class Page:
+    """One notebook's page."""
+
+    name: str
+    title: str
+    heading: Markup
+    content: Markup
+    toc: list[tuple[str, str]]
+    note: str = ""
+
+    @property
+    def file(self) -> str:
+        """File name beside the index."""
+        return f"{self.name}.html"
+
+
+def build(folder: Path, client: Client) -> Path:
+    """Write the report of a finished run into its folder and give back the index page."""
+    place = folder / "report"
+    place.mkdir(exist_ok=True)
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    found = all_findings(folder)
+    pages = [read_page(p) for p in sorted((folder / "notebooks").glob("*.ipynb"))]
+    for page in pages:
+        n = sum(f.notebook == page.name and f.kind == "finding" for f in found)
+        page.note = f"{n} finding{'s' * (n != 1)}"
+    common = {"client": client.settings.title, "as_of": words.day(record["as_of"]), "footer": _footer(record, client),
+              "style": Markup(_templates.loader.get_source(_templates, "style.css")[0])}
+    for before, page, after in zip([None, *pages], pages, [*pages[1:], None], strict=False):
+        _write(place / page.file, "page.html.j2", common | {
+            "title": f"{page.title} · {client.settings.title}", "heading": page.heading, "content": page.content,
+            "toc": page.toc, "before": before, "after": after})
+    _write(place / "index.html", "index.html.j2", common | _index(folder, client, found, pages))
+    return place / "index.html"
+
+
+def read_page(path: Path) -> Page:
+    """The page of an executed notebook: headings, outputs, and markdown tagged `report`; all of it made safe."""
+    nb, parts, toc, heading, title = nbformat.read(path, as_version=4), [], [], "", path.stem
+    for cell in nb.cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "markdown":
+            lines = cell.source.splitlines()
+            if any(line.startswith("# ") for line in lines):
+                title = next(line for line in lines if line.startswith("# "))[2:].strip()
+                question = next((line for line in lines if line.startswith("**")), "")
+                heading = Markup('<h1>{}</h1><p class="lead">{}</p>').format(title, question.strip("*"))
+                continue
+            for line in lines if "report" not in tags else []:
+                if re.match(r"#{2,3} ", line):
+                    parts.append(_heading(line, toc))
+            if "report" in tags:
+                parts.append(safe(_markdown.render(cell.source)))
+        elif not {"no-report", "parameters", "injected-parameters"} & set(tags):
+            parts += [_output(o) for o in cell.outputs]
+    filled = [p for p in parts if p]
+    return Page(path.stem, title, heading, Markup("\n").join(_without_empty(filled, toc)), toc)
+
+
+def safe(html: str) -> Markup:
+    """HTML with only the tags and attributes that a page needs: no script, no style, no address."""
+    return Markup(nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=set(), link_rel=None))
+
+
+def _heading(line: str, toc: list[tuple[str, str]]) -> Markup:
+    marks, text = line.split(" ", 1)
+    level, text = len(marks), text.strip()
+    if level != 2:
+        return Markup("<h{0}>{1}</h{0}>").format(level, text)
+    toc.append((f"s{len(toc) + 1}", text))
+    return Markup('<h2 id="{}">{}</h2>').format(toc[-1][0], text)
+
+
+def _without_empty(parts: list[Markup], toc: list[tuple[str, str]]) -> list[Markup]:
+    # A heading with nothing under it (a section of the course only) would puzzle a reader.
+    kept = [p for p, after in zip(parts, [*parts[1:], Markup("<h2")], strict=True)
+            if not (p.startswith("<h2") and after.startswith("<h2"))]
+    ids = " ".join(p[:16] for p in kept)
+    toc[:] = [t for t in toc if f'"{t[0]}"' in ids]
+    return kept
+
+
+def _output(output: dict) -> Markup:
+    data = output.get("data", {})
+    if output.output_type not in ("display_data", "execute_result"):
+        return Markup("")
+    if "text/html" in data:
+        return _table(safe(data["text/html"]))
+    if "image/png" in data:
+        alt = output.metadata.get("image/png", {}).get("alt") or output.metadata.get("alt", "Chart")
+        png = data["image/png"].replace("\n", "")
+        return Markup('<figure><img alt="{}" src="data:image/png;base64,{}"></figure>').format(alt, png)
+    return Markup("")
+
+
+def _table(html: Markup) -> Markup:
+    if "<table" not in html:
+        return html
+    if re.search(r"<th[^>]*>\s*customer[ _]id\s*<", html, re.IGNORECASE):
+        return Markup(LEFT_OUT)
+    found = re.search(r'<tr class="gt_heading">\s*<td[^>]*>(.*?)</td>\s*</tr>', html, re.DOTALL)
+    caption = found.group(1).strip() if found else "Table"
+    if found:
+        html = html.replace(found.group(0), "")
+        html = re.sub(r"(<table[^>]*>)", lambda m: f"{m[1]}<caption>{caption}</caption>", html, count=1)
+    label = escape(Markup(caption).striptags())
+    return Markup(f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{html}</div>')
+
+
+def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]) -> dict:
+    currency, titles = client.settings.currency, {p.name: p.title for p in pages}
+    ranked = rank(found)
+    top = max((abs(v) for f in ranked for v in (f.value, f.high) if v), default=1.0)
+    kpis, pacing = _frame(folder, "kpis"), _frame(folder, "pacing")
+    lead = " ".join(filter(None, [ranked[0].evidence, *(_sentence(f.headline) for f in ranked[1:3])])) if ranked else ""
+    trust = [(name, " ".join(_sentence(f.headline) for f in found if f.id in ids)) for name, ids in TRUST_IDS.items()]
+    trust.append(("Methods", " ".join(_sentence(f.sure or f.headline) for f in found if f.practice in ("3.11", "7.2"))))
+    trust.append(("About the data", client.settings.about))
+    return {"title": f"{client.settings.title}: report of {folder.name[:10]}", "badges": _badges(folder, client),
+            "headline": ranked[0].headline.rstrip(".") if ranked else "No finding in this run", "lead": lead,
+            "kpis": _kpis(kpis, _frame(folder, "sales_daily"), currency),
+            "kpi_note": kpis["period"].iloc[0] if len(kpis) else "",
+            "findings": [_shown(f, top, currency, titles) for f in ranked], **_targets(pacing, currency),
+            "trust": [(n, t) for n, t in trust if t], "unseen": [f for f in found if f.kind == "unseen"], "pages": pages}
+
+
+def rank(found: list[Finding]) -> list[Finding]:
+    """The three to seven findings for the index: by value, then those that advise, then what to know."""
+    listed = [f for f in found if f.kind == "finding"]
+    worth = sorted((f for f in listed if f.value), key=lambda f: -f.value)
+    advising = [f for f in listed if f.action and not f.value]
+    chosen = (worth + [f for f in reversed(advising)])[:MOST_FINDINGS]
+    rest = [f for f in reversed(listed) if f not in chosen]
+    return chosen + rest[:max(0, LEAST_FINDINGS - len(chosen))]
+
+
+def _shown(f: Finding, top: float, currency: str, titles: dict[str, str]) -> dict:
+    shown = {"headline": f.headline, "evidence": f.evidence, "action": f.action, "who": f.who, "sure": f.sure,
+             "check_on": words.day(f.check_on) if f.check_on else "", "page": f"{f.notebook}.html",
+             "page_title": titles.get(f.notebook, f.notebook), "range": None,
+             "worth": words.money(f.value, currency) if f.value else ""}
+    if f.value and f.low is not None and f.high is not None:
+        floor = min(0.0, f.low)
+        scale = 99 / max(top - floor, 1e-9)
+        shown["range"] = {"left": round((f.low - floor) * scale, 1), "width": round((f.high - f.low) * scale, 1),
+                          "at": round((f.value - floor) * scale, 1), "low": words.money(f.low),
+                          "high": words.money(f.high)}
+    return shown
+
+
+def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame, currency: str) -> list[dict]:
+    style = {"money": lambda v: words.money(v, currency), "share": lambda v: words.percent(v, 1), "count": words.count}
+    weeks = _weekly(sales)
+    cards = [{"name": k.metric, "value": style.get(k.unit, words.count)(k.value), "points": "", "alt": "",
+              "change": f"{words.percent(k.change, 1, signed=True)} on the period before" if pd.notna(k.change) else
+              "no earlier period"} for k in kpis.itertuples()]
+    if cards and len(weeks) > 2:
+        span = max(weeks.max() - weeks.min(), 1e-9)
+        cards[0]["points"] = " ".join(f"{i * 120 / (len(weeks) - 1):.1f},{22 - 20 * (v - weeks.min()) / span:.1f}"
+                                      for i, v in enumerate(weeks))
+        cards[0]["alt"] = (f"Sales by week over {len(weeks)} whole weeks, from {words.money(weeks.min())} to "
+                           f"{words.money(weeks.max())}")
+    return cards
+
+
+def _weekly(sales: pd.DataFrame) -> pd.Series:
+    if sales.empty:
+        return pd.Series(dtype=float)
+    daily = sales.groupby(pd.to_datetime(sales["ordered_on"]))["revenue"].sum().resample("D").sum()
+    weeks = daily.resample("W-SUN").agg(["sum", "size"])
+    return weeks.loc[weeks["size"] == 7, "sum"]
+
+
+def _targets(pacing: pd.DataFrame, currency: str) -> dict:
+    if pacing.empty:
+        return {"targets": [], "target_note": "", "target_caption": ""}
+    whole = pacing[pacing["scope"] == "all"].iloc[0]
+    rows = pd.concat([pacing[pacing["scope"] == "all"].head(1),
+                      pacing[pacing["scope"] != "all"].sort_values("target", ascending=False).head(9)])
+    done = whole["elapsed"] >= 1
+    shown = [{"scope": "All" if r.scope == "all" else r.scope_value, "target": words.money(r.target),
+              "actual": words.money(r.actual), "light": r.light,
+              "expected": words.money(r.expected) if done else
+              f"{words.money(r.expected)} ({words.money(r.low)} to {words.money(r.high)})",
+              "words": _pace(r, done)} for r in rows.itertuples()]
+    span = f"{words.day(whole['starts_on'])} to {words.day(whole['ends_on'])}"
+    return {"targets": shown, "target_caption": f"Sales against target, {span}, {currency}",
+            "target_note": "The period is over: this is how it ended." if done else
+            f"{words.percent(whole['elapsed'])} of the period is gone; where it is heading if nothing changes."}
+
+
+def _pace(r: object, done: bool) -> str:
+    if done:
+        return "reached" if r.actual >= r.target else f"missed by {words.percent(1 - r.actual / r.target, 1)}"
+    return f"{words.percent(r.chance)} likely to reach"
+
+
+def _badges(folder: Path, client: Client) -> list[str]:
+    sales = _frame(folder, "sales_daily")
+    span = [f"{words.day(sales['ordered_on'].min())} to {words.day(sales['ordered_on'].max())}"] if len(sales) else []
+    return client.settings.badges + span
+
+
+def _footer(record: dict, client: Client) -> str:
+    extra = {k: v for ps in record["parameters"].values() for k, v in ps.items() if k not in ("client", "as_of")}
+    inputs = ", ".join(f"{n} {h[:8]}" for n, h in record["inputs"].items())
+    return (f"Made by the marketing playbook {record['versions']['marketing-playbook']} from {len(client.settings.sources)} "
+            f"files in {record.get('seconds', 0):.0f} seconds; run {record['run_id']}; parameters "
+            f"{', '.join(f'{k}={v}' for k, v in extra.items()) or 'as in the notebooks'}. Figures are computed from the "
+            f"data; amounts in {client.settings.currency}. Fingerprints of the inputs: {inputs}.")
+
+
+def _frame(folder: Path, table: str) -> pd.DataFrame:
+    path = folder / "tables" / f"{table}.parquet"
+    return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else text + "."
+
+
+def _write(path: Path, template: str, values: dict) -> None:
+    path.write_text(_templates.get_template(template).render(values), encoding="utf-8", newline="\n")

@@ -1,0 +1,139 @@
+"""RFM on ten million order lines: the Ibis helper beside plain pandas and hand-written DuckDB SQL.
+
+    python tests/benchmarks/bench_rfm.py [--rows N]
+
+Each way runs in a process of its own, so that seconds and memory are its own: seconds from the Parquet file to the
+result in pandas, and the highest memory of the process less what it held before. All three must agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from helpers import segment
+from helpers.client import connect
+
+AS_OF, WINDOW = date(2024, 12, 31), 182
+COLUMNS = ["customer_id", "order_id", "ordered_on", "quantity", "revenue"]
+
+GENERATE = """COPY (
+    SELECT CASE WHEN hash(i // 3, 1) % 50 > 0 THEN 'C' || (hash(i // 3, 2) % {people} + 1) END AS customer_id,
+           'O' || (i // 3) AS order_id, DATE '2023-01-01' + CAST(hash(i // 3, 3) % 740 AS INTEGER) AS ordered_on,
+           CASE WHEN hash(i // 3, 4) % 40 > 0 THEN 1.0 ELSE -1.0 END AS quantity,
+           (hash(i, 5) % 10000) / 100.0 * quantity AS revenue
+    FROM range({rows}) t(i)) TO '{path}' (FORMAT parquet)"""
+
+SQL = """
+    SELECT customer_id, min(ordered_on) FILTER (quantity >= 0) AS first_on,
+           max(ordered_on) FILTER (quantity >= 0) AS last_on,
+           count(DISTINCT ordered_on) FILTER (quantity >= 0) AS order_days,
+           count(DISTINCT order_id) FILTER (quantity >= 0 AND ordered_on > $begin) AS frequency,
+           round(coalesce(sum(revenue) FILTER (ordered_on > $begin), 0), 2) AS monetary,
+           date_diff('day', last_on, $as_of) AS recency, monetary / nullif(frequency, 0) AS aov,
+           date_diff('day', first_on, last_on) / nullif(order_days - 1, 0) AS own_gap
+    FROM read_parquet($path) WHERE customer_id IS NOT NULL AND ordered_on <= $as_of GROUP BY customer_id"""
+
+
+def generate(path: Path, rows: int) -> None:
+    """Write seeded order lines: three lines an order, a twentieth as many customers as lines, some returns,
+    some unknown buyers, some days after the day of the report."""
+    duckdb.execute(GENERATE.format(rows=rows, people=max(rows // 20, 1), path=path))
+
+
+def with_ibis(path: Path) -> pd.DataFrame:
+    """The helper of the playbook."""
+    return segment.rfm(connect().read_parquet(str(path)), AS_OF, WINDOW).to_pandas()
+
+
+def with_sql(path: Path) -> pd.DataFrame:
+    """SQL as a database engineer would write it."""
+    begin = pd.Timestamp(AS_OF) - pd.Timedelta(days=WINDOW)
+    given = {"begin": begin.date(), "as_of": AS_OF, "path": str(path)}
+    return duckdb.connect(config={"memory_limit": "2GB"}).execute(SQL, given).df()
+
+
+def with_pandas(path: Path) -> pd.DataFrame:
+    """Plain pandas."""
+    lines = pd.read_parquet(path, columns=COLUMNS)
+    lines["ordered_on"] = pd.to_datetime(lines["ordered_on"])
+    as_of = pd.Timestamp(AS_OF)
+    lines = lines[lines["customer_id"].notna() & (lines["ordered_on"] <= as_of)]
+    recent = lines[lines["ordered_on"] > as_of - pd.Timedelta(days=WINDOW)]
+    days = lines[lines["quantity"] >= 0].groupby("customer_id")["ordered_on"].agg(["min", "max", "nunique"])
+    people = days.set_axis(["first_on", "last_on", "order_days"], axis=1).reindex(lines["customer_id"].unique())
+    people["order_days"] = people["order_days"].fillna(0)
+    orders = recent[recent["quantity"] >= 0].groupby("customer_id")["order_id"].nunique()
+    people["frequency"] = orders.reindex(people.index).fillna(0)
+    people["monetary"] = recent.groupby("customer_id")["revenue"].sum().reindex(people.index).fillna(0).round(2)
+    people["recency"] = (as_of - people["last_on"]).dt.days
+    people["aov"] = people["monetary"] / people["frequency"].where(people["frequency"] > 0)
+    span = (people["last_on"] - people["first_on"]).dt.days
+    people["own_gap"] = span / (people["order_days"] - 1).where(people["order_days"] > 1)
+    return people.rename_axis("customer_id").reset_index()
+
+
+WAYS = {"Ibis helper": with_ibis, "DuckDB SQL": with_sql, "plain pandas": with_pandas}
+
+
+def assert_equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """Raise AssertionError unless both hold the same customers with the same values, money to the cent."""
+    dates, money = ["first_on", "last_on"], ["monetary", "aov"]
+    numbers = [c for c in one.columns if c not in ("customer_id", *dates)]
+    types = dict.fromkeys(dates, "datetime64[s]") | dict.fromkeys(numbers, "float64")
+    a, b = (f.sort_values("customer_id").set_index("customer_id").astype(types)[list(types)] for f in (one, other))
+    pd.testing.assert_frame_equal(a.drop(columns=money), b.drop(columns=money), check_index_type=False)
+    pd.testing.assert_frame_equal(a[money], b[money], check_index_type=False, rtol=0, atol=0.011)
+
+
+def test_three_ways_agree(tmp_path: Path) -> None:
+    """A small run for the test suite."""
+    path = tmp_path / "orders.parquet"
+    generate(path, 20_000)
+    results = [way(path) for way in WAYS.values()]
+    assert len(results[0]) > 900
+    for other in results[1:]:
+        assert_equal(results[0], other)
+
+
+def timed(name: str, path: Path) -> tuple[pd.DataFrame, float, float]:
+    """Result, seconds and memory in GB of one way."""
+    unit = 2**30 if sys.platform == "darwin" else 2**20
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    result = WAYS[name](path)
+    seconds = time.perf_counter() - started
+    return result, seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit
+
+
+def main() -> None:
+    """Run the three ways, each alone, and print what they took."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "orders.parquet"
+        generate(path, rows)
+        took = {}
+        for name in WAYS:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+                took[name] = alone.submit(timed, name, path).result()
+    result, seconds, memory = took["Ibis helper"]
+    for other, *_ in took.values():
+        assert_equal(result, other)
+    print(f"{rows:,} lines, {len(result):,} customers; all results are equal")
+    for name, (_, s, gb) in took.items():
+        print(f"{name:13} {s:6.1f} s  {gb:4.1f} GB  {s / seconds:5.2f} x the time and {gb / memory:5.2f} x the memory of the helper")
+
+
+if __name__ == "__main__":
+    main()

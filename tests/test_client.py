@@ -1,0 +1,100 @@
+"""Settings and bad input: each mistake gives one line that says what to do."""
+
+import os
+
+import pytest
+import yaml
+
+from helpers.client import Client, PlaybookError
+
+GOOD = {"schema_version": 1, "title": "T", "currency": "EUR", "timezone": "Europe/Berlin",
+        "sources": {"till": {"file": "till.csv"}},
+        "tables": {"orders": {"source": "till", "columns": {"order_id": "a"}}}}
+
+
+@pytest.fixture()
+def settings(home, request):
+    """Write a settings file and give back the client's name."""
+    name = "t" + "".join(c for c in request.node.name if c.isalnum())[:40]
+
+    def write(changed: dict | str):
+        folder = home / "data" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        text = changed if isinstance(changed, str) else yaml.safe_dump(GOOD | changed)
+        (folder / "client.yaml").write_text(text, encoding="utf-8")
+        return name
+
+    return write
+
+
+@pytest.mark.parametrize(("changed", "says"), [
+    ({"curency": "EUR"}, "curency: unknown setting. Did you mean currency?"),
+    ({"timezone": "Mars"}, '"Mars" is no time zone'),
+    ({"schema_version": 2}, "schema_version"),
+    ({"sales_growth": "much"}, "sales_growth"),
+    ({"sources": {"till": {"fil": "x"}}}, "sources.till"),
+    ({"sources": {"till": {"file": "till.csv", "ownr": "x"}}}, "Did you mean owner?"),
+    ({"tables": {}}, "orders is missing"),
+    ({"tables": GOOD["tables"] | {"order": {"source": "till", "columns": {}}}}, "no such table"),
+    ({"tables": {"orders": {"source": "tlil", "columns": {}}}}, 'no source "tlil"'),
+    ({"controls": {"n": {"table": "products", "value": "1", "expected": 1}}}, 'no table "products"'),
+    ("title: [", "line"),
+    ("just words", "expected settings by name"),
+])
+def test_settings_errors_are_one_line_that_names_the_place(settings, changed, says):
+    with pytest.raises(PlaybookError) as e:
+        Client(settings(changed))
+    assert says in str(e.value)
+    assert "client.yaml" in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["../grocer", "a/b", "..", "", ".hidden", "a b"])
+def test_client_names_cannot_leave_the_data_folder(name):
+    with pytest.raises(PlaybookError, match="is not a client name"):
+        Client(name)
+
+
+def test_missing_files_are_named_with_what_to_do(settings):
+    with pytest.raises(PlaybookError, match=r"there is no till\.csv .* Put the file there"):
+        Client(settings({})).source_path("till")
+    with pytest.raises(PlaybookError, match="pip install nothing_here"):
+        Client(settings({"sources": {"till": {"file": "x", "package": "nothing_here"}}})).source_path("till")
+
+
+def test_command_errors_are_one_line_and_exit_2(command, corner):
+    for arguments, says in [
+            (["run", "grocre"], 'Did you mean "grocer"?'), (["run", "../x"], "is not a client name"),
+            (["run", "corner", "--set", "window_dayz=3"], 'Did you mean "window_days"?'),
+            (["run", "corner", "--set", "window_days=long"], "is not of type int"),
+            (["run", "corner", "--set", "window_days"], "name=value"), (["run", "corner", "--only", "99"], "no such notebook"),
+            (["run", "corner", "--as-of", "yesterday"], "write it as 2017-12-31"),
+            (["run", "corner", "--as-of", "2031-01-01"], "outside the data"), (["open", "corner-none"], "no client")]:
+        code, _out, err = command(*arguments)
+        assert (code, err.count("\n")) == (2, 1), err
+        assert says in err
+        assert "Traceback" not in err
+
+
+def test_an_unreadable_mapping_names_the_table(corner, command):
+    file = corner / "client.yaml"
+    good = file.read_text(encoding="utf-8")
+    try:
+        file.write_text(good.replace("order_id: receipt", "order_id: recipt"), encoding="utf-8")
+        code, _out, err = command("run", "corner")
+        assert code == 2
+        assert "tables.orders" in err
+        assert "recipt" in err
+    finally:
+        file.write_text(good, encoding="utf-8")
+
+
+def test_check_runs_nothing_and_says_what_is_missing(command, home):
+    from conftest import write_corner
+
+    folder = write_corner(home, "bare-check", only_orders=True)
+    code, out, _err = command("check", "bare-check")
+    assert code == 0
+    assert "not supplied" in out
+    assert "needs messages" in out
+    assert sorted(os.listdir(folder)) == ["client.yaml", "raw"]

@@ -1,0 +1,94 @@
+"""The rules that keep the house easy to see."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from conftest import CHECKOUT
+
+from helpers import practices, store, tables
+
+STEPS = {"collect", "clean", "analyze", "segment", "plan", "monitor", "optimize"}
+GROUND = {"client", "tables", "store", "stats", "show"}
+
+
+def modules():
+    return sorted((CHECKOUT / "helpers").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if p.parent.name in STEPS], ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_steps_talk_through_tables_not_imports(path):
+    allowed = GROUND | {path.parent.name}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module == "helpers":
+            names = [f"helpers.{a.name}" for a in node.names]
+        for name in names:
+            if name.startswith("helpers."):
+                assert name.split(".")[1] in allowed, f"{path.name} imports {name}"
+
+
+def test_helpers_that_touch_orders_compile_for_other_engines():
+    import ibis
+
+    from helpers import analyze, segment
+
+    orders = ibis.table(tables.get("orders").schema, name="orders")
+    import datetime
+
+    expressions = [segment.rfm(orders, datetime.date(2017, 12, 31), 182), analyze.cohorts(orders)]
+    for expression in expressions:
+        for dialect in ("pyspark", "bigquery", "snowflake"):
+            assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
+
+
+def test_the_lock_covers_all_pythons_with_hashes_and_no_address():
+    lock = (CHECKOUT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in lock
+    assert "--index-url" not in lock
+    assert "--find-links" not in lock
+    pins = re.split(r"(?m)^(?=[A-Za-z0-9])", lock)[1:]
+    assert all("--hash=sha256:" in pin for pin in pins)
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == ">=3.11,<3.15"
+    pinned = {re.match(r"[A-Za-z0-9._-]+", p)[0].lower().replace("_", "-") for p in pins}
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    assert {re.match(r"[A-Za-z0-9._-]+", w)[0].lower() for w in wanted} <= pinned
+    assert {"jupyterlab", "pandas", "seaborn", "matplotlib", "scikit-learn", "papermill", "nbval"} <= pinned
+
+
+def test_the_data_dictionary_is_written_from_the_tables():
+    assert (CHECKOUT / "data" / "README.md").read_text(encoding="utf-8") == tables.dictionary()
+
+
+def test_each_listed_practice_names_a_notebook_and_tables():
+    for p in practices.practices():
+        assert p["notebook"] in store.notebooks()
+        assert set(p["needs"]) <= set(tables.CANONICAL)
+
+
+def test_no_text_of_the_repository_names_a_host_or_a_path_of_a_machine():
+    files = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout.split()
+    for name in files:
+        if name.endswith((".py", ".md", ".yaml", ".toml", ".lock", ".ipynb", "Makefile", ".css", ".j2")):
+            text = (CHECKOUT / name).read_text(encoding="utf-8")
+            assert not re.search(r"/(root|work|home|Users)/", text) or name == "tests/test_house.py", name
+
+
+def test_data_sets_are_not_in_the_repository():
+    files = subprocess.run(["git", "ls-files", "data", "reports"], cwd=CHECKOUT, capture_output=True, text=True,
+                           check=False).stdout.split()
+    assert {f.rsplit("/", 1)[-1] for f in files} <= {"README.md", "client.yaml"}
+    for f in files:
+        if f.endswith(".yaml"):
+            yaml.safe_load((CHECKOUT / f).read_text(encoding="utf-8"))
+
+
+def test_code_is_linted():
+    found = subprocess.run([sys.executable, "-m", "ruff", "check", "helpers", "tests"], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout

@@ -1,0 +1,150 @@
+"""Every notebook keeps the skeleton: one question, small cells, computed takeaways, exercises that check themselves."""
+
+import re
+from itertools import pairwise
+
+import nbformat
+import pytest
+from conftest import CHECKOUT
+
+from helpers import learn, store
+from helpers.client import Client
+
+NAMES = sorted(p.stem for p in (CHECKOUT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=NAMES)
+def notebook(request):
+    return request.param, nbformat.read(CHECKOUT / "notebooks" / f"{request.param}.ipynb", as_version=4)
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def test_all_seven_steps_are_there():
+    assert [n[:2] for n in NAMES if re.match(r"\d\d_", n)] == ["01", "02", "03", "04", "05", "06", "07"]
+
+
+def test_no_output_is_stored_and_ids_stay(notebook):
+    _, nb = notebook
+    assert not [c for c in nb.cells if c.cell_type == "code" and (c.outputs or c.execution_count)]
+    ids = [c.id for c in nb.cells]
+    assert len(ids) == len(set(ids))
+
+
+def test_it_opens_with_one_title_and_a_question(notebook):
+    _, nb = notebook
+    first = nb.cells[0].source
+    assert first.startswith("# ")
+    assert re.search(r"\n\*\*[^*]+\?\*\*", first)
+    assert "*Reads:*" in first
+    assert "*Writes:*" in first
+    assert sum(bool(re.match("# ", c.source)) for c in nb.cells if c.cell_type == "markdown") == 1
+
+
+def test_parameters_come_early_typed_and_commented(notebook):
+    _, nb = notebook
+    at = [i for i, c in enumerate(nb.cells) if "parameters" in tags(c)]
+    assert at in ([1], [2])
+    lines = nb.cells[at[0]].source.splitlines()
+    assert 2 <= len(lines) <= 8
+    assert [line.split(":")[0] for line in lines[:2]] == ["client", "as_of"]
+    for line in lines:
+        assert re.match(r"\w+: (str|int|float|list) = .+  # \w", line), line
+
+
+def test_headings_are_questions(notebook):
+    _, nb = notebook
+    headings = [line for c in nb.cells if c.cell_type == "markdown" for line in c.source.splitlines()
+                if line.startswith("## ")]
+    asked = [h for h in headings if h not in ("## Takeaways", "## Exercises")]
+    assert 3 <= len(asked) <= 7
+    assert all(h.endswith("?") for h in asked), asked
+
+
+def test_cells_are_small_and_explained(notebook):
+    name, nb = notebook
+    code = [c for c in nb.cells if c.cell_type == "code"]
+    lines = [sum(bool(x.strip()) and not x.strip().startswith("#") for x in c.source.splitlines()) for c in code]
+    words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == "markdown")
+    assert 30 <= len(nb.cells) <= 64, name
+    assert max(lines) <= 12, name
+    assert sum(lines) <= 125, name
+    assert 700 <= words <= 2200, name
+    assert words / sum(lines) >= 8, name
+
+
+def test_code_is_free_of_what_belongs_in_helpers(notebook):
+    _, nb = notebook
+    code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
+    for unwanted in ("sys.path", "%", "warnings.", "open(", "/home", "\\\\"):
+        if unwanted == "%":
+            assert not re.search(r"(?m)^\s*%", code)
+        else:
+            assert unwanted not in code, unwanted
+    assert not re.search(r"(?m)^\s*(def|class) ", code)
+
+
+def test_typed_prose_that_reaches_the_report_states_no_number(notebook):
+    _, nb = notebook
+    for c in nb.cells:
+        if c.cell_type == "markdown" and "report" in tags(c):
+            assert not re.search(r"\d", c.source), c.source
+
+
+def test_it_ends_with_takeaways_and_exercises(notebook):
+    name, nb = notebook
+    code = [c.source for c in nb.cells if c.cell_type == "code"]
+    assert "show.takeaways()" in code
+    checks = [c for c in nb.cells if c.cell_type == "code" and "learn.check(" in c.source]
+    assert len(checks) >= 3
+    assert all("exercise" in tags(c) for c in checks)
+    if name != NAMES[-1]:
+        assert "**Next:**" in nb.cells[-1].source
+
+
+def test_each_finding_has_a_way_to_the_report(notebook):
+    _, nb = notebook
+    source = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
+    assert 2 <= source.count("show.finding(") <= 8
+
+
+def questions(name):
+    nb = nbformat.read(CHECKOUT / "notebooks" / f"{name}.ipynb", as_version=4)
+    return [m for c in nb.cells for m in re.findall(r'learn\.check\("(\w+)"', c.source)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exercises_know_right_equivalent_and_typical_wrong_answers(name, grocer_report):
+    latest = Client("grocer").latest
+    store._current = store.Store(name, Client("grocer"), latest)
+    for question in questions(name):
+        right, mistakes = learn._load(question)(store.current())
+        assert learn.judge(question, right)[0] == "right", question
+        assert learn.judge(question, ...)[0] == "open"
+        for same in equivalents(right):
+            assert learn.judge(question, same)[0] == "right", (question, same)
+        assert mistakes, question
+        for hint, wrong in mistakes.items():
+            assert learn.judge(question, wrong) == ("wrong", f"Not yet. {hint}"), (question, hint)
+        assert learn.judge(question, "no idea")[0] == "wrong"
+
+
+def equivalents(right):
+    import numpy as np
+    import pandas as pd
+
+    plain = learn._plain(right)
+    if isinstance(plain, bool | str):
+        return [pd.Series([plain]), f" {plain} "] if isinstance(plain, str) else [np.bool_(plain)]
+    if isinstance(plain, list):
+        return [plain[::-1], tuple(plain), pd.Series(plain)]
+    percent = [plain * 100] if 0 < abs(plain) <= 1 else []
+    return [np.float64(plain), pd.Series([plain]), pd.DataFrame({"x": [plain]}), *percent]
+
+
+def test_sections_follow_one_another_in_all_pages():
+    for before, after in pairwise(NAMES):
+        nb = nbformat.read(CHECKOUT / "notebooks" / f"{before}.ipynb", as_version=4)
+        assert f"({after}.ipynb)" in nb.cells[-1].source

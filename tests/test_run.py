@@ -1,0 +1,131 @@
+"""A run is whole or not there."""
+
+import json
+
+import nbformat
+import pandas as pd
+import pytest
+
+from helpers import store, tables
+from helpers.client import Client, PlaybookError
+from helpers.run import RunFailed, dependencies, publish, run
+
+
+def frames(folder):
+    return {p.stem: pd.read_parquet(p) for p in sorted((folder / "tables").glob("*.parquet"))}
+
+
+def test_every_table_has_one_maker_and_every_read_is_made():
+    declared = {n: store.declared(n) for n in store.notebooks()}
+    written = [t for _, writes in declared.values() for t in writes]
+    assert len(written) == len(set(written))
+    assert {t for reads, _ in declared.values() for t in reads} <= set(written)
+    for table in written:
+        assert tables.get(table).columns
+
+
+def test_the_order_follows_the_tables_and_lets_two_run_side_by_side():
+    needs = dependencies(store.notebooks())
+    assert needs["01_collect"] == set()
+    assert "01_collect" in needs["02_clean"]
+    assert "03_analyze" not in needs["04_segment"]
+
+
+def test_a_whole_run_is_recorded_published_and_latest(corner_report, corner):
+    client = Client("corner")
+    record = json.loads((client.latest / "run.json").read_text(encoding="utf-8"))
+    assert record["status"] == "finished"
+    assert set(record["notebooks"]) == set(store.notebooks())
+    assert set(record["inputs"]) == {"client.yaml", *client.settings.sources}
+    assert all(n["seconds"] > 0 for n in record["notebooks"].values())
+    assert record["versions"]["pandas"] == pd.__version__
+    assert corner_report.parent == client.reports / record["as_of"]
+    assert sorted(p.stem for p in corner_report.parent.iterdir()) == ["01_collect", "02_clean", "03_analyze", "04_segment",
+                                                                      "05_plan", "06_monitor", "07_optimize", "index"]
+
+
+def test_one_job_or_two_give_the_same_tables(corner_report, corner):
+    two = Client("corner").latest
+    private = corner / "decisions.csv"
+    private.unlink(missing_ok=True)
+    run("corner", jobs=1)
+    one = Client("corner").latest
+    assert one != two
+    before, after = frames(two), frames(one)
+    assert before.keys() == after.keys()
+    for name in before.keys() - {"changes", "decisions", "catalogue"}:   # these look at the run before, or at bytes
+        pd.testing.assert_frame_equal(before[name], after[name], check_exact=True, obj=name)
+
+
+def test_only_works_on_a_copy_and_leaves_the_report(corner_report, corner):
+    client = Client("corner")
+    latest, page = client.latest, (corner_report.parent / "04_segment.html").read_text(encoding="utf-8")
+    before = frames(latest)
+    index = run("corner", only="04", sets={"window_days": "90"})
+    assert client.latest == latest
+    assert (corner_report.parent / "04_segment.html").read_text(encoding="utf-8") == page
+    assert index.parent.parent.parent == latest.parent
+    after = frames(index.parent.parent)
+    assert not after["segments"].equals(before["segments"])
+    pd.testing.assert_frame_equal(frames(latest)["segments"], before["segments"])
+
+
+def test_a_failed_run_names_the_cell_keeps_the_notebook_and_the_last_report(corner_report, corner, home, command):
+    notebook = home / "notebooks" / "02_clean.ipynb"
+    good, latest = notebook.read_text(encoding="utf-8"), Client("corner").latest
+    page = corner_report.read_bytes()
+    nb = nbformat.reads(good, as_version=4)
+    at = next(i for i, c in enumerate(nb.cells) if c.source.startswith("## What looks wrong?"))
+    nb.cells.insert(at + 1, nbformat.v4.new_code_cell("1 / 0"))
+    try:
+        nbformat.write(nb, notebook)
+        code, _out, err = command("run", "corner")
+    finally:
+        notebook.write_text(good, encoding="utf-8")
+    assert code == 1
+    assert "02_clean failed in cell" in err
+    assert "What looks wrong?" in err
+    assert "ZeroDivisionError" in err
+    assert "Traceback" not in err
+    kept = err.split("as far as it got: ")[1].strip()
+    assert "1 / 0" in open(kept, encoding="utf-8").read()
+    assert Client("corner").latest == latest
+    assert corner_report.read_bytes() == page
+
+
+def test_a_client_with_orders_and_products_alone_gets_a_report(home):
+    from conftest import write_corner
+
+    write_corner(home, "bare", only_orders=True)
+    page = run("bare").read_text(encoding="utf-8")
+    assert "the table messages" in page
+
+
+def test_publishing_twice_replaces_the_folder(tmp_path):
+    for text in ("one", "two"):
+        made = tmp_path / "made"
+        made.mkdir(exist_ok=True)
+        (made / "index.html").write_text(text, encoding="utf-8")
+        publish(made, tmp_path / "reports" / "day")
+    assert (tmp_path / "reports" / "day" / "index.html").read_text(encoding="utf-8") == "two"
+    assert [p.name for p in (tmp_path / "reports").iterdir()] == ["day"]
+
+
+def test_the_store_refuses_what_is_not_declared(corner_report, corner, tmp_path):
+    book = store.Store("03_analyze", Client("corner"), tmp_path)
+    with pytest.raises(PlaybookError, match="does not declare that it reads quarantine"):
+        book.read("quarantine")
+    with pytest.raises(PlaybookError, match="does not declare that it writes orders"):
+        book.write("orders", pd.DataFrame())
+    with pytest.raises(PlaybookError, match="Run 02_clean first"):
+        book.read("orders")
+    with pytest.raises(ValueError, match="table cohorts lacks"):
+        book.write("cohorts", pd.DataFrame({"x": [1]}))
+
+
+def test_a_failed_run_is_one_that_can_be_told_from_bad_input():
+    assert issubclass(RunFailed, PlaybookError)
+
+
+def test_nothing_is_left_between_publishes(corner_report):
+    assert not [p for p in corner_report.parent.parent.iterdir() if p.name.startswith(".")]
