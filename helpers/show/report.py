@@ -126,18 +126,27 @@ def _output(output: dict) -> Markup:
     return Markup("")
 
 
-def _table(html: Markup) -> Markup:
+def _table(cleaned: Markup) -> Markup:
+    html = str(cleaned)   # a Markup would escape what we put in
     if "<table" not in html:
-        return html
-    if re.search(r"<th[^>]*>\s*customer[ _]id\s*<", html, re.IGNORECASE):
+        return cleaned
+    if re.search(r"<th\b[^>]*>\s*customer[ _]id\s*<", html, re.IGNORECASE):
         return Markup(LEFT_OUT)
     found = re.search(r'<tr class="gt_heading">\s*<td[^>]*>(.*?)</td>\s*</tr>', html, re.DOTALL)
     caption = found.group(1).strip() if found else "Table"
-    if found:
-        html = html.replace(found.group(0), "")
-        html = re.sub(r"(<table[^>]*>)", lambda m: f"{m[1]}<caption>{caption}</caption>", html, count=1)
+    names = re.findall(r"<th\b[^>]*>(.*?)</th>", html, re.DOTALL)
+    body = html.replace(found.group(0), "") if found else html
+    body = re.sub(r"(<table)([^>]*>)", rf'\1 data-columns="{len(names)}"\2<caption>{{}}</caption>', body, count=1)
+    body = re.sub(r"<tr>(.*?)</tr>", lambda row: _labelled(row, names), body, flags=re.DOTALL)
     label = escape(Markup(caption).striptags())
-    return Markup(f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{html}</div>')
+    return Markup(f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
+                  f"{body.replace('<caption>{}', f'<caption>{caption}', 1)}</div>")
+
+
+def _labelled(row: re.Match, names: list[str]) -> str:
+    # On a phone a row becomes a card, and each cell needs its heading beside it.
+    labels = iter(escape(Markup(n).striptags()) for n in names)
+    return re.sub(r"<td", lambda _: f'<td data-label="{next(labels, "")}"', row[0])
 
 
 def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]) -> dict:

@@ -42,8 +42,8 @@ def _formatter(column: pd.Series, money: bool, percent: bool):
     if pd.api.types.is_datetime64_any_dtype(column):
         return lambda v: "" if pd.isna(v) else words.day(v)
     if pd.api.types.is_numeric_dtype(column):
-        whole = (column.dropna() % 1 == 0).all()
-        return lambda v: "" if pd.isna(v) else f"{v:,.0f}" if whole else f"{v:,.2f}"
+        mostly_whole = (column.dropna() % 1 == 0).mean() > 0.5
+        return lambda v: "" if pd.isna(v) else f"{v:,.0f}" if mostly_whole and v % 1 == 0 else f"{v:,.2f}"
     return lambda v: words.day(v) if isinstance(v, date) else "" if v is None or v != v else str(v)
 
 
