@@ -15,20 +15,33 @@ from helpers.client import Client, PlaybookError, names
 
 EXIT_RUN_FAILED, EXIT_MEND = 1, 2
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
-                  help="Data-driven marketing as seven notebooks: one settings file, one command, a report worth "
-                  "sending.\n\nExit codes: 0 all well, 1 a notebook failed, 2 something for you to mend.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Data-driven marketing as seven notebooks: one settings file, one command, a report worth "
+    "sending.\n\nExit codes: 0 all well, 1 a notebook failed, 2 something for you to mend.",
+)
 ClientName = Annotated[str, typer.Argument(help="Folder under data/, such as grocer.")]
 
 
 @app.command()
-def run(client: ClientName,
-        as_of: Annotated[str, typer.Option(help="Last day included, as 2017-12-31. Default: the last full day.")] = "",
-        only: Annotated[str, typer.Option(help="Run only these notebooks, as 04 or 04,05, on a copy of the latest "
-                                               "run. The report in place stays as it is.")] = "",
-        set_: Annotated[list[str], typer.Option("--set", help="Set a notebook's parameter, as name=value. "
-                                                              "May be given several times.")] = [],  # noqa: B006
-        jobs: Annotated[int, typer.Option(min=0, help="Notebooks side by side. Default: 2, or 1 on one core.")] = 0):
+def run(
+    client: ClientName,
+    as_of: Annotated[str, typer.Option(help="Last day included, as 2017-12-31. Default: the last full day.")] = "",
+    only: Annotated[
+        str,
+        typer.Option(
+            help="Run only these notebooks, as 04 or 04,05, on a copy of the latest "
+            "run. The report in place stays as it is."
+        ),
+    ] = "",
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Set a notebook's parameter, as name=value. May be given several times.")
+    ] = [],  # noqa: B006
+    jobs: Annotated[int, typer.Option(min=0, help="Notebooks side by side. Default: 2, or 1 on one core.")] = 0,
+):
     """Run the notebooks on a client's data and build the report."""
     from helpers.run import run as run_notebooks
 
@@ -36,12 +49,15 @@ def run(client: ClientName,
     for pair in set_:
         name, equals, value = pair.partition("=")
         if not (name and equals):
-            raise PlaybookError(f'--set {pair}: write it as name=value.')
+            raise PlaybookError(f"--set {pair}: write it as name=value.")
         sets[name.strip()] = value
     index = run_notebooks(client, as_of, only, sets, jobs)
     print(f"Report: {index}")
-    print(f"Open it with: playbook open {client}" if not only else
-          "The report in place is as it was; this one belongs to the run alone.")
+    print(
+        f"Open it with: playbook open {client}"
+        if not only
+        else "The report in place is as it was; this one belongs to the run alone."
+    )
 
 
 @app.command()
@@ -51,7 +67,9 @@ def check(client: ClientName):
 
     found = readiness(Client(client))
     console = Console()
-    console.print(f"{found.title}: data/{client}/client.yaml is in order; orders run from {found.first} to {found.last}.")
+    console.print(
+        f"{found.title}: data/{client}/client.yaml is in order; orders run from {found.first} to {found.last}."
+    )
     console.print(_grid("Tables", ["table", "rows"], found.rows))
     console.print(_grid("Practices", ["no.", "practice", "notebook", "can it run?"], found.practices))
 
@@ -102,8 +120,10 @@ def main() -> None:
     except Exception as e:
         if os.environ.get("PLAYBOOK_DEBUG"):
             raise
-        _say(f"this should not happen: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''} "
-             "Run again with PLAYBOOK_DEBUG=1 and report it.")
+        _say(
+            f"this should not happen: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''} "
+            "Run again with PLAYBOOK_DEBUG=1 and report it."
+        )
         sys.exit(EXIT_RUN_FAILED)
 
 

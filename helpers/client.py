@@ -36,7 +36,8 @@ class _Yaml(yaml.SafeLoader):
 
 _Yaml.yaml_implicit_resolvers = {
     first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:bool"]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false)$"), ["t", "f"])
 
 
@@ -57,7 +58,7 @@ class Source(_Model):
     origin: Literal["online", "offline", "outside"] = "offline"
     owner: str = "not known"
     timezone: Zone = "UTC"
-    dated: str = ""          # column (or SQL expression) with the day of a row; empty: no dates
+    dated: str = ""  # column (or SQL expression) with the day of a row; empty: no dates
     key: list[str] = []
     note: str = ""
 
@@ -66,7 +67,7 @@ class Mapping(_Model):
     """One canonical table: SQL expressions over a source, by canonical column."""
 
     source: str
-    from_: str = Field("", alias="from")     # SQL FROM clause over sources; empty: the source alone
+    from_: str = Field("", alias="from")  # SQL FROM clause over sources; empty: the source alone
     columns: dict[str, str]
 
 
@@ -74,7 +75,7 @@ class Control(_Model):
     """One figure that the source system gives, to compare with ours."""
 
     table: str
-    value: str               # SQL aggregate over the staged table
+    value: str  # SQL aggregate over the staged table
     expected: float
 
 
@@ -84,7 +85,7 @@ class CleanStep(_Model):
     step: str
     table: str
     action: Literal["filter", "hold", "duplicate", "correct", "fill", "normalise"]
-    where: str               # SQL over the table (orders also see product_name, category, subcategory)
+    where: str  # SQL over the table (orders also see product_name, category, subcategory)
     set: dict[str, str] = {}
     reason: str
 
@@ -110,10 +111,10 @@ class Settings(_Model):
     tables: dict[str, Mapping]
     controls: dict[str, Control] = {}
     clean: list[CleanStep] = []
-    settled: dict[str, dict[str, Settlement]] = {}   # rule -> subject (or "*") -> decision
-    sales_growth: float = 0.03                       # what the targets ask for beyond the forecast
+    settled: dict[str, dict[str, Settlement]] = {}  # rule -> subject (or "*") -> decision
+    sales_growth: float = 0.03  # what the targets ask for beyond the forecast
     keep_runs: int = Field(10, ge=1)
-    parameters: dict[str, Any] = {}                  # notebook parameters for this client
+    parameters: dict[str, Any] = {}  # notebook parameters for this client
 
 
 def home() -> Path:
@@ -162,15 +163,19 @@ class Client:
         if spec.package:
             found = importlib.util.find_spec(spec.package)
             if found is None:
-                raise PlaybookError(f"data/{self.name}/client.yaml, sources.{source}: the package "
-                                    f"{spec.package} is not installed. Run pip install {spec.package}.")
+                raise PlaybookError(
+                    f"data/{self.name}/client.yaml, sources.{source}: the package "
+                    f"{spec.package} is not installed. Run pip install {spec.package}."
+                )
             path = Path(found.origin).parent / spec.file
         else:
             path = self.folder / "raw" / spec.file
         if not path.is_file():
             where = f"the package {spec.package}" if spec.package else f"data/{self.name}/raw/"
-            raise PlaybookError(f"data/{self.name}/client.yaml, sources.{source}: there is no {spec.file} in "
-                                f"{where}. Put the file there or correct the name.")
+            raise PlaybookError(
+                f"data/{self.name}/client.yaml, sources.{source}: there is no {spec.file} in "
+                f"{where}. Put the file there or correct the name."
+            )
         return path
 
     def hashes(self) -> dict[str, str]:
@@ -219,8 +224,9 @@ def _read_settings(path: Path, shown: str) -> Settings:
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise PlaybookError(f"{shown}{line}: not readable as YAML ({getattr(e, 'problem', e)}). "
-                            "Check the indentation and the colons.") from None
+        raise PlaybookError(
+            f"{shown}{line}: not readable as YAML ({getattr(e, 'problem', e)}). Check the indentation and the colons."
+        ) from None
     if not isinstance(raw, dict):
         raise PlaybookError(f"{shown}: expected settings by name, such as title: and sources:.")
     try:
@@ -260,10 +266,13 @@ def _check_references(settings: Settings, shown: str) -> None:
         if name not in CANONICAL:
             raise PlaybookError(f"{shown}, tables.{name}: no such table. Known: {', '.join(CANONICAL)}.")
         if mapping.source not in settings.sources:
-            raise PlaybookError(f'{shown}, tables.{name}.source: there is no source "{mapping.source}". '
-                                f"Known: {', '.join(settings.sources)}.")
+            raise PlaybookError(
+                f'{shown}, tables.{name}.source: there is no source "{mapping.source}". '
+                f"Known: {', '.join(settings.sources)}."
+            )
     for kind, entries in (("controls", settings.controls.values()), ("clean", settings.clean)):
         for entry in entries:
             if entry.table not in settings.tables:
-                raise PlaybookError(f'{shown}, {kind}: there is no table "{entry.table}". '
-                                    f"Known: {', '.join(settings.tables)}.")
+                raise PlaybookError(
+                    f'{shown}, {kind}: there is no table "{entry.table}". Known: {", ".join(settings.tables)}.'
+                )

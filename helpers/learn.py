@@ -68,8 +68,10 @@ def same(answer: object, right: object) -> bool:
     if isinstance(a, Number) and isinstance(b, Number):
         close = dict(rel_tol=0.006, abs_tol=1e-9)
         shares = 0 < abs(float(b)) <= 1
-        return any(np.isclose(float(a) / k, float(b), rtol=close["rel_tol"], atol=close["abs_tol"])
-                   for k in ((1, 100) if shares else (1,)))
+        return any(
+            np.isclose(float(a) / k, float(b), rtol=close["rel_tol"], atol=close["abs_tol"])
+            for k in ((1, 100) if shares else (1,))
+        )
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(sorted(a, key=str), sorted(b, key=str), strict=True))
     if isinstance(a, str) and isinstance(b, str):

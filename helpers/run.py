@@ -47,11 +47,23 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
     day = _as_of(client, as_of, bool(only))
     parameters = parameters_of(names, client, sets or {}, day)
     folder = client.folder / "runs" / f"{day}-{store.now():%Y%m%dT%H%M%S%f}"[:-3]
-    record = {"schema_version": store.SCHEMA_VERSION, "run_id": folder.name, "client": name, "as_of": str(day),
-              "status": "running", "only": only, "started_at": store.now().isoformat(timespec="seconds"),
-              "parameters": parameters, "inputs": client.hashes(), "notebooks": {},
-              "versions": {"marketing-playbook": helpers.__version__, "python": python_version(),
-                           **{p: version(p) for p in PACKAGES}}}
+    record = {
+        "schema_version": store.SCHEMA_VERSION,
+        "run_id": folder.name,
+        "client": name,
+        "as_of": str(day),
+        "status": "running",
+        "only": only,
+        "started_at": store.now().isoformat(timespec="seconds"),
+        "parameters": parameters,
+        "inputs": client.hashes(),
+        "notebooks": {},
+        "versions": {
+            "marketing-playbook": helpers.__version__,
+            "python": python_version(),
+            **{p: version(p) for p in PACKAGES},
+        },
+    }
     _begin(folder, client, only)
     try:
         record["notebooks"] = _execute(names, parameters, folder, jobs or min(2, os.cpu_count() or 1))
@@ -77,7 +89,7 @@ def pick(only: str = "") -> list[str]:
     wanted = [w.strip() for w in only.split(",")]
     found = [n for n in every if any(w in (n, n.split("_", 1)[0]) for w in wanted)]
     if len(found) < len(wanted):
-        raise PlaybookError(f'--only {only}: no such notebook. Known: {", ".join(every)}.')
+        raise PlaybookError(f"--only {only}: no such notebook. Known: {', '.join(every)}.")
     return found
 
 
@@ -94,20 +106,29 @@ def parameters_of(names: list[str], client: Client, sets: dict[str, str], day: d
     Raises PlaybookError for a name that no notebook has, or a value of another type.
     """
     listed = {n: papermill.inspect_notebook(str(store.notebook_file(n))) for n in names}
-    every = {p for n in (store.notebooks() if client.settings.parameters else names)
-             for p in (listed.get(n) or papermill.inspect_notebook(str(store.notebook_file(n))))}
+    every = {
+        p
+        for n in (store.notebooks() if client.settings.parameters else names)
+        for p in (listed.get(n) or papermill.inspect_notebook(str(store.notebook_file(n))))
+    }
     for source, given in ((f"data/{client.name}/client.yaml, parameters", client.settings.parameters), ("--set", sets)):
         for p in given:
             if p in ("client", "as_of"):
                 raise PlaybookError(f"{source}: {p} is not set this way. Use playbook run CLIENT --as-of DATE.")
             if p not in every:
                 close = difflib.get_close_matches(p, every, n=1)
-                hint = f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(sorted(every - {'client', 'as_of'})) or 'none'}."
+                hint = (
+                    f'Did you mean "{close[0]}"?'
+                    if close
+                    else f"Known: {', '.join(sorted(every - {'client', 'as_of'})) or 'none'}."
+                )
                 raise PlaybookError(f'{source}: no notebook has a parameter "{p}". {hint}')
     given = client.settings.parameters | {p: yaml.safe_load(v) for p, v in sets.items()}
-    return {n: {"client": client.name, "as_of": str(day)} |
-               {p: _typed(p, v, ps[p]["inferred_type_name"]) for p, v in given.items() if p in ps}
-            for n, ps in listed.items()}
+    return {
+        n: {"client": client.name, "as_of": str(day)}
+        | {p: _typed(p, v, ps[p]["inferred_type_name"]) for p, v in given.items() if p in ps}
+        for n, ps in listed.items()
+    }
 
 
 def _typed(name: str, value: object, wanted: str) -> object:
@@ -178,20 +199,34 @@ def _result(future: Future, running: dict[Future, str]) -> dict:
 def _one(name: str, parameters: dict, folder: Path, free: list[int]) -> dict:
     place, output, started = free.pop(0), folder / "notebooks" / f"{name}.ipynb", time.perf_counter()
     nb = without_exercises(nbformat.read(store.notebook_file(name), as_version=4))
-    bar = {"desc": name, "position": place, "bar_format": BAR, "file": sys.stderr,
-           "mininterval": 0.2 if sys.stderr.isatty() else 5}
+    bar = {
+        "desc": name,
+        "position": place,
+        "bar_format": BAR,
+        "file": sys.stderr,
+        "mininterval": 0.2 if sys.stderr.isatty() else 5,
+    }
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / f"{name}.ipynb"
         nbformat.write(nb, prepared)
         try:
-            papermill.execute_notebook(str(prepared), str(output), parameters, cwd=str(folder), progress_bar=bar,
-                                       kernel_name="python3", shutdown_kernel="immediate",
-                                       extra_arguments=["--log-level=40"])
+            papermill.execute_notebook(
+                str(prepared),
+                str(output),
+                parameters,
+                cwd=str(folder),
+                progress_bar=bar,
+                kernel_name="python3",
+                shutdown_kernel="immediate",
+                extra_arguments=["--log-level=40"],
+            )
         except PapermillExecutionError as e:
             heading = _heading_before(output, e.cell_index)
-            raise RunFailed(f"{name} failed in cell {e.cell_index + 1} ({heading}): {e.ename}: "
-                            f"{str(e.evalue).strip().splitlines()[0] if str(e.evalue).strip() else ''} "
-                            f"The notebook as far as it got: {output}") from None
+            raise RunFailed(
+                f"{name} failed in cell {e.cell_index + 1} ({heading}): {e.ename}: "
+                f"{str(e.evalue).strip().splitlines()[0] if str(e.evalue).strip() else ''} "
+                f"The notebook as far as it got: {output}"
+            ) from None
         finally:
             free.append(place)
     return {"seconds": round(time.perf_counter() - started, 1), "cells": len(nb.cells)}
@@ -204,9 +239,14 @@ def without_exercises(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _heading_before(path: Path, cell: int) -> str:
-    cells = nbformat.read(path, as_version=4).cells[:cell + 1]
-    headings = [line.lstrip("# ") for c in cells if c.cell_type == "markdown" for line in c.source.splitlines()
-                if line.startswith("#")]
+    cells = nbformat.read(path, as_version=4).cells[: cell + 1]
+    headings = [
+        line.lstrip("# ")
+        for c in cells
+        if c.cell_type == "markdown"
+        for line in c.source.splitlines()
+        if line.startswith("#")
+    ]
     return headings[-1] if headings else "first cell"
 
 
@@ -240,7 +280,10 @@ def _set_latest(client: Client, run_id: str) -> None:
 
 
 def _forget_old_runs(client: Client, current: str) -> None:
-    runs = sorted((p for p in (client.folder / "runs").iterdir() if p.name not in ("lab", current)),
-                  key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in runs[client.settings.keep_runs:]:
+    runs = sorted(
+        (p for p in (client.folder / "runs").iterdir() if p.name not in ("lab", current)),
+        key=lambda p: p.stat().st_mtime,
+        reverse=True,
+    )
+    for old in runs[client.settings.keep_runs :]:
         shutil.rmtree(old, ignore_errors=True)

@@ -57,8 +57,9 @@ class Store:
     def read(self, name: str) -> ir.Table:
         """A stored table, as an Ibis expression; PlaybookError if it is not declared or not there yet."""
         if name not in self.reads + self.writes:
-            raise PlaybookError(f"{self.notebook} does not declare that it reads {name}. "
-                                "Add it to the notebook's metadata.")
+            raise PlaybookError(
+                f"{self.notebook} does not declare that it reads {name}. Add it to the notebook's metadata."
+            )
         path = self._path(name)
         if path is None:
             raise PlaybookError(f"there is no table {name} yet. Run {maker(name)} first.")
@@ -71,8 +72,9 @@ class Store:
     def write(self, name: str, rows: ir.Table | pd.DataFrame) -> ir.Table:
         """Store a table in the order of its key, checked against tables.yaml, and give it back."""
         if name not in self.writes:
-            raise PlaybookError(f"{self.notebook} does not declare that it writes {name}. "
-                                "Add it to the notebook's metadata.")
+            raise PlaybookError(
+                f"{self.notebook} does not declare that it writes {name}. Add it to the notebook's metadata."
+            )
         spec, started = tables.get(name), time.perf_counter()
         rows = ibis.memtable(rows, schema=_schema(rows, spec)) if isinstance(rows, pd.DataFrame) else rows
         rows = tables.conform(rows, name)
@@ -81,9 +83,15 @@ class Store:
         self.con.to_parquet(in_order, str(part), compression="zstd")
         os.replace(part, path)
         stored = self.con.read_parquet(str(path), table_name=name)
-        lineage = {"table": name, "schema_version": SCHEMA_VERSION, "written_by": self.notebook, "reads": self.reads,
-                   "rows": int(stored.count().execute()), "columns": len(stored.columns),
-                   "seconds": round(time.perf_counter() - started, 2)}
+        lineage = {
+            "table": name,
+            "schema_version": SCHEMA_VERSION,
+            "written_by": self.notebook,
+            "reads": self.reads,
+            "rows": int(stored.count().execute()),
+            "columns": len(stored.columns),
+            "seconds": round(time.perf_counter() - started, 2),
+        }
         path.with_suffix(".json").write_text(json.dumps(lineage, indent=1), encoding="utf-8")
         return stored
 
@@ -151,8 +159,13 @@ def last_full_day(orders: ir.Table) -> date:
     The last day counts when its last order is no earlier than the earliest closing order of the
     28 days before; otherwise the export stopped in the middle of the day.
     """
-    close = (orders.group_by("ordered_on").agg(at=orders.ordered_at_local.max())
-             .order_by(ibis.desc("ordered_on")).limit(29).to_pandas())
+    close = (
+        orders.group_by("ordered_on")
+        .agg(at=orders.ordered_at_local.max())
+        .order_by(ibis.desc("ordered_on"))
+        .limit(29)
+        .to_pandas()
+    )
     hours = pd.to_datetime(close["at"]).dt.hour
     last = pd.Timestamp(close["ordered_on"].iloc[0]).date()
     full = len(close) == 1 or hours.iloc[0] >= hours.iloc[1:].min()

@@ -12,8 +12,14 @@ import ibis.expr.types as ir
 import yaml
 
 CANONICAL = ["orders", "customers", "products", "campaigns", "messages", "coupons", "redemptions", "promotions"]
-TYPES = {"text": dt.string, "int": dt.int64, "float": dt.float64, "bool": dt.boolean,
-         "date": dt.date, "timestamp": dt.timestamp}
+TYPES = {
+    "text": dt.string,
+    "int": dt.int64,
+    "float": dt.float64,
+    "bool": dt.boolean,
+    "date": dt.date,
+    "timestamp": dt.timestamp,
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Table:
     by: str
     key: list[str]
     columns: dict[str, Column]
-    day: str = ""          # the column that dates a row
+    day: str = ""  # the column that dates a row
 
     @property
     def schema(self) -> ibis.Schema:
@@ -53,9 +59,12 @@ def _column(name: str, text: str) -> Column:
 def all_tables() -> dict[str, Table]:
     """Every table of the playbook by name."""
     raw = yaml.safe_load(resources.files("helpers").joinpath("tables.yaml").read_text(encoding="utf-8"))
-    return {name: Table(name, t["row"], t["by"], t["key"], {c: _column(c, s) for c, s in t["columns"].items()},
-                        t.get("day", ""))
-            for name, t in raw.items()}
+    return {
+        name: Table(
+            name, t["row"], t["by"], t["key"], {c: _column(c, s) for c, s in t["columns"].items()}, t.get("day", "")
+        )
+        for name, t in raw.items()
+    }
 
 
 def get(name: str) -> Table:
@@ -87,26 +96,30 @@ def conform(rows: ir.Table, name: str) -> ir.Table:
     if missing:
         raise ValueError(f"table {name} lacks {', '.join(missing)}")
     have = rows.schema()
-    known = {c: ibis.null(t) if c not in have else rows[c] if have[c] == t else rows[c].cast(t)
-             for c, t in table.schema.items()}
+    known = {
+        c: ibis.null(t) if c not in have else rows[c] if have[c] == t else rows[c].cast(t)
+        for c, t in table.schema.items()
+    }
     return rows.select(**known, **{c: rows[c] for c in rows.columns if c not in known})
 
 
 def dictionary() -> str:
     """The data dictionary as markdown: one section a table, one line a column."""
-    head = ("# Data dictionary\n\nEvery table of the playbook, written from `helpers/tables.yaml` by "
-            "`python -m helpers.tables > data/README.md`.\nA client brings the first eight; only `orders` is "
-            "required. Notebooks make the rest.\nTypes in bold may not be empty. Money is in the client's one "
-            "currency, rates are shares between 0 and 1.\n")
+    head = (
+        "# Data dictionary\n\nEvery table of the playbook, written from `helpers/tables.yaml` by "
+        "`python -c 'import helpers.tables as t; print(t.dictionary(), end=\"\")' > data/README.md`.\n"
+        "A client brings the first eight; only `orders` is required. Notebooks make the rest.\n"
+        "Types in bold may not be empty. Money is in the client's one currency, rates are shares between 0 and 1.\n"
+    )
     parts = [head]
     for t in all_tables().values():
-        rows = "\n".join(f"| `{c.name}` | {f'**{c.type}**' if c.required else c.type} | {c.unit} | {c.about} |"
-                         for c in t.columns.values())
+        rows = "\n".join(
+            f"| `{c.name}` | {f'**{c.type}**' if c.required else c.type} | {c.unit} | {c.about} |"
+            for c in t.columns.values()
+        )
         key = f" Key: {', '.join(f'`{k}`' for k in t.key)}." if t.key else ""
-        parts.append(f"\n## {t.name}\n\nOne row is {t.row}. From: {t.by}.{key}\n\n"
-                     f"| column | type | unit | meaning |\n| --- | --- | --- | --- |\n{rows}\n")
+        parts.append(
+            f"\n## {t.name}\n\nOne row is {t.row}. From: {t.by}.{key}\n\n"
+            f"| column | type | unit | meaning |\n| --- | --- | --- | --- |\n{rows}\n"
+        )
     return "".join(parts)
-
-
-if __name__ == "__main__":
-    print(dictionary(), end="")

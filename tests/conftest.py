@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
-HOME = Path(tempfile.mkdtemp(prefix="playbook é "))   # a space and an accent, as users have
+HOME = Path(tempfile.mkdtemp(prefix="playbook é "))  # a space and an accent, as users have
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 
@@ -71,19 +71,20 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
         "till.csv": f"""SELECT basket_id AS receipt, row_number() OVER (PARTITION BY basket_id) AS line,
             'SHOPPER-' || household_id AS shopper, transaction_timestamp AS moment, product_id AS article,
             quantity AS pieces, round(sales_value / nullif(quantity, 0), 4) AS price, retail_disc AS off,
-            sales_value AS paid, store_id AS shop FROM {table['transactions']} WHERE household_id IN {some}
+            sales_value AS paid, store_id AS shop FROM {table["transactions"]} WHERE household_id IN {some}
             ORDER BY receipt, line""",
         "goods.parquet": f"""SELECT product_id AS article, product_type AS label,
             CASE department WHEN 'GROCERY' THEN '{SCRIPT}' ELSE department END AS aisle,
-            product_category AS shelf FROM {table['products']} WHERE department IS NOT NULL""",
+            product_category AS shelf FROM {table["products"]} WHERE department IS NOT NULL""",
         "mailings.csv": f"""SELECT campaign_id || '/' || household_id AS mailing, campaign_id AS action,
-            'SHOPPER-' || household_id AS shopper, start_date AS sent FROM {table['campaigns']}
-            JOIN {table['campaign_descriptions']} USING (campaign_id) WHERE household_id IN {some}""",
+            'SHOPPER-' || household_id AS shopper, start_date AS sent FROM {table["campaigns"]}
+            JOIN {table["campaign_descriptions"]} USING (campaign_id) WHERE household_id IN {some}""",
         "actions.csv": f"""SELECT campaign_id AS action, campaign_type || ' ' || campaign_id AS title,
-            start_date AS begins, end_date AS ends, campaign_type AS kind FROM {table['campaign_descriptions']}""",
+            start_date AS begins, end_date AS ends, campaign_type AS kind FROM {table["campaign_descriptions"]}""",
         "vouchers.csv": f"""SELECT row_number() OVER () AS voucher, 'SHOPPER-' || household_id AS shopper,
             coupon_upc AS coupon, campaign_id AS action, redemption_date AS used
-            FROM {table['coupon_redemptions']} WHERE household_id IN {some}"""}
+            FROM {table["coupon_redemptions"]} WHERE household_id IN {some}""",
+    }
     settings = CORNER
     if only_orders:
         write = {k: write[k] for k in ("till.csv", "goods.parquet")}
@@ -97,7 +98,8 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
         settings = "".join(lines)
     for file, query in write.items():
         con.sql(query).write_parquet(str(folder / "raw" / file)) if file.endswith("parquet") else con.sql(
-            query).write_csv(str(folder / "raw" / file))
+            query
+        ).write_csv(str(folder / "raw" / file))
     n = con.sql(f"SELECT count(*) FROM ({write['till.csv']})").fetchall()[0][0]
     (folder / "client.yaml").write_text(settings.replace("expected: 0", f"expected: {n}"), encoding="utf-8")
     return folder

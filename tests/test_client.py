@@ -7,9 +7,14 @@ import yaml
 
 from helpers.client import Client, PlaybookError
 
-GOOD = {"schema_version": 1, "title": "T", "currency": "EUR", "timezone": "Europe/Berlin",
-        "sources": {"till": {"file": "till.csv"}},
-        "tables": {"orders": {"source": "till", "columns": {"order_id": "a"}}}}
+GOOD = {
+    "schema_version": 1,
+    "title": "T",
+    "currency": "EUR",
+    "timezone": "Europe/Berlin",
+    "sources": {"till": {"file": "till.csv"}},
+    "tables": {"orders": {"source": "till", "columns": {"order_id": "a"}}},
+}
 
 
 @pytest.fixture()
@@ -27,20 +32,23 @@ def settings(home, request):
     return write
 
 
-@pytest.mark.parametrize(("changed", "says"), [
-    ({"curency": "EUR"}, "curency: unknown setting. Did you mean currency?"),
-    ({"timezone": "Mars"}, '"Mars" is no time zone'),
-    ({"schema_version": 2}, "schema_version"),
-    ({"sales_growth": "much"}, "sales_growth"),
-    ({"sources": {"till": {"fil": "x"}}}, "sources.till"),
-    ({"sources": {"till": {"file": "till.csv", "ownr": "x"}}}, "Did you mean owner?"),
-    ({"tables": {}}, "orders is missing"),
-    ({"tables": GOOD["tables"] | {"order": {"source": "till", "columns": {}}}}, "no such table"),
-    ({"tables": {"orders": {"source": "tlil", "columns": {}}}}, 'no source "tlil"'),
-    ({"controls": {"n": {"table": "products", "value": "1", "expected": 1}}}, 'no table "products"'),
-    ("title: [", "line"),
-    ("just words", "expected settings by name"),
-])
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"curency": "EUR"}, "curency: unknown setting. Did you mean currency?"),
+        ({"timezone": "Mars"}, '"Mars" is no time zone'),
+        ({"schema_version": 2}, "schema_version"),
+        ({"sales_growth": "much"}, "sales_growth"),
+        ({"sources": {"till": {"fil": "x"}}}, "sources.till"),
+        ({"sources": {"till": {"file": "till.csv", "ownr": "x"}}}, "Did you mean owner?"),
+        ({"tables": {}}, "orders is missing"),
+        ({"tables": GOOD["tables"] | {"order": {"source": "till", "columns": {}}}}, "no such table"),
+        ({"tables": {"orders": {"source": "tlil", "columns": {}}}}, 'no source "tlil"'),
+        ({"controls": {"n": {"table": "products", "value": "1", "expected": 1}}}, 'no table "products"'),
+        ("title: [", "line"),
+        ("just words", "expected settings by name"),
+    ],
+)
 def test_settings_errors_are_one_line_that_names_the_place(settings, changed, says):
     with pytest.raises(PlaybookError) as e:
         Client(settings(changed))
@@ -64,12 +72,16 @@ def test_missing_files_are_named_with_what_to_do(settings):
 
 def test_command_errors_are_one_line_and_exit_2(command, corner):
     for arguments, says in [
-            (["run", "grocre"], 'Did you mean "grocer"?'), (["run", "../x"], "is not a client name"),
-            (["run", "corner", "--set", "window_dayz=3"], 'Did you mean "window_days"?'),
-            (["run", "corner", "--set", "window_days=long"], "is not of type int"),
-            (["run", "corner", "--set", "window_days"], "name=value"), (["run", "corner", "--only", "99"], "no such notebook"),
-            (["run", "corner", "--as-of", "yesterday"], "write it as 2017-12-31"),
-            (["run", "corner", "--as-of", "2031-01-01"], "outside the data"), (["open", "corner-none"], "no client")]:
+        (["run", "grocre"], 'Did you mean "grocer"?'),
+        (["run", "../x"], "is not a client name"),
+        (["run", "corner", "--set", "window_dayz=3"], 'Did you mean "window_days"?'),
+        (["run", "corner", "--set", "window_days=long"], "is not of type int"),
+        (["run", "corner", "--set", "window_days"], "name=value"),
+        (["run", "corner", "--only", "99"], "no such notebook"),
+        (["run", "corner", "--as-of", "yesterday"], "write it as 2017-12-31"),
+        (["run", "corner", "--as-of", "2031-01-01"], "outside the data"),
+        (["open", "corner-none"], "no client"),
+    ]:
         code, _out, err = command(*arguments)
         assert (code, err.count("\n")) == (2, 1), err
         assert says in err

@@ -20,7 +20,9 @@ def modules():
     return sorted((CHECKOUT / "helpers").rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", [p for p in modules() if p.parent.name in STEPS], ids=lambda p: f"{p.parent.name}/{p.stem}")
+@pytest.mark.parametrize(
+    "path", [p for p in modules() if p.parent.name in STEPS], ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
 def test_steps_talk_through_tables_not_imports(path):
     allowed = GROUND | {path.parent.name}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -73,7 +75,9 @@ def test_each_listed_practice_names_a_notebook_and_tables():
 
 
 def test_no_text_of_the_repository_names_a_host_or_a_path_of_a_machine():
-    files = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout.split()
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    ).stdout.split()
     for name in files:
         if name.endswith((".py", ".md", ".yaml", ".toml", ".lock", ".ipynb", "Makefile", ".css", ".j2")):
             text = (CHECKOUT / name).read_text(encoding="utf-8")
@@ -81,8 +85,9 @@ def test_no_text_of_the_repository_names_a_host_or_a_path_of_a_machine():
 
 
 def test_data_sets_are_not_in_the_repository():
-    files = subprocess.run(["git", "ls-files", "data", "reports"], cwd=CHECKOUT, capture_output=True, text=True,
-                           check=False).stdout.split()
+    files = subprocess.run(
+        ["git", "ls-files", "data", "reports"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    ).stdout.split()
     assert {f.rsplit("/", 1)[-1] for f in files} <= {"README.md", "client.yaml"}
     for f in files:
         if f.endswith(".yaml"):
@@ -90,5 +95,11 @@ def test_data_sets_are_not_in_the_repository():
 
 
 def test_code_is_linted():
-    found = subprocess.run([sys.executable, "-m", "ruff", "check", "helpers", "tests"], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "helpers", "tests"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert found.returncode == 0, found.stdout

@@ -92,17 +92,26 @@ def test_the_index_makes_sense_alone(grocer_report):
     found = [a for t, a in tags if t == "li" and a.get("class") == "found"]
     assert 3 <= len(found) <= 7
     assert len([a for t, a in tags if a.get("class") == "kpi"]) >= 4
-    for words in ("Against target", "Can you trust this?", "What we could not see", "simulated", "Who:", "Check on:",
-                  "30 November 2017"):
+    for words in (
+        "Against target",
+        "Can you trust this?",
+        "What we could not see",
+        "simulated",
+        "Who:",
+        "Check on:",
+        "30 November 2017",
+    ):
         assert words in html, words
 
 
 def test_contrast_of_text_is_enough():
     css = report._templates.loader.get_source(report._templates, "style.css")[0]
-    light, dark = (dict(re.findall(r"--([\w-]+):(#[0-9a-f]{6})", part)) for part in css.split("prefers-color-scheme:dark")[:2])
+    light, dark = (
+        dict(re.findall(r"--([\w-]+):(#[0-9a-f]{6})", part)) for part in css.split("prefers-color-scheme:dark")[:2]
+    )
 
     def luminance(color):
-        parts = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -119,11 +128,14 @@ def test_a_page_shows_headings_outputs_and_report_markdown_only(tmp_path):
     html = nbformat.v4.new_output("execute_result", {"text/html": frame.to_html(), "text/plain": "x"})
     fine = nbformat.v4.new_output("execute_result", {"text/html": pd.DataFrame({"n": ["<b>1</b>"]}).to_html()})
     noise = nbformat.v4.new_output("stream", name="stderr", text="a warning")
-    nb.cells = [nbformat.v4.new_markdown_cell("# 9 Test\n\n**Why?**\n\nCourse text."),
-                nbformat.v4.new_markdown_cell("## Heading\n\nCourse text."),
-                nbformat.v4.new_code_cell("secret_code()", outputs=[html, fine, noise]),
-                nbformat.v4.new_markdown_cell("Read *this*. <script>x</script>", metadata={"tags": ["report"]}),
-                nbformat.v4.new_markdown_cell("## Exercises"), nbformat.v4.new_code_cell("x", outputs=[])]
+    nb.cells = [
+        nbformat.v4.new_markdown_cell("# 9 Test\n\n**Why?**\n\nCourse text."),
+        nbformat.v4.new_markdown_cell("## Heading\n\nCourse text."),
+        nbformat.v4.new_code_cell("secret_code()", outputs=[html, fine, noise]),
+        nbformat.v4.new_markdown_cell("Read *this*. <script>x</script>", metadata={"tags": ["report"]}),
+        nbformat.v4.new_markdown_cell("## Exercises"),
+        nbformat.v4.new_code_cell("x", outputs=[]),
+    ]
     nbformat.write(nb, tmp_path / "09_test.ipynb")
     page = report.read_page(tmp_path / "09_test.ipynb")
     assert page.title == "9 Test"

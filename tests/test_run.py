@@ -1,6 +1,7 @@
 """A run is whole or not there."""
 
 import json
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -40,8 +41,16 @@ def test_a_whole_run_is_recorded_published_and_latest(corner_report, corner):
     assert all(n["seconds"] > 0 for n in record["notebooks"].values())
     assert record["versions"]["pandas"] == pd.__version__
     assert corner_report.parent == client.reports / record["as_of"]
-    assert sorted(p.stem for p in corner_report.parent.iterdir()) == ["01_collect", "02_clean", "03_analyze", "04_segment",
-                                                                      "05_plan", "06_monitor", "07_optimize", "index"]
+    assert sorted(p.stem for p in corner_report.parent.iterdir()) == [
+        "01_collect",
+        "02_clean",
+        "03_analyze",
+        "04_segment",
+        "05_plan",
+        "06_monitor",
+        "07_optimize",
+        "index",
+    ]
 
 
 def test_one_job_or_two_give_the_same_tables(corner_report, corner):
@@ -53,7 +62,7 @@ def test_one_job_or_two_give_the_same_tables(corner_report, corner):
     assert one != two
     before, after = frames(two), frames(one)
     assert before.keys() == after.keys()
-    for name in before.keys() - {"changes", "decisions", "catalogue"}:   # these look at the run before, or at bytes
+    for name in before.keys() - {"changes", "decisions", "catalogue"}:  # these look at the run before, or at bytes
         pd.testing.assert_frame_equal(before[name], after[name], check_exact=True, obj=name)
 
 
@@ -88,7 +97,7 @@ def test_a_failed_run_names_the_cell_keeps_the_notebook_and_the_last_report(corn
     assert "ZeroDivisionError" in err
     assert "Traceback" not in err
     kept = err.split("as far as it got: ")[1].strip()
-    assert "1 / 0" in open(kept, encoding="utf-8").read()
+    assert "1 / 0" in Path(kept).read_text(encoding="utf-8")
     assert Client("corner").latest == latest
     assert corner_report.read_bytes() == page
 

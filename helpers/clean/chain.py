@@ -38,17 +38,28 @@ class Cleaned:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """Rows and money by fate and rule, and what each step touched and moved."""
-        each = {f"{c}_{i}": self.marked[f"{c}_{i}"].sum().cast("float64")
-                for i in range(len(self.steps)) for c in ("did", "money")}
-        by = self.marked.group_by(fate=_.fate.fill_null("loaded"), rule=_.rule.fill_null(""),
-                                  from_line=_.source_line.notnull())
-        return by.agg(n=_.count(), money=_.money_in.sum().cast("float64").round(2), **each).order_by("fate", "rule").to_pandas()
+        each = {
+            f"{c}_{i}": self.marked[f"{c}_{i}"].sum().cast("float64")
+            for i in range(len(self.steps))
+            for c in ("did", "money")
+        }
+        by = self.marked.group_by(
+            fate=_.fate.fill_null("loaded"), rule=_.rule.fill_null(""), from_line=_.source_line.notnull()
+        )
+        return (
+            by.agg(n=_.count(), money=_.money_in.sum().cast("float64").round(2), **each)
+            .order_by("fate", "rule")
+            .to_pandas()
+        )
 
     @property
     def rows(self) -> ir.Table:
         """The rows that stay in, without the marks; `filled` names the columns that were filled."""
-        marks = [c for c in self.marked.columns if c in {"fate", "rule", "original", *LINEAGE, *PRODUCT}
-                 or c.startswith(("did_", "money_"))]
+        marks = [
+            c
+            for c in self.marked.columns
+            if c in {"fate", "rule", "original", *LINEAGE, *PRODUCT} or c.startswith(("did_", "money_"))
+        ]
         return self.marked.filter(_.fate.isnull()).drop(*marks)
 
 
@@ -66,9 +77,15 @@ def clean_table(run: Store, name: str, as_of: date, products: ir.Table | None = 
         marked = marked.left_join(names, "product_id").drop("product_id_right")
     steps = _general_steps(spec) + [s for s in run.settings.clean if s.table == name]
     if spec.day:
-        steps.append(CleanStep(step="after the last day", table=name, action="filter",
-                               where=f"CAST({spec.day} AS DATE) > DATE '{as_of}'",
-                               reason="the report looks at the days up to its own date"))
+        steps.append(
+            CleanStep(
+                step="after the last day",
+                table=name,
+                action="filter",
+                where=f"CAST({spec.day} AS DATE) > DATE '{as_of}'",
+                reason="the report looks at the days up to its own date",
+            )
+        )
     marked, repeated = _mark_repeats(marked, repeats(run, name), spec)
     cleaned = Cleaned(name, marked, repeated)
     for step in steps:
@@ -84,9 +101,19 @@ def log(cleaned: Cleaned) -> pd.DataFrame:
     for i, step in enumerate(cleaned.steps):
         touched, moved = int(total[f"did_{i}"]), total[f"money_{i}"]
         left = touched if step.action in FATES else 0
-        out.append({"step": step.step, "table": cleaned.name, "action": step.action, "rows_touched": touched,
-                    "rows_before": rows, "rows_after": rows - left, "revenue_before": round(money, 2),
-                    "revenue_after": round(money + moved, 2), "reason": step.reason})
+        out.append(
+            {
+                "step": step.step,
+                "table": cleaned.name,
+                "action": step.action,
+                "rows_touched": touched,
+                "rows_before": rows,
+                "rows_after": rows - left,
+                "revenue_before": round(money, 2),
+                "revenue_after": round(money + moved, 2),
+                "reason": step.reason,
+            }
+        )
         rows, money = rows - left, money + moved
     return pd.DataFrame(out)
 
@@ -97,9 +124,15 @@ def quarantine(cleaned: Cleaned) -> ir.Table:
     held = cleaned.marked.filter(_.fate == "held")
     kept = [*(c for c in tables.get(cleaned.name).columns if c in held.columns), "source_unreadable"]
     as_json = ibis.struct({c: held[c].cast("string") for c in kept}).cast("json").cast("string")
-    return held.select(table=ibis.literal(cleaned.name), source_name=held.source_name, source_line=held.source_line,
-                       rule=held.rule, reason=held.rule.cases(*reasons.items(), else_=""), revenue=held.money_in.cast("float64"),
-                       original=as_json)
+    return held.select(
+        table=ibis.literal(cleaned.name),
+        source_name=held.source_name,
+        source_line=held.source_line,
+        rule=held.rule,
+        reason=held.rule.cases(*reasons.items(), else_=""),
+        revenue=held.money_in.cast("float64"),
+        original=as_json,
+    )
 
 
 def ledger(run: Store, cleaned: Cleaned, lines: int) -> dict:
@@ -108,7 +141,7 @@ def ledger(run: Store, cleaned: Cleaned, lines: int) -> dict:
     Rows made from one line count once. Raises PlaybookError where lines are lost.
     """
     s = cleaned.summary[cleaned.summary["from_line"]]
-    if s["n"].sum() > lines:   # one line became several rows
+    if s["n"].sum() > lines:  # one line became several rows
         lined = cleaned.marked.filter(_.source_line.notnull()).group_by(fate=_.fate.fill_null("loaded"))
         n = lined.agg(n=_.source_line.nunique()).to_pandas().set_index("fate")["n"]
     else:
@@ -119,11 +152,17 @@ def ledger(run: Store, cleaned: Cleaned, lines: int) -> dict:
     row |= {f: int(n.get(f, 0)) for f in ("loaded", *FATES.values())}
     lost = lines - row["layout"] - sum(row[f] for f in ("loaded", *FATES.values()))
     if lost:
-        raise PlaybookError(f"data/{run.client.name}/client.yaml, tables.{cleaned.name}.from: {lost:,} of {lines:,} "
-                            f"lines of {row['source']} are lost on the way. Join so that every line stays.")
-    return row | {"balances": True, "money": round(money.sum(), 2), "money_loaded": round(money.get("loaded", 0.0), 2),
-                  "money_left_out": round(money.drop("loaded", errors="ignore").sum(), 2),
-                  "money_corrected": round(s[corrections].to_numpy().sum(), 2)}
+        raise PlaybookError(
+            f"data/{run.client.name}/client.yaml, tables.{cleaned.name}.from: {lost:,} of {lines:,} "
+            f"lines of {row['source']} are lost on the way. Join so that every line stays."
+        )
+    return row | {
+        "balances": True,
+        "money": round(money.sum(), 2),
+        "money_loaded": round(money.get("loaded", 0.0), 2),
+        "money_left_out": round(money.drop("loaded", errors="ignore").sum(), 2),
+        "money_corrected": round(s[corrections].to_numpy().sum(), 2),
+    }
 
 
 def chain_log(all_cleaned: list[Cleaned]) -> pd.DataFrame:
@@ -154,9 +193,17 @@ def filled_shares(cleaned: dict[str, Cleaned]) -> pd.DataFrame:
     rows = []
     for name, c in cleaned.items():
         total = c.summary.sum(numeric_only=True)
-        rows += [{"table": name, "columns": ", ".join(s.set), "filled with": " or ".join(dict.fromkeys(s.set.values())),
-                  "rows": int(total[f"did_{i}"]), "share": total[f"did_{i}"] / total["n"]}
-                 for i, s in enumerate(c.steps) if s.action == "fill" and total["n"]]
+        rows += [
+            {
+                "table": name,
+                "columns": ", ".join(s.set),
+                "filled with": " or ".join(dict.fromkeys(s.set.values())),
+                "rows": int(total[f"did_{i}"]),
+                "share": total[f"did_{i}"] / total["n"],
+            }
+            for i, s in enumerate(c.steps)
+            if s.action == "fill" and total["n"]
+        ]
     return pd.DataFrame(rows, columns=["table", "columns", "filled with", "rows", "share"])
 
 
@@ -167,9 +214,12 @@ def with_outliers(cleaned: Cleaned) -> ir.Table:
     (Tukey 1977). Flagged, never dropped.
     """
     rows = cleaned.marked.filter(_.fate.isnull())
-    fences = (rows.filter(_.revenue > 0).group_by("product_category")
-              .agg(low=_.revenue.ln().quantile(0.25), high=_.revenue.ln().quantile(0.75))
-              .select("product_category", fence=_.high + 3 * (_.high - _.low)))
+    fences = (
+        rows.filter(_.revenue > 0)
+        .group_by("product_category")
+        .agg(low=_.revenue.ln().quantile(0.25), high=_.revenue.ln().quantile(0.75))
+        .select("product_category", fence=_.high + 3 * (_.high - _.low))
+    )
     joined = rows.left_join(fences, "product_category")
     far = (joined.revenue > joined.fence.exp()).fill_null(False)
     return Cleaned(cleaned.name, joined.mutate(is_outlier=far).drop("fence", "product_category_right")).rows
@@ -178,29 +228,63 @@ def with_outliers(cleaned: Cleaned) -> ir.Table:
 def outlier_effect(orders: ir.Table) -> pd.Series:
     """Lines flagged, their share of revenue, and the largest."""
     flagged = _.is_outlier
-    t = orders.agg(lines=flagged.sum(), money=_.revenue.sum(where=flagged), total=_.revenue.sum(),
-                   largest=_.revenue.max(where=flagged)).to_pandas().fillna(0).iloc[0]
-    return pd.Series({"lines": t["lines"], "share": t["money"] / t["total"] if t["total"] else 0, "largest": t["largest"]})
+    t = (
+        orders.agg(
+            lines=flagged.sum(),
+            money=_.revenue.sum(where=flagged),
+            total=_.revenue.sum(),
+            largest=_.revenue.max(where=flagged),
+        )
+        .to_pandas()
+        .fillna(0)
+        .iloc[0]
+    )
+    return pd.Series(
+        {"lines": t["lines"], "share": t["money"] / t["total"] if t["total"] else 0, "largest": t["largest"]}
+    )
 
 
 def _general_steps(spec: tables.Table) -> list[CleanStep]:
     required = " OR ".join(f"{c.name} IS NULL" for c in spec.columns.values() if c.required)
-    return [CleanStep(step="unreadable value", table=spec.name, action="hold", where="source_unreadable <> ''",
-                      reason="a value is not of its column's type; mend the file and run again"),
-            CleanStep(step="required value missing", table=spec.name, action="hold", where=required,
-                      reason="a column that every row needs is empty; mend the file and run again")]
+    return [
+        CleanStep(
+            step="unreadable value",
+            table=spec.name,
+            action="hold",
+            where="source_unreadable <> ''",
+            reason="a value is not of its column's type; mend the file and run again",
+        ),
+        CleanStep(
+            step="required value missing",
+            table=spec.name,
+            action="hold",
+            where=required,
+            reason="a column that every row needs is empty; mend the file and run again",
+        ),
+    ]
 
 
 def _mark_repeats(marked: ir.Table, again: ir.Table, spec: tables.Table) -> tuple[ir.Table, list[CleanStep]]:
     joined = marked.left_join(again, ["source_line", *spec.key], rname="{name}_again")
     exact, other = joined.exact.fill_null(False), (~joined.exact).fill_null(False)
     joined = joined.mutate(
-        did_0=exact, money_0=-exact.ifelse(joined.money_in, 0.0), did_1=other, money_1=-other.ifelse(joined.money_in, 0.0),
+        did_0=exact,
+        money_0=-exact.ifelse(joined.money_in, 0.0),
+        did_1=other,
+        money_1=-other.ifelse(joined.money_in, 0.0),
         fate=exact.ifelse("duplicate", other.ifelse("held", ibis.null("string"))),
-        rule=exact.ifelse("exact repeat", other.ifelse("same key, other content", ibis.null("string"))))
-    steps = [CleanStep(step="exact repeat", table=spec.name, action="duplicate", where="", reason="the same row again"),
-             CleanStep(step="same key, other content", table=spec.name, action="hold", where="",
-                       reason=f"a second row with the same {', '.join(spec.key)}; the first is used")]
+        rule=exact.ifelse("exact repeat", other.ifelse("same key, other content", ibis.null("string"))),
+    )
+    steps = [
+        CleanStep(step="exact repeat", table=spec.name, action="duplicate", where="", reason="the same row again"),
+        CleanStep(
+            step="same key, other content",
+            table=spec.name,
+            action="hold",
+            where="",
+            reason=f"a second row with the same {', '.join(spec.key)}; the first is used",
+        ),
+    ]
     return joined.drop("exact", *(c for c in joined.columns if c.endswith("_again"))), steps
 
 
@@ -212,19 +296,26 @@ def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> ir.Table:
                   CASE WHEN {hit} THEN '{step.step.replace("'", "''")}' ELSE rule END AS rule),
                   CASE WHEN {hit} THEN -money_now ELSE 0.0 END AS money_{i}"""
     else:
-        filled = (f"CASE WHEN {hit} THEN trim(filled || ' {' '.join(step.set)}') ELSE filled END AS filled, "
-                  if step.action == "fill" else "")
-        sets = ", ".join(f"CAST(CASE WHEN {hit} THEN ({e}) ELSE {c} END AS {_sql_type(rows[c])}) AS {c}"
-                         for c, e in step.set.items())
-        moved = f"CASE WHEN {hit} THEN ({step.set['revenue']}) - revenue ELSE 0.0 END" if "revenue" in step.set else "0.0"
+        filled = (
+            f"CASE WHEN {hit} THEN trim(filled || ' {' '.join(step.set)}') ELSE filled END AS filled, "
+            if step.action == "fill"
+            else ""
+        )
+        sets = ", ".join(
+            f"CAST(CASE WHEN {hit} THEN ({e}) ELSE {c} END AS {_sql_type(rows[c])}) AS {c}" for c, e in step.set.items()
+        )
+        moved = (
+            f"CASE WHEN {hit} THEN ({step.set['revenue']}) - revenue ELSE 0.0 END" if "revenue" in step.set else "0.0"
+        )
         change = f"* REPLACE ({filled}{sets}), {moved} AS money_{i}"
     now = "revenue" if "revenue" in rows.columns else "0.0"
     query = f"SELECT {change.replace('money_now', now)}, {hit} AS did_{i} FROM marked_{step.table}_{i}"
     try:
         return rows.alias(f"marked_{step.table}_{i}").sql(query, dialect="duckdb")
     except (duckdb.Error, ibis.common.exceptions.IbisError) as e:
-        raise PlaybookError(f'data/{run.client.name}/client.yaml, clean, step "{step.step}": '
-                            f"{str(e).strip().splitlines()[0]}") from None
+        raise PlaybookError(
+            f'data/{run.client.name}/client.yaml, clean, step "{step.step}": {str(e).strip().splitlines()[0]}'
+        ) from None
 
 
 def _sql_type(column: ir.Column) -> str:

@@ -17,11 +17,13 @@ from helpers.store import Store
 
 THRESHOLDS = {"completeness": 0.90, "uniqueness": 0.99, "validity": 0.99, "consistency": 0.98, "timeliness": 0.95}
 PARTS = list(THRESHOLDS)
-REFERENCES = {"orders": {"product_id": "products", "customer_id": "customers"},
-              "messages": {"campaign_id": "campaigns", "customer_id": "customers"},
-              "coupons": {"campaign_id": "campaigns", "product_id": "products"},
-              "redemptions": {"campaign_id": "campaigns", "customer_id": "customers", "coupon_id": "coupons"},
-              "promotions": {"product_id": "products"}}
+REFERENCES = {
+    "orders": {"product_id": "products", "customer_id": "customers"},
+    "messages": {"campaign_id": "campaigns", "customer_id": "customers"},
+    "coupons": {"campaign_id": "campaigns", "product_id": "products"},
+    "redemptions": {"campaign_id": "campaigns", "customer_id": "customers", "coupon_id": "coupons"},
+    "promotions": {"product_id": "products"},
+}
 
 
 def quality(run: Store, cleaned: dict[str, Cleaned], as_of: date) -> pd.DataFrame:
@@ -35,11 +37,18 @@ def quality(run: Store, cleaned: dict[str, Cleaned], as_of: date) -> pd.DataFram
     rows = []
     for name in run.settings.tables:
         staged, summary = run.read(f"staged_{name}"), cleaned[name].summary
-        parts = {"completeness": _completeness(staged, name), "uniqueness": _fate(summary, "duplicate"),
-                 "validity": _fate(summary, "held"), "consistency": _consistency(run, staged, name),
-                 "timeliness": _timeliness(staged, name, as_of)}
-        rows += [{"table": name, "part": part, "score": score, "threshold": THRESHOLDS[part], "worst": worst}
-                 for part, (score, worst) in parts.items() if score is not None]
+        parts = {
+            "completeness": _completeness(staged, name),
+            "uniqueness": _fate(summary, "duplicate"),
+            "validity": _fate(summary, "held"),
+            "consistency": _consistency(run, staged, name),
+            "timeliness": _timeliness(staged, name, as_of),
+        }
+        rows += [
+            {"table": name, "part": part, "score": score, "threshold": THRESHOLDS[part], "worst": worst}
+            for part, (score, worst) in parts.items()
+            if score is not None
+        ]
     return pd.DataFrame(rows)
 
 
@@ -67,7 +76,9 @@ def _consistency(run: Store, staged: ir.Table, name: str) -> tuple[float | None,
     if not scores:
         return None, ""
     worst = min(scores, key=scores.get)
-    return scores[worst], f"{worst} found in {REFERENCES[name][worst]}: {scores[worst]:.2%}" if scores[worst] < 1 else ""
+    return scores[worst], f"{worst} found in {REFERENCES[name][worst]}: {scores[worst]:.2%}" if scores[
+        worst
+    ] < 1 else ""
 
 
 def _timeliness(rows: ir.Table, name: str, as_of: date) -> tuple[float | None, str]:

@@ -20,8 +20,10 @@ def repeats(run: Store, name: str) -> ir.Table:
         spec, rows = tables.get(name), run.read(f"staged_{name}")
         content = [c for c in spec.columns if c in rows.columns]
         crowded = rows.group_by(spec.key).agg(copies=_.count()).filter(_.copies > 1)
-        nth = {"nth_copy": ibis.row_number().over(group_by=content, order_by="source_line"),
-               "nth_key": ibis.row_number().over(group_by=spec.key, order_by="source_line")}
+        nth = {
+            "nth_copy": ibis.row_number().over(group_by=content, order_by="source_line"),
+            "nth_key": ibis.row_number().over(group_by=spec.key, order_by="source_line"),
+        }
         again = rows.semi_join(crowded, spec.key).mutate(**nth).filter(_.nth_key > 0)
         run.con.create_table(table, again.select("source_line", *spec.key, exact=_.nth_copy > 0), temp=True)
     return run.con.table(table)

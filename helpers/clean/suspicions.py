@@ -14,8 +14,13 @@ from helpers import tables
 from helpers.clean.repeats import repeats
 from helpers.store import Store
 
-COVERAGE = {"missing day", "part of a week", "campaign outside the data", "first seen at the start",
-            "coupon money without redemption"}
+COVERAGE = {
+    "missing day",
+    "part of a week",
+    "campaign outside the data",
+    "first seen at the start",
+    "coupon money without redemption",
+}
 
 
 def suspicions(run: Store) -> pd.DataFrame:
@@ -40,19 +45,36 @@ def _decision(run: Store, row) -> dict:
 
 
 def _row(rule: str, subject: str, practice: str, finding: str, rows: int, of: int, revenue: float = 0.0) -> dict:
-    return {"rule": rule, "subject": subject, "practice": practice, "finding": finding, "rows": int(rows),
-            "revenue": round(float(revenue or 0), 2), "share": rows / of if of else 0.0}
+    return {
+        "rule": rule,
+        "subject": subject,
+        "practice": practice,
+        "finding": finding,
+        "rows": int(rows),
+        "revenue": round(float(revenue or 0), 2),
+        "share": rows / of if of else 0.0,
+    }
 
 
 def sales_at_night(run: Store) -> Iterator[dict]:
     """Sales as the file writes their times, between midnight and five: is the clock another zone's?"""
     orders = run.read("staged_orders").mutate(night=_.ordered_at.hour() < 5, night_local=_.ordered_at_local.hour() < 5)
-    t = orders.agg(n=_.count(), rows=_.night.sum(), local=_.night_local.sum(),
-                   money=_.revenue.sum(where=_.night)).to_pandas().iloc[0]
+    t = (
+        orders.agg(n=_.count(), rows=_.night.sum(), local=_.night_local.sum(), money=_.revenue.sum(where=_.night))
+        .to_pandas()
+        .iloc[0]
+    )
     if t["rows"] > 0.05 * t["n"]:
-        yield _row("sales at night", "orders.ordered_at", "2.2",
-                   f"{t['rows'] / t['n']:.1%} of lines fall between midnight and five in UTC, "
-                   f"{t['local'] / t['n']:.1%} on the shop's own clock", t["rows"], t["n"], t["money"])
+        yield _row(
+            "sales at night",
+            "orders.ordered_at",
+            "2.2",
+            f"{t['rows'] / t['n']:.1%} of lines fall between midnight and five in UTC, "
+            f"{t['local'] / t['n']:.1%} on the shop's own clock",
+            t["rows"],
+            t["n"],
+            t["money"],
+        )
 
 
 def redemption_days(run: Store) -> Iterator[dict]:
@@ -68,9 +90,15 @@ def redemption_days(run: Store) -> Iterator[dict]:
 
     utc, local = agree(orders.ordered_at.date()), agree(orders.ordered_on)
     if min(utc, local) < n:
-        yield _row("redemption without visit", "redemptions.redeemed_on", "2.6",
-                   f"{utc / n:.0%} have a visit of the same customer on the day in UTC, {local / n:.0%} on the "
-                   "shop's own calendar", n - min(utc, local), n)
+        yield _row(
+            "redemption without visit",
+            "redemptions.redeemed_on",
+            "2.6",
+            f"{utc / n:.0%} have a visit of the same customer on the day in UTC, {local / n:.0%} on the "
+            "shop's own calendar",
+            n - min(utc, local),
+            n,
+        )
 
 
 def calendar_gaps(run: Store) -> Iterator[dict]:
@@ -89,42 +117,91 @@ def tiny_prices(run: Store) -> Iterator[dict]:
     orders = run.read("staged_orders").filter(_.revenue > 0, _.quantity >= 100, _.revenue / _.quantity < 0.02)
     names = run.read("staged_products").select("product_id", "name")
     n = int(run.read("staged_orders").count().execute())
-    found = (orders.left_join(names, "product_id").group_by("name")
-             .agg(rows=_.count(), money=_.revenue.sum(), median=_.quantity.median(), top=_.quantity.max())
-             .filter(_.rows >= 20).order_by(ibis.desc("rows"), "name").limit(5).to_pandas())
+    found = (
+        orders.left_join(names, "product_id")
+        .group_by("name")
+        .agg(rows=_.count(), money=_.revenue.sum(), median=_.quantity.median(), top=_.quantity.max())
+        .filter(_.rows >= 20)
+        .order_by(ibis.desc("rows"), "name")
+        .limit(5)
+        .to_pandas()
+    )
     for r in found.itertuples():
-        yield _row("price below two cents", f"orders.quantity, {r.name}", "2.4",
-                   f"median quantity {r.median:,.0f}, at most {r.top:,.0f}: another unit?", r.rows, n, r.money)
+        yield _row(
+            "price below two cents",
+            f"orders.quantity, {r.name}",
+            "2.4",
+            f"median quantity {r.median:,.0f}, at most {r.top:,.0f}: another unit?",
+            r.rows,
+            n,
+            r.money,
+        )
 
 
 def empty_lines(run: Store) -> Iterator[dict]:
     """Lines with no quantity, no money, or a product that the product table lacks."""
     known = run.read("staged_products").select("product_id", known=True)
     lines = run.read("staged_orders").left_join(known, "product_id").mutate(unknown=_.known.isnull())
-    tests = {"zero quantity": ("orders.quantity", _.quantity == 0), "zero revenue": ("orders.revenue", _.revenue == 0),
-             "unknown product": ("orders.product_id", _.unknown)}
+    tests = {
+        "zero quantity": ("orders.quantity", _.quantity == 0),
+        "zero revenue": ("orders.revenue", _.revenue == 0),
+        "unknown product": ("orders.product_id", _.unknown),
+    }
     sums = {f"n{i}": c.sum() for i, (s, c) in enumerate(tests.values())}
     sums |= {f"m{i}": _.revenue.sum(where=c) for i, (s, c) in enumerate(tests.values())}
-    t = lines.agg(n=_.count(), products=_.product_id.nunique(where=_.unknown), both=(
-        (_.quantity == 0) & _.unknown).sum(), **sums).to_pandas().fillna(0).iloc[0]
+    t = (
+        lines.agg(
+            n=_.count(),
+            products=_.product_id.nunique(where=_.unknown),
+            both=((_.quantity == 0) & _.unknown).sum(),
+            **sums,
+        )
+        .to_pandas()
+        .fillna(0)
+        .iloc[0]
+    )
     more = {"unknown product": f", on {t['products']:.0f} products, {t['both']:,.0f} of them with quantity 0"}
     for i, (rule, (subject, _c)) in enumerate(tests.items()):
         if t[f"n{i}"]:
-            yield _row(rule, subject, "2.2" if i < 2 else "2.7", f"{t[f'n{i}']:,.0f} lines{more.get(rule, '')}",
-                       t[f"n{i}"], t["n"], t[f"m{i}"])
+            yield _row(
+                rule,
+                subject,
+                "2.2" if i < 2 else "2.7",
+                f"{t[f'n{i}']:,.0f} lines{more.get(rule, '')}",
+                t[f"n{i}"],
+                t["n"],
+                t[f"m{i}"],
+            )
 
 
 def odd_discounts(run: Store) -> Iterator[dict]:
     """Discounts above what was paid, and sales without a single return."""
     orders = run.read("staged_orders")
-    t = orders.agg(n=_.count(), rows=(_.discount > _.revenue).sum(), money=_.revenue.sum(where=_.discount > _.revenue),
-                   back=(_.quantity < 0).sum()).to_pandas().fillna(0).iloc[0]
+    t = (
+        orders.agg(
+            n=_.count(),
+            rows=(_.discount > _.revenue).sum(),
+            money=_.revenue.sum(where=_.discount > _.revenue),
+            back=(_.quantity < 0).sum(),
+        )
+        .to_pandas()
+        .fillna(0)
+        .iloc[0]
+    )
     if t["rows"]:
-        yield _row("discount above revenue", "orders.discount", "2.2", "more was given away than was paid",
-                   t["rows"], t["n"], t["money"])
+        yield _row(
+            "discount above revenue",
+            "orders.discount",
+            "2.2",
+            "more was given away than was paid",
+            t["rows"],
+            t["n"],
+            t["money"],
+        )
     if not t["back"] and t["n"] > 10_000:
-        yield _row("no returns", "orders.quantity", "2.2", "no line is negative: returns are missing, or netted",
-                   0, t["n"])
+        yield _row(
+            "no returns", "orders.quantity", "2.2", "no line is negative: returns are missing, or netted", 0, t["n"]
+        )
 
 
 def coupon_money(run: Store) -> Iterator[dict]:
@@ -133,9 +210,15 @@ def coupon_money(run: Store) -> Iterator[dict]:
     lines = run.read("staged_orders").filter(_.coupon_discount > 0)
     n, hit = int(lines.count().execute()), int(lines.semi_join(used, ["customer_id", "ordered_on"]).count().execute())
     if n and hit < n and int(used.count().execute()):
-        yield _row("coupon money without redemption", "orders.coupon_discount", "2.6",
-                   f"only {hit / n:.0%} of lines with coupon money fall on a recorded redemption day", n - hit, n,
-                   lines.revenue.sum().execute())
+        yield _row(
+            "coupon money without redemption",
+            "orders.coupon_discount",
+            "2.6",
+            f"only {hit / n:.0%} of lines with coupon money fall on a recorded redemption day",
+            n - hit,
+            n,
+            lines.revenue.sum().execute(),
+        )
 
 
 def repeated_rows(run: Store) -> Iterator[dict]:
@@ -152,21 +235,41 @@ def near_names(run: Store) -> Iterator[dict]:
     """Names of product groups that differ in spelling only, and units written in several ways."""
     products = run.read("staged_products")
     for column in ("category", "subcategory"):
-        counts = products.filter(_[column].notnull()).group_by(column).agg(n=_.count()).to_pandas().set_index(column)["n"]
+        counts = (
+            products.filter(_[column].notnull()).group_by(column).agg(n=_.count()).to_pandas().set_index(column)["n"]
+        )
         for names in same_when_spelled(list(counts.index)):
-            yield _row("names alike", f"products.{column}, {' = '.join(names)}", "2.4",
-                       "the same name in several spellings", counts[names[1:]].sum(), counts.sum())
+            yield _row(
+                "names alike",
+                f"products.{column}, {' = '.join(names)}",
+                "2.4",
+                "the same name in several spellings",
+                counts[names[1:]].sum(),
+                counts.sum(),
+            )
         short = abbreviated(list(counts.index))
         for abbreviation, word in short.items():
             rows = sum(n for name, n in counts.items() if abbreviation in re.findall(r"\w+", name))
-            yield _row("word abbreviated", f"products.{column}, {abbreviation} = {word}", "2.4",
-                       "a word and its abbreviation", rows, counts.sum())
+            yield _row(
+                "word abbreviated",
+                f"products.{column}, {abbreviation} = {word}",
+                "2.4",
+                "a word and its abbreviation",
+                rows,
+                counts.sum(),
+            )
     if "package_size" in products.columns:
         sizes = products.filter(_.package_size.notnull()).group_by("package_size").agg(n=_.count()).to_pandas()
         units = sizes["package_size"].str.replace(r"[\d.,/ -]+", " ", regex=True).str.strip()
         many = units.value_counts()
-        yield _row("free text", "products.package_size", "2.4", f"{len(many)} ways to write a unit, such as "
-                   f"{', '.join(many.index[:5])}", sizes["n"].sum(), int(products.count().execute()))
+        yield _row(
+            "free text",
+            "products.package_size",
+            "2.4",
+            f"{len(many)} ways to write a unit, such as {', '.join(many.index[:5])}",
+            sizes["n"].sum(),
+            int(products.count().execute()),
+        )
 
 
 def coverage(run: Store) -> Iterator[dict]:
@@ -177,14 +280,26 @@ def coverage(run: Store) -> Iterator[dict]:
     n = int(seen.count().execute())
     early = int(seen.filter(_.first_seen_at < (first + pd.Timedelta(days=31)).to_pydatetime()).count().execute())
     if n and early > n / 3:
-        yield _row("first seen at the start", "customers.first_seen_at", "3.3",
-                   f"{early:,} of {n:,} customers are first seen in the first month, so a first order is rarely the "
-                   "first ever", early, n)
+        yield _row(
+            "first seen at the start",
+            "customers.first_seen_at",
+            "3.3",
+            f"{early:,} of {n:,} customers are first seen in the first month, so a first order is rarely the "
+            "first ever",
+            early,
+            n,
+        )
     campaigns = run.frame("staged_campaigns")
     part = ((campaigns["starts_on"] < first) | (campaigns["ends_on"] > last)).sum()
     if part:
-        yield _row("campaign outside the data", "campaigns", "1.7", f"{part} campaigns run partly outside {first:%d %B %Y}"
-                   f" to {last:%d %B %Y}", part, len(campaigns))
+        yield _row(
+            "campaign outside the data",
+            "campaigns",
+            "1.7",
+            f"{part} campaigns run partly outside {first:%d %B %Y} to {last:%d %B %Y}",
+            part,
+            len(campaigns),
+        )
 
 
 def same_when_spelled(names: list[str]) -> list[list[str]]:
@@ -207,9 +322,22 @@ def abbreviated(names: list[str]) -> dict[str, str]:
     {'FRZN': 'FROZEN'}
     """
     words = {w for name in names for w in re.findall(r"[^\W\d_]+", name.upper()) if len(w) > 3}
-    return {w: longer for longer in sorted(words)
-            if (w := longer[0] + re.sub("[AEIOU]", "", longer[1:])) != longer and w in words}
+    return {
+        w: longer
+        for longer in sorted(words)
+        if (w := longer[0] + re.sub("[AEIOU]", "", longer[1:])) != longer and w in words
+    }
 
 
-RULES = [sales_at_night, redemption_days, calendar_gaps, tiny_prices, empty_lines, odd_discounts, coupon_money,
-         repeated_rows, near_names, coverage]
+RULES = [
+    sales_at_night,
+    redemption_days,
+    calendar_gaps,
+    tiny_prices,
+    empty_lines,
+    odd_discounts,
+    coupon_money,
+    repeated_rows,
+    near_names,
+    coverage,
+]

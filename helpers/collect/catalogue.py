@@ -19,9 +19,17 @@ def mapping_sheet(client: Client) -> pd.DataFrame:
     rows = []
     for name, spec in client.settings.tables.items():
         known = tables.get(name).columns
-        rows += [{"table": name, "column": c, "source": spec.source, "expression": e,
-                  "unit": known[c].unit if c in known else "", "about": known[c].about if c in known else
-                  "extra column, kept"} for c, e in spec.columns.items()]
+        rows += [
+            {
+                "table": name,
+                "column": c,
+                "source": spec.source,
+                "expression": e,
+                "unit": known[c].unit if c in known else "",
+                "about": known[c].about if c in known else "extra column, kept",
+            }
+            for c, e in spec.columns.items()
+        ]
     return pd.DataFrame(rows)
 
 
@@ -33,11 +41,15 @@ def control_totals(con: ibis.BaseBackend, client: Client) -> pd.DataFrame:
     rows = []
     for measure, control in client.settings.controls.items():
         try:
-            ours = con.sql(f"SELECT CAST({control.value} AS DOUBLE) AS ours FROM staged_{control.table}",
-                           dialect="duckdb").to_pandas()["ours"].iloc[0]
+            ours = (
+                con.sql(f"SELECT CAST({control.value} AS DOUBLE) AS ours FROM staged_{control.table}", dialect="duckdb")
+                .to_pandas()["ours"]
+                .iloc[0]
+            )
         except (duckdb.Error, ibis.common.exceptions.IbisError) as e:
-            raise PlaybookError(f"data/{client.name}/client.yaml, controls.{measure}: "
-                                f"{str(e).strip().splitlines()[0]}") from None
+            raise PlaybookError(
+                f"data/{client.name}/client.yaml, controls.{measure}: {str(e).strip().splitlines()[0]}"
+            ) from None
         rows.append({"measure": measure, "expected": control.expected, "ours": ours})
     totals = pd.DataFrame(rows, columns=["measure", "expected", "ours"]).astype({"expected": float, "ours": float})
     totals["difference"] = (totals["ours"] - totals["expected"]).round(6)
@@ -54,9 +66,15 @@ def catalogue(run: Store, names: list[str]) -> pd.DataFrame:
     for name in names:
         stored, path = run.read(name), run.folder / "tables" / f"{name}.parquet"
         spec = run.settings.tables.get(name.removeprefix("staged_"))
-        rows.append({"table": name, "rows": int(stored.count().execute()), "columns": len(stored.columns),
-                     "sensitivity": "personal" if PERSONAL & set(stored.columns) else "internal",
-                     "from_sources": spec.source if spec else "not supplied",
-                     "bytes": path.stat().st_size,
-                     "kept_until": f"{run.settings.keep_runs} newer runs exist"})
+        rows.append(
+            {
+                "table": name,
+                "rows": int(stored.count().execute()),
+                "columns": len(stored.columns),
+                "sensitivity": "personal" if PERSONAL & set(stored.columns) else "internal",
+                "from_sources": spec.source if spec else "not supplied",
+                "bytes": path.stat().st_size,
+                "kept_until": f"{run.settings.keep_runs} newer runs exist",
+            }
+        )
     return pd.DataFrame(rows)

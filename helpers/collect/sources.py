@@ -32,8 +32,10 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> dict[str, ir.Table]:
                 raw = con.read_csv(str(path), all_varchar=True, parallel=False)
                 opened[name] = raw.mutate(source_line=ibis.row_number() + 1)
         except duckdb.Error as e:
-            raise PlaybookError(f"{spec.file} (source {name}) cannot be read: {_first_line(e)} "
-                                "Save it as Parquet or as CSV with one header row.") from None
+            raise PlaybookError(
+                f"{spec.file} (source {name}) cannot be read: {_first_line(e)} "
+                "Save it as Parquet or as CSV with one header row."
+            ) from None
         con.create_view(name, opened[name], overwrite=True)
     return opened
 
@@ -54,17 +56,23 @@ def stage(con: ibis.BaseBackend, client: Client, name: str) -> ir.Table:
     origin = spec.from_ or spec.source
     as_read = _query(con, client, name, ", ".join(f'{e} AS "{c}"' for c, e in spec.columns.items()), origin).schema()
     cells = {c: _typed(e, as_read[c], table.schema.get(c)) for c, e in spec.columns.items()}
-    unreadable = [f"CASE WHEN ({e}) IS NOT NULL AND {cells[c]} IS NULL THEN '{c}: ' || ({e}) END"
-                  for c, e in spec.columns.items() if cells[c].startswith("TRY_CAST") and as_read[c].is_string()]
+    unreadable = [
+        f"CASE WHEN ({e}) IS NOT NULL AND {cells[c]} IS NULL THEN '{c}: ' || ({e}) END"
+        for c, e in spec.columns.items()
+        if cells[c].startswith("TRY_CAST") and as_read[c].is_string()
+    ]
     if name == "orders" and "ordered_at" in cells:
         own_clock = f"timezone('{client.settings.timezone}', timezone('{zone}', {cells['ordered_at']}))"
         cells = {"ordered_at_local": own_clock, "ordered_on": f"CAST({own_clock} AS DATE)"} | cells
     for c in [c for c in cells if c.endswith("_at")]:
         cells[c] = f"timezone('UTC', timezone('{zone}', {cells[c]}))"
     select = ", ".join(f'{e} AS "{c}"' for c, e in cells.items())
-    lineage = (f"CASE WHEN {spec.source}.source_line IS NOT NULL THEN '{spec.source}' END AS source_name, "
-               f"{spec.source}.source_line AS source_line, "
-               + (f"concat_ws('; ', {', '.join(unreadable)})" if unreadable else "''") + " AS source_unreadable")
+    lineage = (
+        f"CASE WHEN {spec.source}.source_line IS NOT NULL THEN '{spec.source}' END AS source_name, "
+        f"{spec.source}.source_line AS source_line, "
+        + (f"concat_ws('; ', {', '.join(unreadable)})" if unreadable else "''")
+        + " AS source_unreadable"
+    )
     return _query(con, client, name, f"{select}, {lineage}", origin)
 
 
@@ -82,7 +90,9 @@ def data_span(client: Client) -> tuple[date, date]:
     orders = stage(con, client, "orders")
     span = orders.agg(first=orders.ordered_on.min(), last=orders.ordered_on.max()).to_pandas().iloc[0]
     if pd.isna(span["first"]):
-        raise PlaybookError(f"the orders of {client.name} hold no readable date. Look at tables.orders.columns.ordered_at.")
+        raise PlaybookError(
+            f"the orders of {client.name} hold no readable date. Look at tables.orders.columns.ordered_at."
+        )
     return pd.Timestamp(span["first"]).date(), pd.Timestamp(span["last"]).date()
 
 
@@ -104,17 +114,35 @@ def missing_days(days: pd.Series) -> list[pd.Timestamp]:
 def _card(name: str, rows: ir.Table, client: Client, as_of: date) -> dict:
     spec = client.settings.sources[name]
     path = client.source_path(name)
-    card = {"source": name, "origin": spec.origin, "owner": spec.owner, "file": path.name,
-            "sha256": file_hash(path), "rows": int(rows.count().execute()), "columns": len(rows.columns) - 1,
-            "first_on": None, "last_on": None, "days_missing": None, "age_days": None,
-            "key": ", ".join(spec.key), "note": spec.note}
+    card = {
+        "source": name,
+        "origin": spec.origin,
+        "owner": spec.owner,
+        "file": path.name,
+        "sha256": file_hash(path),
+        "rows": int(rows.count().execute()),
+        "columns": len(rows.columns) - 1,
+        "first_on": None,
+        "last_on": None,
+        "days_missing": None,
+        "age_days": None,
+        "key": ", ".join(spec.key),
+        "note": spec.note,
+    }
     if spec.dated:
-        days = rows.alias("dated").sql(f"SELECT DISTINCT TRY_CAST(({spec.dated}) AS DATE) AS day FROM dated",
-                                       dialect="duckdb").to_pandas()["day"].dropna()
+        days = (
+            rows.alias("dated")
+            .sql(f"SELECT DISTINCT TRY_CAST(({spec.dated}) AS DATE) AS day FROM dated", dialect="duckdb")
+            .to_pandas()["day"]
+            .dropna()
+        )
         first, last = pd.Timestamp(days.min()), pd.Timestamp(days.max())
-        card |= {"first_on": first.date(), "last_on": last.date(),
-                 "days_missing": (last - first).days + 1 - len(days),
-                 "age_days": max((pd.Timestamp(as_of) - last).days, 0)}
+        card |= {
+            "first_on": first.date(),
+            "last_on": last.date(),
+            "days_missing": (last - first).days + 1 - len(days),
+            "age_days": max((pd.Timestamp(as_of) - last).days, 0),
+        }
     return card
 
 

@@ -5,5 +5,22 @@ from helpers.show.findings import begin, finding, needs, takeaways, text, unseen
 from helpers.show.tables import table
 from helpers.show.words import count, day, listing, money, percent
 
-__all__ = ["bars", "begin", "count", "day", "dots", "finding", "heat", "lines", "listing", "money", "needs", "percent",
-           "scatter", "table", "takeaways", "text", "unseen"]
+__all__ = [
+    "bars",
+    "begin",
+    "count",
+    "day",
+    "dots",
+    "finding",
+    "heat",
+    "lines",
+    "listing",
+    "money",
+    "needs",
+    "percent",
+    "scatter",
+    "table",
+    "takeaways",
+    "text",
+    "unseen",
+]

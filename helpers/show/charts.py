@@ -21,17 +21,48 @@ EMPTY = "Nothing to draw: this client's data hold no rows for it."
 def theme() -> None:
     """Set the look of every chart, once a notebook."""
     plt.switch_backend("agg")
-    sns.set_theme(style="ticks", rc={
-        "figure.figsize": (8, 3.6), "figure.dpi": 144, "axes.edgecolor": "#c9cdcf", "axes.labelcolor": SOFT,
-        "axes.titlecolor": INK, "axes.titlelocation": "left", "axes.titlesize": 12.5, "axes.titleweight": "semibold",
-        "axes.titlepad": 12, "axes.labelsize": 10, "xtick.color": SOFT, "ytick.color": SOFT, "xtick.labelsize": 9.5,
-        "ytick.labelsize": 9.5, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-        "grid.color": "#eceae4", "grid.linewidth": 0.8, "axes.axisbelow": True, "lines.linewidth": 1.8,
-        "lines.solid_capstyle": "round", "font.family": "DejaVu Sans", "legend.frameon": False})
+    sns.set_theme(
+        style="ticks",
+        rc={
+            "figure.figsize": (8, 3.6),
+            "figure.dpi": 144,
+            "axes.edgecolor": "#c9cdcf",
+            "axes.labelcolor": SOFT,
+            "axes.titlecolor": INK,
+            "axes.titlelocation": "left",
+            "axes.titlesize": 12.5,
+            "axes.titleweight": "semibold",
+            "axes.titlepad": 12,
+            "axes.labelsize": 10,
+            "xtick.color": SOFT,
+            "ytick.color": SOFT,
+            "xtick.labelsize": 9.5,
+            "ytick.labelsize": 9.5,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.color": "#eceae4",
+            "grid.linewidth": 0.8,
+            "axes.axisbelow": True,
+            "lines.linewidth": 1.8,
+            "lines.solid_capstyle": "round",
+            "font.family": "DejaVu Sans",
+            "legend.frameon": False,
+        },
+    )
 
 
-def lines(frame: pd.DataFrame, x: str, y: str | list[str], title: str, *, band: tuple[str, str] | None = None,
-          unit: str = "", percent: bool = False, alt: str = "") -> None:
+def lines(
+    frame: pd.DataFrame,
+    x: str,
+    y: str | list[str],
+    title: str,
+    *,
+    band: tuple[str, str] | None = None,
+    unit: str = "",
+    percent: bool = False,
+    alt: str = "",
+) -> None:
     """One or more lines over time or order; the first in the accent colour, labelled at their ends.
 
     `band` names two columns to shade between (an interval).
@@ -52,8 +83,18 @@ def lines(frame: pd.DataFrame, x: str, y: str | list[str], title: str, *, band: 
     _finish(ax, title, x, unit or (ys[0] if len(ys) == 1 else ""), percent, alt or _alt("Line chart", frame, ys[0], x))
 
 
-def bars(frame: pd.DataFrame, label: str, value: str, title: str, *, highlight: object = None, unit: str = "",
-         percent: bool = False, alt: str = "", most: int = 15) -> None:
+def bars(
+    frame: pd.DataFrame,
+    label: str,
+    value: str,
+    title: str,
+    *,
+    highlight: object = None,
+    unit: str = "",
+    percent: bool = False,
+    alt: str = "",
+    most: int = 15,
+) -> None:
     """Horizontal bars with the value written at each; upright where the labels are numbers or dates.
 
     `highlight` is the label (or labels) drawn in the accent colour; with none, all are.
@@ -81,8 +122,19 @@ def bars(frame: pd.DataFrame, label: str, value: str, title: str, *, highlight: 
     _finish(ax, title, unit, "", False, alt)
 
 
-def dots(frame: pd.DataFrame, label: str, value: str, low: str, high: str, title: str, *, line: float | None = None,
-         unit: str = "", percent: bool = False, alt: str = "") -> None:
+def dots(
+    frame: pd.DataFrame,
+    label: str,
+    value: str,
+    low: str,
+    high: str,
+    title: str,
+    *,
+    line: float | None = None,
+    unit: str = "",
+    percent: bool = False,
+    alt: str = "",
+) -> None:
     """A dot and its interval a row; `line` draws a reference, such as zero or the mean."""
     if _nothing(frame):
         return
@@ -108,18 +160,45 @@ def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: 
         return
     _fig, ax = plt.subplots(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
     text = frame.map(lambda v: "" if pd.isna(v) else f"{v * 100:.0f}" if percent else words.money(v))
-    sns.heatmap(frame.astype(float), ax=ax, cmap=sns.light_palette(ACCENT, as_cmap=True), annot=text, fmt="",
-                cbar=False, linewidths=1.2, linecolor="white", annot_kws={"fontsize": 8.5})
+    sns.heatmap(
+        frame.astype(float),
+        ax=ax,
+        cmap=sns.light_palette(ACCENT, as_cmap=True),
+        annot=text,
+        fmt="",
+        cbar=False,
+        linewidths=1.2,
+        linecolor="white",
+        annot_kws={"fontsize": 8.5},
+    )
     ax.tick_params(left=False, bottom=False)
     plt.setp(ax.get_yticklabels(), rotation=0)
     plt.setp(ax.get_xticklabels(), rotation=0 if frame.shape[1] < 16 else 90)
-    _finish(ax, title, x, y, False, alt or f"Heat map. {title} {len(frame)} rows by {frame.shape[1]} columns, from "
-            f"{_tick(np.nanmin(frame.to_numpy(float)), percent)} to {_tick(np.nanmax(frame.to_numpy(float)), percent)}.",
-            own_x=True)
+    _finish(
+        ax,
+        title,
+        x,
+        y,
+        False,
+        alt
+        or f"Heat map. {title} {len(frame)} rows by {frame.shape[1]} columns, from "
+        f"{_tick(np.nanmin(frame.to_numpy(float)), percent)} to {_tick(np.nanmax(frame.to_numpy(float)), percent)}.",
+        own_x=True,
+    )
 
 
-def scatter(frame: pd.DataFrame, x: str, y: str, title: str, *, group: str = "", labels: dict[str, str] | None = None,
-            cross: tuple[float, float] | None = None, log: bool = False, alt: str = "") -> None:
+def scatter(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    title: str,
+    *,
+    group: str = "",
+    labels: dict[str, str] | None = None,
+    cross: tuple[float, float] | None = None,
+    log: bool = False,
+    alt: str = "",
+) -> None:
     """Points; `group` colours them, `cross` draws two cut lines, `labels` renames the axes."""
     if _nothing(frame):
         return
@@ -146,10 +225,13 @@ def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x
     ax.set_xlabel(_say(x))
     ax.set_ylabel(_say(y))
     if (not own_x and ax.lines) or (ax.patches and ax.get_ylabel()):
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else
-                                     FuncFormatter(lambda v, _: words.money(v) if v else "0"))
+        ax.yaxis.set_major_formatter(
+            PercentFormatter(1, decimals=0) if percent else FuncFormatter(lambda v, _: words.money(v) if v else "0")
+        )
     picture = BytesIO()
-    ax.figure.savefig(picture, format="png", bbox_inches="tight", dpi=144, facecolor="white", metadata={"Software": None})
+    ax.figure.savefig(
+        picture, format="png", bbox_inches="tight", dpi=144, facecolor="white", metadata={"Software": None}
+    )
     plt.close(ax.figure)
     display(Image(data=picture.getvalue(), width=ax.figure.get_figwidth() * 96, alt=alt))
 
@@ -160,8 +242,16 @@ def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
     for value, name in ends:
         at = max(value, at + span)
         last = frame[[x, name]].dropna()[x].iloc[-1]
-        ax.annotate(_say(name), (last, at), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9.5,
-                    color=ACCENT if name == ys[0] else SOFT, annotation_clip=False)
+        ax.annotate(
+            _say(name),
+            (last, at),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9.5,
+            color=ACCENT if name == ys[0] else SOFT,
+            annotation_clip=False,
+        )
 
 
 def _nothing(frame: pd.DataFrame) -> bool:
@@ -175,8 +265,10 @@ def _alt(kind: str, frame: pd.DataFrame, value: str, by: str) -> str:
     v = frame[value].astype(float)
     at = frame.loc[v.idxmax(), by] if v.notna().any() else ""
     at = f"{at:%d %B %Y}" if isinstance(at, pd.Timestamp) else at
-    return (f"{kind} of {_say(value)} by {_say(by)}: {len(frame)} points from {v.min():,.4g} to {v.max():,.4g}, "
-            f"highest at {at}.")
+    return (
+        f"{kind} of {_say(value)} by {_say(by)}: {len(frame)} points from {v.min():,.4g} to {v.max():,.4g}, "
+        f"highest at {at}."
+    )
 
 
 def _tick(value: float, percent: bool) -> str:
@@ -190,5 +282,4 @@ def _say(name: str) -> str:
 def _short(label: object, most: int = 34) -> str:
     # A dollar sign would start mathematics in matplotlib.
     text = str(label).replace("$", r"\$")
-    return text if len(text) <= most else text[:most - 1] + "…"
-
+    return text if len(text) <= most else text[: most - 1] + "…"

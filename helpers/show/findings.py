@@ -25,7 +25,7 @@ class Finding:
     """One finding. `value` is money a year, with its likely range; `id` is stable from run to run."""
 
     id: str
-    kind: str            # finding, or unseen
+    kind: str  # finding, or unseen
     headline: str
     evidence: str = ""
     action: str = ""
@@ -51,29 +51,61 @@ def begin(run: Store) -> None:
 
     _run = run
     _findings.clear()
-    if os.environ.get("PLAYBOOK_WARNINGS"):   # the tests make warnings errors
+    if os.environ.get("PLAYBOOK_WARNINGS"):  # the tests make warnings errors
         warnings.simplefilter(os.environ["PLAYBOOK_WARNINGS"])
     quiet_ibis()
     charts.theme()
     _save()
 
 
-def finding(headline: str, *, id: str = "", evidence: str = "", action: str = "", who: str = "",
-            value: float | None = None, low: float | None = None, high: float | None = None, sure: str = "",
-            practice: str = "", metric: str = "", check_on: date | None = None) -> None:
+def finding(
+    headline: str,
+    *,
+    id: str = "",
+    evidence: str = "",
+    action: str = "",
+    who: str = "",
+    value: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    sure: str = "",
+    practice: str = "",
+    metric: str = "",
+    check_on: date | None = None,
+) -> None:
     """Show a finding and keep it.
 
     Build every sentence from the data. `value` is what acting on it is worth in a year, in the client's
     currency, with the range `low` to `high`; leave it out where the finding is not about money.
     Give an `id` to a finding that advises something, so that it stays the same decision in the next run.
     """
-    _keep(Finding(id or _slug(headline), "finding", headline, evidence, action, who, _number(value), _number(low),
-                  _number(high), sure, practice, metric, check_on.isoformat() if check_on else "", _run.notebook))
+    _keep(
+        Finding(
+            id or _slug(headline),
+            "finding",
+            headline,
+            evidence,
+            action,
+            who,
+            _number(value),
+            _number(low),
+            _number(high),
+            sure,
+            practice,
+            metric,
+            check_on.isoformat() if check_on else "",
+            _run.notebook,
+        )
+    )
     parts = [f"<strong>{html.escape(headline)}</strong>"]
     parts += [f"<p>{html.escape(evidence)}</p>"] if evidence else []
     if action:
-        who_when = "".join([f" <b>Who:</b> {html.escape(who)}." if who else "",
-                            f" <b>Check on:</b> {check_on.day} {check_on:%B %Y}." if check_on else ""])
+        who_when = "".join(
+            [
+                f" <b>Who:</b> {html.escape(who)}." if who else "",
+                f" <b>Check on:</b> {check_on.day} {check_on:%B %Y}." if check_on else "",
+            ]
+        )
         parts.append(f"<p><b>Do:</b> {html.escape(action)}{who_when}</p>")
     parts += [f"<p><i>How sure:</i> {html.escape(sure)}</p>"] if sure else []
     _box("finding", "".join(parts))

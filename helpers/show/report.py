@@ -20,14 +20,46 @@ from helpers.show.findings import Finding, all_findings
 
 MOST_FINDINGS, LEAST_FINDINGS = 7, 3
 TRUST_IDS = {"Data": ["ledger", "control-totals", "data-quality"]}
-TAGS = {"h2", "h3", "h4", "p", "ul", "ol", "li", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "b",
-        "strong", "i", "em", "code", "pre", "div", "span", "br", "a", "blockquote", "hr"}
+TAGS = {
+    "h2",
+    "h3",
+    "h4",
+    "p",
+    "ul",
+    "ol",
+    "li",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tfoot",
+    "tr",
+    "th",
+    "td",
+    "b",
+    "strong",
+    "i",
+    "em",
+    "code",
+    "pre",
+    "div",
+    "span",
+    "br",
+    "a",
+    "blockquote",
+    "hr",
+}
 ATTRIBUTES = {"*": {"class"}, "a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan", "scope"}}
 LEFT_OUT = '<p class="source">A table with customer numbers is left out of the report.</p>'
 
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-_templates = Environment(loader=PackageLoader("helpers.show"), autoescape=True, undefined=StrictUndefined,
-                         trim_blocks=True, lstrip_blocks=True)
+_templates = Environment(
+    loader=PackageLoader("helpers.show"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 @dataclass
@@ -57,12 +89,26 @@ def build(folder: Path, client: Client) -> Path:
     for page in pages:
         n = sum(f.notebook == page.name and f.kind == "finding" for f in found)
         page.note = f"{n} finding{'s' * (n != 1)}"
-    common = {"client": client.settings.title, "as_of": words.day(record["as_of"]), "footer": _footer(record, client),
-              "style": Markup(_templates.loader.get_source(_templates, "style.css")[0])}
+    common = {
+        "client": client.settings.title,
+        "as_of": words.day(record["as_of"]),
+        "footer": _footer(record, client),
+        "style": Markup(_templates.loader.get_source(_templates, "style.css")[0]),
+    }
     for before, page, after in zip([None, *pages], pages, [*pages[1:], None], strict=False):
-        _write(place / page.file, "page.html.j2", common | {
-            "title": f"{page.title} · {client.settings.title}", "heading": page.heading, "content": page.content,
-            "toc": page.toc, "before": before, "after": after})
+        _write(
+            place / page.file,
+            "page.html.j2",
+            common
+            | {
+                "title": f"{page.title} · {client.settings.title}",
+                "heading": page.heading,
+                "content": page.content,
+                "toc": page.toc,
+                "before": before,
+                "after": after,
+            },
+        )
     _write(place / "index.html", "index.html.j2", common | _index(folder, client, found, pages))
     return place / "index.html"
 
@@ -106,8 +152,11 @@ def _heading(line: str, toc: list[tuple[str, str]]) -> Markup:
 
 def _without_empty(parts: list[Markup], toc: list[tuple[str, str]]) -> list[Markup]:
     # A heading with nothing under it (a section of the course only) would puzzle a reader.
-    kept = [p for p, after in zip(parts, [*parts[1:], Markup("<h2")], strict=True)
-            if not (p.startswith("<h2") and after.startswith("<h2"))]
+    kept = [
+        p
+        for p, after in zip(parts, [*parts[1:], Markup("<h2")], strict=True)
+        if not (p.startswith("<h2") and after.startswith("<h2"))
+    ]
     ids = " ".join(p[:16] for p in kept)
     toc[:] = [t for t in toc if f'"{t[0]}"' in ids]
     return kept
@@ -127,7 +176,7 @@ def _output(output: dict) -> Markup:
 
 
 def _table(cleaned: Markup) -> Markup:
-    html = str(cleaned)   # a Markup would escape what we put in
+    html = str(cleaned)  # a Markup would escape what we put in
     if "<table" not in html:
         return cleaned
     if re.search(r"<th\b[^>]*>\s*customer[ _]id\s*<", html, re.IGNORECASE):
@@ -139,8 +188,10 @@ def _table(cleaned: Markup) -> Markup:
     body = re.sub(r"(<table)([^>]*>)", rf'\1 data-columns="{len(names)}"\2<caption>{{}}</caption>', body, count=1)
     body = re.sub(r"<tr>(.*?)</tr>", lambda row: _labelled(row, names), body, flags=re.DOTALL)
     label = escape(Markup(caption).striptags())
-    return Markup(f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
-                  f"{body.replace('<caption>{}', f'<caption>{caption}', 1)}</div>")
+    return Markup(
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
+        f"{body.replace('<caption>{}', f'<caption>{caption}', 1)}</div>"
+    )
 
 
 def _labelled(row: re.Match, names: list[str]) -> str:
@@ -158,12 +209,19 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
     trust = [(name, " ".join(_sentence(f.headline) for f in found if f.id in ids)) for name, ids in TRUST_IDS.items()]
     trust.append(("Methods", " ".join(_sentence(f.sure or f.headline) for f in found if f.practice in ("3.11", "7.2"))))
     trust.append(("About the data", client.settings.about))
-    return {"title": f"{client.settings.title}: report of {folder.name[:10]}", "badges": _badges(folder, client),
-            "headline": ranked[0].headline.rstrip(".") if ranked else "No finding in this run", "lead": lead,
-            "kpis": _kpis(kpis, _frame(folder, "sales_daily"), currency),
-            "kpi_note": kpis["period"].iloc[0] if len(kpis) else "",
-            "findings": [_shown(f, top, currency, titles) for f in ranked], **_targets(pacing, currency),
-            "trust": [(n, t) for n, t in trust if t], "unseen": [f for f in found if f.kind == "unseen"], "pages": pages}
+    return {
+        "title": f"{client.settings.title}: report of {folder.name[:10]}",
+        "badges": _badges(folder, client),
+        "headline": ranked[0].headline.rstrip(".") if ranked else "No finding in this run",
+        "lead": lead,
+        "kpis": _kpis(kpis, _frame(folder, "sales_daily"), currency),
+        "kpi_note": kpis["period"].iloc[0] if len(kpis) else "",
+        "findings": [_shown(f, top, currency, titles) for f in ranked],
+        **_targets(pacing, currency),
+        "trust": [(n, t) for n, t in trust if t],
+        "unseen": [f for f in found if f.kind == "unseen"],
+        "pages": pages,
+    }
 
 
 def rank(found: list[Finding]) -> list[Finding]:
@@ -173,35 +231,60 @@ def rank(found: list[Finding]) -> list[Finding]:
     advising = [f for f in listed if f.action and not f.value]
     chosen = (worth + [f for f in reversed(advising)])[:MOST_FINDINGS]
     rest = [f for f in reversed(listed) if f not in chosen]
-    return chosen + rest[:max(0, LEAST_FINDINGS - len(chosen))]
+    return chosen + rest[: max(0, LEAST_FINDINGS - len(chosen))]
 
 
 def _shown(f: Finding, top: float, currency: str, titles: dict[str, str]) -> dict:
-    shown = {"headline": f.headline, "evidence": f.evidence, "action": f.action, "who": f.who, "sure": f.sure,
-             "check_on": words.day(f.check_on) if f.check_on else "", "page": f"{f.notebook}.html",
-             "page_title": titles.get(f.notebook, f.notebook), "range": None,
-             "worth": words.money(f.value, currency) if f.value else ""}
+    shown = {
+        "headline": f.headline,
+        "evidence": f.evidence,
+        "action": f.action,
+        "who": f.who,
+        "sure": f.sure,
+        "check_on": words.day(f.check_on) if f.check_on else "",
+        "page": f"{f.notebook}.html",
+        "page_title": titles.get(f.notebook, f.notebook),
+        "range": None,
+        "worth": words.money(f.value, currency) if f.value else "",
+    }
     if f.value and f.low is not None and f.high is not None:
         floor = min(0.0, f.low)
         scale = 99 / max(top - floor, 1e-9)
-        shown["range"] = {"left": round((f.low - floor) * scale, 1), "width": round((f.high - f.low) * scale, 1),
-                          "at": round((f.value - floor) * scale, 1), "low": words.money(f.low),
-                          "high": words.money(f.high)}
+        shown["range"] = {
+            "left": round((f.low - floor) * scale, 1),
+            "width": round((f.high - f.low) * scale, 1),
+            "at": round((f.value - floor) * scale, 1),
+            "low": words.money(f.low),
+            "high": words.money(f.high),
+        }
     return shown
 
 
 def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame, currency: str) -> list[dict]:
     style = {"money": lambda v: words.money(v, currency), "share": lambda v: words.percent(v, 1), "count": words.count}
     weeks = _weekly(sales)
-    cards = [{"name": k.metric, "value": style.get(k.unit, words.count)(k.value), "points": "", "alt": "",
-              "change": f"{words.percent(k.change, 1, signed=True)} on the period before" if pd.notna(k.change) else
-              "no earlier period"} for k in kpis.itertuples()]
+    kpis = kpis.sort_values("metric", key=lambda m: m != "sales", kind="stable") if len(kpis) else kpis
+    cards = [
+        {
+            "name": k.metric,
+            "value": style.get(k.unit, words.count)(k.value),
+            "points": "",
+            "alt": "",
+            "change": f"{words.percent(k.change, 1, signed=True)} on the period before"
+            if pd.notna(k.change)
+            else "no earlier period",
+        }
+        for k in kpis.itertuples()
+    ]
     if cards and len(weeks) > 2:
         span = max(weeks.max() - weeks.min(), 1e-9)
-        cards[0]["points"] = " ".join(f"{i * 120 / (len(weeks) - 1):.1f},{22 - 20 * (v - weeks.min()) / span:.1f}"
-                                      for i, v in enumerate(weeks))
-        cards[0]["alt"] = (f"Sales by week over {len(weeks)} whole weeks, from {words.money(weeks.min())} to "
-                           f"{words.money(weeks.max())}")
+        cards[0]["points"] = " ".join(
+            f"{i * 120 / (len(weeks) - 1):.1f},{22 - 20 * (v - weeks.min()) / span:.1f}" for i, v in enumerate(weeks)
+        )
+        cards[0]["alt"] = (
+            f"Sales by week over {len(weeks)} whole weeks, from {words.money(weeks.min())} to "
+            f"{words.money(weeks.max())}"
+        )
     return cards
 
 
@@ -217,18 +300,34 @@ def _targets(pacing: pd.DataFrame, currency: str) -> dict:
     if pacing.empty:
         return {"targets": [], "target_note": "", "target_caption": ""}
     whole = pacing[pacing["scope"] == "all"].iloc[0]
-    rows = pd.concat([pacing[pacing["scope"] == "all"].head(1),
-                      pacing[pacing["scope"] != "all"].sort_values("target", ascending=False).head(9)])
+    rows = pd.concat(
+        [
+            pacing[pacing["scope"] == "all"].head(1),
+            pacing[pacing["scope"] != "all"].sort_values("target", ascending=False).head(9),
+        ]
+    )
     done = whole["elapsed"] >= 1
-    shown = [{"scope": "All" if r.scope == "all" else r.scope_value, "target": words.money(r.target),
-              "actual": words.money(r.actual), "light": r.light,
-              "expected": words.money(r.expected) if done else
-              f"{words.money(r.expected)} ({words.money(r.low)} to {words.money(r.high)})",
-              "words": _pace(r, done)} for r in rows.itertuples()]
+    shown = [
+        {
+            "scope": "All" if r.scope == "all" else r.scope_value,
+            "target": words.money(r.target),
+            "actual": words.money(r.actual),
+            "light": r.light,
+            "expected": words.money(r.expected)
+            if done
+            else f"{words.money(r.expected)} ({words.money(r.low)} to {words.money(r.high)})",
+            "words": _pace(r, done),
+        }
+        for r in rows.itertuples()
+    ]
     span = f"{words.day(whole['starts_on'])} to {words.day(whole['ends_on'])}"
-    return {"targets": shown, "target_caption": f"Sales against target, {span}, {currency}",
-            "target_note": "The period is over: this is how it ended." if done else
-            f"{words.percent(whole['elapsed'])} of the period is gone; where it is heading if nothing changes."}
+    return {
+        "targets": shown,
+        "target_caption": f"Sales against target, {span}, {currency}",
+        "target_note": "The period is over: this is how it ended."
+        if done
+        else f"{words.percent(whole['elapsed'])} of the period is gone; where it is heading if nothing changes.",
+    }
 
 
 def _pace(r: object, done: bool) -> str:
@@ -246,10 +345,13 @@ def _badges(folder: Path, client: Client) -> list[str]:
 def _footer(record: dict, client: Client) -> str:
     extra = {k: v for ps in record["parameters"].values() for k, v in ps.items() if k not in ("client", "as_of")}
     inputs = ", ".join(f"{n} {h[:8]}" for n, h in record["inputs"].items())
-    return (f"Made by the marketing playbook {record['versions']['marketing-playbook']} from {len(client.settings.sources)} "
-            f"files in {record.get('seconds', 0):.0f} seconds; run {record['run_id']}; parameters "
-            f"{', '.join(f'{k}={v}' for k, v in extra.items()) or 'as in the notebooks'}. Figures are computed from the "
-            f"data; amounts in {client.settings.currency}. Fingerprints of the inputs: {inputs}.")
+    made_by = f"Made by the marketing playbook {record['versions']['marketing-playbook']}"
+    return (
+        f"{made_by} from {len(client.settings.sources)} "
+        f"files in {record.get('seconds', 0):.0f} seconds; run {record['run_id']}; parameters "
+        f"{', '.join(f'{k}={v}' for k, v in extra.items()) or 'as in the notebooks'}. Figures are computed from the "
+        f"data; amounts in {client.settings.currency}. Fingerprints of the inputs: {inputs}."
+    )
 
 
 def _frame(folder: Path, table: str) -> pd.DataFrame:

@@ -11,8 +11,16 @@ from IPython.display import HTML, display
 from helpers.show import findings, words
 
 
-def table(frame: pd.DataFrame, caption: str, *, money: tuple = (), percent: tuple = (), source: str = "",
-          rename: dict[str, str] | None = None, most: int = 10) -> None:
+def table(
+    frame: pd.DataFrame,
+    caption: str,
+    *,
+    money: tuple = (),
+    percent: tuple = (),
+    source: str = "",
+    rename: dict[str, str] | None = None,
+    most: int = 10,
+) -> None:
     """Show the first rows of a frame as a table.
 
     `money` and `percent` name columns to format; other numbers get thousands separators.
@@ -23,8 +31,11 @@ def table(frame: pd.DataFrame, caption: str, *, money: tuple = (), percent: tupl
     shown = frame.head(most).reset_index(drop=True)
     formats = {c: _formatter(frame[c], c in money, c in percent) for c in shown.columns}
     cells = pd.DataFrame({_heading(c, rename): shown[c].map(formats[c]) for c in shown.columns})
-    numeric = [_heading(c, rename) for c in shown.columns if pd.api.types.is_numeric_dtype(frame[c])
-               and not pd.api.types.is_bool_dtype(frame[c])]
+    numeric = [
+        _heading(c, rename)
+        for c in shown.columns
+        if pd.api.types.is_numeric_dtype(frame[c]) and not pd.api.types.is_bool_dtype(frame[c])
+    ]
     left = f" The first {most} of {len(frame):,} rows." if len(frame) > most else ""
     gt = GT(cells).tab_header(title=caption).cols_align("left").cols_align("right", columns=numeric)
     note = " ".join(filter(None, [f"Source: {source}." if source else "", left.strip()]))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-NBSP = "\u00a0"   # keeps a number and its unit on one line
+NBSP = "\u00a0"  # keeps a number and its unit on one line
 
 
 def count(n: float) -> str:
@@ -27,8 +27,15 @@ def money(amount: float, currency: str = "") -> str:
     if pd.isna(amount):
         return "not known"
     size = abs(amount)
-    number = (f"{amount / 1e6:,.2f}{NBSP}m" if size >= 999_500 else f"{amount / 1e3:,.0f}{NBSP}k" if size >= 9_995 else
-              f"{amount:,.0f}" if size >= 10 else f"{amount:,.2f}")
+    number = (
+        f"{amount / 1e6:,.2f}{NBSP}m"
+        if size >= 999_500
+        else f"{amount / 1e3:,.0f}{NBSP}k"
+        if size >= 9_995
+        else f"{amount:,.0f}"
+        if size >= 10
+        else f"{amount:,.2f}"
+    )
     return f"{number}{NBSP}{currency}".strip(NBSP)
 
 
