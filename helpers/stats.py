@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -82,9 +83,11 @@ def size_means(effect: float, spread: float, power: float = 0.80) -> float:
 
 PLAIN = {"seasonal naive": 1, "four-week mean": 4}          # weeks whose same weekdays are averaged
 SARIMAX_ORDERS = {"SARIMAX, steady level": (1, 0, 0), "SARIMAX, moving level": (0, 1, 1)}
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)                   # quantiles at the ends of an interval
 SPANS = (1, 4, 13)                                          # weeks that a back-test adds up
 FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456        # history needed: at all, for SARIMAX, for yearly terms
 CLOSED_SHARE = 0.05   # days without sales count as closed where they are rarer than this
+WIDTHS = (1.0, 5.0)   # an interval is never narrower than its method's own past, nor stretched without end
 
 
 def next_quarter_end(as_of: date) -> pd.Timestamp:
@@ -132,13 +135,13 @@ def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1
     for method, left in product(methods, back):
         past, ahead = whole.iloc[:-7 * left], min(left, weeks)
         actual = whole.iloc[len(past):len(past) + 7 * ahead]
-        said = sales_paths(past, 7 * ahead, method, seed=seed).mul(actual.notna(), axis=0)
+        said = sales_paths(past, 7 * ahead, method, seed=seed).to_numpy() * actual.notna().to_numpy()[:, None]
         for span in (s for s in SPANS if s <= ahead):
             for first in range(0, ahead - span + 1, span):
                 part = slice(7 * first, 7 * (first + span))
-                sums = said.iloc[part].sum()
+                sums = said[part].sum(axis=0)
                 rows.append((method, past.index[-1].date(), actual.index[part.start].date(), span, first + span,
-                             sums.mean(), *sums.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2]), actual.iloc[part].sum()))
+                             sums.mean(), *np.quantile(sums, ENDS), actual.iloc[part].sum()))
     return pd.DataFrame(rows, columns=names)
 
 
@@ -150,15 +153,15 @@ def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     stretches them so that no span is covered less than 90 %; `covered_after` is the part held when each
     origin is judged by the width that the other origins give.
     """
-    half = (tested["high"] - tested["low"]) / 2
-    rows = tested.assign(miss=(tested["actual"] - tested["forecast"]).abs() / half.where(half > 0),
-                         error=(tested["actual"] - tested["forecast"]).abs() / tested["actual"].where(tested["actual"] > 0))
-    scores = rows.pivot_table("error", "method", "weeks", sort=False).add_prefix("error_")
-    scores = scores.rename_axis(columns=None)
+    if not len(tested):
+        return pd.DataFrame(columns=["method", "error", "covered", "width", "covered_after"])
+    off, half = (tested["actual"] - tested["forecast"]).abs(), (tested["high"] - tested["low"]).clip(lower=0.01) / 2
+    rows = tested.assign(miss=off / half, error=off / tested["actual"].where(tested["actual"] > 0))
+    errors = rows.pivot_table("error", "method", "weeks", sort=False).add_prefix("error_").rename_axis(columns=None)
     by = rows.groupby("method", sort=False)
-    return scores.assign(error=scores.mean(axis=1), covered=by["miss"].agg(lambda m: (m <= 1).mean()),
-                         width=by[["weeks", "miss"]].apply(_width), covered_after=by[["weeks", "miss", "origin_on"]].apply(
-                             _held_out)).sort_values("error", kind="stable").reset_index()
+    scores = errors.assign(error=errors.mean(axis=1), covered=by["miss"].agg(lambda m: (m <= 1).mean()),
+                           width=by.apply(_width), covered_after=by.apply(_held_out))
+    return scores.sort_values("error", kind="stable").reset_index()
 
 
 def choose_method(tested: pd.DataFrame) -> tuple[str, float, float]:
@@ -173,7 +176,7 @@ def choose_method(tested: pd.DataFrame) -> tuple[str, float, float]:
 
 
 def _width(rows: pd.DataFrame) -> float:
-    return rows.groupby("weeks")["miss"].quantile(LEVEL).max()
+    return float(np.clip(rows.groupby("weeks")["miss"].quantile(LEVEL).max(), *WIDTHS))
 
 
 def _held_out(rows: pd.DataFrame) -> float:
@@ -201,21 +204,18 @@ def _closed(sales: pd.Series) -> pd.DatetimeIndex:
 def _forecaster(sales: pd.Series, method: str) -> Callable[[int, int], np.ndarray]:
     """A function (origin, days) -> forecast of the `days` after the first `origin` days of `sales`."""
     if method in PLAIN:
-        def weekday_means(origin: int, days: int) -> np.ndarray:
-            recent = sales.iloc[max(origin - 7 * PLAIN[method], 0):origin]
-            means = recent.groupby(recent.index.day_of_week).mean().reindex(range(7)).fillna(recent.mean()).fillna(0.0)
-            return means.to_numpy()[(sales.index[0].day_of_week + origin + np.arange(days)) % 7]
-        return weekday_means
-
-    order, level = SARIMAX_ORDERS[method], sales.mean()
+        return partial(_weekday_means, sales, PLAIN[method])
+    order, level = SARIMAX_ORDERS[method], sales.mean() or 1.0
     terms = [CalendarFourier("W", 3), CalendarFourier("ME", 2)]
     terms += [CalendarFourier("YE", 2)] if len(sales) >= YEARLY_DAYS else []
     calendar = DeterministicProcess(sales.index, constant=not order[1], order=0, additional_terms=terms, drop=True)
-    x, scaled = calendar.in_sample(), sales / level
-    # Least squares is a start from which the likelihood is climbed safely; statsmodels' own start often is not.
-    centred = scaled - scaled.mean() * order[1]
-    start = np.linalg.lstsq(x[scaled.notna()], centred.dropna(), rcond=None)[0]
-    fit = SARIMAX(scaled, exog=x, order=order, concentrate_scale=True).fit(
+    x, y = calendar.in_sample(), sales / level
+    known = y.notna()
+    start, *_ = np.linalg.lstsq(x[known], y[known] - order[1], rcond=None)
+    if np.std(y[known] - x[known] @ start) < 1e-6:   # nothing is left to fit
+        return partial(_weekday_means, sales, PLAIN["four-week mean"])
+    # From least squares the likelihood is climbed safely; from statsmodels' own start it often is not.
+    fit = SARIMAX(y, exog=x, order=order, concentrate_scale=True).fit(
         [*start, -0.8 if order[1] else 0.2], disp=False, cov_type="none", warn_convergence=False)
 
     def sarimax(origin: int, days: int) -> np.ndarray:
@@ -225,12 +225,19 @@ def _forecaster(sales: pd.Series, method: str) -> Callable[[int, int], np.ndarra
     return sarimax
 
 
+def _weekday_means(sales: pd.Series, weeks: int, origin: int, days: int) -> np.ndarray:
+    recent = sales.iloc[max(origin - 7 * weeks, 0):origin]
+    means = recent.groupby(recent.index.day_of_week).mean().reindex(range(7)).fillna(recent.mean()).fillna(0.0)
+    return means.to_numpy()[(sales.index[0].day_of_week + origin + np.arange(days)) % 7]
+
+
 def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.ndarray]) -> np.ndarray:
-    """Runs of past errors as shares of the level, one row an origin a week, each `days` long."""
+    """Runs of past errors as shares of the level, each `days` long, from up to twenty origins whole weeks apart."""
     n, first = len(sales), min(28, len(sales) // 2)
     shortest, runs = min(days, (n - first) // 2), []
-    for origin in range(n - shortest, first - 1, -7):
+    apart = 7 * max(-(-(n - shortest - first) // 140), 1)
+    for origin in range(n - shortest, first - 1, -apart):
         said = forecast(origin, min(days, n - origin))
-        off = (sales.to_numpy()[origin:origin + len(said)] - said) / max(said.mean(), sales.mean() / 10, 1e-9)
-        runs.append(np.pad(np.nan_to_num(off), (0, days - len(said)), mode="symmetric"))   # mirrored where it ends early
+        off = (sales.to_numpy()[origin:origin + len(said)] - said) / max(said.mean(), sales.abs().mean() / 10, 1e-9)
+        runs.append(np.pad(np.nan_to_num(off), (0, days - len(said)), mode="symmetric"))   # mirrored at its end
     return np.array(runs)

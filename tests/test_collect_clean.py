@@ -37,7 +37,9 @@ settled:
   unknown product:
     "*": {decision: kept, reason: old articles}
 """
-GOODS = "article,label,aisle,shelf\n1,flour,BAKING,FLOURS\n2,gift card,OTHER,\n3,milk,DAIRY,MILK\n4,rolls,BAKING,FLOUR\n"
+GOODS = (
+    "article,label,aisle,shelf\n1,flour,BAKING,FLOURS\n2,gift card,OTHER,\n3,milk,DAIRY,MILK\n4,rolls,BAKING,FLOUR\n"
+)
 TILL = """receipt,line,who,moment,article,pieces,price,off,paid
 R1,1,A,2024-03-30 22:30:00,1,500,0.002,0,1.00
 R1,2,A,2024-03-30 22:30:00,3,2,1.00,0,2.00
@@ -83,8 +85,8 @@ def test_times_become_utc_and_the_shops_own_clock_across_summer_time(tiny):
     first, _ = tiny()
     orders = first.frame("staged_orders").set_index("source_line")
     assert str(orders.loc[4, "ordered_at"]) == "2024-03-30 23:30:00"
-    assert str(orders.loc[4, "ordered_at_local"]) == "2024-03-31 00:30:00"   # winter time, one hour ahead
-    assert str(orders.loc[5, "ordered_at_local"]) == "2024-03-31 12:00:00"   # summer time, two hours ahead
+    assert str(orders.loc[4, "ordered_at_local"]) == "2024-03-31 00:30:00"  # winter time, one hour ahead
+    assert str(orders.loc[5, "ordered_at_local"]) == "2024-03-31 12:00:00"  # summer time, two hours ahead
     assert str(orders.loc[4, "ordered_on"])[:10] == "2024-03-31"
 
 
@@ -123,15 +125,23 @@ def test_every_line_has_one_fate_and_the_money_adds_up(tiny):
     cleaned = cleaned_tables(run)
     fates = cleaned["orders"].marked.select("source_line", "fate", "rule").to_pandas().set_index("source_line")
     assert fates["rule"].dropna().to_dict() == {
-        3: "exact repeat", 4: "gift cards", 6: "same key, other content", 7: "unreadable value",
-        8: "required value missing", 10: "after the last day"}
+        3: "exact repeat",
+        4: "gift cards",
+        6: "same key, other content",
+        7: "unreadable value",
+        8: "required value missing",
+        10: "after the last day",
+    }
     row = clean.ledgers(run, cleaned, run.frame("sources").set_index("source")["rows"]).set_index("table").loc["orders"]
     assert (row["lines"], row["loaded"], row["duplicate"], row["filtered"], row["held"]) == (10, 4, 1, 2, 3)
     assert row["balances"]
     assert row["money"] == 169.0
     assert row["money"] == pytest.approx(row["money_loaded"] + row["money_left_out"])
     assert row["money_corrected"] == -99.0
-    assert run.write("orders", cleaned["orders"].rows).revenue.sum().execute() == row["money_loaded"] + row["money_corrected"]
+    assert (
+        run.write("orders", cleaned["orders"].rows).revenue.sum().execute()
+        == row["money_loaded"] + row["money_corrected"]
+    )
 
 
 def test_the_log_is_a_chain_in_rows_and_money(tiny):
@@ -151,7 +161,11 @@ def test_corrections_and_fills_change_values_and_say_so(tiny):
     assert orders.loc[("R5", 1), "revenue"] == 1.0
     assert "product_name" not in orders.columns
     goods = cleaned["products"].rows.to_pandas().set_index("product_id")
-    assert (goods.loc["2", "subcategory"], goods.loc["2", "filled"], goods.loc["1", "filled"]) == ("none", "subcategory", "")
+    assert (goods.loc["2", "subcategory"], goods.loc["2", "filled"], goods.loc["1", "filled"]) == (
+        "none",
+        "subcategory",
+        "",
+    )
     shares = clean.filled_shares(cleaned)
     assert shares[["rows", "share"]].to_numpy().tolist() == [[1.0, 0.25]]
 
@@ -167,13 +181,19 @@ def test_quarantine_keeps_file_line_rule_and_the_row_as_it_came(tiny):
 
 
 def test_mending_the_file_empties_the_quarantine(tiny):
-    good = TILL.replace("two", "2").replace("11:00:00,,1", "11:00:00,3,1").replace("R3,1,B,2024-03-31 10:00:00,3,9", "R3,2,B,2024-03-31 10:00:00,3,9")
+    good = (
+        TILL.replace("two", "2")
+        .replace("11:00:00,,1", "11:00:00,3,1")
+        .replace("R3,1,B,2024-03-31 10:00:00,3,9", "R3,2,B,2024-03-31 10:00:00,3,9")
+    )
     _, run = tiny(till=good)
     assert clean.quarantined(list(cleaned_tables(run).values())).count().execute() == 0
 
 
 def test_lines_lost_by_a_join_stop_the_run(tiny):
-    lossy = SETTINGS.replace("  orders:\n    source: till\n", "  orders:\n    source: till\n    from: till JOIN goods USING (article)\n")
+    lossy = SETTINGS.replace(
+        "  orders:\n    source: till\n", "  orders:\n    source: till\n    from: till JOIN goods USING (article)\n"
+    )
     _, run = tiny(settings=lossy)
     with pytest.raises(PlaybookError, match=r"tables\.orders\.from: 2 of 10 lines of till are lost"):
         clean.ledgers(run, cleaned_tables(run), run.frame("sources").set_index("source")["rows"])
@@ -188,8 +208,14 @@ def test_a_step_that_is_no_sql_is_named(tiny):
 def test_suspicions_are_raised_without_knowing_the_client(tiny):
     _, run = tiny()
     found = clean.suspicions(run).set_index("rule")
-    assert {"exact repeat", "same key, other content", "zero quantity", "unknown product", "names alike",
-            "missing day"} <= set(found.index)
+    assert {
+        "exact repeat",
+        "same key, other content",
+        "zero quantity",
+        "unknown product",
+        "names alike",
+        "missing day",
+    } <= set(found.index)
     assert found.loc["names alike", "subject"] == "products.subcategory, FLOUR = FLOURS"
     assert found.loc["unknown product", ["status", "decision"]].tolist() == ["settled", "kept"]
     assert found.loc["zero quantity", "status"] == "open"
@@ -197,9 +223,10 @@ def test_suspicions_are_raised_without_knowing_the_client(tiny):
 
 
 def test_clean_data_raise_nothing(tiny):
-    days = pd.date_range("2024-01-01", periods=91)   # whole weeks, Monday to Sunday
+    days = pd.date_range("2024-01-01", periods=91)  # whole weeks, Monday to Sunday
     till = "receipt,line,who,moment,article,pieces,price,off,paid\n" + "".join(
-        f"R{i},1,C{i % 9},{d:%Y-%m-%d} 11:00:00,3,1,2.00,0.50,1.50\n" for i, d in enumerate(days))
+        f"R{i},1,C{i % 9},{d:%Y-%m-%d} 11:00:00,3,1,2.00,0.50,1.50\n" for i, d in enumerate(days)
+    )
     _, run = tiny(till=till, goods="article,label,aisle,shelf\n3,milk,DAIRY,MILK\n")
     found = clean.suspicions(run)
     assert found.empty or set(found["rule"]) <= {"first seen at the start"}, found
@@ -210,7 +237,7 @@ def test_quality_scores_are_shares_that_can_be_checked_by_hand(tiny):
     score = clean.quality(run, cleaned_tables(run), run.as_of).set_index(["table", "part"])
     assert score.loc[("orders", "uniqueness"), "score"] == pytest.approx(0.9)
     assert score.loc[("orders", "validity"), "score"] == pytest.approx(0.7)
-    assert score.loc[("orders", "consistency"), "score"] == pytest.approx(0.0)   # no customers are brought
+    assert score.loc[("orders", "consistency"), "score"] == pytest.approx(0.0)  # no customers are brought
     assert score.loc[("products", "completeness"), "score"] == pytest.approx(15 / 16)
     assert "no earlier run" in clean.trend(score.reset_index(), None)
     moved = score.reset_index().assign(score=lambda d: d["score"] - 0.1)
@@ -220,7 +247,8 @@ def test_quality_scores_are_shares_that_can_be_checked_by_hand(tiny):
 def test_outliers_are_flagged_and_kept(tiny):
     till = "receipt,line,who,moment,article,pieces,price,off,paid\n" + "".join(
         f"R{i},1,C,2024-03-{i % 28 + 1:02} 11:00:00,3,1,2.00,0,{p:.2f}\n"
-        for i, p in enumerate([1 + (i % 7) / 10 for i in range(60)] + [400]))
+        for i, p in enumerate([1 + (i % 7) / 10 for i in range(60)] + [400])
+    )
     _, run = tiny(till=till)
     orders = run.write("orders", clean.with_outliers(cleaned_tables(run)["orders"]))
     assert orders.filter(orders.is_outlier).revenue.to_pandas().tolist() == [400.0]
@@ -231,6 +259,7 @@ def test_outliers_are_flagged_and_kept(tiny):
 def test_the_last_full_day_drops_a_day_that_stopped_early(tiny):
     lines = [(d, "09:00") for d in range(1, 11)] + [(d, "18:00") for d in range(1, 10)]
     till = "receipt,line,who,moment,article,pieces,price,off,paid\n" + "".join(
-        f"R{i},1,C,2024-03-{d:02} {t}:00,3,1,2.00,0,2.00\n" for i, (d, t) in enumerate(lines))
+        f"R{i},1,C,2024-03-{d:02} {t}:00,3,1,2.00,0,2.00\n" for i, (d, t) in enumerate(lines)
+    )
     first, _ = tiny(till=till)
     assert store.last_full_day(first.read("staged_orders")) == date(2024, 3, 9)

@@ -56,8 +56,9 @@ def test_parameters_come_early_typed_and_commented(notebook):
 
 def test_headings_are_questions(notebook):
     _, nb = notebook
-    headings = [line for c in nb.cells if c.cell_type == "markdown" for line in c.source.splitlines()
-                if line.startswith("## ")]
+    headings = [
+        line for c in nb.cells if c.cell_type == "markdown" for line in c.source.splitlines() if line.startswith("## ")
+    ]
     asked = [h for h in headings if h not in ("## Takeaways", "## Exercises")]
     assert 3 <= len(asked) <= 7
     assert all(h.endswith("?") for h in asked), asked

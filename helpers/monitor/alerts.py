@@ -114,6 +114,19 @@ def find_alerts(watched: dict[str, pd.DataFrame], parts: pd.DataFrame, country: 
                                                            ignore_index=True)
 
 
+def say_alerts(alerts: pd.DataFrame, metric: str) -> dict[str, str]:
+    """What the alarms of a figure add up to, in words: headline, evidence and action of a finding."""
+    mine = alerts[alerts["metric"] == metric].sort_values("happened_on", ascending=False)
+    shifts, n = mine[mine["kind"] == "shift"], int((mine["kind"] == "day").sum())
+    told = [f"from {words.day(s.since)} {words.percent(s.value / s.expected - 1, signed=True)} a day ({s.cause})"
+            for s in shifts.itertuples()]
+    down = [words.day(s.since) for s in shifts.itertuples() if s.value < s.expected][:1]
+    return {"headline": f"{metric.capitalize()} had {n} unusual day{'s' * (n != 1)} and {len(shifts)} lasting "
+                        f"shift{'s' * (len(shifts) != 1)} in the days watched.",
+            "evidence": f"Lasting shifts: {words.listing(told)}." if told else "",
+            "action": f"find out what began on {down[0]} and lowered {metric}" if down else ""}
+
+
 def holidays_near(first: pd.Timestamp, last: pd.Timestamp, country: str) -> list[str]:
     """Public holidays that can be felt between two days, where the country's calendar is known.
 

@@ -9,13 +9,15 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from helpers import stats
 from helpers.show import words
 
 WEEKS = 4   # a period is four weeks, so that every weekday is in it equally often
 UNITS = {"sales": "money", "orders": "count", "active customers": "count", "average order value": "money",
          "revenue per active customer": "money", "share of sales at a discount": "share"}
 FEW = 8     # fewer earlier changes than this say nothing about what is usual
-RARE = 0.1  # a change is beyond the usual when at most this share of earlier ones were as large
+MORE = "more than usual"
+COLUMNS = ["since", "metric", "unit", "before", "now", "change", "usual_low", "usual_high", "sure"]
 
 
 def count_periods(orders: ir.Table, last_on: date) -> ir.Table:
@@ -60,7 +62,8 @@ def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | 
     """What moved since the last period and since the last run, and how sure that is (table `changes`).
 
     `before` holds the key figures of the last run, or is None. A change is measured against all earlier changes
-    of the same figure from one period to the next, so season and chance are both in what is usual.
+    of the same figure from one period to the next, so season and chance are both in what is usual; `usual_low`
+    and `usual_high` hold nine in ten of them.
     """
     past = (by_period / by_period.shift(-WEEKS) - 1).iloc[WEEKS:]
     rows = [kpis.assign(since="last period", before=kpis["previous"], same=False)]
@@ -70,16 +73,47 @@ def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | 
                                 same=(old["period"] == kpis["period"].iloc[0]).to_numpy()))
     both = pd.concat(rows, ignore_index=True).rename(columns={"value": "now"})
     both["change"] = both["now"] / both["before"].where(both["before"] != 0) - 1
-    both["sure"] = [_sure(r, past[r.metric].dropna()) for r in both.itertuples()]
-    return both.loc[both["before"].notna(), ["since", "metric", "before", "now", "change", "sure"]]
+    both["usual_low"], both["usual_high"] = (both["metric"].map(past.quantile(end)) for end in
+                                             ((1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2))
+    both["earlier"] = both["metric"].map(past.count())
+    both["sure"] = [_sure(r) for r in both.itertuples()]
+    return both.loc[both["before"].notna(), COLUMNS].reset_index(drop=True)
 
 
-def _sure(row, past: pd.Series) -> str:
+def say_changes(moved: pd.DataFrame, currency: str) -> dict[str, str]:
+    """What the last period brought, in words: headline and evidence of a finding; `moved` is what `changes` gave."""
+    period = moved[moved["since"] == "last period"].set_index("metric")
+    if "sales" not in period.index:
+        return {"headline": "There is no earlier period to compare the last four weeks with."}
+    now, odd = period.loc["sales"], period.index[period["sure"].str.startswith(MORE)]
+    return {"headline": f"Sales of the last four weeks are {words.money(now['now'], currency)}, "
+                        f"{words.percent(now['change'], 1, signed=True)} on the four weeks before.",
+            "evidence": f"That is {now['sure']}. Figures that moved more than usual: {words.listing(odd) or 'none'}."}
+
+
+def readable(figures: pd.DataFrame, currency: str) -> pd.DataFrame:
+    """The figures of a table with metric and unit as people write them: money, counts and shares.
+
+    >>> readable(pd.DataFrame({"unit": ["count", "money"], "now": [1234.5, 31.574]}), "")["now"].tolist()
+    ['1,234', '31.57']
+    """
+    say = {"money": lambda v: _price(v, currency), "count": words.count, "share": lambda v: words.percent(v, 1)}
+    columns = [c for c in ("value", "previous", "before", "now") if c in figures]
+    return figures.assign(**{c: [say[unit](v) for unit, v in zip(figures["unit"], figures[c], strict=True)]
+                             for c in columns})
+
+
+def _sure(row) -> str:
     if row.same:
         return "the same days as in the last run" + (": nothing changed" if not round(row.change, 6) else
                                                      ", so the data or the rules changed, not the customers")
-    if len(past) < FEW:
-        return f"too little history to tell: {len(past)} earlier changes"
-    as_large = int((past.abs() >= abs(row.change)).sum())
-    verdict = "more than usual" if as_large <= RARE * len(past) else "within the usual ups and downs"
-    return f"{verdict}: {as_large} of {len(past)} earlier changes were as large"
+    if row.earlier < FEW:
+        return f"too little history to tell: {row.earlier} earlier changes"
+    verdict = "within the usual ups and downs" if row.usual_low <= row.change <= row.usual_high else MORE
+    low, high = (words.percent(end, 1, signed=True) for end in (row.usual_low, row.usual_high))
+    return f"{verdict}: nine in ten of {row.earlier} earlier changes lay between {low} and {high}"
+
+
+def _price(amount: float, currency: str) -> str:
+    # An average order moves by cents; sales do not.
+    return f"{amount:,.2f}{words.NBSP}{currency}".strip() if abs(amount) < 1000 else words.money(amount, currency)

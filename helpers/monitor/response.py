@@ -10,9 +10,10 @@ import pandas as pd
 from ibis import _
 
 from helpers import stats
+from helpers.show import words
 
 DAYS_BEFORE = 91   # spend in so many days before a campaign says how good a customer was
-FIFTHS = {0: "lowest fifth", 1: "second", 2: "middle", 3: "fourth", 4: "highest fifth"}
+FIFTHS = ["lowest fifth", "second", "middle", "fourth", "highest fifth"]
 
 
 def reached(campaigns: ir.Table, messages: ir.Table, redemptions: ir.Table) -> ir.Table:
@@ -22,7 +23,7 @@ def reached(campaigns: ir.Table, messages: ir.Table, redemptions: ir.Table) -> i
     """
     sent = messages.filter(~_.is_holdout.fill_null(False)).select("campaign_id", "customer_id").distinct()
     used = redemptions.select("campaign_id", "customer_id").distinct().mutate(used=True)
-    facts = campaigns.select("campaign_id", "name", "audience", "starts_on", "ends_on")
+    facts = campaigns.select("campaign_id", "name", "starts_on", "ends_on", audience=_.audience.fill_null("not known"))
     return (sent.join(facts, "campaign_id").left_join(used, ["campaign_id", "customer_id"])
             .mutate(responded=_.used.fill_null(False))
             .select("campaign_id", "customer_id", "name", "audience", "starts_on", "ends_on", "responded"))
@@ -47,34 +48,55 @@ def add_rates(counts: pd.DataFrame, first_on: date, last_on: date) -> pd.DataFra
 
 
 def pool_rates(counts: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Add up `reached` and `responded` by a column, with `campaigns`, and the rate of the sums; highest first.
+    """Add up `reached` and `responded` by a column, and take the rate of the sums; highest first.
 
     >>> two = pd.DataFrame({"audience": ["A", "A"], "reached": [10, 90], "responded": [5, 5]})
-    >>> pool_rates(two, "audience")[["campaigns", "reached", "rate"]].to_numpy().tolist()
-    [[2.0, 100.0, 0.1]]
+    >>> pool_rates(two, "audience")[["reached", "responded", "rate"]].to_numpy().tolist()
+    [[100.0, 10.0, 0.1]]
     """
-    sums = counts.groupby(by).agg(campaigns=("reached", "size"), reached=("reached", "sum"),
-                                  responded=("responded", "sum")).reset_index()
+    sums = counts.groupby(by)[["reached", "responded"]].sum().reset_index()
     return with_rate(sums).sort_values("rate", ascending=False, ignore_index=True)
 
 
 def count_by_earlier_spend(people: ir.Table, orders: ir.Table) -> ir.Table:
-    """Customers reached and responding by fifth of spend in the 91 days before their campaign (`fifth`, 0 to 4).
+    """Customers reached and responding, by audience and `fifth` (0 to 4) of sales before their campaign.
 
-    The fifths are cut within each campaign, so that a campaign for good customers does not count as good customers.
+    Sales are those a day in the 91 days before the campaign began, or in as many as the orders hold.
     """
     daily = orders.group_by("customer_id", "ordered_on").agg(revenue=_.revenue.sum())
-    start = people.starts_on
     before = (people.join(daily, "customer_id")
-              .filter(_.ordered_on < _.starts_on, _.ordered_on >= start - ibis.interval(days=DAYS_BEFORE))
-              .group_by("campaign_id", "customer_id").agg(spend=_.revenue.sum().round(2)))
-    ranked = people.left_join(before, ["campaign_id", "customer_id"]).mutate(spend=_.spend.fill_null(0.0))
-    cut = ibis.window(group_by="campaign_id", order_by=["spend", "customer_id"])
-    return (ranked.mutate(fifth=ibis.ntile(5).over(cut)).group_by("fifth")
-            .agg(reached=_.count(), responded=_.responded.sum(), spend=_.spend.mean().round(2)).order_by("fifth"))
+              .filter(_.ordered_on < _.starts_on, _.ordered_on >= _.starts_on - ibis.interval(days=DAYS_BEFORE))
+              .group_by("campaign_id", "customer_id").agg(spent=_.revenue.sum()))
+    span = orders.agg(first_on=_.ordered_on.min())
+    ranked = people.left_join(before, ["campaign_id", "customer_id"]).cross_join(span)
+    days = ibis.least(DAYS_BEFORE, ibis.greatest(ranked.starts_on.delta(ranked.first_on, unit="day"), 1))
+    ranked = ranked.mutate(a_day=(ranked.spent.fill_null(0.0) / days).round(4))
+    order = ibis.window(order_by=["a_day", "customer_id", "campaign_id"])
+    return (ranked.mutate(fifth=ibis.ntile(5).over(order)).group_by("audience", "fifth")
+            .agg(reached=_.count(), responded=_.responded.sum()).order_by("audience", "fifth"))
 
 
 def with_rate(counts: pd.DataFrame) -> pd.DataFrame:
     """Add `rate` = responded / reached with `low` and `high` of its 90 % Wilson interval."""
     rate = counts["responded"] / counts["reached"].where(counts["reached"] > 0)
     return counts.assign(rate=rate.astype(float), **stats.share_interval(counts["responded"], counts["reached"]))
+
+
+def say_types(by_type: pd.DataFrame, wide: pd.DataFrame) -> dict[str, str]:
+    """Which type of campaign is answered most, in words: headline, evidence and action of a finding.
+
+    `by_type` is what `pool_rates` gave; `wide` holds the rates of types (rows) by fifth of earlier sales (columns).
+    Action is empty where the best and the last cannot be told apart.
+    """
+    best, last = by_type.iloc[0], by_type.iloc[-1]
+    name, share = best["audience"], lambda row: words.percent(row["rate"], 1)
+    headline = f"{name} is answered by {share(best)} of those it reaches"
+    if len(by_type) == 1:
+        return {"headline": f"{headline}.", "evidence": "", "action": ""}
+    rates = wide.loc[name].dropna() if name in wide.index else pd.Series(dtype=float)
+    leads = int((wide[rates.index].idxmax() == name).sum()) if len(rates) else 0
+    across = (f"It leads in {leads} of {len(rates)} fifths of earlier spending, from "
+              f"{words.percent(rates.min(), 1)} to {words.percent(rates.max(), 1)}." if len(rates) else "")
+    return {"headline": f"{headline}, {last['audience']} by {share(last)}.", "evidence": across,
+            "action": f"send a random half of the next audience of {last['audience']} what {name} sends"
+            if best["low"] > last["high"] else ""}

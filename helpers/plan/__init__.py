@@ -1,0 +1,21 @@
+"""Step 5, plan strategy: targets that add up, a strategy a segment, lists of people to act on."""
+
+from helpers.plan.audiences import (
+    QUARTER,
+    add_consent,
+    buying,
+    list_audiences,
+    look_back,
+    smallest_effect,
+    summary,
+    with_holdout,
+    write_lists,
+    yearly_value,
+)
+from helpers.plan.strategy import TRAITS, coupon_response, discount_depth, profile, strategy_table, with_traits
+from helpers.plan.targets import by_month, grid, group_small, largest_difference, target_tree
+
+__all__ = ["QUARTER", "TRAITS", "add_consent", "buying", "by_month", "coupon_response", "discount_depth", "grid",
+           "group_small", "largest_difference", "list_audiences", "look_back", "profile", "smallest_effect",
+           "strategy_table", "summary", "target_tree", "with_holdout", "with_traits", "write_lists",
+           "yearly_value"]

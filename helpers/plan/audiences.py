@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 import shutil
 from datetime import date, timedelta
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 from ibis import _
-from statsmodels.stats.power import TTestIndPower
+from scipy.stats import t
 
 from helpers import stats
 from helpers.client import PlaybookError
@@ -22,42 +22,48 @@ from helpers.plan.wording import wording
 from helpers.show import words
 from helpers.store import Store
 
-QUARTER = 91   # days of the period that `expected_value` looks ahead
-FORMULA = re.compile(r"\s*[=+\-@\t\r\n＝＋－＠|%]")
+QUARTER, USUAL_DAYS = 91, 182                  # days looked ahead; days that usual sales are counted over
+FORMULA = re.compile(r"\s*[=+\-@|%＝＋－＠]")      # what a spreadsheet would run
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 COLUMNS = ["audience", "customer_id", "reason", "expected_value"]
+EXPORTED = ["customer_id", "reason", "expected_value", "consent"]
 
 
-def is_overdue(people: pd.DataFrame, times: float) -> pd.Series:
-    """Whether the last order lies more than `times` the customer's own usual gap back.
+def buying(orders: ir.Table, as_of: date) -> ir.Table:
+    """Each customer's rhythm and sales as seen on `as_of`, and what came after it.
 
-    False where no gap is known: with one day of orders nobody has a rhythm yet.
+    recency: days since the last order; usual_gap: mean days between days with an order, empty below two;
+    spent: sales in the two quarters up to `as_of`; usual: what that is a quarter; came: sales in the quarter
+    after it, for a look back. Money in currency.
     """
-    return people["recency"] > times * people["usual_gap"]
+    seen, recent = _.ordered_on <= as_of, _.ordered_on > as_of - timedelta(days=USUAL_DAYS)
+    bought = seen & (_.quantity >= 0)   # a return is no order
+    people = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of + timedelta(days=QUARTER))
+    people = people.group_by("customer_id").agg(
+        first=_.ordered_on.min(where=bought), last=_.ordered_on.max(where=bought),
+        visits=_.ordered_on.nunique(where=bought),
+        spent=_.revenue.sum(where=seen & recent).fill_null(0.0).round(2),
+        came=_.revenue.sum(where=~seen).fill_null(0.0).round(2)).filter(_.visits > 0)
+    return people.select("customer_id", recency=ibis.literal(as_of).delta(people.last, unit="day"),
+                         usual_gap=_.last.delta(_.first, unit="day") / (_.visits - 1).nullif(0),
+                         spent=_.spent, usual=_.spent * QUARTER / USUAL_DAYS, came=_.came).order_by("customer_id")
 
 
-def audiences(segments: pd.DataFrame, times: float, window: int) -> pd.DataFrame:
+def list_audiences(segments: pd.DataFrame, bought: pd.DataFrame) -> pd.DataFrame:
     """The people on each list of words.yaml: audience, customer_id, reason, expected_value.
 
-    `times` is how many usual gaps somebody must be overdue for the lists that ask for it; `window` is the number
-    of days that frequency and monetary were counted over. `expected_value` is what is at stake in the next
-    quarter: usual sales, or one more order.
+    `bought` is the frame of `buying`. `expected_value` is what is at stake in the next quarter, in currency:
+    usual sales, or one more order of the usual size.
     """
-    parts = [segments.head(0).assign(audience="", reason="", expected_value=0.0)]
+    known = segments.merge(bought[["customer_id", "spent", "usual"]], on="customer_id")
+    parts = []
     for name, rule in wording("audiences").items():
-        people = segments[segments["segment"].isin(rule["segments"])]
-        people = people[is_overdue(people, times)] if rule["overdue"] else people
-        stake = people["monetary"] * QUARTER / window if rule["stake"] == "usual" else people["aov"]
-        reasons = [_reason(person, rule["reason"], window) for person in people.itertuples(index=False)]
-        parts.append(people.assign(audience=name, reason=reasons, expected_value=stake.round(2)))
-    return pd.concat(parts)[COLUMNS].reset_index(drop=True)
-
-
-def _reason(person: tuple, pattern: str, window: int) -> str:
-    say = wording("gap")
-    gap = say["unknown"] if pd.isna(person.usual_gap) else say["known"].format(days=words.count(person.usual_gap))
-    return pattern.format(gap=gap, recency=person.recency, spent=words.money(person.monetary), window=window,
-                          order=words.money(person.aov), orders=person.frequency)
+        people = known[known["segment"].isin(rule["segments"])]
+        people = people[people["recency"] > people["dormant_after"]] if rule["silent"] else people
+        reasons = [_reason(person, rule["reason"]) for person in people.itertuples(index=False)]
+        parts.append(people.assign(audience=name, reason=pd.Series(reasons, people.index, dtype="str"),
+                                   expected_value=people[rule["stake"]].round(2)))
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
 def add_consent(listed: pd.DataFrame, customers: pd.DataFrame, channel: str) -> pd.DataFrame:
@@ -65,21 +71,121 @@ def add_consent(listed: pd.DataFrame, customers: pd.DataFrame, channel: str) -> 
 
     Raises PlaybookError for another channel.
     """
-    column = f"consent_{channel}"
-    if column not in ("consent_email", "consent_sms", "consent_ads"):
+    if channel not in ("email", "sms", "ads"):
         raise PlaybookError(f'contact_by: there is no consent for "{channel}". Write email, sms or ads.')
-    say = wording("consent")
-    known = listed["customer_id"].map(customers.set_index("customer_id")[column].astype("boolean"))
-    return listed.assign(consent=known.map({True: say["given"], False: say["refused"]}).fillna(say["unknown"]))
+    say, consents = wording("consent"), customers.set_index("customer_id")[f"consent_{channel}"]
+    known = listed["customer_id"].map(consents.map({True: say["given"], False: say["refused"]}))
+    return listed.assign(consent=known.astype("str").where(known.notna(), say["unknown"]))
 
 
 def with_holdout(listed: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """Add `is_holdout`: True for a random `share` of each list, rounded to whole people.
 
-    Chance is a hash of seed and customer (salted hashing, as in Kohavi et al. 2020), so that neither the order
-    of the rows nor the people around them matter, and mostly the same people are held out from run to run.
+    Chance is a hash of seed and customer, so neither the order of the rows nor the run matters: mostly the same
+    people are kept out each time, which keeps their history clean (Kohavi, Tang and Xu 2020).
     """
     drawn = listed["customer_id"].map(lambda c: blake2b(f"{seed}/{c}".encode(), digest_size=8).hexdigest())
-    place = drawn.groupby(listed["audience"]).rank(method="first")
+    place = drawn.astype("str").groupby(listed["audience"]).rank(method="first")
     size = listed.groupby("audience")["customer_id"].transform("size")
-    return listed.assign(is_holdout=place <= (share * size + 0.5).astype(int))
+    return listed.assign(is_holdout=place <= (share * size).round())
+
+
+def smallest_effect(contacted: int, held_out: int, spread: float) -> float:
+    """The smallest difference of means a person that two groups would show, in the unit of `spread`.
+
+    Two-sided 5 % t-test with 80 % power (Bloom 1995); not a number where a group has fewer than two people.
+
+    >>> round(smallest_effect(64, 64, 1.0), 2)
+    0.5
+    """
+    if min(contacted, held_out) < 2:
+        return float("nan")
+    reach = t.ppf([0.975, 0.80], contacted + held_out - 2).sum()
+    return float(reach * spread * np.sqrt(1 / contacted + 1 / held_out))
+
+
+def look_back(orders: ir.Table, segments: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """What came of the people whom the rule of the silent lists would have named a quarter ago.
+
+    One row a person: `usual` sales of a quarter, `came`: sales in the quarter since, `missing`: how much less that
+    is than the other important customers kept of their usual sales. The rule is today's: as late as today's cut
+    line and as many usual gaps, and among as large a top by sales. Empty with too short a history.
+    """
+    then = as_of - timedelta(days=QUARTER)
+    first = orders.ordered_on.min().to_pandas()
+    if pd.isna(first) or pd.Timestamp(first).date() > then - timedelta(days=USUAL_DAYS) or not segments["m_high"].any():
+        return pd.DataFrame({"usual": [], "came": [], "missing": []}, dtype=float)
+    people = buying(orders, then).to_pandas()
+    times = (segments["dormant_after"] / segments["usual_gap"])[segments["m_high"]].median()
+    late = segments.loc[segments["r_high"], "recency"].max()
+    important = people[people["spent"] > people["spent"].quantile(1 - segments["m_high"].mean())]
+    silent = (important["recency"] > times * important["usual_gap"]) & (important["recency"] > late)
+    others = important[~silent]
+    kept = others["came"].sum() / (others["usual"].sum() or 1.0)
+    return important[silent].assign(missing=kept * important["usual"] - important["came"])[["usual", "came", "missing"]]
+
+
+def yearly_value(back: pd.DataFrame, people: int, rescued: float, best: float) -> pd.Series:
+    """What reaching so many people each quarter may bring in a year: value, low, high in currency.
+
+    `back` is the frame of `look_back`. value: the mean missing sales a person, of which the part `rescued` is
+    assumed to come back; low: 0, contact may change nothing; high: the upper end of the 90 % bootstrap interval of
+    the mean, of which the part `best` comes back, if that is more.
+    """
+    times = max(people, 0) * 365 / QUARTER
+    _low, most = stats.bootstrap_interval(back["missing"].to_numpy())
+    return pd.Series({"value": back["missing"].mean() * times * rescued, "low": 0.0,
+                      "high": most * times * np.fmax(rescued, best)})
+
+
+def summary(listed: pd.DataFrame) -> pd.DataFrame:
+    """One row a list: people, consent_not_known, kept_out, contacted, at_stake (currency), and the mean expected
+    value a person of both groups, which chance should make alike."""
+    rows = listed.assign(unknown=listed["consent"] == wording("consent")["unknown"],
+                         out=listed["expected_value"].where(listed["is_holdout"]),
+                         told=listed["expected_value"].where(~listed["is_holdout"]))
+    return rows.groupby("audience", as_index=False).agg(
+        people=("customer_id", "size"), consent_not_known=("unknown", "sum"), kept_out=("out", "count"),
+        contacted=("told", "count"), at_stake=("expected_value", "sum"), mean_kept_out=("out", "mean"),
+        mean_contacted=("told", "mean"))
+
+
+def write_lists(run: Store, listed: pd.DataFrame, names: str) -> list[Path]:
+    """Write the lists asked for as CSV for a channel to import, without the holdout, and give back the files.
+
+    `names` are lists of words.yaml, between commas; PlaybookError for another. The files lie in
+    `private/audiences/<run>/`, which only the owner may read. Lists of this run are written anew, and those of
+    runs that are no longer kept are deleted.
+    """
+    wanted, known = [n for n in (name.strip() for name in names.split(",")) if n], list(wording("audiences"))
+    if not set(wanted) <= set(known):
+        raise PlaybookError(f'lists: "{names}" names a list that is not there. Known: {", ".join(known)}.')
+    home = run.client.folder / "private" / "audiences"
+    for old in home.iterdir() if home.is_dir() else []:
+        if old.name == run.folder.name or not (run.client.folder / "runs" / old.name).is_dir():
+            shutil.rmtree(old)
+    files = [home / run.folder.name / f"{name.replace(' ', '_')}.csv" for name in wanted]
+    for file, name in zip(files, wanted, strict=True):
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.touch(mode=0o600)
+        people = listed[(listed["audience"] == name) & ~listed["is_holdout"]]
+        people[EXPORTED].map(safe_cell).to_csv(file, index=False, encoding="utf-8", quoting=csv.QUOTE_ALL,
+                                               lineterminator="\n")
+    return files
+
+
+def safe_cell(value: object) -> str:
+    """A cell that no spreadsheet runs as a formula: an apostrophe goes before it, numbers stay (OWASP, CSV injection).
+
+    >>> safe_cell("=1+1"), safe_cell("-12.5"), safe_cell("usual gap 9 days"), safe_cell(" @SUM(A1)")
+    ("'=1+1", '-12.5', 'usual gap 9 days', "' @SUM(A1)")
+    """
+    text = str(value)
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def _reason(person: tuple, pattern: str) -> str:
+    say = wording("gap")
+    gap = say["unknown"] if np.isnan(person.usual_gap) else say["known"].format(days=words.count(person.usual_gap))
+    return pattern.format(gap=gap, recency=person.recency, spent=words.count(person.spent), days=USUAL_DAYS,
+                          order=words.count(person.aov))

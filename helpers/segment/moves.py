@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from helpers import stats
 from helpers.segment.rfm import types
 
 UNSEEN, GONE = "not yet a customer", "no order in the window"
@@ -16,14 +15,13 @@ KINDS = {("important", "important"): "important in both", ("general", "important
 
 
 def profile(people: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
-    """One row a group: customers, their share, revenue, its share, orders, average order value."""
+    """One row a group, most sales first: customers, revenue, their shares (0 to 1), average_order in currency."""
     groups = people.groupby(by).agg(customers=("customer_id", "size"), revenue=("monetary", "sum"),
                                     orders=("frequency", "sum"))
-    total = groups.sum()
-    return groups.assign(share_of_customers=groups["customers"] / total["customers"],
-                         share_of_sales=groups["revenue"] / (total["revenue"] or 1),
-                         aov=groups["revenue"] / groups["orders"].where(groups["orders"] > 0)).sort_values(
-        "revenue", ascending=False).reset_index()
+    groups = groups.assign(share_of_customers=groups["customers"] / groups["customers"].sum(),
+                           share_of_sales=groups["revenue"] / (groups["revenue"].sum() or 1),
+                           average_order=groups["revenue"] / groups["orders"].where(groups["orders"] > 0))
+    return groups.drop(columns="orders").sort_values("revenue", ascending=False).reset_index()
 
 
 def moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
@@ -34,14 +32,16 @@ def moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """
     both = now.merge(then, on="customer_id", how="left", suffixes=("", "_then"))
     came = both["segment_then"].where(both["frequency_then"] > 0, GONE).where(both["segment_then"].notna(), UNSEEN)
-    return both.assign(from_segment=came, to_segment=both["segment"].where(both["frequency"] > 0, GONE)).groupby(
-        ["from_segment", "to_segment"], as_index=False).agg(
-        customers=("customer_id", "size"), revenue_before=("monetary_then", "sum"), revenue_now=("monetary", "sum")).round(2)
+    went = both["segment"].where(both["frequency"] > 0, GONE)
+    pairs = both.assign(from_segment=came, to_segment=went).groupby(["from_segment", "to_segment"], as_index=False)
+    return pairs.agg(customers=("customer_id", "size"), revenue_before=("monetary_then", "sum"),
+                     revenue_now=("monetary", "sum")).round(2)
 
 
 def migration(moved: pd.DataFrame) -> pd.DataFrame:
-    """The migration matrix: customers by type then (rows) and type now (columns), in the order of the types."""
-    wide = moved.pivot(index="from_segment", columns="to_segment", values="customers").fillna(0).astype(int)
+    """The migration matrix: of each type then (rows), the share that is which type now (columns, 0 to 1)."""
+    wide = moved.pivot(index="from_segment", columns="to_segment", values="customers").fillna(0)
+    wide = wide.div(wide.sum(axis=1), axis=0)
     order = [*types()["segment"], GONE, UNSEEN]
     return wide.reindex(index=[s for s in order if s in wide.index], columns=[s for s in order if s in wide.columns])
 
@@ -66,18 +66,3 @@ def sales_change(then: pd.DataFrame, now: pd.DataFrame, by: str) -> pd.DataFrame
         customers=("customer_id", "size"), ordered_again=("again", "mean"), before=("monetary", "sum"),
         since=("monetary_since", "sum"))
     return groups.assign(change=groups["since"] / groups["before"].where(groups["before"] > 0) - 1)
-
-
-def silence_costs(then: pd.DataFrame, now: pd.DataFrame, silent: str) -> pd.Series:
-    """How much more the sales of the silent customers of `then` fell than those of the others, as a share.
-
-    `silent` is a bool column of `then`. `extra` is the change of the silent less that of the others, with the
-    ends `low` and `high` of its 90 % bootstrap interval over the silent customers; empty where a group is.
-    """
-    groups = sales_change(then, now, silent).set_index(silent).reindex([True, False])
-    quiet, others = groups.loc[True], groups.loc[False]
-    both = then[then[silent]].merge(now[["customer_id", "monetary"]], on="customer_id", suffixes=("", "_since"))
-    surplus = both["monetary_since"] - both["monetary"] * (1 + others["change"])
-    low, high = (len(both) * end / quiet["before"] for end in stats.bootstrap_interval(surplus.to_numpy()))
-    return pd.Series({"customers": quiet["customers"], "change": quiet["change"], "others": others["change"],
-                      "extra": quiet["change"] - others["change"], "low": low, "high": high})

@@ -16,14 +16,17 @@ VERSION: str = RULES["version"]
 LONGEST_WINDOW = 364   # days: 52 whole weeks
 
 
-def comparable_window(first_on: date, as_of: date) -> int:
-    """The longest window in days that fits twice between two days: whole weeks, at most 52 of them.
+def comparable_window(first_on: date, as_of: date, asked: int = 0) -> int:
+    """A window in days that fits twice between two days, so that there is a period before to compare with.
 
-    >>> comparable_window(date(2017, 1, 1), date(2017, 12, 31)), comparable_window(date(2017, 1, 1), date(2017, 1, 9))
-    (182, 4)
+    The one asked for, cut to fit; with 0 the longest of whole weeks, at most 52 of them.
+
+    >>> year = date(2017, 1, 1), date(2017, 12, 31)
+    >>> comparable_window(*year), comparable_window(*year, asked=90), comparable_window(*year, asked=300)
+    (182, 90, 182)
     """
-    half = min(((as_of - first_on).days + 1) // 2, LONGEST_WINDOW)
-    return half // 7 * 7 or max(half, 1)
+    half = max(((as_of - first_on).days + 1) // 2, 1)
+    return min(asked, half) if asked > 0 else min(half, LONGEST_WINDOW) // 7 * 7 or half
 
 
 def rfm(orders: ir.Table, as_of: date, window_days: int) -> ir.Table:
@@ -31,7 +34,7 @@ def rfm(orders: ir.Table, as_of: date, window_days: int) -> ir.Table:
 
     recency: whole days from the last order to `as_of`, however long ago; frequency and monetary: orders, and
     sales less returns, in the `window_days` days that end on `as_of`; aov: their ratio, empty without orders;
-    own_gap: mean days between the days with an order, empty below two such days. A return is no order.
+    usual_gap: mean days between the days with an order, empty below two such days. A return is no order.
     Lines without a customer are left out.
     """
     bought, recent = _.quantity >= 0, _.ordered_on > as_of - timedelta(days=window_days)
@@ -41,7 +44,7 @@ def rfm(orders: ir.Table, as_of: date, window_days: int) -> ir.Table:
         monetary=_.revenue.sum(where=recent).fill_null(0.0).round(2))
     return people.mutate(recency=ibis.literal(as_of).delta(people.last_on, unit="day"),
                          aov=_.monetary / _.frequency.nullif(0),
-                         own_gap=_.last_on.delta(_.first_on, unit="day") / (_.order_days - 1).nullif(0))
+                         usual_gap=_.last_on.delta(_.first_on, unit="day") / (_.order_days - 1).nullif(0))
 
 
 def everyone(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.DataFrame:
@@ -57,7 +60,7 @@ def everyone(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.Dat
         first_on=first.where(~(people["seen"] < first) & first.notna(), people["seen"]), last_on=last,
         **{c: people[c].astype(float).fillna(0).astype(int) for c in ("order_days", "frequency")},
         monetary=people["monetary"].astype(float).fillna(0.0), aov=people["aov"].astype(float),
-        own_gap=people["own_gap"].astype(float), recency=people["recency"].astype("Int64")).drop(columns="seen")
+        usual_gap=people["usual_gap"].astype(float), recency=people["recency"].astype("Int64")).drop(columns="seen")
 
 
 def cut_lines(people: pd.DataFrame, cut: str) -> pd.Series:
@@ -74,7 +77,7 @@ def cut_lines(people: pd.DataFrame, cut: str) -> pd.Series:
 
 
 def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:
-    """Add r_high, f_high, m_high and the RFM type in `segment`, with its `action`.
+    """Add r_high, f_high, m_high and the RFM type, `segment`.
 
     High is a last order at most `lines.recency` days ago, more than `lines.frequency` orders and more than
     `lines.monetary` of sales. Who never ordered is low in all three. Every customer gets exactly one type.
@@ -83,8 +86,7 @@ def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:
                          "f_high": people["frequency"] > lines["frequency"],
                          "m_high": people["monetary"] > lines["monetary"]})
     code = pd.Series("", index=people.index).str.cat([high[c].map({True: "H", False: "L"}) for c in high])
-    named = types().set_index("code")
-    return people.assign(**high, segment=code.map(named["segment"]), action=code.map(named["action"]))
+    return people.assign(**high, segment=code.map(types().set_index("code")["segment"]))
 
 
 def types() -> pd.DataFrame:

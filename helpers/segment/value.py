@@ -42,10 +42,10 @@ def add_abc(people: pd.DataFrame, a: float = 0.15, b: float = 0.25) -> pd.DataFr
 
 
 def pareto(people: pd.DataFrame) -> pd.DataFrame:
-    """The share of sales (0 to 1) that the best 0, 1, 2 ... 100 percent of the customers with sales bring."""
+    """The share_of_sales (0 to 1) that the best percent_of_customers (0 to 100) with sales bring."""
     sales = people.loc[people["monetary"] > 0, "monetary"].sort_values(ascending=False)
     if sales.empty:
-        return pd.DataFrame({"customers": [], "sales": []})
-    percent = np.arange(101)
-    best = np.r_[0.0, sales.cumsum() / sales.sum()]
-    return pd.DataFrame({"customers": percent, "sales": np.interp(percent / 100 * len(sales), np.arange(len(best)), best)})
+        return pd.DataFrame({"percent_of_customers": [], "share_of_sales": []})
+    percent, best = np.arange(101), np.r_[0.0, sales.cumsum() / sales.sum()]
+    return pd.DataFrame({"percent_of_customers": percent,
+                         "share_of_sales": np.interp(percent / 100 * len(sales), np.arange(len(best)), best)})

@@ -1,0 +1,112 @@
+"""Target against actual, and where the period is heading."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from helpers import stats
+from helpers.show import words
+
+LIKELY, POSSIBLE = 0.6, 0.25   # chance to reach the target: green from LIKELY, amber from POSSIBLE, else red
+NEARLY = 0.02                  # a period that is over: green if reached, amber if missed by at most this share
+OTHER = "other"                # target of all categories that have none of their own
+COLUMNS = ["metric", "grain", "scope", "scope_value", "starts_on", "ends_on", "elapsed", "target", "actual",
+           "expected", "low", "high", "chance", "light"]
+
+
+def pace(targets: pd.DataFrame, sales: pd.DataFrame, outlook: pd.Series, as_of: date) -> pd.DataFrame:
+    """How each target is going (table `pacing`): sales so far, and with the forecast for the days that are left.
+
+    `targets` are those of one period, `sales` holds ordered_on, category, revenue by day, `outlook` is what `rest`
+    gave. Interval and chance are those of the days that are left: once the period is over, nothing is open.
+    """
+    days = sales.assign(day=pd.to_datetime(sales["ordered_on"]))
+    named, now = set(targets["scope_value"]), pd.Timestamp(as_of)
+    rows = [_pace(t, in_scope(days, t.scope_value, named), outlook.get(t.scope_value), now)
+            for t in targets.itertuples()]
+    paced = targets.reset_index(drop=True).drop(columns=["low", "high", "chance"])
+    return paced.join(pd.DataFrame(rows)).reindex(columns=COLUMNS)
+
+
+def say_pace(pacing: pd.DataFrame, currency: str) -> dict[str, str]:
+    """How the targets are going, in words: headline, evidence and action of a finding."""
+    whole = pacing[pacing["scope"] == "all"].iloc[0]
+    aim, end = (words.money(whole[c], currency) for c in ("target", "expected"))
+    side = "above" if whole["expected"] >= whole["target"] else "below"
+    off = f"{words.percent(abs(whole['expected'] / whole['target'] - 1), 1)} {side} the target of {aim}"
+    headline = (f"Sales ended {off}, with the period over." if whole["elapsed"] == 1 else
+                f"Sales are heading for {end}, {off}; the chance to reach it is {words.percent(whole['chance'])}.")
+    parts = pacing[pacing["scope"] != "all"].assign(short=pacing["target"] - pacing["expected"])
+    red = parts[parts["light"] == "red"].nlargest(3, "short")
+    behind = words.listing(f"{r.scope_value} ({words.money(r.short, currency)} short)" for r in red.itertuples())
+    then = "do better in the next period" if whole["elapsed"] == 1 else "close the gap"
+    lights = words.listing(f"{n} {light}" for light, n in parts["light"].value_counts().sort_index().items())
+    return {"headline": headline, "evidence": f"Of its parts {lights}. Furthest behind: {behind or 'none'}.",
+            "action": f"settle how to {then} in {words.listing(red['scope_value'])}" if len(red) else ""}
+
+
+def in_scope(rows: pd.DataFrame, scope_value: str, named: set[str]) -> pd.DataFrame:
+    """The rows with a `category` that a target counts: all of them, one category, or those without a target.
+
+    >>> two = pd.DataFrame({"category": ["a", "b"]})
+    >>> [in_scope(two, s, {"all", "a", "other"})["category"].tolist() for s in ("all", "a", "other")]
+    [['a', 'b'], ['a'], ['b']]
+    """
+    if scope_value == "all":
+        return rows
+    return rows[~rows["category"].isin(named) if scope_value == OTHER else rows["category"] == scope_value]
+
+
+def rest(targets: pd.DataFrame, sales: pd.DataFrame, forecast: pd.DataFrame, tested: pd.DataFrame) -> pd.Series:
+    """Simulated sales of the days that are left of the targets' period: by scope value, one array of sums.
+
+    `targets` are those of one period; `forecast` and `tested` are the tables of 3 Analyze. The sums spread as the
+    method's own past errors did, around what the forecast expects. Empty where the period is over.
+    """
+    days = sales.assign(day=pd.to_datetime(sales["ordered_on"]))
+    ahead = forecast[forecast["category"] != "all"].assign(day=lambda f: pd.to_datetime(f["ordered_on"]))
+    end = pd.to_datetime(targets["ends_on"]).max()
+    ahead = ahead[ahead["day"] <= end]
+    if ahead.empty or days.empty:
+        return pd.Series(dtype=object)
+    every = pd.date_range(days["day"].min(), days["day"].max())
+    (method, width, _coverage), named, sums = stats.choose_method(tested), set(targets["scope_value"]), {}
+    for scope in targets["scope_value"].unique():
+        daily = in_scope(days, scope, named).groupby("day")["revenue"].sum().reindex(every, fill_value=0.0)
+        how = method if scope == "all" else "four-week mean"
+        paths = stats.sales_paths(daily, (end - every[-1]).days, how, width=width)
+        drawn, expected = paths[ahead["day"].min():].sum(), in_scope(ahead, scope, named)["forecast"].sum()
+        sums[scope] = (drawn * expected / drawn.mean() if drawn.mean() > 0 else drawn).to_numpy()
+    return pd.Series(sums)
+
+
+def _pace(target, sales: pd.DataFrame, drawn, now: pd.Timestamp) -> dict:
+    start, end = pd.Timestamp(target.starts_on), pd.Timestamp(target.ends_on)
+    actual = round(float(sales.loc[sales["day"].between(start, end), "revenue"].sum()), 2)
+    elapsed = min(max(((now - start).days + 1) / ((end - start).days + 1), 0.0), 1.0)
+    total = pd.Series([0.0] if drawn is None or elapsed == 1 else drawn) + actual
+    low, high = total.quantile([(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2])
+    chance = float((total >= target.target).mean())
+    return {"elapsed": elapsed, "actual": actual, "expected": round(total.mean(), 2), "low": round(low, 2),
+            "high": round(high, 2), "chance": chance,
+            "light": light(chance) if elapsed < 1 else ended(actual, target.target)}
+
+
+def light(chance: float) -> str:
+    """The traffic light of a period that is under way.
+
+    >>> light(0.7), light(0.4), light(0.1)
+    ('green', 'amber', 'red')
+    """
+    return "green" if chance >= LIKELY else "amber" if chance >= POSSIBLE else "red"
+
+
+def ended(actual: float, target: float) -> str:
+    """The traffic light of a period that is over.
+
+    >>> ended(100, 100), ended(99, 100), ended(90, 100)
+    ('green', 'amber', 'red')
+    """
+    return "green" if actual >= target else "amber" if actual >= (1 - NEARLY) * target else "red"

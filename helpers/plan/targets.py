@@ -1,0 +1,149 @@
+"""A tree of sales targets that adds up: quarter, months, categories, each with what would come by itself."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from helpers import stats
+from helpers.plan.wording import wording
+
+ALL, OTHER = "all", "other"
+RECENT_DAYS = 56   # a category's share of the forecast is that of the last eight weeks, as in 3 Analyze
+COLUMNS = ["metric", "unit", "grain", "scope", "scope_value", "period", "starts_on", "ends_on", "baseline", "low",
+           "high", "target", "gap", "chance", "difficulty"]
+
+
+def group_small(sales: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Daily sales (ordered_on, category, revenue) with all but the `most` largest categories joined as "other".
+
+    >>> tiny = pd.DataFrame({"ordered_on": ["2017-01-01"] * 3, "category": ["a", "b", "c"], "revenue": [9.0, 1.0, 2.0]})
+    >>> group_small(tiny, 1).set_index("category")["revenue"].to_dict()
+    {'a': 9.0, 'other': 3.0}
+    """
+    largest = sales.groupby("category")["revenue"].sum().nlargest(most).index
+    named = sales["category"].where(sales["category"].isin(largest), OTHER)
+    days = sales.assign(category=named, ordered_on=pd.to_datetime(sales["ordered_on"]))
+    return days.groupby(["ordered_on", "category"], as_index=False)["revenue"].sum()
+
+
+def periods(as_of: date) -> pd.DataFrame:
+    """The current and the next quarter: period, known_until (last day its baseline may know), starts_on, ends_on.
+
+    The current quarter's baseline knows nothing of that quarter, or pacing against it would be no test.
+
+    >>> periods(date(2017, 11, 30)).astype(str).values.tolist()[0]
+    ['current', '2017-09-30', '2017-10-01', '2017-12-31']
+    """
+    now = pd.Period(as_of, "Q")
+    day = pd.Timedelta(days=1)
+    rows = [("current", now.start_time - day, now), ("next", pd.Timestamp(as_of), now + 1)]
+    return pd.DataFrame([(name, known, q.start_time, q.end_time.normalize()) for name, known, q in rows],
+                        columns=["period", "known_until", "starts_on", "ends_on"])
+
+
+def target_tree(sales: pd.DataFrame, tested: pd.DataFrame, as_of: date, growth: float) -> pd.DataFrame:
+    """The targets of the current and the next quarter: by quarter and month, for all sales and by category.
+
+    `sales` holds ordered_on, category, revenue by day up to `as_of`; `tested` is the back-test that chooses the
+    method, as far as it was known then. The target is (1 + growth) x baseline in each leaf (category and month);
+    every sum above is the sum of its leaves to the cent. `low`, `high` (90 %) and `chance` come from simulated
+    paths and do not add up: errors of parts partly cancel. A period with too short a history before it has no rows.
+    """
+    parts = [pd.DataFrame(columns=COLUMNS)]
+    for p in periods(as_of).itertuples(index=False):
+        past = sales[sales["ordered_on"] <= p.known_until]
+        if past["ordered_on"].nunique() >= stats.FEWEST_DAYS:
+            draws = _simulate(past, _known(tested, p.known_until), p)
+            parts.append(_tree(draws, growth).assign(period=p.period))
+    filled = [part for part in parts if len(part)] or parts
+    return pd.concat(filled, ignore_index=True).assign(metric="sales", unit="currency")[COLUMNS]
+
+
+def difficulty(chance: float) -> str:
+    """A chance to reach the target with nothing done, in words.
+
+    >>> difficulty(0.9), difficulty(0.3), difficulty(0.0)
+    ('within reach', 'a stretch', 'very hard')
+    """
+    return next(words for least, words in wording("difficulty").items() if chance >= least)
+
+
+def largest_difference(tree: pd.DataFrame) -> float:
+    """The largest amount by which a baseline, target or gap differs from the sum of its parts, in currency.
+
+    Quarters are held against their months, all sales against the categories. 0 means that the tree adds up.
+    """
+    worst = []
+    for column, whole, by in (("grain", "quarter", ["period", "scope", "scope_value"]),
+                              ("scope", ALL, ["period", "grain", "starts_on"])):
+        sums = tree.assign(whole=tree[column] == whole).groupby(["whole", *by])[["baseline", "target", "gap"]].sum()
+        worst += [(sums.loc[True] - sums.loc[False]).abs().max(axis=None)] if len(tree) else []
+    return round(max(worst, default=0.0), 2)
+
+
+def by_month(sales: pd.DataFrame, tree: pd.DataFrame) -> pd.DataFrame:
+    """Sales of the whole months so far beside baseline, low, high and target of those planned; empty where none."""
+    days = sales.groupby("ordered_on")["revenue"].sum()
+    months = days.groupby(days.index.to_period("M")).sum()
+    whole = (months.index.start_time >= days.index.min()) & (months.index.end_time.normalize() <= days.index.max())
+    planned = tree[(tree["grain"] == "month") & (tree["scope"] == ALL)]
+    planned = planned.set_index(pd.PeriodIndex(pd.to_datetime(planned["starts_on"]), freq="M"))
+    both = months[whole].rename("sales").to_frame().join(planned[["baseline", "low", "high", "target"]], how="outer")
+    return both.set_axis(both.index.start_time).rename_axis("month").reset_index()
+
+
+def grid(tree: pd.DataFrame, period: str) -> pd.DataFrame:
+    """The targets of a period as a grid that adds up both ways: months and quarter across, categories and all down."""
+    part = tree[tree["period"] == period]
+    spans = pd.to_datetime(part["starts_on"]).dt.strftime("%B").where(part["grain"] == "month", "quarter")
+    wide = part.assign(span=spans).pivot_table("target", ["scope", "scope_value"], "span", sort=False).astype(float)
+    across = sorted(wide.columns, key="quarter".__eq__)   # the quarter last, months in their order
+    return wide[across].sort_values(across[-1:], ascending=False).reset_index("scope_value").reset_index(drop=True)
+
+
+def _known(tested: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
+    ends = pd.to_datetime(tested["ordered_on"]) + pd.to_timedelta(7 * tested["weeks"].astype(int) - 1, unit="D")
+    return tested[ends <= until]
+
+
+def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[str, pd.DataFrame]:
+    """Paths of daily sales in the period: of all, and of each category as its share of all."""
+    method, width, _coverage = stats.choose_method(tested)
+    days = pd.date_range(past["ordered_on"].min(), past["ordered_on"].max())
+    wide = past.pivot_table("revenue", "ordered_on", "category", aggfunc="sum").reindex(days).fillna(0.0)
+    total, ahead = wide.sum(axis=1), (period.ends_on - days[-1]).days
+    whole = stats.sales_paths(total, ahead, method, width=width)[period.starts_on:]
+    recent = wide.iloc[-RECENT_DAYS:].sum().clip(lower=0)
+    draws = {ALL: whole}
+    for category, share in (recent / (recent.sum() or 1.0)).items():
+        # A category follows all sales, and its share strays as it did before: one seed, so shares move together.
+        daily = (wide[category] / total.where(total > 0)).fillna(0.0)
+        shares = stats.sales_paths(daily, ahead, "four-week mean", seed=2)[period.starts_on:]
+        drawn = whole * (shares + 1e-9)   # a category that paused for four weeks still has its part
+        level = drawn.mean(axis=1)
+        draws[category] = drawn.mul(share * whole.mean(axis=1) / level.where(level > 0), axis=0).fillna(0.0)
+    return draws
+
+
+def _tree(draws: dict[str, pd.DataFrame], growth: float) -> pd.DataFrame:
+    sums = {name: paths.groupby(paths.index.to_period("M")).sum() for name, paths in draws.items()}
+    leaves = pd.DataFrame({name: months.mean(axis=1).round(2) for name, months in sums.items() if name != ALL})
+    aims = (leaves * (1 + growth)).round(2)
+    rows = []
+    for name, months in sums.items():
+        parts = leaves.columns if name == ALL else [name]
+        spans = [("quarter", months.index)] + [("month", months.index[[i]]) for i in range(len(months))]
+        rows += [{"grain": grain, "scope": ALL if name == ALL else "category", "scope_value": name,
+                  "starts_on": span[0].start_time, "ends_on": span[-1].end_time.normalize(),
+                  **_judged(months.loc[span].sum(), leaves.loc[span, parts].to_numpy().sum(),
+                            aims.loc[span, parts].to_numpy().sum())} for grain, span in spans]
+    return pd.DataFrame(rows)
+
+
+def _judged(paths: pd.Series, baseline: float, target: float) -> dict:
+    low, high = paths.quantile([(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]).round(2)
+    chance = round(float((paths >= target).mean()), 3)
+    return {"baseline": round(baseline, 2), "low": low, "high": high, "target": round(target, 2),
+            "gap": round(target - baseline, 2), "chance": chance, "difficulty": difficulty(chance)}
