@@ -190,14 +190,10 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def connect(threads: int = 0, memory: str = "2GB") -> ibis.BaseBackend:
-    """A fresh in-memory DuckDB behind Ibis, with its share of the machine.
-
-    `threads` 0 takes $PLAYBOOK_THREADS, which a run sets so that notebooks side by side share the cores.
-    """
+def connect(memory: str = "2GB") -> ibis.BaseBackend:
+    """A fresh in-memory DuckDB behind Ibis: all cores, and a bound on its memory."""
     quiet_ibis()
-    threads = threads or int(os.environ.get("PLAYBOOK_THREADS", "0")) or os.cpu_count() or 1
-    con = ibis.duckdb.connect(threads=threads, memory_limit=memory)
+    con = ibis.duckdb.connect(memory_limit=memory)
     con.raw_sql("SET TimeZone = 'UTC'")
     return con
 

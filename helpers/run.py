@@ -168,7 +168,6 @@ def _begin(folder: Path, client: Client, only: str) -> None:
 
 def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: int) -> dict[str, dict]:
     os.environ["PLAYBOOK_RUN"] = str(folder)
-    os.environ["PLAYBOOK_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     sorter, done, running = TopologicalSorter(dependencies(names)), {}, {}
     sorter.prepare()
     try:
@@ -183,7 +182,7 @@ def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: 
                     done[name] = _result(future, running)
                     sorter.done(name)
     finally:
-        del os.environ["PLAYBOOK_RUN"], os.environ["PLAYBOOK_THREADS"]
+        del os.environ["PLAYBOOK_RUN"]
     return {n: done[n] for n in names}
 
 

@@ -17,6 +17,7 @@ from statsmodels.stats.proportion import (
 )
 from statsmodels.tsa.deterministic import CalendarFourier, DeterministicProcess
 from statsmodels.tsa.statespace.sarimax import SARIMAX
+from threadpoolctl import threadpool_limits
 
 LEVEL = 0.90   # all intervals of the playbook, unless a table says otherwise
 
@@ -82,9 +83,9 @@ def size_means(effect: float, spread: float, power: float = 0.80) -> float:
 # --- forecast of daily sales -----------------------------------------------------------------
 
 PLAIN = {"seasonal naive": 1, "four-week mean": 4}          # weeks whose same weekdays are averaged
-SARIMAX_ORDERS = {"SARIMAX, steady level": (1, 0, 0), "SARIMAX, moving level": (0, 1, 1)}
+SARIMAX_ORDERS = {"SARIMAX with steady level": (1, 0, 0), "SARIMAX with moving level": (0, 1, 1)}
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)                   # quantiles at the ends of an interval
-SPANS = (1, 4, 13)                                          # weeks that a back-test adds up
+SPANS = {1: "one_week", 4: "four_weeks", 13: "thirteen_weeks"}   # what a back-test adds up
 FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456        # history needed: at all, for SARIMAX, for yearly terms
 CLOSED_SHARE = 0.05   # days without sales count as closed where they are rarer than this
 WIDTHS = (1.0, 5.0)   # an interval is never narrower than its method's own past, nor stretched without end
@@ -99,6 +100,7 @@ def next_quarter_end(as_of: date) -> pd.Timestamp:
     return (pd.Period(as_of, "Q") + 1).end_time.normalize()
 
 
+@threadpool_limits.wrap(limits=1)   # the matrices are small: more threads only wait for one another
 def sales_paths(daily: pd.Series, days: int, method: str, paths: int = 500, seed: int = 1,
                 width: float = 1.0) -> pd.DataFrame:
     """Simulated sales of the `days` after `daily` ends: one row a day, one column a path.
@@ -118,6 +120,7 @@ def sales_paths(daily: pd.Series, days: int, method: str, paths: int = 500, seed
     return pd.DataFrame(np.where(shut, 0.0, np.clip(point + moves, 0, None)).T, index=dates)
 
 
+@threadpool_limits.wrap(limits=1)
 def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1) -> pd.DataFrame:
     """Forecast past periods from what was known before them (table `backtest`).
 
@@ -148,16 +151,16 @@ def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1
 def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     """One row a method of a back-test, the best first.
 
-    `error_1`, `error_4`, `error_13` are mean absolute errors as shares of sales, by weeks added up, and
-    `error` is their mean; `covered` is the part of actual sums that the raw 90 % intervals held; `width`
-    stretches them so that no span is covered less than 90 %; `covered_after` is the part held when each
-    origin is judged by the width that the other origins give.
+    `one_week`, `four_weeks` and `thirteen_weeks` are mean absolute errors as shares of sales, `error` is
+    their mean; `covered` is the part of actual sums that the raw 90 % intervals held; `width` stretches them
+    so that no span is covered less than 90 %; `covered_after` is the part held when each origin is judged by
+    the width that the other origins give.
     """
     if not len(tested):
         return pd.DataFrame(columns=["method", "error", "covered", "width", "covered_after"])
     off, half = (tested["actual"] - tested["forecast"]).abs(), (tested["high"] - tested["low"]).clip(lower=0.01) / 2
     rows = tested.assign(miss=off / half, error=off / tested["actual"].where(tested["actual"] > 0))
-    errors = rows.pivot_table("error", "method", "weeks", sort=False).add_prefix("error_").rename_axis(columns=None)
+    errors = rows.pivot_table("error", "method", "weeks", sort=False).rename(columns=SPANS).rename_axis(columns=None)
     by = rows.groupby("method", sort=False)
     scores = errors.assign(error=errors.mean(axis=1), covered=by["miss"].agg(lambda m: (m <= 1).mean()),
                            width=by.apply(_width), covered_after=by.apply(_held_out))
@@ -182,9 +185,8 @@ def _width(rows: pd.DataFrame) -> float:
 def _held_out(rows: pd.DataFrame) -> float:
     if rows["origin_on"].nunique() < 2:
         return float("nan")
-    held = [rows.loc[mine, "miss"] <= _width(rows[~mine]) for o in rows["origin_on"].unique()
-            if (mine := rows["origin_on"] == o).any()]
-    return pd.concat(held).mean()
+    held = [own["miss"] <= _width(rows.drop(own.index)) for _origin, own in rows.groupby("origin_on")]
+    return float(pd.concat(held).mean())
 
 
 def _open_days(daily: pd.Series) -> pd.Series:
@@ -232,10 +234,10 @@ def _weekday_means(sales: pd.Series, weeks: int, origin: int, days: int) -> np.n
 
 
 def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.ndarray]) -> np.ndarray:
-    """Runs of past errors as shares of the level, each `days` long, from up to twenty origins whole weeks apart."""
+    """Runs of past errors as shares of the level, each `days` long, from up to forty origins whole weeks apart."""
     n, first = len(sales), min(28, len(sales) // 2)
     shortest, runs = min(days, (n - first) // 2), []
-    apart = 7 * max(-(-(n - shortest - first) // 140), 1)
+    apart = 7 * max(-(-(n - shortest - first) // 280), 1)
     for origin in range(n - shortest, first - 1, -apart):
         said = forecast(origin, min(days, n - origin))
         off = (sales.to_numpy()[origin:origin + len(said)] - said) / max(said.mean(), sales.abs().mean() / 10, 1e-9)

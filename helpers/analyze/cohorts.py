@@ -22,8 +22,12 @@ def cohorts(orders: ir.Table) -> ir.Table:
     customer are left out, and so are months in which a customer only gave something back. Rows stay in the
     engine: one pass to customer and month, then a window.
     """
-    monthly = (orders.filter(_.customer_id.notnull()).group_by("customer_id", month=_.ordered_on.truncate("M"))
-               .agg(revenue=_.revenue.sum(), most=_.quantity.max()).filter(_.most >= 0))
+    monthly = (
+        orders.filter(_.customer_id.notnull())
+        .group_by("customer_id", month=_.ordered_on.truncate("M"))
+        .agg(revenue=_.revenue.sum(), most=_.quantity.max())
+        .filter(_.most >= 0)
+    )
     first = monthly.mutate(cohort_on=_.month.min().over(group_by="customer_id"))
     since = (_.month.year() - _.cohort_on.year()) * 12 + _.month.month() - _.cohort_on.month()
     by = first.group_by("cohort_on", period=since).agg(active=_.count(), revenue=_.revenue.sum().round(2))
@@ -39,43 +43,51 @@ def retention(rows: pd.DataFrame, as_of: date) -> pd.DataFrame:
     month = pd.PeriodIndex(pd.to_datetime(rows["cohort_on"]), freq="M")
     rows = rows.assign(cohort=month.year * 12 + month.month)
     end = last.year * 12 + last.month
-    grid = pd.DataFrame([(c, p) for c in sorted(rows["cohort"].unique()) for p in range(end - c + 1)],
-                        columns=["cohort", "period"])
+    grid = pd.DataFrame(
+        [(c, p) for c in sorted(rows["cohort"].unique()) for p in range(end - c + 1)], columns=["cohort", "period"]
+    )
     sizes = rows.drop_duplicates("cohort")[["cohort", "cohort_on", "customers"]]
-    table = (grid.merge(sizes, on="cohort").merge(rows[["cohort", "period", "active", "revenue"]], how="left",
-                                                  on=["cohort", "period"]).fillna({"active": 0, "revenue": 0.0}))
+    table = (
+        grid.merge(sizes, on="cohort")
+        .merge(rows[["cohort", "period", "active", "revenue"]], how="left", on=["cohort", "period"])
+        .fillna({"active": 0, "revenue": 0.0})
+    )
     table = table.astype({"active": "int64", "customers": "int64"})
-    return table.assign(retention=table["active"] / table["customers"],
-                        **stats.share_interval(table["active"], table["customers"]))[COLUMNS]
+    return table.assign(
+        retention=table["active"] / table["customers"], **stats.share_interval(table["active"], table["customers"])
+    )[COLUMNS]
 
 
 def retention_curves(table: pd.DataFrame) -> pd.DataFrame:
     """Retention by months since the first order, pooled over cohorts, for two groups of customers.
 
-    One row a month; the columns FROM_THE_START (seen in the first month of the data, so mostly customers
-    before) and LATER (first seen after it) hold retention, `customers` the size of the later group, `low`
-    and `high` its 90 % interval. Each month pools the cohorts old enough to have lived it.
+    One row by `months` since the first order. The columns FROM_THE_START (seen in the first month of the
+    data, so mostly customers before) and LATER (first seen after it) hold retention, `customers` the size of
+    the later group, `low` and `high` its 90 % interval. Each month pools the cohorts that have lived it.
     """
     early = table["cohort_on"] == table["cohort_on"].min()
     first, later = (t.groupby("period")[["customers", "active"]].sum() for t in (table[early], table[~early]))
     shares = {FROM_THE_START: first["active"] / first["customers"], LATER: later["active"] / later["customers"]}
     wide = pd.DataFrame(shares | {"customers": later["customers"]})
-    return wide.join(stats.share_interval(later["active"], later["customers"])).rename_axis("period").reset_index()
+    return wide.join(stats.share_interval(later["active"], later["customers"])).rename_axis("months").reset_index()
 
 
 def half_life(curves: pd.DataFrame) -> int | None:
     """First month in which half of the later customers or fewer still buy; None where they stay above.
 
-    >>> half_life(pd.DataFrame({"period": [0, 1, 2], LATER: [1.0, 0.6, 0.45]}))
+    >>> half_life(pd.DataFrame({"months": [0, 1, 2], LATER: [1.0, 0.6, 0.45]}))
     2
     """
-    below = curves.loc[curves[LATER] <= 0.5, "period"]
+    below = curves.loc[curves[LATER] <= 0.5, "months"]
     return int(below.iloc[0]) if len(below) else None
 
 
 def as_triangle(table: pd.DataFrame) -> pd.DataFrame:
     """Retention with cohorts down and months since the first order across."""
-    named = table.assign(cohort=[f"{d:%b %Y} ({n:,})" for d, n in
-                                 zip(pd.to_datetime(table["cohort_on"]), table["customers"], strict=True)])
+    named = table.assign(
+        cohort=[
+            f"{d:%b %Y} ({n:,})" for d, n in zip(pd.to_datetime(table["cohort_on"]), table["customers"], strict=True)
+        ]
+    )
     wide = named.pivot_table("retention", "cohort", "period", sort=False)
     return wide.sort_index(axis=1)

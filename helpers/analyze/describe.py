@@ -15,23 +15,34 @@ from helpers import stats
 
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MONTH_PARTS = {"days 1 to 7": 7, "days 8 to 14": 14, "days 15 to 21": 21, "day 22 to the end": 31}
-STEPS = [step * 10 ** power for power in range(6) for step in (1, 2, 5)]   # edges of basket sizes, any currency
+STEPS = [step * 10**power for power in range(6) for step in (1, 2, 5)]  # edges of basket sizes, any currency
 NOT_KNOWN = "not known"
 
 
 def frequencies(orders: ir.Table, products: ir.Table) -> ir.Table:
     """Lines, orders, customers and revenue by category, the largest revenue first."""
-    return (_with_category(orders, products).group_by("category")
-            .agg(lines=_.count(), orders=_.order_id.nunique(), customers=_.customer_id.nunique(),
-                 revenue=_.revenue.sum().round(2)).order_by(ibis.desc("revenue"), "category"))
+    return (
+        _with_category(orders, products)
+        .group_by("category")
+        .agg(
+            lines=_.count(),
+            orders=_.order_id.nunique(),
+            customers=_.customer_id.nunique(),
+            revenue=_.revenue.sum().round(2),
+        )
+        .order_by(ibis.desc("revenue"), "category")
+    )
 
 
 def described(orders: ir.Table, customers: ir.Table) -> ir.Table:
     """Customers and revenue by age band; "not known" holds those whom the client cannot describe."""
     spent = orders.filter(_.customer_id.notnull()).group_by("customer_id").agg(revenue=_.revenue.sum())
     people = spent.left_join(customers.select("customer_id", "age_band"), "customer_id")
-    return (people.group_by(age_band=_.age_band.fill_null(NOT_KNOWN))
-            .agg(customers=_.count(), revenue=_.revenue.sum().round(2)).order_by("age_band"))
+    return (
+        people.group_by(age_band=_.age_band.fill_null(NOT_KNOWN))
+        .agg(customers=_.count(), revenue=_.revenue.sum().round(2))
+        .order_by("age_band")
+    )
 
 
 def by_store(orders: ir.Table) -> ir.Table:
@@ -43,21 +54,27 @@ def by_store(orders: ir.Table) -> ir.Table:
 
 def sales_by_day(orders: ir.Table, products: ir.Table) -> ir.Table:
     """Revenue, quantity and orders by day and category, for days and categories with sales."""
-    return (_with_category(orders, products).group_by("ordered_on", "category")
-            .agg(revenue=_.revenue.sum().round(2), quantity=_.quantity.sum().round(3), orders=_.order_id.nunique()))
+    return (
+        _with_category(orders, products)
+        .group_by("ordered_on", "category")
+        .agg(revenue=_.revenue.sum().round(2), quantity=_.quantity.sum().round(3), orders=_.order_id.nunique())
+    )
 
 
 def by_hour(orders: ir.Table) -> ir.Table:
     """Orders by weekday (0 is Monday) and hour of the shop's own clock."""
     at = orders.group_by("order_id").agg(at=_.ordered_at_local.min())
-    return (at.group_by(weekday=_.at.day_of_week.index(), hour=_.at.hour()).agg(orders=_.count())
-            .order_by("weekday", "hour"))
+    return (
+        at.group_by(weekday=_.at.day_of_week.index(), hour=_.at.hour())
+        .agg(orders=_.count())
+        .order_by("weekday", "hour")
+    )
 
 
 def order_values(orders: ir.Table) -> ir.Table:
     """How many orders have which value, in whole units of the currency, and what they add up to."""
     each = orders.group_by("order_id").agg(paid=_.revenue.sum().round(2))
-    return (each.group_by(value=_.paid.floor()).agg(orders=_.count(), revenue=_.paid.sum().round(2)).order_by("value"))
+    return each.group_by(value=_.paid.floor()).agg(orders=_.count(), revenue=_.paid.sum().round(2)).order_by("value")
 
 
 def complete_days(sales: pd.DataFrame, as_of: date) -> pd.DataFrame:
@@ -82,8 +99,9 @@ def add_shares(frame: pd.DataFrame) -> pd.DataFrame:
     [0.6, 0.9, 1.0]
     """
     total = frame["revenue"].sum()
-    return frame.assign(share=frame["revenue"] / total if total else 0.0,
-                        running=frame["revenue"].cumsum() / total if total else 0.0)
+    return frame.assign(
+        share=frame["revenue"] / total if total else 0.0, running=frame["revenue"].cumsum() / total if total else 0.0
+    )
 
 
 def rows_for(shares: pd.DataFrame, part: float) -> int:
@@ -96,10 +114,10 @@ def rows_for(shares: pd.DataFrame, part: float) -> int:
 
 
 def full_weeks(daily: pd.Series) -> pd.DataFrame:
-    """Sales by week from Monday to Sunday, dated by the Monday; weeks that the data hold in part are left out."""
+    """Sales by week from Monday to Sunday, named by the Monday; weeks that the data hold in part are left out."""
     weeks = daily.groupby(daily.index.to_period("W-SUN")).agg(["sum", "size"])
     whole = weeks[weeks["size"] == 7]
-    return pd.DataFrame({"week_on": whole.index.start_time, "sales": whole["sum"].to_numpy()})
+    return pd.DataFrame({"week": whole.index.start_time, "sales": whole["sum"].to_numpy()})
 
 
 def by_weekday(daily: pd.Series) -> pd.DataFrame:
@@ -151,5 +169,11 @@ def _with_category(orders: ir.Table, products: ir.Table) -> ir.Table:
 def _means(values: pd.Series, groups: pd.Index, order: list[str]) -> pd.DataFrame:
     by = values.groupby(np.asarray(groups)).agg(mean="mean", ends=lambda v: stats.bootstrap_interval(v.to_numpy()))
     by = by.reindex([name for name in order if name in by.index])
-    return pd.DataFrame({"part": by.index, "mean": by["mean"].to_numpy(),
-                         "low": [e[0] for e in by["ends"]], "high": [e[1] for e in by["ends"]]})
+    return pd.DataFrame(
+        {
+            "part": by.index,
+            "mean": by["mean"].to_numpy(),
+            "low": [e[0] for e in by["ends"]],
+            "high": [e[1] for e in by["ends"]],
+        }
+    )

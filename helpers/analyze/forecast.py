@@ -12,7 +12,7 @@ from helpers import stats
 from helpers.analyze import describe
 
 ALL = "all"
-RECENT_DAYS = 56   # the shares of categories are those of the last eight weeks
+RECENT_DAYS = 56  # the shares of categories are those of the last eight weeks
 
 
 def simulate(daily: pd.Series, as_of: date, tested: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
@@ -58,19 +58,20 @@ def by_week(daily: pd.Series, paths: pd.DataFrame) -> pd.DataFrame:
     past = describe.full_weeks(daily).tail(13)
     weeks = paths.index.to_period("W-SUN").start_time
     whole = paths.groupby(weeks).sum()[paths.groupby(weeks).size() == 7]
-    return pd.concat([past, _interval(whole.T).rename_axis("week_on").reset_index()], ignore_index=True)
+    return pd.concat([past, _interval(whole.T).rename_axis("week").reset_index()], ignore_index=True)
 
 
 def looking_back(tested: pd.DataFrame) -> pd.DataFrame:
     """The chosen method's weekly forecast from the latest origin with the longest look ahead, beside what came.
 
-    `low` and `high` are calibrated.
+    `low` and `high` are calibrated, `week` is the first day of the week.
     """
     method, width, _coverage = stats.choose_method(tested)
     weeks = tested[(tested["method"] == method) & (tested["weeks"] == 1)]
     longest = weeks.groupby("origin_on")["horizon"].max()
     one = weeks[weeks["origin_on"] == longest.index[longest == longest.max()].max()]
-    return one.assign(**{end: one["forecast"] + width * (one[end] - one["forecast"]) for end in ("low", "high")})
+    ends = {end: one["forecast"] + width * (one[end] - one["forecast"]) for end in ("low", "high")}
+    return one.assign(week=pd.to_datetime(one["ordered_on"]), **ends)
 
 
 def _interval(draws: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +81,7 @@ def _interval(draws: pd.DataFrame) -> pd.DataFrame:
 
 def _part(whole: pd.DataFrame, days: pd.DataFrame, category: str, share: float) -> pd.DataFrame:
     off = days[category] / days.sum(axis=1).where(lambda total: total > 0) - share
-    own = norm.ppf(stats.ENDS[1]) * np.sqrt((off ** 2).mean())
+    own = norm.ppf(stats.ENDS[1]) * np.sqrt((off**2).mean())
     half = np.hypot(share * (whole["high"] - whole["low"]) / 2, own * whole["forecast"])
     expected = share * whole["forecast"]
     return whole.assign(category=category, forecast=expected, low=(expected - half).clip(lower=0), high=expected + half)

@@ -86,7 +86,7 @@ def clean_table(run: Store, name: str, as_of: date, products: ir.Table | None = 
                 reason="the report looks at the days up to its own date",
             )
         )
-    marked, repeated = _mark_repeats(marked, repeats(run, name), spec)
+    marked, repeated = _mark_repeats(run, marked, spec)
     cleaned = Cleaned(name, marked, repeated)
     for step in steps:
         cleaned.marked = _apply(run, cleaned.marked, step, len(cleaned.steps))
@@ -264,8 +264,12 @@ def _general_steps(spec: tables.Table) -> list[CleanStep]:
     ]
 
 
-def _mark_repeats(marked: ir.Table, again: ir.Table, spec: tables.Table) -> tuple[ir.Table, list[CleanStep]]:
-    joined = marked.left_join(again, ["source_line", *spec.key], rname="{name}_again")
+def _mark_repeats(run: Store, marked: ir.Table, spec: tables.Table) -> tuple[ir.Table, list[CleanStep]]:
+    mapping = run.settings.tables.get(spec.name)
+    a_line_a_row = mapping is not None and not mapping.from_
+    on = ["source_line"] if a_line_a_row else ["source_line", *spec.key]  # text keys are slow to join on
+    again = repeats(run, spec.name).select(*on, "exact")
+    joined = marked.left_join(again, on, rname="{name}_again")
     exact, other = joined.exact.fill_null(False), (~joined.exact).fill_null(False)
     joined = joined.mutate(
         did_0=exact,

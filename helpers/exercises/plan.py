@@ -16,7 +16,8 @@ def _all_sales(run: Store) -> pd.DataFrame:
 def share_of_first_month(run: Store) -> Answers:
     """Target of the first month over that of the quarter."""
     sales = _all_sales(run)
-    months, quarter = sales.loc[sales["grain"] == "month", "target"], sales.loc[sales["grain"] == "quarter", "target"].sum()
+    months = sales.loc[sales["grain"] == "month", "target"]
+    quarter = sales.loc[sales["grain"] == "quarter", "target"].iloc[0]
     return months.iloc[0] / quarter, {
         "That is money. Divide it by the target of the quarter.": months.iloc[0],
         "The quarter counts itself too in that sum. Divide by the row with the grain quarter.":
@@ -38,10 +39,10 @@ def keenest_on_discounts(run: Store) -> Answers:
     """The segment with the largest share at a discount."""
     lines = plan.with_traits(run.read("orders"), run.read("products"), run.read("segments"))
     offers = plan.profile(lines, "offer").to_pandas().query("value == 'at a discount'").set_index("segment")
-    answers = {"That segment buys least of its sales at a discount. Look for the largest share.": offers["share"].idxmin(),
-               "That segment buys most at a discount in money. The question is about the share.": offers["revenue"].idxmax()}
-    right = offers["share"].idxmax()
-    return right, {hint: wrong for hint, wrong in answers.items() if wrong != right}
+    share, money = offers["share"], offers["revenue"]
+    mistakes = {"That segment buys least of its sales at a discount. Look for the largest share.": share.idxmin(),
+                "That segment buys most at a discount in money. The question is about the share.": money.idxmax()}
+    return share.idxmax(), {hint: wrong for hint, wrong in mistakes.items() if wrong != share.idxmax()}
 
 
 @exercise

@@ -20,25 +20,27 @@ def plan_experiment(history: pd.DataFrame) -> pd.DataFrame:
     Two-sided 5 % test, 80 % power. Setting sales against earlier sales takes the part of the spread that
     they explain out of it, 1 - r squared (Deng et al. 2013), so fewer customers are needed.
     """
-    after = history["sales_after"].astype(float)
-    mean, share = after.mean(), float((after > 0).mean())
-    spreads = {PLAIN: after.std(), ADJUSTED: after.std() * math.sqrt(1 - after.corr(history["sales_before"]) ** 2)}
-    rows = [(outcome, lift, lift * mean, mean, spread, stats.size_means(lift * mean, spread))
-            for outcome, spread in spreads.items() for lift in LIFTS]
-    rows += [(SHOPS, lift, lift * share, share, math.sqrt(share * (1 - share)),
-              stats.size_shares(share, share * (1 + lift))) for lift in LIFTS if share * (1 + lift) < 1]
-    plan = pd.DataFrame(rows, columns=["outcome", "lift", "effect", "baseline", "spread", "per_group"])
-    plan = plan[plan["per_group"].apply(math.isfinite)]
-    plan["per_group"] = plan["per_group"].apply(math.ceil)
+    after, before = history["sales_after"].astype(float), history["sales_before"].astype(float)
+    mean, share, spread = after.mean(), (after > 0).mean(), after.std()
+    explained = after.corr(before) ** 2 if spread > 0 and before.std() > 0 else 0.0
+    sizes = {PLAIN: (mean, spread, stats.size_means),
+             ADJUSTED: (mean, spread * math.sqrt(1 - explained), stats.size_means),
+             SHOPS: (share, math.sqrt(share * (1 - share)), lambda effect, _: stats.size_shares(share, share + effect))}
+    rows = [(outcome, lift * base, lift, base, wide, math.ceil(size(lift * base, wide)))
+            for outcome, (base, wide, size) in sizes.items() for lift in LIFTS
+            if wide > 0 and base > 0 and (outcome != SHOPS or base * (1 + lift) < 1)]
+    plan = pd.DataFrame(rows, columns=["outcome", "effect", "lift", "baseline", "spread", "per_group"])
     return plan.assign(enough=2 * plan["per_group"] <= len(history))
 
 
-def say_plan(plan: pd.DataFrame, customers: int) -> str:
-    """What experiment to run with so many customers, in a sentence without its stop: the action of a finding."""
+def say_plan(plan: pd.DataFrame, customers: int) -> dict[str, str]:
+    """What experiment to run with so many customers, in words: headline and action of a finding."""
     enough = plan[(plan["outcome"] == ADJUSTED) & plan["enough"]]
     if enough.empty:
-        return ("hold back a random half of the audience of the next campaigns and add them up: "
-                f"{words.count(customers)} customers are too few for one test")
+        return {"headline": f"{words.count(customers)} customers are too few to find an effect of "
+                            f"{words.percent(max(LIFTS))} of sales in one test.",
+                "action": "hold back a random half of the audience of the next campaigns, and add the campaigns up"}
     least = enough.nsmallest(1, "lift").iloc[0]
-    return (f"send the next campaign to a random half of {words.count(2 * least['per_group'])} customers or more: "
-            f"that finds an effect of {words.percent(least['lift'])} of sales")
+    needed, lift = words.count(2 * least["per_group"]), words.percent(least["lift"])
+    return {"headline": f"An experiment with {needed} customers would find an effect of {lift} of sales.",
+            "action": f"send the next campaign to a random half of at least {needed} customers, and compare the halves"}

@@ -31,7 +31,7 @@ COVARIATES = ["sales_before", "sales_recent", "orders_before", "orders_recent", 
 DOUBTS = {
     "before and after": "anything else that changed with the calendar counts as the campaign's work",
     "reached against all others": "the campaign was sent to good customers, who would have bought more anyway",
-    "matched pairs": "pairs are alike only in what was recorded, and customers without a like are left out",
+    "matched pairs": "pairs are alike only in what was recorded, and customers without a twin are left out",
     "matched pairs, period before": "a check: the campaign had not begun, so an honest method finds about nothing"}
 METHODS = list(DOUBTS)
 CALIPER = 0.2       # a pair differs by at most so many standard deviations of the score's logit (Austin 2011)
@@ -150,7 +150,7 @@ def share_reached(history: pd.DataFrame) -> pd.DataFrame:
 def match_pairs(history: pd.DataFrame) -> pd.DataFrame:
     """Pair each reached customer with a like one who was not reached: columns reached, other (row labels).
 
-    Each customer is used once, the likeliest to be reached choose first, and those without a like are left out.
+    Each customer is used once, the likeliest to be reached choose first, and those without a twin are left out.
     """
     known = np.log1p(history[COVARIATES].astype(float))
     if history["reached"].nunique() < 2:
@@ -226,5 +226,5 @@ def say_effect(effects: pd.DataFrame, currency: str) -> dict[str, str]:
     return {"headline": headline,
             "evidence": f"Before and after says {words.money(plain.effect)}, the reached against all others "
                         f"{words.money(raw.effect)}; neither is an effect. {pairs.customers:,} of {plain.customers:,} "
-                        f"reached customers have a like. {trial} The largest difference left within pairs is "
+                        f"reached customers have a twin. {trial} The largest difference left within pairs is "
                         f"{pairs.balance:.2f} standard deviations."}

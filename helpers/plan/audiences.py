@@ -118,7 +118,7 @@ def look_back(orders: ir.Table, segments: pd.DataFrame, as_of: date) -> pd.DataF
     people = buying(orders, then).to_pandas()
     times = (segments["dormant_after"] / segments["usual_gap"])[segments["m_high"]].median()
     late = segments.loc[segments["r_high"], "recency"].max()
-    important = people[people["spent"] > people["spent"].quantile(1 - segments["m_high"].mean())]
+    important = people[people["spent"] >= people["spent"].quantile(1 - segments["m_high"].mean())]
     silent = (important["recency"] > times * important["usual_gap"]) & (important["recency"] > late)
     others = important[~silent]
     kept = others["came"].sum() / (others["usual"].sum() or 1.0)

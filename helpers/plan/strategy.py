@@ -19,10 +19,10 @@ Z = float(norm.ppf((1 + stats.LEVEL) / 2))
 
 
 def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.Table:
-    """Order lines of the customers in a segment, with their segment and what can be said of each line.
+    """Order lines of the customers in a segment: segment, customer_id, revenue, discount, and traits of the line.
 
-    Adds `category`, `product_group` (the fine group with its category), `offer` (at a discount, full price),
-    `store` (the customer's main store or another), `weekday` and `part_of_day`.
+    The traits are `category`, `channel`, `product_group` (the fine group with its category), `offer` (at a discount
+    or full price), `store` (the customer's main store or another), `weekday` and `part_of_day`.
     """
     goods = products.select("product_id", "category", fine=_.subcategory)
     lines = (orders.inner_join(segments.select("customer_id", "segment"), "customer_id")
@@ -31,7 +31,8 @@ def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.
     place = ibis.row_number().over(group_by="customer_id", order_by=[ibis.desc("spent"), "store_id"])
     main = spent.mutate(place=place).filter(_.place == 0).select("customer_id", main_store=_.store_id)
     parts = [(_.ordered_at_local.hour() < until, name) for name, until in wording("part_of_day").items()]
-    return lines.inner_join(main, "customer_id").mutate(
+    return lines.inner_join(main, "customer_id").select(
+        "segment", "customer_id", "revenue", "discount",
         category=_.category.fill_null("not grouped"), channel=_.channel.fill_null("not known"),
         product_group=ibis.coalesce(_.fine + " (" + _.category + ")", _.fine, _.category, ibis.literal("not grouped")),
         offer=ibis.cases((_.discount > 0, "at a discount"), else_="full price"),

@@ -159,7 +159,8 @@ def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: 
     if _nothing(frame):
         return
     _fig, ax = plt.subplots(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
-    text = frame.map(lambda v: "" if pd.isna(v) else f"{v * 100:.0f}" if percent else words.money(v))
+    text = frame.map(lambda v: "" if pd.isna(v) else f"{v * 100:.0f}" if percent else
+                     words.count(v) if v == round(v) and abs(v) < 1000 else words.money(v))
     sns.heatmap(
         frame.astype(float),
         ax=ax,

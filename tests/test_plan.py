@@ -1,0 +1,361 @@
+"""Plan strategy: targets that add up, evidence with its interval, lists that are safe to hand over."""
+
+import csv
+import datetime
+from types import SimpleNamespace
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.power import TTestIndPower
+
+from helpers import plan, stats, tables
+from helpers.client import PlaybookError
+from helpers.plan import audiences, strategy, targets
+from helpers.plan.wording import wording
+
+AS_OF = datetime.date(2017, 8, 20)
+NO_TEST = pd.DataFrame(columns=["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high",
+                                "actual"])
+
+
+def sales(days=200, categories=("a", "b", "c"), seed=1, flat=False):
+    on = pd.date_range(end=pd.Timestamp(AS_OF), periods=days)
+    rng = np.random.default_rng(seed)
+    parts = [pd.DataFrame({"ordered_on": on, "category": c, "revenue":
+                           100.0 * (i + 1) * (1 if flat else rng.uniform(0.5, 1.5, days))})
+             for i, c in enumerate(categories)]
+    return pd.concat(parts, ignore_index=True).round({"revenue": 2})
+
+
+# --- targets ---------------------------------------------------------------------------------
+
+@settings(max_examples=8, deadline=None)
+@given(growth=st.floats(-0.2, 0.5), seed=st.integers(1, 99), days=st.integers(70, 200))
+def test_every_sum_of_the_tree_agrees_to_the_cent(growth, seed, days):
+    tree = plan.target_tree(sales(days, seed=seed), NO_TEST, AS_OF, growth)
+    cents = tree.assign(**{c: (tree[c] * 100).round().astype(int) for c in ("baseline", "target", "gap")})
+    money = ["baseline", "target", "gap"]
+    months = cents[cents["grain"] == "month"].groupby(["period", "scope", "scope_value"])[money].sum()
+    quarter = cents[cents["grain"] == "quarter"].set_index(["period", "scope", "scope_value"])[money]
+    assert (months - quarter == 0).all(axis=None)
+    parts = cents[cents["scope"] == "category"].groupby(["period", "grain", "starts_on"])[money].sum()
+    whole = cents[cents["scope"] == "all"].set_index(["period", "grain", "starts_on"])[money]
+    assert (parts - whole == 0).all(axis=None)
+    assert (cents["target"] - cents["baseline"] == cents["gap"]).all()
+    assert plan.largest_difference(tree) == 0
+    assert plan.largest_difference(tree.assign(target=tree["target"].where(tree.index > 0, 1.0))) > 0
+
+
+def test_flat_sales_give_a_flat_and_certain_baseline():
+    tree = plan.target_tree(sales(flat=True), NO_TEST, AS_OF, 0.03)
+    ahead = tree[(tree["period"] == "next") & (tree["grain"] == "quarter")].set_index("scope_value")
+    assert ahead["baseline"].to_dict() == {"all": 55_200.0, "a": 9_200.0, "b": 18_400.0, "c": 27_600.0}
+    assert ahead["low"].round(2).equals(ahead["high"].round(2))
+    assert (ahead["chance"] == 0).all()
+    assert (plan.target_tree(sales(flat=True), NO_TEST, AS_OF, -0.01)["chance"] == 1).all()
+
+
+def test_the_current_baseline_knows_nothing_of_its_quarter():
+    before, after = sales(), sales()
+    after.loc[after["ordered_on"] >= "2017-07-01", "revenue"] *= 3
+    node = ["period", "grain", "scope_value", "starts_on"]
+    trees = [plan.target_tree(s, NO_TEST, AS_OF, 0.03).set_index(node)["baseline"] for s in (before, after)]
+    assert trees[0]["current"].equals(trees[1]["current"])
+    assert (trees[1]["next"] > 2 * trees[0]["next"]).all()
+
+
+def test_the_back_test_counts_only_as_far_as_it_was_known():
+    tested = pd.DataFrame({"ordered_on": ["2017-06-19", "2017-06-24", "2017-06-19"], "weeks": [1, 1, 4]})
+    assert targets._known(tested, pd.Timestamp("2017-06-30")).index.tolist() == [0, 1]
+
+
+def test_the_next_baseline_is_the_forecast_and_a_higher_target_is_harder():
+    daily = sales()
+    paths = stats.sales_paths(daily.groupby("ordered_on")["revenue"].sum(), 133, "four-week mean")
+    trees = [plan.target_tree(daily, NO_TEST, AS_OF, growth) for growth in (0.0, 0.02, 0.1)]
+    whole = [t[(t["period"] == "next") & (t["grain"] == "quarter") & (t["scope"] == "all")].iloc[0] for t in trees]
+    assert whole[0]["baseline"] == pytest.approx(paths.loc["2017-10-01":].mean(axis=1).sum(), abs=0.1)
+    assert whole[0]["chance"] == pytest.approx(0.5, abs=0.06)
+    assert whole[0]["chance"] > whole[1]["chance"] > whole[2]["chance"]
+    assert whole[0]["low"] < whole[0]["baseline"] < whole[0]["high"]
+
+
+def test_a_short_history_gives_no_targets_and_a_well_formed_table():
+    tree = plan.target_tree(sales(10), NO_TEST, AS_OF, 0.03)
+    assert len(tree) == 0
+    assert set(tables.get("targets").columns) == set(tree.columns)
+    assert len(plan.grid(tree, "next")) == 0
+    assert plan.by_month(sales(10), tree)["month"].tolist() == []
+    assert plan.largest_difference(tree) == 0
+    only_next = plan.target_tree(sales(55), NO_TEST, AS_OF, 0.03)
+    assert set(only_next["period"]) == {"next"}
+
+
+def test_months_and_grid_show_the_same_targets():
+    daily = plan.group_small(sales(categories=tuple("abcdefghijk")), 4)
+    assert sorted(daily["category"].unique()) == ["h", "i", "j", "k", "other"]
+    tree = plan.target_tree(daily, NO_TEST, AS_OF, 0.03)
+    grid = plan.grid(tree, "next")
+    assert list(grid.columns) == ["scope_value", "October", "November", "December", "quarter"]
+    assert grid["scope_value"].tolist()[0] == "all"
+    months = plan.by_month(daily, tree).set_index("month")
+    assert months.loc["2017-10-01", "target"] == grid["October"].iloc[0]
+    assert months.index[0] == pd.Timestamp("2017-03-01")   # February began before the data
+    assert pd.isna(months.loc["2017-08-01", "sales"])      # August is not over
+
+
+# --- strategy --------------------------------------------------------------------------------
+
+def order_lines(**columns):
+    rows = pd.DataFrame(columns)
+    start = {"order_id": "1", "line_no": range(1, len(rows) + 1), "ordered_at": pd.Timestamp("2017-08-19 10:30"),
+             "ordered_at_local": pd.Timestamp("2017-08-19 10:30"), "ordered_on": datetime.date(2017, 8, 19),
+             "quantity": 1.0, "unit_price": 1.0, "discount": 0.0, "coupon_discount": 0.0, "channel": "store",
+             "store_id": "s1", "product_id": "p"}
+    return ibis.memtable(rows.assign(**{c: v for c, v in start.items() if c not in rows}))
+
+
+def random_lines(people=300, seed=3):
+    rng = np.random.default_rng(seed)
+    size = rng.lognormal(3, 1, people)
+    taste = rng.beta(2, 6, people)
+    segment = np.where(np.arange(people) % 3, "x", "y")
+    frame = pd.DataFrame({"customer_id": [f"c{i}" for i in range(people)], "segment": segment})
+    both = [frame.assign(trait=t, revenue=(size * part).round(2)) for t, part in (("tea", taste), ("rest", 1 - taste))]
+    return pd.concat(both, ignore_index=True)
+
+
+def test_a_profile_gives_shares_indices_and_buyers():
+    lines = ibis.memtable(pd.DataFrame({"segment": ["x", "x", "y", "y"], "customer_id": ["1", "2", "3", "3"],
+                                        "trait": ["tea", "milk", "tea", "milk"], "revenue": [30.0, 10.0, 20.0, 40.0]}))
+    rows = plan.profile(lines, "trait").to_pandas().set_index(["segment", "value"])
+    assert rows.loc[("x", "tea"), ["share", "overall", "index"]].tolist() == pytest.approx([0.75, 0.5, 150.0])
+    assert rows.loc[("y", "tea"), "buyers"] == 1
+    assert rows["share"].groupby("segment").sum().tolist() == pytest.approx([1, 1])
+    assert np.isnan(rows.loc[("y", "tea"), "low"])   # one customer has no spread
+
+
+def test_the_interval_of_a_share_is_that_of_a_bootstrap_over_customers():
+    lines = random_lines()
+    mine = plan.profile(ibis.memtable(lines), "trait").to_pandas().query("segment == 'x' and value == 'tea'").iloc[0]
+    wide = lines[lines["segment"] == "x"].pivot(index="customer_id", columns="trait", values="revenue")
+    rng = np.random.default_rng(1)
+    again = [wide.iloc[rng.integers(0, len(wide), len(wide))].sum() for _ in range(2000)]
+    shares = [s["tea"] / s.sum() for s in again]
+    low, high = np.quantile(shares, [0.05, 0.95])
+    assert mine["share"] == pytest.approx(wide["tea"].sum() / wide.sum().sum())
+    assert mine["high"] - mine["low"] == pytest.approx(high - low, rel=0.1)
+
+
+def test_traits_are_worked_out_for_each_line():
+    orders = order_lines(customer_id=["1", "1", "1", "2", "9"], revenue=[5.0, 4.0, 3.0, 1.0, 8.0],
+                         store_id=["s2", "s1", "s1", None, "s1"], discount=[0.0, 1.0, 0.0, 0.0, 0.0],
+                         product_id=["p", "q", "r", "p", "p"])
+    goods = pd.DataFrame({"product_id": ["p", "q"], "category": ["DELI", "BAKERY"], "subcategory": ["HAM", None]})
+    goods = ibis.memtable(goods, schema={"product_id": "string", "category": "string", "subcategory": "string"})
+    segments = ibis.memtable(pd.DataFrame({"customer_id": ["1", "2"], "segment": ["x", "y"]}))
+    lines = plan.with_traits(orders, goods, segments).to_pandas()
+    lines = lines.sort_values(["customer_id", "revenue"], ascending=False)
+    assert lines["store"].tolist() == ["not known", "another store", "main store", "main store"]
+    assert lines["product_group"].tolist() == ["HAM (DELI)", "HAM (DELI)", "BAKERY", "not grouped"]
+    assert lines["offer"].tolist() == ["full price", "full price", "at a discount", "full price"]
+    assert set(lines["weekday"]) == {"Saturday"}
+    assert set(lines["part_of_day"]) == {"morning"}
+    depth = plan.discount_depth(plan.with_traits(orders, goods, segments)).to_pandas()
+    assert depth.to_numpy().tolist() == [["x", 0.2]]
+
+
+@given(st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 1))
+def test_a_share_has_exactly_one_level(share, half, overall):
+    row = pd.Series({"share": share, "low": share - half, "high": share + half, "overall": overall})
+    found = strategy.level(row)
+    assert found in ("above", "below", "usual")
+    if row["low"] <= overall <= row["high"]:
+        assert found == "usual"
+
+
+def test_coupons_count_for_people_and_only_for_campaigns_sent_to_them():
+    sent = ibis.memtable(pd.DataFrame({"customer_id": ["1", "1", "2", "3"], "campaign_id": ["a", "b", "a", "a"]}))
+    used = ibis.memtable(pd.DataFrame({"customer_id": ["1", "1", "2", "4"], "campaign_id": ["a", "b", "z", "a"]}))
+    segments = ibis.memtable(pd.DataFrame({"customer_id": list("1234"), "segment": ["x", "x", "y", "y"]}))
+    rows = plan.coupon_response(sent, used, segments).set_index("segment")
+    assert rows[["reached", "responded", "rate"]].to_numpy().tolist() == [[2, 1, 0.5], [1, 0, 0.0]]
+    assert rows["overall"].tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert len(plan.coupon_response(sent.limit(0), used.limit(0), segments)) == 0
+
+
+def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
+    lines = random_lines(seed=5)
+    lines["revenue"] *= np.where((lines["segment"] == "y") & (lines["trait"] == "tea"), 3, 1)
+    table = ibis.memtable(lines.replace({"segment": {"x": "important value", "y": "general keep"}}).assign(
+        product_group=lines["trait"], offer=lines["trait"].replace({"tea": "at a discount", "rest": "full price"}),
+        store="not known", channel="store", weekday="Monday", part_of_day="morning", discount=1.0))
+    profiles = {trait: plan.profile(table, trait).to_pandas() for trait in plan.TRAITS}
+    segments = table.select("customer_id", "segment").distinct().to_pandas().assign(monetary=10.0)
+    answers = pd.DataFrame([{"segment": "general keep", "reached": 40, "responded": 4, "rate": 0.1, "low": 0.05,
+                             "high": 0.2, "overall": 0.3}])
+    rows = plan.strategy_table(segments, profiles, plan.discount_depth(table).to_pandas(), answers).set_index("segment")
+    say = wording("strategy")
+    assert rows.loc["general keep", "product"].startswith(say["product"]["above"] + " tea index ")
+    assert rows.loc["important value", "product"] == say["product"]["usual"]
+    assert rows.loc["general keep", "price"].startswith(say["price"]["above"])
+    assert rows.loc["general keep", "promotion"].startswith(say["promotion"]["below"])
+    assert rows.loc["important value", "promotion"] == say["promotion"]["unknown"]
+    assert rows["place"].tolist() == [say["place"]["unknown"]] * 2
+    assert set(tables.get("strategy").columns) == set(rows.reset_index().columns)
+
+
+def test_words_name_the_types_of_the_segments():
+    named = set(wording("actions"))
+    assert len(named) == 8
+    assert {s for rule in wording("audiences").values() for s in rule["segments"]} <= named
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+def people(**columns):
+    rows = pd.DataFrame(columns)
+    start = {"segment": "important keep", "recency": 30, "usual_gap": 5.0, "dormant_after": 20.0, "aov": 40.0,
+             "m_high": True, "r_high": False}
+    return rows.assign(**{c: v for c, v in start.items() if c not in rows})
+
+
+def test_lists_hold_the_silent_and_a_reason_from_their_own_numbers():
+    known = people(customer_id=["late", "on time", "seldom", "once", "other"], recency=[41, 20, 3, 3, 99],
+                   usual_gap=[9.0, 9.0, 30.0, None, 9.0],
+                   segment=["important keep"] * 2 + ["important develop"] * 2 + ["general win back"])
+    bought = pd.DataFrame({"customer_id": known["customer_id"], "spent": 310.0, "usual": 155.0})
+    rows = plan.list_audiences(known, bought).set_index("customer_id")
+    assert rows["audience"].to_dict() == {"late": "keep", "seldom": "raise frequency", "once": "raise frequency"}
+    said = "usual gap 9 days, 41 days since the last order, spent 310 in the last 182 days"
+    assert rows.loc["late", "reason"] == said
+    assert "one day with an order" in rows.loc["once", "reason"]
+    assert rows["expected_value"].tolist() == [155.0, 40.0, 40.0]
+    assert len(plan.list_audiences(known.head(0), bought)) == 0
+
+
+def test_who_refused_is_told_from_who_was_never_asked():
+    customers = pd.DataFrame({"customer_id": ["1", "2", "3"], "consent_email": pd.array([True, False, None], "boolean"),
+                              "consent_sms": None, "consent_ads": None})
+    listed = pd.DataFrame({"customer_id": ["1", "2", "3", "4"]})
+    by_mail = plan.add_consent(listed, customers, "email")["consent"].tolist()
+    assert by_mail == ["given", "refused", *[wording("consent")["unknown"]] * 2]
+    assert set(plan.add_consent(listed, customers.astype({"consent_sms": object}), "sms")["consent"]) == {by_mail[2]}
+    assert len(plan.add_consent(listed.head(0), customers.head(0), "ads")) == 0
+    with pytest.raises(PlaybookError, match="email, sms or ads"):
+        plan.add_consent(listed, customers, "post")
+
+
+@settings(deadline=None)
+@given(n=st.integers(0, 60), share=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_the_holdout_has_its_share_and_does_not_hang_on_the_order_of_rows(n, share, seed):
+    listed = pd.DataFrame({"audience": ["a"] * n + ["b"] * 7, "customer_id": [f"c{i}" for i in range(n + 7)]})
+    held = plan.with_holdout(listed, share, seed)
+    assert held.groupby("audience")["is_holdout"].sum().to_dict() == {
+        **({"a": round(share * n)} if n else {}), "b": round(share * 7)}
+    turned = plan.with_holdout(listed[::-1], share, seed).sort_index()
+    assert turned["is_holdout"].tolist() == held["is_holdout"].tolist()
+
+
+def test_the_holdout_is_chance_and_a_seed_repeats_it():
+    who = [str(i) for i in range(4000)]
+    listed = pd.DataFrame({"audience": "a", "customer_id": who, "expected_value": range(4000)})
+    first, again, other = (plan.with_holdout(listed, 0.5, seed)["is_holdout"] for seed in (1, 1, 2))
+    assert first.equals(again)
+    assert (first == other).mean() == pytest.approx(0.5, abs=0.03)
+    assert listed["expected_value"][first].mean() == pytest.approx(listed["expected_value"].mean(), rel=0.03)
+    fewer = plan.with_holdout(listed.iloc[:3900], 0.5, 1)["is_holdout"]
+    assert (fewer == first[:3900]).mean() > 0.97   # mostly the same people, although the list changed
+
+
+@given(st.text(max_size=20))
+def test_no_cell_starts_a_formula(text):
+    cell = audiences.safe_cell(text)
+    assert cell.removeprefix("'") == text or cell == text
+    assert cell[:1] not in ("=", "+", "@", "\t", "\r") or cell == ""
+    assert not cell.startswith("-") or audiences.NUMBER.fullmatch(cell)
+
+
+def test_files_hold_those_to_be_contacted_and_nobody_else(tmp_path):
+    run = SimpleNamespace(client=SimpleNamespace(folder=tmp_path), folder=tmp_path / "runs" / "lab")
+    for place in ("runs/lab", "runs/kept", "private/audiences/gone", "private/audiences/kept", "private/other"):
+        (tmp_path / place).mkdir(parents=True)
+    listed = pd.DataFrame({"audience": ["win back"] * 3, "customer_id": ["1", '=cmd|"/c calc"!A1', "3"],
+                           "reason": ["usual gap 1,5 days; \"x\"", "@SUM(1)", "r"], "expected_value": [-1.5, 2.0, 3.0],
+                           "consent": "given", "is_holdout": [False, False, True]})
+    files = plan.write_lists(run, listed, " win back,keep ")
+    assert [f.relative_to(tmp_path).as_posix() for f in files] == ["private/audiences/lab/win_back.csv",
+                                                                   "private/audiences/lab/keep.csv"]
+    with files[0].open(encoding="utf-8", newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert [r["customer_id"] for r in rows] == ["1", "'=cmd|\"/c calc\"!A1"]
+    assert rows[0]["reason"] == 'usual gap 1,5 days; "x"'
+    assert rows[0]["expected_value"] == "-1.5"
+    assert rows[1]["reason"] == "'@SUM(1)"
+    assert len(files[1].read_text(encoding="utf-8").splitlines()) == 1   # an empty list has its heading
+    assert sorted(p.name for p in (tmp_path / "private" / "audiences").iterdir()) == ["kept", "lab"]
+    assert (tmp_path / "private" / "other").is_dir()
+    assert plan.write_lists(run, listed, "") == []
+    assert not (tmp_path / "private" / "audiences" / "lab").exists()
+    with pytest.raises(PlaybookError, match="Known: keep, win back, raise frequency"):
+        plan.write_lists(run, listed, "../keep")
+
+
+def test_a_list_is_summed_up_without_naming_anybody():
+    listed = pd.DataFrame({"audience": "keep", "customer_id": list("abcd"), "expected_value": [1.0, 2.0, 3.0, 6.0],
+                           "consent": ["given", wording("consent")["unknown"]] * 2,
+                           "is_holdout": [True, False, False, True]})
+    row = plan.summary(listed).iloc[0]
+    assert row.drop("audience").tolist() == [4, 2, 2, 2, 12.0, 3.5, 2.5]
+    assert len(plan.summary(listed.head(0))) == 0
+
+
+def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
+    then, on, who, money = AS_OF - datetime.timedelta(days=plan.QUARTER), [], [], []
+    # All buy for 10 every 7 days; person 0 stops a month before, person 1 is silent and comes back.
+    for person in range(10):
+        for back in range(0, 273, 7):
+            day = AS_OF - datetime.timedelta(days=back)
+            since = (day - then).days
+            if (person == 0 and since > -30) or (person == 1 and -30 < since < 20):
+                continue
+            on.append(day), who.append(str(person)), money.append(10.0)
+    orders = order_lines(customer_id=who, ordered_on=on, revenue=money)
+    segments = people(customer_id=[str(i) for i in range(10)], recency=[120, 0] + [0] * 8, usual_gap=7.0,
+                      dormant_after=14.0, r_high=[False] + [True] * 9)
+    seen = plan.buying(orders, then).to_pandas().set_index("customer_id")
+    assert seen.loc["5", ["recency", "usual_gap", "spent", "usual", "came"]].tolist() == [0, 7, 260, 130, 130]
+    assert seen.loc["0", ["spent", "came"]].tolist() == [210, 0]
+    back = plan.look_back(orders, segments, AS_OF)
+    assert back.to_numpy().tolist() == [[105, 0, 105], [105, 110, -5]]   # the others kept all of their usual sales
+    too_short = orders.filter(orders.ordered_on > AS_OF - datetime.timedelta(days=200))
+    assert len(plan.look_back(too_short, segments, AS_OF)) == 0
+    assert len(plan.look_back(orders.limit(0), segments, AS_OF)) == 0
+
+
+def test_what_a_list_may_be_worth_follows_from_its_parts():
+    back = pd.DataFrame({"missing": [100.0] * 50, "came": 1.0})
+    worth = plan.yearly_value(back, 20, 0.2, 0.4)
+    assert worth.tolist() == pytest.approx([100 * 20 * 365 / 91 * 0.2, 0, 100 * 20 * 365 / 91 * 0.4])
+    assert plan.yearly_value(back, 20, 0.2, float("nan"))["high"] == pytest.approx(worth["value"])
+    assert plan.yearly_value(back, 0, 0.2, 0.4)["value"] == 0
+
+
+@pytest.mark.parametrize(("contacted", "held"), [(80, 20), (500, 100), (12, 4)])
+def test_the_smallest_effect_is_that_of_a_t_test(contacted, held):
+    exact = TTestIndPower().solve_power(nobs1=contacted, ratio=held / contacted, alpha=0.05, power=0.8)
+    assert plan.smallest_effect(contacted, held, 10.0) == pytest.approx(10 * exact, rel=0.02)
+    assert np.isnan(plan.smallest_effect(contacted, 1, 10.0))
+
+
+def test_what_touches_orders_compiles_for_other_engines():
+    orders, goods = (ibis.table(tables.get(n).schema, name=n) for n in ("orders", "products"))
+    segments = ibis.table(tables.get("segments").schema, name="segments")
+    lines = plan.with_traits(orders, goods, segments)
+    for expression in (plan.profile(lines, "product_group"), plan.discount_depth(lines), plan.buying(orders, AS_OF)):
+        for dialect in ("pyspark", "bigquery", "snowflake"):
+            assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
