@@ -228,9 +228,11 @@ def _forecaster(sales: pd.Series, method: str) -> Callable[[int, int], np.ndarra
 
 
 def _weekday_means(sales: pd.Series, weeks: int, origin: int, days: int) -> np.ndarray:
-    recent = sales.iloc[max(origin - 7 * weeks, 0):origin]
-    means = recent.groupby(recent.index.day_of_week).mean().reindex(range(7)).fillna(recent.mean()).fillna(0.0)
-    return means.to_numpy()[(sales.index[0].day_of_week + origin + np.arange(days)) % 7]
+    recent = sales.iloc[max(origin - 7 * weeks, 0) : origin].dropna()
+    weekday = recent.index.day_of_week
+    sums, counts = np.bincount(weekday, recent, 7), np.bincount(weekday, minlength=7)
+    means = np.where(counts > 0, sums, recent.sum()) / np.where(counts > 0, counts, max(len(recent), 1))
+    return means[(sales.index[0].day_of_week + origin + np.arange(days)) % 7]
 
 
 def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.ndarray]) -> np.ndarray:

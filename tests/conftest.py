@@ -23,7 +23,11 @@ def make_home(place: Path) -> Path:
 
 
 make_home(HOME)
-os.environ |= {"PLAYBOOK_HOME": str(HOME), "PLAYBOOK_WARNINGS": "error"}
+os.environ |= {
+    "PLAYBOOK_HOME": str(HOME),
+    "PLAYBOOK_WARNINGS": "error",
+    "HYPOTHESIS_STORAGE_DIRECTORY": str(HOME / "hypothesis"),
+}
 
 CORNER = """\
 schema_version: 1

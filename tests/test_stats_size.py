@@ -10,8 +10,10 @@ def test_power_of_shares_is_that_of_power_prop_test():
     assert power_shares(50, 0.75, 0.50) == pytest.approx(0.740, abs=5e-4)
 
 
-@pytest.mark.parametrize(("share", "other", "power", "per_group"), [
-    (0.50, 0.75, 0.90, 76.7), (0.05, 0.06, 0.80, 8157.7), (0.10, 0.12, 0.80, 3840.8)])
+@pytest.mark.parametrize(
+    ("share", "other", "power", "per_group"),
+    [(0.50, 0.75, 0.90, 76.7), (0.05, 0.06, 0.80, 8157.7), (0.10, 0.12, 0.80, 3840.8)],
+)
 def test_size_for_shares_is_that_of_power_prop_test(share, other, power, per_group):
     assert size_shares(share, other, power) == pytest.approx(per_group, abs=0.06)
     assert size_shares(other, share, power) == pytest.approx(per_group, abs=0.06)
@@ -22,7 +24,7 @@ def test_size_and_power_are_inverse():
 
 
 def test_size_for_means_is_that_of_power_t_test():
-    assert size_means(1, 1, power=0.90) == pytest.approx(22.02110, abs=1e-4)   # R's power.t.test
+    assert size_means(1, 1, power=0.90) == pytest.approx(22.02110, abs=1e-4)  # R's power.t.test
     assert size_means(-2, 2, power=0.90) == pytest.approx(22.02110, abs=1e-4)
 
 

@@ -93,14 +93,15 @@ def daily_total(sales: pd.DataFrame) -> pd.Series:
 
 
 def add_shares(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add `share` of revenue and `running`, the share of this row and all above it.
+    """Add `share` of revenue and `running_share`, the share of this row and all above it.
 
-    >>> add_shares(pd.DataFrame({"revenue": [6.0, 3.0, 1.0]}))["running"].round(1).tolist()
+    >>> add_shares(pd.DataFrame({"revenue": [6.0, 3.0, 1.0]}))["running_share"].round(1).tolist()
     [0.6, 0.9, 1.0]
     """
     total = frame["revenue"].sum()
     return frame.assign(
-        share=frame["revenue"] / total if total else 0.0, running=frame["revenue"].cumsum() / total if total else 0.0
+        share=frame["revenue"] / total if total else 0.0,
+        running_share=frame["revenue"].cumsum() / total if total else 0.0,
     )
 
 
@@ -110,7 +111,7 @@ def rows_for(shares: pd.DataFrame, part: float) -> int:
     >>> rows_for(add_shares(pd.DataFrame({"revenue": [6.0, 3.0, 1.0]})), 0.8)
     2
     """
-    return int((shares["running"] < part).sum()) + 1 if len(shares) else 0
+    return int((shares["running_share"] < part).sum()) + 1 if len(shares) else 0
 
 
 def full_weeks(daily: pd.Series) -> pd.DataFrame:

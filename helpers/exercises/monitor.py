@@ -11,10 +11,11 @@ def order_value_last_week(run: Store) -> Answers:
     daily = monitor.every_day(monitor.daily_totals(run.read("orders")).to_pandas(), run.as_of)
     week, each = daily.tail(7), (daily["sales"] / daily["orders"].where(daily["orders"] > 0)).tail(7)
     return week["sales"].sum() / week["orders"].sum(), {
-        "That is the value of an order in the last four weeks. Take seven days.":
-            daily.tail(28)["sales"].sum() / daily.tail(28)["orders"].sum(),
+        "That is the value of an order in the last four weeks. Take seven days.": daily.tail(28)["sales"].sum()
+        / daily.tail(28)["orders"].sum(),
         "That is sales for each day. Divide by the orders.": week["sales"].sum() / 7,
-        "That adds up the values of seven days. Divide the sum of sales by the sum of orders.": each.sum()}
+        "That adds up the values of seven days. Divide the sum of sales by the sum of orders.": each.sum(),
+    }
 
 
 @exercise
@@ -24,7 +25,8 @@ def days_beyond_two(run: Store) -> Answers:
     watched = monitor.watch(daily["sales"])
     return int((watched["size"].abs() > 2).sum()), {
         "Those are the high days only. Low days count too: take the absolute size.": int((watched["size"] > 2).sum()),
-        "Those are the days that alarm. Here the line is at two.": int(watched["unusual"].sum())}
+        "Those are the days that alarm. Here the line is at two.": int(watched["unusual"].sum()),
+    }
 
 
 @exercise
@@ -33,10 +35,12 @@ def share_responding(run: Store) -> Answers:
     response = run.frame("campaign_response")
     whole = response[response["covered"]]
     return whole["responded"].sum() / whole["reached"].sum(), {
-        "That is the mean of the rates: a tiny campaign counts as much as a large one. Add up first.":
-            whole["rate"].mean(),
-        "That takes in campaigns that the data cover only in part. Use `whole`.":
-            response["responded"].sum() / response["reached"].sum()}
+        "That is the mean of the rates: a tiny campaign counts as much as a large one. Add up first.": whole[
+            "rate"
+        ].mean(),
+        "That takes in campaigns that the data cover only in part. Use `whole`.": response["responded"].sum()
+        / response["reached"].sum(),
+    }
 
 
 @exercise
@@ -46,6 +50,8 @@ def money_short(run: Store) -> Answers:
     gap = (pacing["target"] - pacing["expected"])[pacing["scope"] != "all"]
     return float(gap[gap > 0].sum()), {
         "That sets the categories that end above their target against the others. Leave those out.": float(gap.sum()),
-        "That is the gap of all sales. Add up the categories that fall short.":
-            float((pacing["target"] - pacing["expected"])[pacing["scope"] == "all"].sum()),
-        "That is the number of categories. The question is about money.": int((gap > 0).sum())}
+        "That is the gap of all sales. Add up the categories that fall short.": float(
+            (pacing["target"] - pacing["expected"])[pacing["scope"] == "all"].sum()
+        ),
+        "That is the number of categories. The question is about money.": int((gap > 0).sum()),
+    }

@@ -14,7 +14,29 @@ from helpers.monitor.response import (
     with_rate,
 )
 
-__all__ = ["FIFTHS", "add_rates", "changes", "count_by_earlier_spend", "count_periods", "count_responses",
-           "daily_parts", "daily_totals", "every_day", "false_alarms", "figures", "find_alerts", "key_figures", "pace",
-           "pool_rates", "reached", "readable", "rest", "say_alerts", "say_changes", "say_pace", "say_types",
-           "watch", "with_rate"]
+__all__ = [
+    "FIFTHS",
+    "add_rates",
+    "changes",
+    "count_by_earlier_spend",
+    "count_periods",
+    "count_responses",
+    "daily_parts",
+    "daily_totals",
+    "every_day",
+    "false_alarms",
+    "figures",
+    "find_alerts",
+    "key_figures",
+    "pace",
+    "pool_rates",
+    "reached",
+    "readable",
+    "rest",
+    "say_alerts",
+    "say_changes",
+    "say_pace",
+    "say_types",
+    "watch",
+    "with_rate",
+]

@@ -13,34 +13,43 @@ from pandas.tseries.holiday import AbstractHolidayCalendar, USFederalHolidayCale
 
 from helpers.show import words
 
-WEEKS = 8          # the baseline of a day: the median of the same weekday in so many weeks before
-LEARN = 28         # so many days more are watched in silence, to learn how large ordinary noise is
-UNUSUAL = 4.0      # a day is unusual so many standard deviations from its baseline
-SLACK = 0.5        # CUSUM: moves below this (standard deviations a day) are let pass; finds shifts twice as large
-LIMIT = 8.0        # CUSUM: alarm when the excess adds up to this
-LASTS = 14         # a shift has lasted at least so many days
-CLIP = 3.0         # one day adds at most this to the CUSUM: a single day is not a shift
-STANDS_OUT = 0.2   # a part stands out when its share of the move is so much above its share of sales
+WEEKS = 8  # the baseline of a day: the median of the same weekday in so many weeks before
+LEARN = 28  # so many days more are watched in silence, to learn how large ordinary noise is
+UNUSUAL = 4.0  # a day is unusual so many standard deviations from its baseline
+SLACK = 0.5  # CUSUM: moves below this (standard deviations a day) are let pass; finds shifts twice as large
+LIMIT = 6.0  # CUSUM: alarm when the excess adds up to this
+LASTS = 14  # a shift has lasted at least so many days
+CLIP = 3.0  # one day adds at most this to the CUSUM: a single day is not a shift
+STANDS_OUT = 0.2  # a part stands out when its share of the move is so much above its share of sales
 HOLIDAYS: dict[str, type[AbstractHolidayCalendar]] = {"US": USFederalHolidayCalendar}
-BEFORE, AFTER = 3, 1   # a holiday is felt so many days before and after
+BEFORE, AFTER = 3, 1  # a holiday is felt so many days before and after
 NO_ORDER = "no order at all: closed, or the file is not complete"
 COLUMNS = ["happened_on", "metric", "kind", "value", "expected", "size", "since", "cause"]
 
 
 def daily_totals(orders: ir.Table) -> ir.Table:
     """One row a day: `sales` and `orders`."""
-    return (orders.group_by("ordered_on").agg(sales=_.revenue.sum().round(2), orders=_.order_id.nunique())
-            .order_by("ordered_on"))
+    bought = _.order_id.nunique(where=_.quantity > 0)
+    return orders.group_by("ordered_on").agg(sales=_.revenue.sum().round(2), orders=bought).order_by("ordered_on")
 
 
 def daily_parts(orders: ir.Table, products: ir.Table) -> ir.Table:
     """`sales` and `orders` by day for each part: kind (category, store, hour) and its name."""
     lines = orders.left_join(products.select("product_id", "category"), "product_id").select(
-        "ordered_on", "order_id", "revenue", category=_.category, store=_.store_id,
-        hour=_.ordered_at_local.hour().cast("string") + ":00")
-    each = [lines.group_by("ordered_on", part=lines[kind].fill_null("not known"))
-            .agg(sales=_.revenue.sum().round(2), orders=_.order_id.nunique()).mutate(kind=ibis.literal(kind))
-            for kind in ("category", "store", "hour")]
+        "ordered_on",
+        "order_id",
+        "quantity",
+        "revenue",
+        category=_.category,
+        store=_.store_id,
+        hour=_.ordered_at_local.hour().cast("string") + ":00",
+    )
+    each = [
+        lines.group_by("ordered_on", part=lines[kind].fill_null("not known"))
+        .agg(sales=_.revenue.sum().round(2), orders=_.order_id.nunique(where=_.quantity > 0))
+        .mutate(kind=ibis.literal(kind))
+        for kind in ("category", "store", "hour")
+    ]
     return ibis.union(*each).order_by("kind", "part", "ordered_on")
 
 
@@ -62,13 +71,13 @@ def watch(daily: pd.Series) -> pd.DataFrame:
     expected, off, size = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
     sides, shift_since = (_Cusum(1), _Cusum(-1)), [pd.NaT] * n
     for t in range(7 * WEEKS, n):
-        usual = np.median(level[t - 7 * WEEKS:t:7])
-        if usual <= 0:      # closed on this weekday
+        usual = np.median(level[t - 7 * WEEKS : t : 7])
+        if usual <= 0:  # closed on this weekday
             continue
         expected[t], off[t] = usual, actual[t] / usual - 1
-        past = np.abs(off[max(t - 91, 0):t])
+        past = np.abs(off[max(t - 91, 0) : t])
         past = past[~np.isnan(past)]
-        noise = 1.4826 * np.median(past) if len(past) >= LEARN else 0.0   # from the median absolute deviation
+        noise = 1.4826 * np.median(past) if len(past) >= LEARN else 0.0  # from the median absolute deviation
         if not noise:
             continue
         size[t] = off[t] / noise
@@ -76,11 +85,19 @@ def watch(daily: pd.Series) -> pd.DataFrame:
             side.add(size[t], t)
         start = next((s.start for s in sides if s.total > LIMIT and t - s.start + 1 >= LASTS), None)
         if start is not None:
-            span = np.arange(start, t + 1)[~np.isnan(expected[start:t + 1])]
+            span = np.arange(start, t + 1)[~np.isnan(expected[start : t + 1])]
             level[:start] *= actual[span].sum() / expected[span].sum()
             shift_since[t], sides = daily.index[start], (_Cusum(1), _Cusum(-1))
-    return pd.DataFrame({"value": actual, "expected": expected, "size": size, "unusual": np.abs(size) > UNUSUAL,
-                         "shift_since": pd.DatetimeIndex(shift_since)}, index=daily.index)
+    return pd.DataFrame(
+        {
+            "value": actual,
+            "expected": expected,
+            "size": size,
+            "unusual": np.abs(size) > UNUSUAL,
+            "shift_since": pd.DatetimeIndex(shift_since),
+        },
+        index=daily.index,
+    )
 
 
 class _Cusum:
@@ -108,23 +125,36 @@ def find_alerts(watched: dict[str, pd.DataFrame], parts: pd.DataFrame, country: 
             seen = days.loc[since:day, ["value", "expected", "size"]].mean()
             near = holidays_near(since, day, country)
             moved = what_moved(parts, metric, since, day) if seen["value"] else NO_ORDER
-            rows.append({"happened_on": day, "metric": metric, "kind": kind, **seen, "since": since,
-                         "cause": "; ".join([f"near {words.listing(near)}"] * bool(near) + [moved])})
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["happened_on", "metric", "kind"], ascending=False,
-                                                           ignore_index=True)
+            rows.append(
+                {
+                    "happened_on": day,
+                    "metric": metric,
+                    "kind": kind,
+                    **seen,
+                    "since": since,
+                    "cause": "; ".join([f"near {words.listing(near)}"] * bool(near) + [moved]),
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(
+        ["happened_on", "metric", "kind"], ascending=False, ignore_index=True
+    )
 
 
 def say_alerts(alerts: pd.DataFrame, metric: str) -> dict[str, str]:
     """What the alarms of a figure add up to, in words: headline, evidence and action of a finding."""
     mine = alerts[alerts["metric"] == metric].sort_values("happened_on", ascending=False)
     shifts, n = mine[mine["kind"] == "shift"], int((mine["kind"] == "day").sum())
-    told = [f"from {words.day(s.since)} {words.percent(s.value / s.expected - 1, signed=True)} a day ({s.cause})"
-            for s in shifts.itertuples()]
+    told = [
+        f"from {words.day(s.since)} {words.percent(s.value / s.expected - 1, signed=True)} a day ({s.cause})"
+        for s in shifts.itertuples()
+    ]
     down = [words.day(s.since) for s in shifts.itertuples() if s.value < s.expected][:1]
-    return {"headline": f"{metric.capitalize()} had {n} unusual day{'s' * (n != 1)} and {len(shifts)} lasting "
-                        f"shift{'s' * (len(shifts) != 1)} in the days watched.",
-            "evidence": f"Lasting shifts: {words.listing(told)}." if told else "",
-            "action": f"find out what began on {down[0]} and lowered {metric}" if down else ""}
+    return {
+        "headline": f"{metric.capitalize()} had {n} unusual day{'s' * (n != 1)} and {len(shifts)} lasting "
+        f"shift{'s' * (len(shifts) != 1)} in the days watched.",
+        "evidence": f"Lasting shifts: {words.listing(told)}." if told else "",
+        "action": f"find out what began on {down[0]} and lowered {metric}" if down else "",
+    }
 
 
 def holidays_near(first: pd.Timestamp, last: pd.Timestamp, country: str) -> list[str]:
@@ -145,13 +175,13 @@ def what_moved(parts: pd.DataFrame, metric: str, first: pd.Timestamp, last: pd.T
     The move is that from the same weekdays in the eight weeks before `first`.
     """
     span = pd.date_range(first, last)
-    weeks = -(-len(span) // 7)   # so that the weeks looked back at lie before the span
+    weeks = -(-len(span) // 7)  # so that the weeks looked back at lie before the span
     back = pd.Series([d - pd.Timedelta(weeks=weeks + w) for d in span for w in range(WEEKS)]).value_counts()
     usual = parts[metric] * parts["day"].map(back).fillna(0) / WEEKS
     moved = parts[metric].where(parts["day"].isin(span), 0) - usual
     by = pd.DataFrame({"usual": usual, "moved": moved}).groupby([parts["kind"], parts["part"]]).sum()
     by = by[by["usual"] > 0]
-    whole = by.groupby("kind")["moved"].sum().get("hour", 0.0)   # an order has one hour, but several categories
+    whole = by.groupby("kind")["moved"].sum().get("hour", 0.0)  # an order has one hour, but several categories
     together = by.groupby("kind").transform("sum")
     beyond = (by["moved"] - by["usual"] * together["moved"] / together["usual"]) / (whole or np.nan)
     if not beyond.max() >= STANDS_OUT:

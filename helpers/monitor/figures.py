@@ -12,10 +12,16 @@ from ibis import _
 from helpers import stats
 from helpers.show import words
 
-WEEKS = 4   # a period is four weeks, so that every weekday is in it equally often
-UNITS = {"sales": "money", "orders": "count", "active customers": "count", "average order value": "money",
-         "revenue per active customer": "money", "share of sales at a discount": "share"}
-FEW = 8     # fewer earlier changes than this say nothing about what is usual
+WEEKS = 4  # a period is four weeks, so that every weekday is in it equally often
+UNITS = {
+    "sales": "money",
+    "orders": "count",
+    "active customers": "count",
+    "average order value": "money",
+    "revenue per active customer": "money",
+    "share of sales at a discount": "share",
+}
+FEW = 8  # fewer earlier changes than this say nothing about what is usual
 MORE = "more than usual"
 COLUMNS = ["since", "metric", "unit", "before", "now", "change", "usual_low", "usual_high", "sure"]
 
@@ -23,18 +29,32 @@ COLUMNS = ["since", "metric", "unit", "before", "now", "change", "usual_low", "u
 def count_periods(orders: ir.Table, last_on: date) -> ir.Table:
     """Sums for every period of four weeks, one ending each week: `weeks_ago` 0 ends on last_on.
 
-    An order is in four overlapping periods. Columns: weeks_ago, oldest (days before last_on), sales, orders,
-    customers, known_sales (of known customers), discounted (sales on lines with a discount).
+    An order is in four overlapping periods; one that only brings goods back counts with its money alone.
+    Columns: weeks_ago, oldest (days before last_on), sales, orders, customers, known_sales (of known customers),
+    discounted (sales on lines with a discount).
     """
     age = ibis.literal(last_on).delta(orders.ordered_on, unit="day")
     lines = orders.mutate(age=age).mutate(week=(_.age / 7).floor().cast("int64"))
     baskets = lines.group_by("order_id", "customer_id", "week").agg(
-        age=_.age.max(), sales=_.revenue.sum(), discounted=(_.revenue * (_.discount > 0).cast("float64")).sum())
+        age=_.age.max(),
+        bought=(_.quantity > 0).cast("int64").max(),
+        sales=_.revenue.sum(),
+        discounted=(_.revenue * (_.discount > 0).cast("float64")).sum(),
+    )
     each = ibis.union(*[baskets.mutate(weeks_ago=_.week - i) for i in range(WEEKS)])
-    return (each.filter(_.weeks_ago >= 0).group_by("weeks_ago")
-            .agg(oldest=_.age.max(), sales=_.sales.sum().round(2), orders=_.order_id.nunique(),
-                 customers=_.customer_id.nunique(), known_sales=_.sales.sum(where=_.customer_id.notnull()).round(2),
-                 discounted=_.discounted.sum().round(2)).order_by("weeks_ago"))
+    return (
+        each.filter(_.weeks_ago >= 0)
+        .group_by("weeks_ago")
+        .agg(
+            oldest=_.age.max(),
+            sales=_.sales.sum().round(2),
+            orders=_.order_id.nunique(where=_.bought == 1),
+            customers=_.customer_id.nunique(where=_.bought == 1),
+            known_sales=_.sales.sum(where=_.customer_id.notnull()).round(2),
+            discounted=_.discounted.sum().round(2),
+        )
+        .order_by("weeks_ago")
+    )
 
 
 def figures(periods: pd.DataFrame) -> pd.DataFrame:
@@ -42,20 +62,33 @@ def figures(periods: pd.DataFrame) -> pd.DataFrame:
     whole = int((periods["oldest"].max() + 1) // 7) - WEEKS + 1 if len(periods) else 0
     p = periods.set_index("weeks_ago").astype(float).reindex(range(whole))
     p["customers"] = p["customers"].where(p["customers"] > 0)
-    return pd.DataFrame({
-        "sales": p["sales"], "orders": p["orders"], "active customers": p["customers"],
-        "average order value": p["sales"] / p["orders"],
-        "revenue per active customer": p["known_sales"] / p["customers"],
-        "share of sales at a discount": p["discounted"] / p["sales"]})
+    return pd.DataFrame(
+        {
+            "sales": p["sales"],
+            "orders": p["orders"],
+            "active customers": p["customers"],
+            "average order value": p["sales"] / p["orders"],
+            "revenue per active customer": p["known_sales"] / p["customers"],
+            "share of sales at a discount": p["discounted"] / p["sales"],
+        }
+    )
 
 
 def key_figures(by_period: pd.DataFrame, last_on: date) -> pd.DataFrame:
     """The last period beside the one before it (table `kpis`)."""
     now, before = (by_period.reindex([k]).iloc[0] for k in (0, WEEKS))
     first = pd.Timestamp(last_on) - pd.Timedelta(weeks=WEEKS) + pd.Timedelta(days=1)
-    period = (f"{words.day(first)} to {words.day(last_on)}, against the {WEEKS * 7} days before")
-    return pd.DataFrame({"metric": list(UNITS), "unit": list(UNITS.values()), "value": now.to_numpy(),
-                         "previous": before.to_numpy(), "change": (now / before - 1).to_numpy(), "period": period})
+    period = f"{words.day(first)} to {words.day(last_on)}, against the {WEEKS * 7} days before"
+    return pd.DataFrame(
+        {
+            "metric": list(UNITS),
+            "unit": list(UNITS.values()),
+            "value": now.to_numpy(),
+            "previous": before.to_numpy(),
+            "change": (now / before - 1).to_numpy(),
+            "period": period,
+        }
+    )
 
 
 def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
@@ -69,12 +102,18 @@ def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | 
     rows = [kpis.assign(since="last period", before=kpis["previous"], same=False)]
     if before is not None and len(before):
         old = before.set_index("metric").reindex(kpis["metric"])
-        rows.append(kpis.assign(since="last run", before=old["value"].to_numpy(),
-                                same=(old["period"] == kpis["period"].iloc[0]).to_numpy()))
+        rows.append(
+            kpis.assign(
+                since="last run",
+                before=old["value"].to_numpy(),
+                same=(old["period"] == kpis["period"].iloc[0]).to_numpy(),
+            )
+        )
     both = pd.concat(rows, ignore_index=True).rename(columns={"value": "now"})
     both["change"] = both["now"] / both["before"].where(both["before"] != 0) - 1
-    both["usual_low"], both["usual_high"] = (both["metric"].map(past.quantile(end)) for end in
-                                             ((1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2))
+    both["usual_low"], both["usual_high"] = (
+        both["metric"].map(past.quantile(end)) for end in ((1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2)
+    )
     both["earlier"] = both["metric"].map(past.count())
     both["sure"] = [_sure(r) for r in both.itertuples()]
     return both.loc[both["before"].notna(), COLUMNS].reset_index(drop=True)
@@ -86,9 +125,11 @@ def say_changes(moved: pd.DataFrame, currency: str) -> dict[str, str]:
     if "sales" not in period.index:
         return {"headline": "There is no earlier period to compare the last four weeks with."}
     now, odd = period.loc["sales"], period.index[period["sure"].str.startswith(MORE)]
-    return {"headline": f"Sales of the last four weeks are {words.money(now['now'], currency)}, "
-                        f"{words.percent(now['change'], 1, signed=True)} on the four weeks before.",
-            "evidence": f"That is {now['sure']}. Figures that moved more than usual: {words.listing(odd) or 'none'}."}
+    return {
+        "headline": f"Sales of the last four weeks are {words.money(now['now'], currency)}, "
+        f"{words.percent(now['change'], 1, signed=True)} on the four weeks before.",
+        "evidence": f"That is {now['sure']}. Figures that moved more than usual: {words.listing(odd) or 'none'}.",
+    }
 
 
 def readable(figures: pd.DataFrame, currency: str) -> pd.DataFrame:
@@ -99,14 +140,16 @@ def readable(figures: pd.DataFrame, currency: str) -> pd.DataFrame:
     """
     say = {"money": lambda v: _price(v, currency), "count": words.count, "share": lambda v: words.percent(v, 1)}
     columns = [c for c in ("value", "previous", "before", "now") if c in figures]
-    return figures.assign(**{c: [say[unit](v) for unit, v in zip(figures["unit"], figures[c], strict=True)]
-                             for c in columns})
+    return figures.assign(
+        **{c: [say[unit](v) for unit, v in zip(figures["unit"], figures[c], strict=True)] for c in columns}
+    )
 
 
 def _sure(row) -> str:
     if row.same:
-        return "the same days as in the last run" + (": nothing changed" if not round(row.change, 6) else
-                                                     ", so the data or the rules changed, not the customers")
+        return "the same days as in the last run" + (
+            ": nothing changed" if not round(row.change, 6) else ", so the data or the rules changed, not the customers"
+        )
     if row.earlier < FEW:
         return f"too little history to tell: {row.earlier} earlier changes"
     verdict = "within the usual ups and downs" if row.usual_low <= row.change <= row.usual_high else MORE

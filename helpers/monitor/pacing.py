@@ -9,11 +9,25 @@ import pandas as pd
 from helpers import stats
 from helpers.show import words
 
-LIKELY, POSSIBLE = 0.6, 0.25   # chance to reach the target: green from LIKELY, amber from POSSIBLE, else red
-NEARLY = 0.02                  # a period that is over: green if reached, amber if missed by at most this share
-OTHER = "other"                # target of all categories that have none of their own
-COLUMNS = ["metric", "grain", "scope", "scope_value", "starts_on", "ends_on", "elapsed", "target", "actual",
-           "expected", "low", "high", "chance", "light"]
+LIKELY, POSSIBLE = 0.6, 0.25  # chance to reach the target: green from LIKELY, amber from POSSIBLE, else red
+NEARLY = 0.02  # a period that is over: green if reached, amber if missed by at most this share
+OTHER = "other"  # target of all categories that have none of their own
+COLUMNS = [
+    "metric",
+    "grain",
+    "scope",
+    "scope_value",
+    "starts_on",
+    "ends_on",
+    "elapsed",
+    "target",
+    "actual",
+    "expected",
+    "low",
+    "high",
+    "chance",
+    "light",
+]
 
 
 def pace(targets: pd.DataFrame, sales: pd.DataFrame, outlook: pd.Series, as_of: date) -> pd.DataFrame:
@@ -24,8 +38,9 @@ def pace(targets: pd.DataFrame, sales: pd.DataFrame, outlook: pd.Series, as_of: 
     """
     days = sales.assign(day=pd.to_datetime(sales["ordered_on"]))
     named, now = set(targets["scope_value"]), pd.Timestamp(as_of)
-    rows = [_pace(t, in_scope(days, t.scope_value, named), outlook.get(t.scope_value), now)
-            for t in targets.itertuples()]
+    rows = [
+        _pace(t, in_scope(days, t.scope_value, named), outlook.get(t.scope_value), now) for t in targets.itertuples()
+    ]
     paced = targets.reset_index(drop=True).drop(columns=["low", "high", "chance"])
     return paced.join(pd.DataFrame(rows)).reindex(columns=COLUMNS)
 
@@ -36,15 +51,21 @@ def say_pace(pacing: pd.DataFrame, currency: str) -> dict[str, str]:
     aim, end = (words.money(whole[c], currency) for c in ("target", "expected"))
     side = "above" if whole["expected"] >= whole["target"] else "below"
     off = f"{words.percent(abs(whole['expected'] / whole['target'] - 1), 1)} {side} the target of {aim}"
-    headline = (f"Sales ended {off}, with the period over." if whole["elapsed"] == 1 else
-                f"Sales are heading for {end}, {off}; the chance to reach it is {words.percent(whole['chance'])}.")
+    headline = (
+        f"Sales ended {off}, with the period over."
+        if whole["elapsed"] == 1
+        else f"Sales are heading for {end}, {off}; the chance to reach it is {words.percent(whole['chance'])}."
+    )
     parts = pacing[pacing["scope"] != "all"].assign(short=pacing["target"] - pacing["expected"])
     red = parts[parts["light"] == "red"].nlargest(3, "short")
     behind = words.listing(f"{r.scope_value} ({words.money(r.short, currency)} short)" for r in red.itertuples())
     then = "do better in the next period" if whole["elapsed"] == 1 else "close the gap"
     lights = words.listing(f"{n} {light}" for light, n in parts["light"].value_counts().sort_index().items())
-    return {"headline": headline, "evidence": f"Of its parts {lights}. Furthest behind: {behind or 'none'}.",
-            "action": f"settle how to {then} in {words.listing(red['scope_value'])}" if len(red) else ""}
+    return {
+        "headline": headline,
+        "evidence": f"Of its parts {lights}. Furthest behind: {behind or 'none'}.",
+        "action": f"settle how to {then} in {words.listing(red['scope_value'])}" if len(red) else "",
+    }
 
 
 def in_scope(rows: pd.DataFrame, scope_value: str, named: set[str]) -> pd.DataFrame:
@@ -77,7 +98,7 @@ def rest(targets: pd.DataFrame, sales: pd.DataFrame, forecast: pd.DataFrame, tes
         daily = in_scope(days, scope, named).groupby("day")["revenue"].sum().reindex(every, fill_value=0.0)
         how = method if scope == "all" else "four-week mean"
         paths = stats.sales_paths(daily, (end - every[-1]).days, how, width=width)
-        drawn, expected = paths[ahead["day"].min():].sum(), in_scope(ahead, scope, named)["forecast"].sum()
+        drawn, expected = paths[ahead["day"].min() :].sum(), in_scope(ahead, scope, named)["forecast"].sum()
         sums[scope] = (drawn * expected / drawn.mean() if drawn.mean() > 0 else drawn).to_numpy()
     return pd.Series(sums)
 
@@ -89,9 +110,15 @@ def _pace(target, sales: pd.DataFrame, drawn, now: pd.Timestamp) -> dict:
     total = pd.Series([0.0] if drawn is None or elapsed == 1 else drawn) + actual
     low, high = total.quantile([(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2])
     chance = float((total >= target.target).mean())
-    return {"elapsed": elapsed, "actual": actual, "expected": round(total.mean(), 2), "low": round(low, 2),
-            "high": round(high, 2), "chance": chance,
-            "light": light(chance) if elapsed < 1 else ended(actual, target.target)}
+    return {
+        "elapsed": elapsed,
+        "actual": actual,
+        "expected": round(total.mean(), 2),
+        "low": round(low, 2),
+        "high": round(high, 2),
+        "chance": chance,
+        "light": light(chance) if elapsed < 1 else ended(actual, target.target),
+    }
 
 
 def light(chance: float) -> str:

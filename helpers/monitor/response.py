@@ -12,7 +12,7 @@ from ibis import _
 from helpers import stats
 from helpers.show import words
 
-DAYS_BEFORE = 91   # spend in so many days before a campaign says how good a customer was
+DAYS_BEFORE = 91  # spend in so many days before a campaign says how good a customer was
 FIFTHS = ["lowest fifth", "second", "middle", "fourth", "highest fifth"]
 
 
@@ -24,20 +24,30 @@ def reached(campaigns: ir.Table, messages: ir.Table, redemptions: ir.Table) -> i
     sent = messages.filter(~_.is_holdout.fill_null(False)).select("campaign_id", "customer_id").distinct()
     used = redemptions.select("campaign_id", "customer_id").distinct().mutate(used=True)
     facts = campaigns.select("campaign_id", "name", "starts_on", "ends_on", audience=_.audience.fill_null("not known"))
-    return (sent.join(facts, "campaign_id").left_join(used, ["campaign_id", "customer_id"])
-            .mutate(responded=_.used.fill_null(False))
-            .select("campaign_id", "customer_id", "name", "audience", "starts_on", "ends_on", "responded"))
+    return (
+        sent.join(facts, "campaign_id")
+        .left_join(used, ["campaign_id", "customer_id"])
+        .mutate(responded=_.used.fill_null(False))
+        .select("campaign_id", "customer_id", "name", "audience", "starts_on", "ends_on", "responded")
+    )
 
 
 def count_responses(people: ir.Table, orders: ir.Table) -> ir.Table:
     """One row a campaign: customers reached, of which shopped while it ran, of which responded."""
     visits = orders.filter(_.customer_id.notnull()).select("customer_id", "ordered_on").distinct()
-    during = (people.join(visits, "customer_id").filter(_.ordered_on.between(_.starts_on, _.ends_on))
-              .select("campaign_id", "customer_id").distinct().mutate(came=True))
-    return (people.left_join(during, ["campaign_id", "customer_id"])
-            .group_by("campaign_id", "name", "audience", "starts_on", "ends_on")
-            .agg(reached=_.count(), shopped=_.came.fill_null(False).sum(), responded=_.responded.sum())
-            .order_by("starts_on", "campaign_id"))
+    during = (
+        people.join(visits, "customer_id")
+        .filter(_.ordered_on.between(_.starts_on, _.ends_on))
+        .select("campaign_id", "customer_id")
+        .distinct()
+        .mutate(came=True)
+    )
+    return (
+        people.left_join(during, ["campaign_id", "customer_id"])
+        .group_by("campaign_id", "name", "audience", "starts_on", "ends_on")
+        .agg(reached=_.count(), shopped=_.came.fill_null(False).sum(), responded=_.responded.sum())
+        .order_by("starts_on", "campaign_id")
+    )
 
 
 def add_rates(counts: pd.DataFrame, first_on: date, last_on: date) -> pd.DataFrame:
@@ -64,16 +74,23 @@ def count_by_earlier_spend(people: ir.Table, orders: ir.Table) -> ir.Table:
     Sales are those a day in the 91 days before the campaign began, or in as many as the orders hold.
     """
     daily = orders.group_by("customer_id", "ordered_on").agg(revenue=_.revenue.sum())
-    before = (people.join(daily, "customer_id")
-              .filter(_.ordered_on < _.starts_on, _.ordered_on >= _.starts_on - ibis.interval(days=DAYS_BEFORE))
-              .group_by("campaign_id", "customer_id").agg(spent=_.revenue.sum()))
+    before = (
+        people.join(daily, "customer_id")
+        .filter(_.ordered_on < _.starts_on, _.ordered_on >= _.starts_on - ibis.interval(days=DAYS_BEFORE))
+        .group_by("campaign_id", "customer_id")
+        .agg(spent=_.revenue.sum())
+    )
     span = orders.agg(first_on=_.ordered_on.min())
     ranked = people.left_join(before, ["campaign_id", "customer_id"]).cross_join(span)
     days = ibis.least(DAYS_BEFORE, ibis.greatest(ranked.starts_on.delta(ranked.first_on, unit="day"), 1))
     ranked = ranked.mutate(a_day=(ranked.spent.fill_null(0.0) / days).round(4))
     order = ibis.window(order_by=["a_day", "customer_id", "campaign_id"])
-    return (ranked.mutate(fifth=ibis.ntile(5).over(order)).group_by("audience", "fifth")
-            .agg(reached=_.count(), responded=_.responded.sum()).order_by("audience", "fifth"))
+    return (
+        ranked.mutate(fifth=ibis.ntile(5).over(order))
+        .group_by("audience", "fifth")
+        .agg(reached=_.count(), responded=_.responded.sum())
+        .order_by("audience", "fifth")
+    )
 
 
 def with_rate(counts: pd.DataFrame) -> pd.DataFrame:
@@ -95,8 +112,16 @@ def say_types(by_type: pd.DataFrame, wide: pd.DataFrame) -> dict[str, str]:
         return {"headline": f"{headline}.", "evidence": "", "action": ""}
     rates = wide.loc[name].dropna() if name in wide.index else pd.Series(dtype=float)
     leads = int((wide[rates.index].idxmax() == name).sum()) if len(rates) else 0
-    across = (f"It leads in {leads} of {len(rates)} fifths of earlier spending, from "
-              f"{words.percent(rates.min(), 1)} to {words.percent(rates.max(), 1)}." if len(rates) else "")
-    return {"headline": f"{headline}, {last['audience']} by {share(last)}.", "evidence": across,
-            "action": f"send a random half of the next audience of {last['audience']} what {name} sends"
-            if best["low"] > last["high"] else ""}
+    across = (
+        f"It leads in {leads} of {len(rates)} fifths of earlier spending, from "
+        f"{words.percent(rates.min(), 1)} to {words.percent(rates.max(), 1)}."
+        if len(rates)
+        else ""
+    )
+    return {
+        "headline": f"{headline}, {last['audience']} by {share(last)}.",
+        "evidence": across,
+        "action": f"send a random half of the next audience of {last['audience']} what {name} sends"
+        if best["low"] > last["high"]
+        else "",
+    }

@@ -1,13 +1,6 @@
 """Step 7, optimize: what campaigns brought, what experiment would settle it, and the log of decisions."""
 
-from helpers.optimize.decisions import (
-    advice,
-    merge_decisions,
-    read_decisions,
-    say_log,
-    what_came,
-    write_decisions,
-)
+from helpers.optimize.decisions import advice, merge_decisions, read_decisions, say_log, what_came, write_decisions
 from helpers.optimize.experiments import plan_experiment, say_plan
 from helpers.optimize.matching import (
     FEWEST,
@@ -26,7 +19,27 @@ from helpers.optimize.matching import (
     with_room,
 )
 
-__all__ = ["FEWEST", "METHODS", "Window", "advice", "balance", "before_after", "choose_window", "contacts",
-           "customer_history", "estimate_effects", "match_pairs", "merge_decisions", "pair_differences",
-           "plan_experiment", "read_decisions", "say_effect", "say_log", "say_plan", "share_reached", "what_came",
-           "with_room", "write_decisions"]
+__all__ = [
+    "FEWEST",
+    "METHODS",
+    "Window",
+    "advice",
+    "balance",
+    "before_after",
+    "choose_window",
+    "contacts",
+    "customer_history",
+    "estimate_effects",
+    "match_pairs",
+    "merge_decisions",
+    "pair_differences",
+    "plan_experiment",
+    "read_decisions",
+    "say_effect",
+    "say_log",
+    "say_plan",
+    "share_reached",
+    "what_came",
+    "with_room",
+    "write_decisions",
+]

@@ -24,10 +24,24 @@ NEEDED = ["decision_id", "status"]
 
 def advice(found: list[Finding], advised_on: date, run_id: str) -> pd.DataFrame:
     """The findings that advise something, as new rows of the log (table `decisions`)."""
-    rows = [{"decision_id": f.id, "advised_on": advised_on, "run_id": run_id, "practice": f.practice, "what": f.action,
-             "who": f.who, "metric": f.metric, "expected": f.value, "low": f.low, "high": f.high,
-             "check_on": date.fromisoformat(f.check_on) if f.check_on else None, "status": "advised"}
-            for f in found if f.kind == "finding" and f.action]
+    rows = [
+        {
+            "decision_id": f.id,
+            "advised_on": advised_on,
+            "run_id": run_id,
+            "practice": f.practice,
+            "what": f.action,
+            "who": f.who,
+            "metric": f.metric,
+            "expected": f.value,
+            "low": f.low,
+            "high": f.high,
+            "check_on": date.fromisoformat(f.check_on) if f.check_on else None,
+            "status": "advised",
+        }
+        for f in found
+        if f.kind == "finding" and f.action
+    ]
     return _typed(pd.DataFrame(rows, columns=_columns())).drop_duplicates("decision_id", ignore_index=True)
 
 
@@ -55,8 +69,9 @@ def read_decisions(path: Path) -> pd.DataFrame:
         if not any(row.values()):
             continue
         if None in row:
-            raise PlaybookError(f"{shown}, line {reader.line_num}: more cells than columns. "
-                                "Put text that holds a comma in quotes.")
+            raise PlaybookError(
+                f"{shown}, line {reader.line_num}: more cells than columns. Put text that holds a comma in quotes."
+            )
         rows.append(_checked({c: (v or "").strip() for c, v in row.items()}, where))
         name = rows[-1]["decision_id"]
         if name in ids:
@@ -90,7 +105,7 @@ def write_decisions(log: pd.DataFrame, path: Path) -> None:
 
 def what_came(log: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """Add `outcome` to the log: what came of each decision, or whether it is time to look, in words."""
-    return log.assign(outcome=[_outcome(r, as_of) for r in log.itertuples()])
+    return log.assign(outcome=pd.Series([_outcome(r, as_of) for r in log.itertuples()], log.index, dtype="str"))
 
 
 def _outcome(row, as_of: date) -> str:
@@ -100,8 +115,9 @@ def _outcome(row, as_of: date) -> str:
         if pd.isna(row.expected):
             return "looked at; no value was expected"
         low, high = (row.expected if pd.isna(end) else end for end in (row.low, row.high))
-        return ("less than expected" if row.actual < low else
-                "more than expected" if row.actual > high else "as expected")
+        return (
+            "less than expected" if row.actual < low else "more than expected" if row.actual > high else "as expected"
+        )
     if pd.isna(row.check_on):
         return "no date to check"
     return "due: fill in what came of it" if row.check_on <= as_of else "not due yet"
@@ -118,8 +134,11 @@ def _checked(row: dict[str, str], where: str) -> dict:
         raise PlaybookError(f'{where} "decision_id": empty. Give the line its id back, or delete the line.')
     if row["status"] not in STATUSES:
         raise PlaybookError(f'{where} "status": "{row["status"]}" is not one of {", ".join(STATUSES)}.')
-    return row | {c: _read(row.get(c, ""), kind, f'{where} "{c}"')
-                  for columns, kind in ((NUMBERS, float), (DAYS, date.fromisoformat)) for c in columns}
+    return row | {
+        c: _read(row.get(c, ""), kind, f'{where} "{c}"')
+        for columns, kind in ((NUMBERS, float), (DAYS, date.fromisoformat))
+        for c in columns
+    }
 
 
 def _read(text: str, kind, where: str):
@@ -132,14 +151,18 @@ def _read(text: str, kind, where: str):
 
 def _typed(log: pd.DataFrame) -> pd.DataFrame:
     text = [c for c in log.columns if c not in NUMBERS + DAYS]
-    return log.assign(**{c: log[c].astype(float) for c in NUMBERS},
-                      **{c: log[c].astype(object).where(log[c].notna(), None) for c in DAYS},
-                      **{c: log[c].astype(object).where(log[c].notna(), "").astype(str) for c in text})
+    return log.assign(
+        **{c: log[c].astype(float) for c in NUMBERS},
+        **{c: log[c].astype(object).where(log[c].notna(), None) for c in DAYS},
+        **{c: log[c].astype(object).where(log[c].notna(), "").astype(str) for c in text},
+    )
 
 
 def say_log(log: pd.DataFrame) -> str:
     """What stands in the log, in a sentence; `log` is what `what_came` gave."""
     due = int(log["outcome"].str.startswith("due").sum())
     taken, known = int(log["status"].isin(["accepted", "done"]).sum()), int(log["actual"].notna().sum())
-    return (f"{len(log)} pieces of advice stand in the decision log: {taken} taken up, {known} with a known result, "
-            f"{due} due for a look.")
+    return (
+        f"{len(log)} pieces of advice stand in the decision log: {taken} taken up, {known} with a known result, "
+        f"{due} due for a look."
+    )

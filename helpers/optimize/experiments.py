@@ -9,7 +9,7 @@ import pandas as pd
 from helpers import stats
 from helpers.show import words
 
-LIFTS = [0.02, 0.05, 0.10, 0.20]   # relative effects that the plan sizes
+LIFTS = [0.02, 0.05, 0.10, 0.20]  # relative effects that the plan sizes
 PLAIN, ADJUSTED = "sales a customer", "sales a customer, set against earlier sales"
 SHOPS = "share of customers who buy"
 
@@ -23,12 +23,17 @@ def plan_experiment(history: pd.DataFrame) -> pd.DataFrame:
     after, before = history["sales_after"].astype(float), history["sales_before"].astype(float)
     mean, share, spread = after.mean(), (after > 0).mean(), after.std()
     explained = after.corr(before) ** 2 if spread > 0 and before.std() > 0 else 0.0
-    sizes = {PLAIN: (mean, spread, stats.size_means),
-             ADJUSTED: (mean, spread * math.sqrt(1 - explained), stats.size_means),
-             SHOPS: (share, math.sqrt(share * (1 - share)), lambda effect, _: stats.size_shares(share, share + effect))}
-    rows = [(outcome, lift * base, lift, base, wide, math.ceil(size(lift * base, wide)))
-            for outcome, (base, wide, size) in sizes.items() for lift in LIFTS
-            if wide > 0 and base > 0 and (outcome != SHOPS or base * (1 + lift) < 1)]
+    sizes = {
+        PLAIN: (mean, spread, stats.size_means),
+        ADJUSTED: (mean, spread * math.sqrt(1 - explained), stats.size_means),
+        SHOPS: (share, math.sqrt(share * (1 - share)), lambda effect, _: stats.size_shares(share, share + effect)),
+    }
+    rows = [
+        (outcome, lift * base, lift, base, wide, math.ceil(size(lift * base, wide)))
+        for outcome, (base, wide, size) in sizes.items()
+        for lift in LIFTS
+        if wide > 0 and base > 0 and (outcome != SHOPS or base * (1 + lift) < 1)
+    ]
     plan = pd.DataFrame(rows, columns=["outcome", "effect", "lift", "baseline", "spread", "per_group"])
     return plan.assign(enough=2 * plan["per_group"] <= len(history))
 
@@ -37,10 +42,14 @@ def say_plan(plan: pd.DataFrame, customers: int) -> dict[str, str]:
     """What experiment to run with so many customers, in words: headline and action of a finding."""
     enough = plan[(plan["outcome"] == ADJUSTED) & plan["enough"]]
     if enough.empty:
-        return {"headline": f"{words.count(customers)} customers are too few to find an effect of "
-                            f"{words.percent(max(LIFTS))} of sales in one test.",
-                "action": "hold back a random half of the audience of the next campaigns, and add the campaigns up"}
+        return {
+            "headline": f"{words.count(customers)} customers are too few to find an effect of "
+            f"{words.percent(max(LIFTS))} of sales in one test.",
+            "action": "hold back a random half of the audience of the next campaigns, and add the campaigns up",
+        }
     least = enough.nsmallest(1, "lift").iloc[0]
     needed, lift = words.count(2 * least["per_group"]), words.percent(least["lift"])
-    return {"headline": f"An experiment with {needed} customers would find an effect of {lift} of sales.",
-            "action": f"send the next campaign to a random half of at least {needed} customers, and compare the halves"}
+    return {
+        "headline": f"An experiment with {needed} customers would find an effect of {lift} of sales.",
+        "action": f"send the next campaign to a random half of at least {needed} customers, and compare the halves",
+    }

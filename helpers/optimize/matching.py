@@ -7,7 +7,6 @@ Customers that a campaign reached are paired with customers it did not reach who
 
 from __future__ import annotations
 
-from bisect import bisect
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -26,18 +25,29 @@ from helpers import stats
 from helpers.client import PlaybookError
 from helpers.show import words
 
-COVARIATES = ["sales_before", "sales_recent", "orders_before", "orders_recent", "recency", "discount_share",
-              "campaigns_before", "campaigns_alongside", "redemptions_before"]
+COVARIATES = [
+    "sales_before",
+    "sales_recent",
+    "orders_before",
+    "orders_recent",
+    "recency",
+    "discount_share",
+    "campaigns_before",
+    "campaigns_alongside",
+    "redemptions_before",
+]
 DOUBTS = {
     "before and after": "anything else that changed with the calendar counts as the campaign's work",
     "reached against all others": "the campaign was sent to good customers, who would have bought more anyway",
     "matched pairs": "pairs are alike only in what was recorded, and customers without a twin are left out",
-    "matched pairs, period before": "a check: the campaign had not begun, so an honest method finds about nothing"}
+    "matched pairs, period before": "a check: the campaign had not begun, so an honest method finds about nothing",
+}
 METHODS = list(DOUBTS)
-CALIPER = 0.2       # a pair differs by at most so many standard deviations of the score's logit (Austin 2011)
-BALANCED = 0.1      # differences below this, in standard deviations, count as balanced (Austin 2009)
-FEWEST = 100        # a campaign that reached fewer is not compared
-ALONGSIDE = 28      # another campaign counts as alongside when it began up to so many days before
+CALIPER = 0.2  # a pair differs by at most so many standard deviations of the score's logit (Austin 2011)
+NEAREST = 50  # so many candidates above and below are looked at for each customer
+BALANCED = 0.1  # differences below this, in standard deviations, count as balanced (Austin 2009)
+FEWEST = 100  # a campaign that reached fewer is not compared
+ALONGSIDE = 28  # another campaign counts as alongside when it began up to so many days before
 
 
 @dataclass(frozen=True)
@@ -53,14 +63,15 @@ class Window:
         return replace(self, starts_on=self.starts_on - timedelta(days=self.days))
 
 
-NO_WINDOW = Window("", date(1900, 1, 1), 1)   # before all data: no customer has a history
+NO_WINDOW = Window("", date(1900, 1, 1), 1)  # before all data: no customer has a history
 
 
 def contacts(campaigns: ir.Table, messages: ir.Table) -> ir.Table:
     """One row a campaign and customer it reached, with the campaign's name, audience and first day."""
     sent = messages.filter(~_.is_holdout.fill_null(False)).select("campaign_id", "customer_id").distinct()
     return sent.join(campaigns.select("campaign_id", "name", "audience", "starts_on"), "campaign_id").select(
-        "campaign_id", "customer_id", "name", "audience", "starts_on")
+        "campaign_id", "customer_id", "name", "audience", "starts_on"
+    )
 
 
 def before_after(orders: ir.Table, people: ir.Table, days: int) -> ir.Table:
@@ -73,10 +84,13 @@ def before_after(orders: ir.Table, people: ir.Table, days: int) -> ir.Table:
     near = near.filter(_.day >= -days, _.day < days)
     signed = near.mutate(signed=ibis.ifelse(_.day < 0, -1.0, 1.0) * _.revenue)
     each = signed.group_by("campaign_id", "customer_id").agg(change=_.signed.sum())
-    return (people.left_join(each, ["campaign_id", "customer_id"]).mutate(change=_.change.fill_null(0.0).round(2))
-            .group_by("campaign_id", "name", "audience", "starts_on")
-            .agg(customers=_.count(), change=_.change.mean().round(4), spread=_.change.std().round(4))
-            .order_by("starts_on", "campaign_id"))
+    return (
+        people.left_join(each, ["campaign_id", "customer_id"])
+        .mutate(change=_.change.fill_null(0.0).round(2))
+        .group_by("campaign_id", "name", "audience", "starts_on")
+        .agg(customers=_.count(), change=_.change.mean().round(4), spread=_.change.std().round(4))
+        .order_by("starts_on", "campaign_id")
+    )
 
 
 def with_room(campaigns: pd.DataFrame, first_on: date, last_on: date, days: int) -> pd.DataFrame:
@@ -98,8 +112,10 @@ def choose_window(roomy: pd.DataFrame, campaign: str, days: int) -> Window:
     """
     large = roomy[roomy["customers"] >= FEWEST]
     if campaign and campaign not in set(large["campaign_id"]):
-        raise PlaybookError(f'campaign "{campaign}" cannot be compared over {days} days. '
-                            f"Choose one of {', '.join(large['campaign_id']) or 'none'}, or set fewer days.")
+        raise PlaybookError(
+            f'campaign "{campaign}" cannot be compared over {days} days. '
+            f"Choose one of {', '.join(large['campaign_id']) or 'none'}, or set fewer days."
+        )
     chosen = large[large["campaign_id"] == campaign] if campaign else large
     if chosen.empty:
         return NO_WINDOW
@@ -116,29 +132,44 @@ def customer_history(orders: ir.Table, people: ir.Table, redemptions: ir.Table, 
     known = orders.filter(_.customer_id.notnull())
     past, recent = known.ordered_on < start, (known.ordered_on < start) & (known.ordered_on >= start - span)
     after = (known.ordered_on >= start) & (known.ordered_on < start + span)
+    bought = known.quantity > 0
     length = known.filter(past).agg(first_on=_.ordered_on.min())
     each = known.group_by("customer_id").agg(
-        sales_all=known.revenue.sum(where=past), sales_recent=known.revenue.sum(where=recent).fill_null(0.0).round(2),
-        orders_all=known.order_id.nunique(where=past), orders_recent=known.order_id.nunique(where=recent),
+        sales_all=known.revenue.sum(where=past),
+        sales_recent=known.revenue.sum(where=recent).fill_null(0.0).round(2),
+        orders_all=known.order_id.nunique(where=past & bought),
+        orders_recent=known.order_id.nunique(where=recent & bought),
         discounted=known.revenue.sum(where=past & (known.discount > 0)).fill_null(0.0),
-        last_on=known.ordered_on.max(where=past), sales_after=known.revenue.sum(where=after).fill_null(0.0).round(2))
+        last_on=known.ordered_on.max(where=past),
+        sales_after=known.revenue.sum(where=after).fill_null(0.0).round(2),
+    )
     each = each.filter(_.last_on.notnull(), _.sales_all > 0).cross_join(length)
     scale = window.days / ibis.literal(start).delta(each.first_on, unit="day")
     each = each.select(
-        "customer_id", "sales_recent", "orders_recent", "sales_after", sales_before=(each.sales_all * scale).round(2),
-        orders_before=(each.orders_all * scale).round(4), recency=ibis.literal(start).delta(each.last_on, unit="day"),
-        discount_share=(each.discounted / each.sales_all).round(4))
+        "customer_id",
+        "sales_recent",
+        "orders_recent",
+        "sales_after",
+        sales_before=(each.sales_all * scale).round(2),
+        orders_before=(each.orders_all * scale).round(4),
+        recency=ibis.literal(start).delta(each.last_on, unit="day"),
+        discount_share=(each.discounted / each.sales_all).round(4),
+    )
     other = people.filter(_.campaign_id != window.campaign_id)
     near = (other.starts_on >= start - timedelta(days=ALONGSIDE)) & (other.starts_on < start + span)
-    counts = other.group_by("customer_id").agg(campaigns_before=(other.starts_on < start).sum(),
-                                               campaigns_alongside=near.sum())
+    counts = other.group_by("customer_id").agg(
+        campaigns_before=(other.starts_on < start).sum(), campaigns_alongside=near.sum()
+    )
     used = redemptions.filter(_.redeemed_on < start).group_by("customer_id").agg(redemptions_before=_.count())
     ours = people.filter(_.campaign_id == window.campaign_id).select("customer_id", reached=True)
     joined = each.left_join(counts, "customer_id").drop("customer_id_right")
     joined = joined.left_join(used, "customer_id").drop("customer_id_right").left_join(ours, "customer_id")
     zero = {c: joined[c].fill_null(0) for c in ("campaigns_before", "campaigns_alongside", "redemptions_before")}
-    return joined.mutate(**zero, reached=_.reached.fill_null(False)).select(
-        "customer_id", "reached", *COVARIATES, "sales_after").order_by("customer_id")
+    return (
+        joined.mutate(**zero, reached=_.reached.fill_null(False))
+        .select("customer_id", "reached", *COVARIATES, "sales_after")
+        .order_by("customer_id")
+    )
 
 
 def share_reached(history: pd.DataFrame) -> pd.DataFrame:
@@ -150,22 +181,25 @@ def share_reached(history: pd.DataFrame) -> pd.DataFrame:
 def match_pairs(history: pd.DataFrame) -> pd.DataFrame:
     """Pair each reached customer with a like one who was not reached: columns reached, other (row labels).
 
-    Each customer is used once, the likeliest to be reached choose first, and those without a twin are left out.
+    Each customer is used once, the closest pairs are made first, and those without a twin are left out.
     """
-    known = np.log1p(history[COVARIATES].astype(float))
     if history["reached"].nunique() < 2:
         return pd.DataFrame(columns=["reached", "other"])
+    known = np.log1p(history[COVARIATES].astype(float))
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(known, history["reached"])
     logit = pd.Series(model.decision_function(known), history.index)
-    widest, pairs = CALIPER * logit.std(), []
-    free = sorted((score, label) for label, score in logit[~history["reached"]].items())
-    for label, score in logit[history["reached"]].sort_values(ascending=False, kind="stable").items():
-        at = bisect(free, score, key=lambda f: f[0])
-        gap, nearest = min(((abs(free[i][0] - score), i) for i in (at - 1, at) if 0 <= i < len(free)),
-                           default=(np.inf, -1))
-        if gap <= widest:
-            pairs.append((label, free.pop(nearest)[1]))
-    return pd.DataFrame(pairs, columns=["reached", "other"])
+    ours, others = (logit[history["reached"] == side].sort_values(kind="stable") for side in (True, False))
+    place = np.searchsorted(others, ours)[:, None] + np.arange(-NEAREST, NEAREST)
+    inside = (place >= 0) & (place < len(others))
+    gap = np.abs(ours.to_numpy()[:, None] - others.to_numpy()[place.clip(0, len(others) - 1)])
+    mine, at = np.nonzero(inside & (gap <= CALIPER * logit.std()))
+    pairs, taken = {}, set()
+    for k in np.argsort(gap[mine, at], kind="stable"):
+        i, other = int(mine[k]), int(place[mine[k], at[k]])
+        if i not in pairs and other not in taken:
+            pairs[i] = other
+            taken.add(other)
+    return pd.DataFrame({"reached": ours.index[list(pairs)], "other": others.index[list(pairs.values())]})
 
 
 def balance(history: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -199,17 +233,26 @@ def estimate_effects(history: pd.DataFrame, placebo: pd.DataFrame) -> pd.DataFra
     pairs, false_pairs = match_pairs(history), match_pairs(placebo)
     left = balance(history, pairs)[["before", "after"]].abs().max()
     own = (ours["sales_after"] - ours["sales_recent"]).to_numpy()
-    values = {"before and after": (own, np.nan),
-              "matched pairs": (pair_differences(history, pairs), left["after"]),
-              "matched pairs, period before": (pair_differences(placebo, false_pairs),
-                                               balance(placebo, false_pairs)["after"].abs().max())}
-    rows = {m: (len(v), v.mean() if len(v) else np.nan, *stats.bootstrap_interval(v), worst)
-            for m, (v, worst) in values.items()}
+    values = {
+        "before and after": (own, np.nan),
+        "matched pairs": (pair_differences(history, pairs), left["after"]),
+        "matched pairs, period before": (
+            pair_differences(placebo, false_pairs),
+            balance(placebo, false_pairs)["after"].abs().max(),
+        ),
+    }
+    rows = {
+        m: (len(v), v.mean() if len(v) else np.nan, *stats.bootstrap_interval(v), worst)
+        for m, (v, worst) in values.items()
+    }
     raw = CompareMeans(DescrStatsW(ours["sales_after"]), DescrStatsW(others["sales_after"]))
-    rows["reached against all others"] = (len(ours), raw.d1.mean - raw.d2.mean,
-                                          *raw.tconfint_diff(1 - stats.LEVEL, usevar="unequal"), left["before"])
-    return pd.DataFrame([(m, *rows[m], doubt) for m, doubt in DOUBTS.items()],
-                        columns=columns)
+    rows["reached against all others"] = (
+        len(ours),
+        raw.d1.mean - raw.d2.mean,
+        *raw.tconfint_diff(1 - stats.LEVEL, usevar="unequal"),
+        left["before"],
+    )
+    return pd.DataFrame([(m, *rows[m], doubt) for m, doubt in DOUBTS.items()], columns=columns)
 
 
 def say_effect(effects: pd.DataFrame, currency: str) -> dict[str, str]:
@@ -218,13 +261,20 @@ def say_effect(effects: pd.DataFrame, currency: str) -> dict[str, str]:
     plain, raw, pairs, check = (rows[m] for m in DOUBTS)
     span = f"{words.money(pairs.low)} to {words.money(pairs.high, currency)}"
     clear = pairs.low > 0 or pairs.high < 0
-    headline = (f"The campaign moved sales by {words.money(pairs.effect, currency)} a customer ({span})." if clear else
-                f"Whether the campaign brought extra sales cannot be told: {span} a customer.")
+    headline = (
+        f"The campaign moved sales by {words.money(pairs.effect, currency)} a customer ({span})."
+        if clear
+        else f"Whether the campaign brought extra sales cannot be told: {span} a customer."
+    )
     passed = check.low <= 0 <= check.high
-    trial = (f"On the time before the campaign, where the truth is zero, it finds {words.money(check.low)} to "
-             f"{words.money(check.high)}: {'it passes' if passed else 'it fails, so do not trust it'}.")
-    return {"headline": headline,
-            "evidence": f"Before and after says {words.money(plain.effect)}, the reached against all others "
-                        f"{words.money(raw.effect)}; neither is an effect. {pairs.customers:,} of {plain.customers:,} "
-                        f"reached customers have a twin. {trial} The largest difference left within pairs is "
-                        f"{pairs.balance:.2f} standard deviations."}
+    trial = (
+        f"On the time before the campaign, where the truth is zero, it finds {words.money(check.low)} to "
+        f"{words.money(check.high)}: {'it passes' if passed else 'it fails, so do not trust it'}."
+    )
+    return {
+        "headline": headline,
+        "evidence": f"Before and after says {words.money(plain.effect)}, the reached against all others "
+        f"{words.money(raw.effect)}; neither is an effect. {pairs.customers:,} of {plain.customers:,} "
+        f"reached customers have a twin. {trial} The largest difference left within pairs is "
+        f"{pairs.balance:.2f} standard deviations{'' if pairs.balance < BALANCED else ', more than one would wish'}.",
+    }

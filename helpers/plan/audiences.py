@@ -23,7 +23,7 @@ from helpers.show import words
 from helpers.store import Store
 
 QUARTER, USUAL_DAYS = 91, 182                  # days looked ahead; days that usual sales are counted over
-FORMULA = re.compile(r"\s*[=+\-@|%＝＋－＠]")      # what a spreadsheet would run
+FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")   # what a spreadsheet would run
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 COLUMNS = ["audience", "customer_id", "reason", "expected_value"]
 EXPORTED = ["customer_id", "reason", "expected_value", "consent"]

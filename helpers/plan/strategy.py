@@ -92,10 +92,10 @@ def level(row: pd.Series) -> str:
     >>> level(pd.Series({"share": 0.30, "low": 0.27, "high": 0.33, "overall": 0.20}))
     'above'
     """
-    index = 100 * row["share"] / row["overall"] if row["overall"] else 100
-    if row["low"] > row["overall"] and index >= MIN_INDEX:
+    share, overall = 100 * row["share"], row["overall"]
+    if row["low"] > overall and share >= MIN_INDEX * overall:
         return "above"
-    return "below" if row["high"] < row["overall"] and index <= 200 - MIN_INDEX else "usual"
+    return "below" if row["high"] < overall and share <= (200 - MIN_INDEX) * overall else "usual"
 
 
 def stand_outs(shares: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def stand_outs(shares: pd.DataFrame) -> pd.DataFrame:
     Values with too few buyers or too small a share are left out; `share`, `low` and `high` are as in `profile`.
     """
     base = shares[(shares["buyers"] >= MIN_PEOPLE) & (shares["share"] >= MIN_SHARE)]
-    above = base[[level(row) == "above" for _, row in base.iterrows()]]
+    above = base[pd.Series([level(row) == "above" for _, row in base.iterrows()], base.index, dtype=bool)]
     return above.assign(sure=above["low"] / above["overall"]).sort_values("sure", ascending=False).head(MOST)
 
 

@@ -31,7 +31,7 @@ def theme() -> None:
             "axes.titlecolor": INK,
             "axes.titlelocation": "left",
             "axes.titlesize": 12.5,
-            "axes.titleweight": "semibold",
+            "axes.titleweight": "bold",
             "axes.titlepad": 12,
             "axes.labelsize": 10,
             "xtick.color": SOFT,
@@ -102,7 +102,7 @@ def bars(
     if _nothing(frame):
         return
     frame = frame.head(most) if not pd.api.types.is_numeric_dtype(frame[label]) else frame
-    named = {highlight} if isinstance(highlight, str | int) else set(highlight or frame[label])
+    named = {highlight} if isinstance(highlight, str | int) else set(frame[label] if highlight is None else highlight)
     colors = [ACCENT if v in named else GREY for v in frame[label]]
     alt = alt or _alt("Bar chart", frame, value, label)
     if pd.api.types.is_numeric_dtype(frame[label]):
@@ -145,6 +145,7 @@ def dots(
     ax.hlines(at, frame[low].astype(float), frame[high].astype(float), color=ACCENT, alpha=0.4, linewidth=4)
     ax.scatter(frame[value], at, color=ACCENT, zorder=3, s=34)
     ax.set_yticks(at, [_short(v) for v in frame[label]])
+    ax.set_ylim(-0.7, len(frame) - 0.3)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     ax.tick_params(left=False)
@@ -159,8 +160,17 @@ def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: 
     if _nothing(frame):
         return
     _fig, ax = plt.subplots(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
-    text = frame.map(lambda v: "" if pd.isna(v) else f"{v * 100:.0f}" if percent else
-                     words.count(v) if v == round(v) and abs(v) < 1000 else words.money(v))
+    text = frame.map(
+        lambda v: (
+            ""
+            if pd.isna(v)
+            else f"{v * 100:.0f}"
+            if percent
+            else words.count(v)
+            if v == round(v) and abs(v) < 1000
+            else words.money(v)
+        )
+    )
     sns.heatmap(
         frame.astype(float),
         ax=ax,

@@ -19,7 +19,11 @@ from helpers.show import words
 from helpers.show.findings import Finding, all_findings
 
 MOST_FINDINGS, LEAST_FINDINGS = 7, 3
-TRUST_IDS = {"Data": ["ledger", "control-totals", "data-quality"]}
+TOLD = {  # findings that the index tells in its own places, by id
+    "Lead": ["sales-now", "pacing"],
+    "Data": ["ledger", "control-totals", "data-quality"],
+    "Methods": ["forecast-method", "campaign-effect"],
+}
 TAGS = {
     "h2",
     "h3",
@@ -205,17 +209,21 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
     ranked = rank(found)
     top = max((abs(v) for f in ranked for v in (f.value, f.high) if v), default=1.0)
     kpis, pacing = _frame(folder, "kpis"), _frame(folder, "pacing")
-    lead = " ".join(filter(None, [ranked[0].evidence, *(_sentence(f.headline) for f in ranked[1:3])])) if ranked else ""
-    trust = [(name, " ".join(_sentence(f.headline) for f in found if f.id in ids)) for name, ids in TRUST_IDS.items()]
-    trust.append(("Methods", " ".join(_sentence(f.sure or f.headline) for f in found if f.practice in ("3.11", "7.2"))))
+    told = {name: [_sentence(f.headline) for f in found if f.id in ids] for name, ids in TOLD.items()}
+    advice = sum(f.kind == "finding" and bool(f.action) for f in found)
+    lead = [
+        *told.pop("Lead"),
+        f"{advice} pieces of advice follow from the data, the most valuable first." if advice else "",
+    ]
+    trust = [(name, " ".join(sentences)) for name, sentences in told.items()]
     trust.append(("About the data", client.settings.about))
     return {
         "title": f"{client.settings.title}: report of {folder.name[:10]}",
         "badges": _badges(folder, client),
         "headline": ranked[0].headline.rstrip(".") if ranked else "No finding in this run",
-        "lead": lead,
-        "kpis": _kpis(kpis, _frame(folder, "sales_daily"), currency),
-        "kpi_note": kpis["period"].iloc[0] if len(kpis) else "",
+        "lead": " ".join(lead),
+        "kpis": _kpis(kpis, _frame(folder, "sales_daily")),
+        "kpi_note": f"{kpis['period'].iloc[0]}; money in {currency}." if len(kpis) else "",
         "findings": [_shown(f, top, currency, titles) for f in ranked],
         **_targets(pacing, currency),
         "trust": [(n, t) for n, t in trust if t],
@@ -260,8 +268,8 @@ def _shown(f: Finding, top: float, currency: str, titles: dict[str, str]) -> dic
     return shown
 
 
-def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame, currency: str) -> list[dict]:
-    style = {"money": lambda v: words.money(v, currency), "share": lambda v: words.percent(v, 1), "count": words.count}
+def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame) -> list[dict]:
+    style = {"money": words.money, "share": lambda v: words.percent(v, 1), "count": words.count}
     weeks = _weekly(sales)
     kpis = kpis.sort_values("metric", key=lambda m: m != "sales", kind="stable") if len(kpis) else kpis
     cards = [

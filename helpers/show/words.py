@@ -27,6 +27,8 @@ def money(amount: float, currency: str = "") -> str:
     if pd.isna(amount):
         return "not known"
     size = abs(amount)
+    if size < 0.005:
+        return f"0{NBSP}{currency}".strip(NBSP)
     number = (
         f"{amount / 1e6:,.2f}{NBSP}m"
         if size >= 999_500
