@@ -19,7 +19,7 @@ from statsmodels.tsa.deterministic import CalendarFourier, DeterministicProcess
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 from threadpoolctl import threadpool_limits
 
-LEVEL = 0.90   # all intervals of the playbook, unless a table says otherwise
+LEVEL = 0.90  # all intervals of the playbook, unless a table says otherwise
 
 
 def share_interval(hits: pd.Series, of: pd.Series) -> pd.DataFrame:
@@ -39,8 +39,11 @@ def bootstrap_interval(values: np.ndarray, draws: int = 2000, seed: int = 1) -> 
     if len(values) < 2:
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
-    means = rng.choice(values, (draws, len(values))).mean(axis=1) if len(values) * draws < 5e7 else (
-        np.array([rng.choice(values, len(values)).mean() for _ in range(draws)]))
+    means = (
+        rng.choice(values, (draws, len(values))).mean(axis=1)
+        if len(values) * draws < 5e7
+        else (np.array([rng.choice(values, len(values)).mean() for _ in range(draws)]))
+    )
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
@@ -77,18 +80,19 @@ def size_means(effect: float, spread: float, power: float = 0.80) -> float:
     """
     if not effect:
         return float("inf")
-    size = min(abs(effect) / spread, 5) if spread else 5   # at five, two units a group are enough; no solution above
+    size = min(abs(effect) / spread, 5) if spread else 5  # at five, two units a group are enough; no solution above
     return float(TTestIndPower().solve_power(size, alpha=0.05, power=power))
+
 
 # --- forecast of daily sales -----------------------------------------------------------------
 
-PLAIN = {"seasonal naive": 1, "four-week mean": 4}          # weeks whose same weekdays are averaged
+PLAIN = {"seasonal naive": 1, "four-week mean": 4}  # weeks whose same weekdays are averaged
 SARIMAX_ORDERS = {"SARIMAX with steady level": (1, 0, 0), "SARIMAX with moving level": (0, 1, 1)}
-ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)                   # quantiles at the ends of an interval
-SPANS = {1: "one_week", 4: "four_weeks", 13: "thirteen_weeks"}   # what a back-test adds up
-FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456        # history needed: at all, for SARIMAX, for yearly terms
-CLOSED_SHARE = 0.05   # days without sales count as closed where they are rarer than this
-WIDTHS = (1.0, 5.0)   # an interval is never narrower than its method's own past, nor stretched without end
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # quantiles at the ends of an interval
+SPANS = {1: "one_week", 4: "four_weeks", 13: "thirteen_weeks"}  # what a back-test adds up
+FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456  # history needed: at all, for SARIMAX, for yearly terms
+CLOSED_SHARE = 0.05  # days without sales count as closed where they are rarer than this
+WIDTHS = (1.0, 5.0)  # an interval is never narrower than its method's own past, nor stretched without end
 
 
 def next_quarter_end(as_of: date) -> pd.Timestamp:
@@ -100,15 +104,18 @@ def next_quarter_end(as_of: date) -> pd.Timestamp:
     return (pd.Period(as_of, "Q") + 1).end_time.normalize()
 
 
-@threadpool_limits.wrap(limits=1)   # the matrices are small: more threads only wait for one another
-def sales_paths(daily: pd.Series, days: int, method: str, paths: int = 500, seed: int = 1,
-                width: float = 1.0) -> pd.DataFrame:
+@threadpool_limits.wrap(limits=1)  # the matrices are small: more threads only wait for one another
+def sales_paths(
+    daily: pd.Series, days: int, method: str, paths: int = 500, seed: int = 1, width: float = 1.0
+) -> pd.DataFrame:
     """Simulated sales of the `days` after `daily` ends: one row a day, one column a path.
 
     The mean of the paths is the forecast; quantiles of any sum of them (a week, a quarter) are its
     interval. The errors added are drawn from the method's own past runs of errors, so the sum over
     ninety days is as uncertain as such sums were; `width` stretches them (see `choose_method`).
     `daily` is indexed by day. Raises ValueError below 14 days of history.
+
+    Errors are drawn by a Gaussian multiplier bootstrap (Liu 1988) of whole runs of past errors.
     """
     sales = _open_days(daily)
     forecast = _forecaster(sales, method)
@@ -127,24 +134,35 @@ def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1
     From up to `origins` days in the second half of the history, each method looks up to `weeks` ahead;
     the rows are single weeks, and sums of four and of thirteen. `low` and `high` are not yet
     calibrated. Days that turned out closed count on neither side. Empty below eight weeks.
+    Rolling origins as in Hyndman and Athanasopoulos (2021, section 5.10).
     """
     names = ["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "actual"]
     whole = _open_days(daily) if len(daily) >= FEWEST_DAYS else pd.Series(dtype=float)
     known = len(whole) // 7
     back = range(known - max(known // 2, 4), 3, -1)
-    back = back[::-(-len(back) // origins)] if len(back) else back
+    back = back[:: -(-len(back) // origins)] if len(back) else back
     methods = [*PLAIN, *SARIMAX_ORDERS] if known // 2 * 7 >= SARIMAX_DAYS else [*PLAIN]
     rows = []
     for method, left in product(methods, back):
-        past, ahead = whole.iloc[:-7 * left], min(left, weeks)
-        actual = whole.iloc[len(past):len(past) + 7 * ahead]
+        past, ahead = whole.iloc[: -7 * left], min(left, weeks)
+        actual = whole.iloc[len(past) : len(past) + 7 * ahead]
         said = sales_paths(past, 7 * ahead, method, seed=seed).to_numpy() * actual.notna().to_numpy()[:, None]
         for span in (s for s in SPANS if s <= ahead):
             for first in range(0, ahead - span + 1, span):
                 part = slice(7 * first, 7 * (first + span))
                 sums = said[part].sum(axis=0)
-                rows.append((method, past.index[-1].date(), actual.index[part.start].date(), span, first + span,
-                             sums.mean(), *np.quantile(sums, ENDS), actual.iloc[part].sum()))
+                rows.append(
+                    (
+                        method,
+                        past.index[-1].date(),
+                        actual.index[part.start].date(),
+                        span,
+                        first + span,
+                        sums.mean(),
+                        *np.quantile(sums, ENDS),
+                        actual.iloc[part].sum(),
+                    )
+                )
     return pd.DataFrame(rows, columns=names)
 
 
@@ -162,8 +180,12 @@ def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     rows = tested.assign(miss=off / half, error=off / tested["actual"].where(tested["actual"] > 0))
     errors = rows.pivot_table("error", "method", "weeks", sort=False).rename(columns=SPANS).rename_axis(columns=None)
     by = rows.groupby("method", sort=False)
-    scores = errors.assign(error=errors.mean(axis=1), covered=by["miss"].agg(lambda m: (m <= 1).mean()),
-                           width=by.apply(_width), covered_after=by.apply(_held_out))
+    scores = errors.assign(
+        error=errors.mean(axis=1),
+        covered=by["miss"].agg(lambda m: (m <= 1).mean()),
+        width=by.apply(_width),
+        covered_after=by.apply(_held_out),
+    )
     return scores.sort_values("error", kind="stable").reset_index()
 
 
@@ -214,16 +236,18 @@ def _forecaster(sales: pd.Series, method: str) -> Callable[[int, int], np.ndarra
     x, y = calendar.in_sample(), sales / level
     known = y.notna()
     start, *_ = np.linalg.lstsq(x[known], y[known] - order[1], rcond=None)
-    if np.std(y[known] - x[known] @ start) < 1e-6:   # nothing is left to fit
+    if np.std(y[known] - x[known] @ start) < 1e-6:  # nothing is left to fit
         return partial(_weekday_means, sales, PLAIN["four-week mean"])
     # From least squares the likelihood is climbed safely; from statsmodels' own start it often is not.
     fit = SARIMAX(y, exog=x, order=order, concentrate_scale=True).fit(
-        [*start, -0.8 if order[1] else 0.2], disp=False, cov_type="none", warn_convergence=False)
+        [*start, -0.8 if order[1] else 0.2], disp=False, cov_type="none", warn_convergence=False
+    )
 
     def sarimax(origin: int, days: int) -> np.ndarray:
         if origin == len(sales):
             return level * fit.forecast(days, exog=calendar.out_of_sample(days)).to_numpy()
         return level * fit.predict(origin, origin + days - 1, dynamic=True).to_numpy()
+
     return sarimax
 
 
@@ -242,6 +266,6 @@ def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.
     apart = 7 * max(-(-(n - shortest - first) // 280), 1)
     for origin in range(n - shortest, first - 1, -apart):
         said = forecast(origin, min(days, n - origin))
-        off = (sales.to_numpy()[origin:origin + len(said)] - said) / max(said.mean(), sales.abs().mean() / 10, 1e-9)
-        runs.append(np.pad(np.nan_to_num(off), (0, days - len(said)), mode="symmetric"))   # mirrored at its end
+        off = (sales.to_numpy()[origin : origin + len(said)] - said) / max(said.mean(), sales.abs().mean() / 10, 1e-9)
+        runs.append(np.pad(np.nan_to_num(off), (0, days - len(said)), mode="symmetric"))  # mirrored at its end
     return np.array(runs)

@@ -263,3 +263,9 @@ def test_the_last_full_day_drops_a_day_that_stopped_early(tiny):
     )
     first, _ = tiny(till=till)
     assert store.last_full_day(first.read("staged_orders")) == date(2024, 3, 9)
+
+
+def test_cleaning_twice_gives_the_same_table(tiny):
+    _, run = tiny()
+    once, twice = (run.write("orders", cleaned_tables(run)["orders"].rows).to_pandas() for _ in range(2))
+    pd.testing.assert_frame_equal(once, twice, check_exact=True)

@@ -75,6 +75,21 @@ def test_history_knows_only_what_came_before_and_counts_sales_after():
     assert b[["campaigns_before", "campaigns_alongside"]].tolist() == [0, 1]
 
 
+def test_the_order_of_rows_does_not_matter():
+    rng = np.random.default_rng(1)
+    lines = [
+        (f"c{i % 40}", START - timedelta(days=int(rng.integers(1, 90))), float(rng.random()), 1.0) for i in range(900)
+    ]
+    people = contacts(*[("K", f"c{i}", START) for i in range(0, 40, 2)])
+    window = optimize.Window("K", START, 20)
+    one, other = (
+        optimize.customer_history(orders(*rows), people, NO_COUPONS, window).to_pandas()
+        for rows in (lines, lines[::-1])
+    )
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+    pd.testing.assert_frame_equal(optimize.match_pairs(one), optimize.match_pairs(other))
+
+
 def test_before_after_takes_the_days_on_both_sides():
     lines = [("a", START - timedelta(days=3), 10.0, 1.0), ("a", START, 25.0, 1.0), ("a", "2024-05-01", 99.0, 1.0)]
     naive = optimize.before_after(orders(*lines), contacts(("K", "a", START), ("K", "b", START)), 5).to_pandas()

@@ -25,20 +25,25 @@ class SparkOptions(Config):
     treat_nan_as_null: bool = False
 
 
-NO_TEST = pd.DataFrame(columns=["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high",
-                                "actual"])
+NO_TEST = pd.DataFrame(
+    columns=["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "actual"]
+)
 
 
 def sales(days=200, categories=("a", "b", "c"), seed=1, flat=False):
     on = pd.date_range(end=pd.Timestamp(AS_OF), periods=days)
     rng = np.random.default_rng(seed)
-    parts = [pd.DataFrame({"ordered_on": on, "category": c, "revenue":
-                           100.0 * (i + 1) * (1 if flat else rng.uniform(0.5, 1.5, days))})
-             for i, c in enumerate(categories)]
+    parts = [
+        pd.DataFrame(
+            {"ordered_on": on, "category": c, "revenue": 100.0 * (i + 1) * (1 if flat else rng.uniform(0.5, 1.5, days))}
+        )
+        for i, c in enumerate(categories)
+    ]
     return pd.concat(parts, ignore_index=True).round({"revenue": 2})
 
 
 # --- targets ---------------------------------------------------------------------------------
+
 
 @settings(max_examples=8, deadline=None)
 @given(growth=st.floats(-0.2, 0.5), seed=st.integers(1, 99), days=st.integers(70, 200))
@@ -111,18 +116,29 @@ def test_months_and_grid_show_the_same_targets():
     assert grid["scope_value"].tolist()[0] == "all"
     months = plan.by_month(daily, tree).set_index("month")
     assert months.loc["2017-10-01", "target"] == grid["October"].iloc[0]
-    assert months.index[0] == pd.Timestamp("2017-03-01")   # February began before the data
-    assert pd.isna(months.loc["2017-08-01", "sales"])      # August is not over
+    assert months.index[0] == pd.Timestamp("2017-03-01")  # February began before the data
+    assert pd.isna(months.loc["2017-08-01", "sales"])  # August is not over
 
 
 # --- strategy --------------------------------------------------------------------------------
 
+
 def order_lines(**columns):
     rows = pd.DataFrame(columns)
-    start = {"order_id": "1", "line_no": range(1, len(rows) + 1), "ordered_at": pd.Timestamp("2017-08-19 10:30"),
-             "ordered_at_local": pd.Timestamp("2017-08-19 10:30"), "ordered_on": datetime.date(2017, 8, 19),
-             "quantity": 1.0, "unit_price": 1.0, "discount": 0.0, "coupon_discount": 0.0, "channel": "store",
-             "store_id": "s1", "product_id": "p"}
+    start = {
+        "order_id": "1",
+        "line_no": range(1, len(rows) + 1),
+        "ordered_at": pd.Timestamp("2017-08-19 10:30"),
+        "ordered_at_local": pd.Timestamp("2017-08-19 10:30"),
+        "ordered_on": datetime.date(2017, 8, 19),
+        "quantity": 1.0,
+        "unit_price": 1.0,
+        "discount": 0.0,
+        "coupon_discount": 0.0,
+        "channel": "store",
+        "store_id": "s1",
+        "product_id": "p",
+    }
     return ibis.memtable(rows.assign(**{c: v for c, v in start.items() if c not in rows}))
 
 
@@ -137,13 +153,21 @@ def random_lines(people=300, seed=3):
 
 
 def test_a_profile_gives_shares_indices_and_buyers():
-    lines = ibis.memtable(pd.DataFrame({"segment": ["x", "x", "y", "y"], "customer_id": ["1", "2", "3", "3"],
-                                        "trait": ["tea", "milk", "tea", "milk"], "revenue": [30.0, 10.0, 20.0, 40.0]}))
+    lines = ibis.memtable(
+        pd.DataFrame(
+            {
+                "segment": ["x", "x", "y", "y"],
+                "customer_id": ["1", "2", "3", "3"],
+                "trait": ["tea", "milk", "tea", "milk"],
+                "revenue": [30.0, 10.0, 20.0, 40.0],
+            }
+        )
+    )
     rows = plan.profile(lines, "trait").to_pandas().set_index(["segment", "value"])
     assert rows.loc[("x", "tea"), ["share", "overall", "index"]].tolist() == pytest.approx([0.75, 0.5, 150.0])
     assert rows.loc[("y", "tea"), "buyers"] == 1
     assert rows["share"].groupby("segment").sum().tolist() == pytest.approx([1, 1])
-    assert np.isnan(rows.loc[("y", "tea"), "low"])   # one customer has no spread
+    assert np.isnan(rows.loc[("y", "tea"), "low"])  # one customer has no spread
 
 
 def test_the_interval_of_a_share_is_that_of_a_bootstrap_over_customers():
@@ -159,9 +183,13 @@ def test_the_interval_of_a_share_is_that_of_a_bootstrap_over_customers():
 
 
 def test_traits_are_worked_out_for_each_line():
-    orders = order_lines(customer_id=["1", "1", "1", "2", "9"], revenue=[5.0, 4.0, 3.0, 1.0, 8.0],
-                         store_id=["s2", "s1", "s1", None, "s1"], discount=[0.0, 1.0, 0.0, 0.0, 0.0],
-                         product_id=["p", "q", "r", "p", "p"])
+    orders = order_lines(
+        customer_id=["1", "1", "1", "2", "9"],
+        revenue=[5.0, 4.0, 3.0, 1.0, 8.0],
+        store_id=["s2", "s1", "s1", None, "s1"],
+        discount=[0.0, 1.0, 0.0, 0.0, 0.0],
+        product_id=["p", "q", "r", "p", "p"],
+    )
     goods = pd.DataFrame({"product_id": ["p", "q"], "category": ["DELI", "BAKERY"], "subcategory": ["HAM", None]})
     goods = ibis.memtable(goods, schema={"product_id": "string", "category": "string", "subcategory": "string"})
     segments = ibis.memtable(pd.DataFrame({"customer_id": ["1", "2"], "segment": ["x", "y"]}))
@@ -198,13 +226,32 @@ def test_coupons_count_for_people_and_only_for_campaigns_sent_to_them():
 def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
     lines = random_lines(seed=5)
     lines["revenue"] *= np.where((lines["segment"] == "y") & (lines["trait"] == "tea"), 3, 1)
-    table = ibis.memtable(lines.replace({"segment": {"x": "important value", "y": "general keep"}}).assign(
-        product_group=lines["trait"], offer=lines["trait"].replace({"tea": "at a discount", "rest": "full price"}),
-        store="not known", channel="store", weekday="Monday", part_of_day="morning", discount=1.0))
+    table = ibis.memtable(
+        lines.replace({"segment": {"x": "important value", "y": "general keep"}}).assign(
+            product_group=lines["trait"],
+            offer=lines["trait"].replace({"tea": "at a discount", "rest": "full price"}),
+            store="not known",
+            channel="store",
+            weekday="Monday",
+            part_of_day="morning",
+            discount=1.0,
+        )
+    )
     profiles = {trait: plan.profile(table, trait).to_pandas() for trait in plan.TRAITS}
     segments = table.select("customer_id", "segment").distinct().to_pandas().assign(monetary=10.0)
-    answers = pd.DataFrame([{"segment": "general keep", "reached": 40, "responded": 4, "rate": 0.1, "low": 0.05,
-                             "high": 0.2, "overall": 0.3}])
+    answers = pd.DataFrame(
+        [
+            {
+                "segment": "general keep",
+                "reached": 40,
+                "responded": 4,
+                "rate": 0.1,
+                "low": 0.05,
+                "high": 0.2,
+                "overall": 0.3,
+            }
+        ]
+    )
     rows = plan.strategy_table(segments, profiles, plan.discount_depth(table).to_pandas(), answers).set_index("segment")
     say = wording("strategy")
     assert rows.loc["general keep", "product"].startswith(say["product"]["above"] + " tea index ")
@@ -230,17 +277,28 @@ def test_words_name_the_types_of_the_segments():
 
 # --- lists -----------------------------------------------------------------------------------
 
+
 def people(**columns):
     rows = pd.DataFrame(columns)
-    start = {"segment": "important keep", "recency": 30, "usual_gap": 5.0, "dormant_after": 20.0, "aov": 40.0,
-             "m_high": True, "r_high": False}
+    start = {
+        "segment": "important keep",
+        "recency": 30,
+        "usual_gap": 5.0,
+        "dormant_after": 20.0,
+        "aov": 40.0,
+        "m_high": True,
+        "r_high": False,
+    }
     return rows.assign(**{c: v for c, v in start.items() if c not in rows})
 
 
 def test_lists_hold_the_silent_and_a_reason_from_their_own_numbers():
-    known = people(customer_id=["late", "on time", "seldom", "once", "other"], recency=[41, 20, 3, 3, 99],
-                   usual_gap=[9.0, 9.0, 30.0, None, 9.0],
-                   segment=["important keep"] * 2 + ["important develop"] * 2 + ["general win back"])
+    known = people(
+        customer_id=["late", "on time", "seldom", "once", "other"],
+        recency=[41.0, 20, 3, 3, 99],
+        usual_gap=[9.0, 9.0, 30.0, None, 9.0],
+        segment=["important keep"] * 2 + ["important develop"] * 2 + ["general win back"],
+    )
     bought = pd.DataFrame({"customer_id": known["customer_id"], "spent": 310.0, "usual": 155.0})
     rows = plan.list_audiences(known, bought).set_index("customer_id")
     assert rows["audience"].to_dict() == {"late": "keep", "seldom": "raise frequency", "once": "raise frequency"}
@@ -252,8 +310,14 @@ def test_lists_hold_the_silent_and_a_reason_from_their_own_numbers():
 
 
 def test_who_refused_is_told_from_who_was_never_asked():
-    customers = pd.DataFrame({"customer_id": ["1", "2", "3"], "consent_email": pd.array([True, False, None], "boolean"),
-                              "consent_sms": None, "consent_ads": None})
+    customers = pd.DataFrame(
+        {
+            "customer_id": ["1", "2", "3"],
+            "consent_email": pd.array([True, False, None], "boolean"),
+            "consent_sms": None,
+            "consent_ads": None,
+        }
+    )
     listed = pd.DataFrame({"customer_id": ["1", "2", "3", "4"]})
     by_mail = plan.add_consent(listed, customers, "email")["consent"].tolist()
     assert by_mail == ["given", "refused", *[wording("consent")["unknown"]] * 2]
@@ -269,7 +333,9 @@ def test_the_holdout_has_its_share_and_does_not_hang_on_the_order_of_rows(n, sha
     listed = pd.DataFrame({"audience": ["a"] * n + ["b"] * 7, "customer_id": [f"c{i}" for i in range(n + 7)]})
     held = plan.with_holdout(listed, share, seed)
     assert held.groupby("audience")["is_holdout"].sum().to_dict() == {
-        **({"a": round(share * n)} if n else {}), "b": round(share * 7)}
+        **({"a": round(share * n)} if n else {}),
+        "b": round(share * 7),
+    }
     turned = plan.with_holdout(listed[::-1], share, seed).sort_index()
     assert turned["is_holdout"].tolist() == held["is_holdout"].tolist()
 
@@ -282,7 +348,7 @@ def test_the_holdout_is_chance_and_a_seed_repeats_it():
     assert (first == other).mean() == pytest.approx(0.5, abs=0.03)
     assert listed["expected_value"][first].mean() == pytest.approx(listed["expected_value"].mean(), rel=0.03)
     fewer = plan.with_holdout(listed.iloc[:3900], 0.5, 1)["is_holdout"]
-    assert (fewer == first[:3900]).mean() > 0.97   # mostly the same people, although the list changed
+    assert (fewer == first[:3900]).mean() > 0.97  # mostly the same people, although the list changed
 
 
 @given(st.text(max_size=20))
@@ -297,20 +363,30 @@ def test_files_hold_those_to_be_contacted_and_nobody_else(tmp_path):
     run = SimpleNamespace(client=SimpleNamespace(folder=tmp_path), folder=tmp_path / "runs" / "lab")
     for place in ("runs/lab", "runs/kept", "private/audiences/gone", "private/audiences/kept", "private/other"):
         (tmp_path / place).mkdir(parents=True)
-    listed = pd.DataFrame({"audience": ["win back"] * 3, "customer_id": ["1", '=cmd|"/c calc"!A1', "3"],
-                           "reason": ["usual gap 1,5 days; \"x\"", "@SUM(1)", "r"], "expected_value": [-1.5, 2.0, 3.0],
-                           "consent": "given", "is_holdout": [False, False, True]})
+    (tmp_path / "private" / "audiences" / "note.txt").touch()
+    listed = pd.DataFrame(
+        {
+            "audience": ["win back"] * 3,
+            "customer_id": ["1", '=cmd|"/c calc"!A1', "3"],
+            "reason": ['usual gap 1,5 days; "x"', "@SUM(1)", "r"],
+            "expected_value": [-1.5, 2.0, 3.0],
+            "consent": "given",
+            "is_holdout": [False, False, True],
+        }
+    )
     files = plan.write_lists(run, listed, " win back,keep ")
-    assert [f.relative_to(tmp_path).as_posix() for f in files] == ["private/audiences/lab/win_back.csv",
-                                                                   "private/audiences/lab/keep.csv"]
+    assert [f.relative_to(tmp_path).as_posix() for f in files] == [
+        "private/audiences/lab/win_back.csv",
+        "private/audiences/lab/keep.csv",
+    ]
     with files[0].open(encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
-    assert [r["customer_id"] for r in rows] == ["1", "'=cmd|\"/c calc\"!A1"]
+    assert [r["customer_id"] for r in rows] == ["1", '\'=cmd|"/c calc"!A1']
     assert rows[0]["reason"] == 'usual gap 1,5 days; "x"'
     assert rows[0]["expected_value"] == "-1.5"
     assert rows[1]["reason"] == "'@SUM(1)"
-    assert len(files[1].read_text(encoding="utf-8").splitlines()) == 1   # an empty list has its heading
-    assert sorted(p.name for p in (tmp_path / "private" / "audiences").iterdir()) == ["kept", "lab"]
+    assert len(files[1].read_text(encoding="utf-8").splitlines()) == 1  # an empty list has its heading
+    assert sorted(p.name for p in (tmp_path / "private" / "audiences").iterdir()) == ["kept", "lab", "note.txt"]
     assert (tmp_path / "private" / "other").is_dir()
     assert plan.write_lists(run, listed, "") == []
     assert not (tmp_path / "private" / "audiences" / "lab").exists()
@@ -319,9 +395,15 @@ def test_files_hold_those_to_be_contacted_and_nobody_else(tmp_path):
 
 
 def test_a_list_is_summed_up_without_naming_anybody():
-    listed = pd.DataFrame({"audience": "keep", "customer_id": list("abcd"), "expected_value": [1.0, 2.0, 3.0, 6.0],
-                           "consent": ["given", wording("consent")["unknown"]] * 2,
-                           "is_holdout": [True, False, False, True]})
+    listed = pd.DataFrame(
+        {
+            "audience": "keep",
+            "customer_id": list("abcd"),
+            "expected_value": [1.0, 2.0, 3.0, 6.0],
+            "consent": ["given", wording("consent")["unknown"]] * 2,
+            "is_holdout": [True, False, False, True],
+        }
+    )
     row = plan.summary(listed).iloc[0]
     assert row.drop("audience").tolist() == [4, 2, 2, 2, 12.0, 3.5, 2.5]
     assert len(plan.summary(listed.head(0))) == 0
@@ -338,13 +420,18 @@ def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
                 continue
             on.append(day), who.append(str(person)), money.append(10.0)
     orders = order_lines(customer_id=who, ordered_on=on, revenue=money)
-    segments = people(customer_id=[str(i) for i in range(10)], recency=[120, 0] + [0] * 8, usual_gap=7.0,
-                      dormant_after=14.0, r_high=[False] + [True] * 9)
+    segments = people(
+        customer_id=[str(i) for i in range(10)],
+        recency=[120, 0] + [0] * 8,
+        usual_gap=7.0,
+        dormant_after=14.0,
+        r_high=[False] + [True] * 9,
+    )
     seen = plan.buying(orders, then).to_pandas().set_index("customer_id")
     assert seen.loc["5", ["recency", "usual_gap", "spent", "usual", "came"]].tolist() == [0, 7, 260, 130, 130]
     assert seen.loc["0", ["spent", "came"]].tolist() == [210, 0]
     back = plan.look_back(orders, segments, AS_OF)
-    assert back.to_numpy().tolist() == [[105, 0, 105], [105, 110, -5]]   # the others kept all of their usual sales
+    assert back.to_numpy().tolist() == [[105, 0, 105], [105, 110, -5]]  # the others kept all of their usual sales
     too_short = orders.filter(orders.ordered_on > AS_OF - datetime.timedelta(days=200))
     assert len(plan.look_back(too_short, segments, AS_OF)) == 0
     assert len(plan.look_back(orders.limit(0), segments, AS_OF)) == 0
@@ -374,3 +461,24 @@ def test_what_touches_orders_compiles_for_other_engines(monkeypatch):
     for expression in (plan.profile(lines, "product_group"), plan.discount_depth(lines), plan.buying(orders, AS_OF)):
         for dialect in ("pyspark", "bigquery", "snowflake"):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
+
+
+def test_a_share_strays_as_far_as_it_did_in_the_past():
+    on = pd.date_range("2017-01-02", periods=7 * 40)
+    total = pd.Series(100.0, index=on)
+    steady = targets._stray(total / 4, total, 91)
+    assert steady == (pytest.approx(0.0), 8)  # forty weeks less eight hold eight months
+    doubled = pd.Series(np.where(np.arange(280) < 140, 10.0, 20.0), index=on)
+    assert targets._stray(doubled, total, 91)[0] > 0.3
+    assert targets._stray(total * 0, total, 91)[0] == 1.0  # nothing is known of what never sold
+    assert targets._stray(total[:14], total[:14], 91) == (pytest.approx(0.0), 2)
+
+
+def test_ranges_are_checked_only_against_months_that_are_over():
+    daily = sales(categories=("a", "b"), flat=True)
+    tree = plan.target_tree(daily, NO_TEST, AS_OF, 0.03)
+    tested = plan.checked(daily, tree)
+    assert tested[["scope_value", "actual"]].to_numpy().tolist() == [["a", 3100.0], ["b", 6200.0]]  # July
+    assert tested["inside"].all()
+    assert not plan.checked(daily.assign(revenue=daily["revenue"] * 2), tree)["inside"].any()
+    assert len(plan.checked(daily, tree.head(0))) == 0

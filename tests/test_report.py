@@ -106,9 +106,8 @@ def test_the_index_makes_sense_alone(grocer_report):
 
 def test_contrast_of_text_is_enough():
     css = report._templates.loader.get_source(report._templates, "style.css")[0]
-    light, dark = (
-        dict(re.findall(r"--([\w-]+):(#[0-9a-f]{6})", part)) for part in css.split("prefers-color-scheme:dark")[:2]
-    )
+    blocks = re.findall(r":root\{([^}]*)\}", css)
+    light, dark = (dict(re.findall(r"--([\w-]+):(#[0-9a-f]{6})", block)) for block in blocks[:2])
 
     def luminance(color):
         parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]

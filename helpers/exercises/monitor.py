@@ -11,8 +11,6 @@ def order_value_last_week(run: Store) -> Answers:
     daily = monitor.every_day(monitor.daily_totals(run.read("orders")).to_pandas(), run.as_of)
     week, each = daily.tail(7), (daily["sales"] / daily["orders"].where(daily["orders"] > 0)).tail(7)
     return week["sales"].sum() / week["orders"].sum(), {
-        "That is the value of an order in the last four weeks. Take seven days.": daily.tail(28)["sales"].sum()
-        / daily.tail(28)["orders"].sum(),
         "That is sales for each day. Divide by the orders.": week["sales"].sum() / 7,
         "That adds up the values of seven days. Divide the sum of sales by the sum of orders.": each.sum(),
     }
@@ -34,12 +32,13 @@ def share_responding(run: Store) -> Answers:
     """Responses over contacts of the covered campaigns."""
     response = run.frame("campaign_response")
     whole = response[response["covered"]]
-    return whole["responded"].sum() / whole["reached"].sum(), {
+    share = whole["responded"].sum() / whole["reached"].sum()
+    return share, {
         "That is the mean of the rates: a tiny campaign counts as much as a large one. Add up first.": whole[
             "rate"
         ].mean(),
-        "That takes in campaigns that the data cover only in part. Use `whole`.": response["responded"].sum()
-        / response["reached"].sum(),
+        "That is the share that did not respond. Take the other part.": 1 - share,
+        "That is the number who responded. Divide by all who were reached.": int(whole["responded"].sum()),
     }
 
 
@@ -50,8 +49,5 @@ def money_short(run: Store) -> Answers:
     gap = (pacing["target"] - pacing["expected"])[pacing["scope"] != "all"]
     return float(gap[gap > 0].sum()), {
         "That sets the categories that end above their target against the others. Leave those out.": float(gap.sum()),
-        "That is the gap of all sales. Add up the categories that fall short.": float(
-            (pacing["target"] - pacing["expected"])[pacing["scope"] == "all"].sum()
-        ),
         "That is the number of categories. The question is about money.": int((gap > 0).sum()),
     }

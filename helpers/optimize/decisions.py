@@ -83,14 +83,14 @@ def read_decisions(path: Path) -> pd.DataFrame:
 def merge_decisions(kept: pd.DataFrame, advised: pd.DataFrame) -> pd.DataFrame:
     """The log with today's advice in it: each id once, what people wrote untouched.
 
-    Advice that nobody has taken up yet shows today's figures; once it is accepted, rejected or done, the figures it
-    was decided on stay. Decisions that are no longer advised stay in the log.
+    Advice that nobody has taken up yet shows today's figures, with its first check date; once it is accepted,
+    rejected or done, the figures it was decided on stay. Decisions that are no longer advised stay in the log.
     """
     new = advised[~advised["decision_id"].isin(kept["decision_id"])]
     log = pd.concat([kept, new], ignore_index=True) if len(kept) else new.reset_index(drop=True)
     today = advised.set_index("decision_id")
     open_ = (log["status"] == "advised") & log["decision_id"].isin(today.index)
-    for column in ("practice", "what", "who", "metric", "expected", "low", "high", "check_on"):
+    for column in ("practice", "what", "who", "metric", "expected", "low", "high"):
         fresh = log["decision_id"].map(today[column])
         log[column] = log[column].where(~open_, fresh)
     return _typed(log)

@@ -135,11 +135,11 @@ def customer_history(orders: ir.Table, people: ir.Table, redemptions: ir.Table, 
     bought = known.quantity > 0
     length = known.filter(past).agg(first_on=_.ordered_on.min())
     each = known.group_by("customer_id").agg(
-        sales_all=known.revenue.sum(where=past),
+        sales_all=known.revenue.sum(where=past).round(2),
         sales_recent=known.revenue.sum(where=recent).fill_null(0.0).round(2),
         orders_all=known.order_id.nunique(where=past & bought),
         orders_recent=known.order_id.nunique(where=recent & bought),
-        discounted=known.revenue.sum(where=past & (known.discount > 0)).fill_null(0.0),
+        discounted=known.revenue.sum(where=past & (known.discount > 0)).fill_null(0.0).round(2),
         last_on=known.ordered_on.max(where=past),
         sales_after=known.revenue.sum(where=after).fill_null(0.0).round(2),
     )
@@ -187,7 +187,8 @@ def match_pairs(history: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=["reached", "other"])
     known = np.log1p(history[COVARIATES].astype(float))
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(known, history["reached"])
-    logit = pd.Series(model.decision_function(known), history.index)
+    # Rounded, so that the order of additions in the engine or in a library cannot change who is paired with whom.
+    logit = pd.Series(model.decision_function(known), history.index).round(6)
     ours, others = (logit[history["reached"] == side].sort_values(kind="stable") for side in (True, False))
     place = np.searchsorted(others, ours)[:, None] + np.arange(-NEAREST, NEAREST)
     inside = (place >= 0) & (place < len(others))

@@ -13,9 +13,29 @@ from helpers.plan.audiences import (
     yearly_value,
 )
 from helpers.plan.strategy import TRAITS, coupon_response, discount_depth, profile, strategy_table, with_traits
-from helpers.plan.targets import by_month, grid, group_small, largest_difference, target_tree
+from helpers.plan.targets import by_month, checked, grid, group_small, largest_difference, target_tree
 
-__all__ = ["QUARTER", "TRAITS", "add_consent", "buying", "by_month", "coupon_response", "discount_depth", "grid",
-           "group_small", "largest_difference", "list_audiences", "look_back", "profile", "smallest_effect",
-           "strategy_table", "summary", "target_tree", "with_holdout", "with_traits", "write_lists",
-           "yearly_value"]
+__all__ = [
+    "QUARTER",
+    "TRAITS",
+    "add_consent",
+    "buying",
+    "by_month",
+    "checked",
+    "coupon_response",
+    "discount_depth",
+    "grid",
+    "group_small",
+    "largest_difference",
+    "list_audiences",
+    "look_back",
+    "profile",
+    "smallest_effect",
+    "strategy_table",
+    "summary",
+    "target_tree",
+    "with_holdout",
+    "with_traits",
+    "write_lists",
+    "yearly_value",
+]

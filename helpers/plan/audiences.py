@@ -22,8 +22,8 @@ from helpers.plan.wording import wording
 from helpers.show import words
 from helpers.store import Store
 
-QUARTER, USUAL_DAYS = 91, 182                  # days looked ahead; days that usual sales are counted over
-FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")   # what a spreadsheet would run
+QUARTER, USUAL_DAYS = 91, 182  # days looked ahead; days that usual sales are counted over
+FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")  # what a spreadsheet would run
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 COLUMNS = ["audience", "customer_id", "reason", "expected_value"]
 EXPORTED = ["customer_id", "reason", "expected_value", "consent"]
@@ -37,16 +37,27 @@ def buying(orders: ir.Table, as_of: date) -> ir.Table:
     after it, for a look back. Money in currency.
     """
     seen, recent = _.ordered_on <= as_of, _.ordered_on > as_of - timedelta(days=USUAL_DAYS)
-    bought = seen & (_.quantity >= 0)   # a return is no order
+    bought = seen & (_.quantity >= 0)  # a return is no order
     people = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of + timedelta(days=QUARTER))
-    people = people.group_by("customer_id").agg(
-        first=_.ordered_on.min(where=bought), last=_.ordered_on.max(where=bought),
-        visits=_.ordered_on.nunique(where=bought),
-        spent=_.revenue.sum(where=seen & recent).fill_null(0.0).round(2),
-        came=_.revenue.sum(where=~seen).fill_null(0.0).round(2)).filter(_.visits > 0)
-    return people.select("customer_id", recency=ibis.literal(as_of).delta(people.last, unit="day"),
-                         usual_gap=_.last.delta(_.first, unit="day") / (_.visits - 1).nullif(0),
-                         spent=_.spent, usual=_.spent * QUARTER / USUAL_DAYS, came=_.came).order_by("customer_id")
+    people = (
+        people.group_by("customer_id")
+        .agg(
+            first=_.ordered_on.min(where=bought),
+            last=_.ordered_on.max(where=bought),
+            visits=_.ordered_on.nunique(where=bought),
+            spent=_.revenue.sum(where=seen & recent).fill_null(0.0).round(2),
+            came=_.revenue.sum(where=~seen).fill_null(0.0).round(2),
+        )
+        .filter(_.visits > 0)
+    )
+    return people.select(
+        "customer_id",
+        recency=ibis.literal(as_of).delta(people.last, unit="day"),
+        usual_gap=_.last.delta(_.first, unit="day") / (_.visits - 1).nullif(0),
+        spent=_.spent,
+        usual=_.spent * QUARTER / USUAL_DAYS,
+        came=_.came,
+    ).order_by("customer_id")
 
 
 def list_audiences(segments: pd.DataFrame, bought: pd.DataFrame) -> pd.DataFrame:
@@ -61,8 +72,13 @@ def list_audiences(segments: pd.DataFrame, bought: pd.DataFrame) -> pd.DataFrame
         people = known[known["segment"].isin(rule["segments"])]
         people = people[people["recency"] > people["dormant_after"]] if rule["silent"] else people
         reasons = [_reason(person, rule["reason"]) for person in people.itertuples(index=False)]
-        parts.append(people.assign(audience=name, reason=pd.Series(reasons, people.index, dtype="str"),
-                                   expected_value=people[rule["stake"]].round(2)))
+        parts.append(
+            people.assign(
+                audience=name,
+                reason=pd.Series(reasons, people.index, dtype="str"),
+                expected_value=people[rule["stake"]].round(2),
+            )
+        )
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
@@ -134,20 +150,28 @@ def yearly_value(back: pd.DataFrame, people: int, rescued: float, best: float) -
     """
     times = max(people, 0) * 365 / QUARTER
     _low, most = stats.bootstrap_interval(back["missing"].to_numpy())
-    return pd.Series({"value": back["missing"].mean() * times * rescued, "low": 0.0,
-                      "high": most * times * np.fmax(rescued, best)})
+    return pd.Series(
+        {"value": back["missing"].mean() * times * rescued, "low": 0.0, "high": most * times * np.fmax(rescued, best)}
+    )
 
 
 def summary(listed: pd.DataFrame) -> pd.DataFrame:
     """One row a list: people, consent_not_known, kept_out, contacted, at_stake (currency), and the mean expected
     value a person of both groups, which chance should make alike."""
-    rows = listed.assign(unknown=listed["consent"] == wording("consent")["unknown"],
-                         out=listed["expected_value"].where(listed["is_holdout"]),
-                         told=listed["expected_value"].where(~listed["is_holdout"]))
+    rows = listed.assign(
+        unknown=listed["consent"] == wording("consent")["unknown"],
+        out=listed["expected_value"].where(listed["is_holdout"]),
+        told=listed["expected_value"].where(~listed["is_holdout"]),
+    )
     return rows.groupby("audience", as_index=False).agg(
-        people=("customer_id", "size"), consent_not_known=("unknown", "sum"), kept_out=("out", "count"),
-        contacted=("told", "count"), at_stake=("expected_value", "sum"), mean_kept_out=("out", "mean"),
-        mean_contacted=("told", "mean"))
+        people=("customer_id", "size"),
+        consent_not_known=("unknown", "sum"),
+        kept_out=("out", "count"),
+        contacted=("told", "count"),
+        at_stake=("expected_value", "sum"),
+        mean_kept_out=("out", "mean"),
+        mean_contacted=("told", "mean"),
+    )
 
 
 def write_lists(run: Store, listed: pd.DataFrame, names: str) -> list[Path]:
@@ -162,15 +186,17 @@ def write_lists(run: Store, listed: pd.DataFrame, names: str) -> list[Path]:
         raise PlaybookError(f'lists: "{names}" names a list that is not there. Known: {", ".join(known)}.')
     home = run.client.folder / "private" / "audiences"
     for old in home.iterdir() if home.is_dir() else []:
-        if old.name == run.folder.name or not (run.client.folder / "runs" / old.name).is_dir():
+        kept = old.name != run.folder.name and (run.client.folder / "runs" / old.name).is_dir()
+        if old.is_dir() and not kept:
             shutil.rmtree(old)
     files = [home / run.folder.name / f"{name.replace(' ', '_')}.csv" for name in wanted]
     for file, name in zip(files, wanted, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.touch(mode=0o600)
         people = listed[(listed["audience"] == name) & ~listed["is_holdout"]]
-        people[EXPORTED].map(safe_cell).to_csv(file, index=False, encoding="utf-8", quoting=csv.QUOTE_ALL,
-                                               lineterminator="\n")
+        people[EXPORTED].map(safe_cell).to_csv(
+            file, index=False, encoding="utf-8", quoting=csv.QUOTE_ALL, lineterminator="\n"
+        )
     return files
 
 
@@ -187,5 +213,5 @@ def safe_cell(value: object) -> str:
 def _reason(person: tuple, pattern: str) -> str:
     say = wording("gap")
     gap = say["unknown"] if np.isnan(person.usual_gap) else say["known"].format(days=words.count(person.usual_gap))
-    return pattern.format(gap=gap, recency=person.recency, spent=words.count(person.spent), days=USUAL_DAYS,
-                          order=words.count(person.aov))
+    figures = {"recency": person.recency, "spent": person.spent, "order": person.aov}
+    return pattern.format(gap=gap, days=USUAL_DAYS, **{name: words.count(n) for name, n in figures.items()})

@@ -13,8 +13,8 @@ from helpers.plan.wording import wording
 from helpers.show import words
 
 TRAITS = ["product_group", "offer", "store", "channel", "weekday", "part_of_day"]
-MIN_PEOPLE, MIN_SHARE, MIN_INDEX = 30, 0.005, 105   # below these no base for a choice, or no matter for one
-MOST = 3                                            # groups named in a cell
+MIN_PEOPLE, MIN_SHARE, MIN_INDEX = 30, 0.005, 105  # below these no base for a choice, or no matter for one
+MOST = 3  # groups named in a cell
 Z = float(norm.ppf((1 + stats.LEVEL) / 2))
 
 
@@ -25,20 +25,30 @@ def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.
     or full price), `store` (the customer's main store or another), `weekday` and `part_of_day`.
     """
     goods = products.select("product_id", "category", fine=_.subcategory)
-    lines = (orders.inner_join(segments.select("customer_id", "segment"), "customer_id")
-             .left_join(goods, "product_id").drop("product_id_right"))
+    lines = (
+        orders.inner_join(segments.select("customer_id", "segment"), "customer_id")
+        .left_join(goods, "product_id")
+        .drop("product_id_right")
+    )
     spent = lines.group_by("customer_id", "store_id").agg(spent=_.revenue.sum().round(2))
     place = ibis.row_number().over(group_by="customer_id", order_by=[ibis.desc("spent"), "store_id"])
     main = spent.mutate(place=place).filter(_.place == 0).select("customer_id", main_store=_.store_id)
     parts = [(_.ordered_at_local.hour() < until, name) for name, until in wording("part_of_day").items()]
     return lines.inner_join(main, "customer_id").select(
-        "segment", "customer_id", "revenue", "discount",
-        category=_.category.fill_null("not grouped"), channel=_.channel.fill_null("not known"),
+        "segment",
+        "customer_id",
+        "revenue",
+        "discount",
+        category=_.category.fill_null("not grouped"),
+        channel=_.channel.fill_null("not known"),
         product_group=ibis.coalesce(_.fine + " (" + _.category + ")", _.fine, _.category, ibis.literal("not grouped")),
         offer=ibis.cases((_.discount > 0, "at a discount"), else_="full price"),
-        store=ibis.cases((_.store_id.isnull(), "not known"), (_.store_id == _.main_store, "main store"),
-                         else_="another store"),
-        weekday=_.ordered_on.day_of_week.full_name(), part_of_day=ibis.cases(*parts))
+        store=ibis.cases(
+            (_.store_id.isnull(), "not known"), (_.store_id == _.main_store, "main store"), else_="another store"
+        ),
+        weekday=_.ordered_on.day_of_week.full_name(),
+        part_of_day=ibis.cases(*parts),
+    )
 
 
 def profile(lines: ir.Table, trait: str) -> ir.Table:
@@ -51,17 +61,30 @@ def profile(lines: ir.Table, trait: str) -> ir.Table:
     each = lines.group_by("segment", "customer_id").agg(total=_.revenue.sum().round(2))
     size = each.group_by("segment").agg(n=_.count(), x=_.total.sum(), xx=(_.total * _.total).sum())
     part = lines.group_by("segment", "customer_id", value=_[trait]).agg(part=_.revenue.sum().round(2))
-    cell = part.inner_join(each, ["segment", "customer_id"]).group_by("segment", "value").agg(
-        buyers=_.count(), revenue=_.part.sum().round(2), yy=(_.part * _.part).sum(), xy=(_.part * _.total).sum())
+    cell = (
+        part.inner_join(each, ["segment", "customer_id"])
+        .group_by("segment", "value")
+        .agg(buyers=_.count(), revenue=_.part.sum().round(2), yy=(_.part * _.part).sum(), xy=(_.part * _.total).sum())
+    )
     overall = part.group_by("value").agg(all_revenue=_.part.sum()).mutate(overall=_.all_revenue / _.all_revenue.sum())
-    shares = (cell.inner_join(size, "segment").inner_join(overall, "value")
-              .mutate(share=_.revenue / _.x.nullif(0)))
+    shares = cell.inner_join(size, "segment").inner_join(overall, "value").mutate(share=_.revenue / _.x.nullif(0))
     squares = ibis.greatest(_.yy - 2 * _.share * _.xy + _.share * _.share * _.xx, 0.0)
     error = Z * (squares * _.n / (_.n - 1).nullif(0)).sqrt() / _.x.nullif(0)
-    return (shares.mutate(error=error)
-            .select("segment", "value", "buyers", "revenue", "share", low=_.share - _.error, high=_.share + _.error,
-                    overall=_.overall, index=100 * _.share / _.overall.nullif(0))
-            .order_by("segment", ibis.desc("revenue"), "value"))
+    return (
+        shares.mutate(error=error)
+        .select(
+            "segment",
+            "value",
+            "buyers",
+            "revenue",
+            "share",
+            low=_.share - _.error,
+            high=_.share + _.error,
+            overall=_.overall,
+            index=100 * _.share / _.overall.nullif(0),
+        )
+        .order_by("segment", ibis.desc("revenue"), "value")
+    )
 
 
 def discount_depth(lines: ir.Table) -> ir.Table:
@@ -81,7 +104,8 @@ def coupon_response(messages: ir.Table, redemptions: ir.Table, segments: ir.Tabl
     by = people.group_by("segment").agg(reached=_.count(), responded=_.used.count()).order_by("segment").to_pandas()
     by["rate"] = by["responded"] / by["reached"]
     return by.join(stats.share_interval(by["responded"], by["reached"])).assign(
-        overall=by["responded"].sum() / max(by["reached"].sum(), 1))
+        overall=by["responded"].sum() / max(by["reached"].sum(), 1)
+    )
 
 
 def level(row: pd.Series) -> str:
@@ -108,8 +132,9 @@ def stand_outs(shares: pd.DataFrame) -> pd.DataFrame:
     return above.assign(sure=above["low"] / above["overall"]).sort_values("sure", ascending=False).head(MOST)
 
 
-def strategy_table(segments: pd.DataFrame, profiles: dict[str, pd.DataFrame], depth: pd.DataFrame,
-                   response: pd.DataFrame) -> pd.DataFrame:
+def strategy_table(
+    segments: pd.DataFrame, profiles: dict[str, pd.DataFrame], depth: pd.DataFrame, response: pd.DataFrame
+) -> pd.DataFrame:
     """One row a segment: product, price, place and promotion, each a choice and its evidence, and an action.
 
     `profiles` holds a frame of `profile` by trait. The choice follows from the evidence by `level`; the words
@@ -120,12 +145,21 @@ def strategy_table(segments: pd.DataFrame, profiles: dict[str, pd.DataFrame], de
     for name, size in sizes.sort_values("revenue", ascending=False).iterrows():
         own = {trait: shares[shares["segment"] == name] for trait, shares in profiles.items()}
         off = depth.loc[depth["segment"] == name, "depth"]
-        rows.append({"segment": name, "customers": int(size["customers"]), "revenue": round(size["revenue"], 2),
-                     "product": _product(own["product_group"]), "price": _price(own["offer"], off),
-                     "place": _place(own), "promotion": _promotion(response[response["segment"] == name]),
-                     "action": wording("actions")[name]})
-    return pd.DataFrame(rows, columns=["segment", "customers", "revenue", "product", "price", "place", "promotion",
-                                       "action"])
+        rows.append(
+            {
+                "segment": name,
+                "customers": int(size["customers"]),
+                "revenue": round(size["revenue"], 2),
+                "product": _product(own["product_group"]),
+                "price": _price(own["offer"], off),
+                "place": _place(own),
+                "promotion": _promotion(response[response["segment"] == name]),
+                "action": wording("actions")[name],
+            }
+        )
+    return pd.DataFrame(
+        rows, columns=["segment", "customers", "revenue", "product", "price", "place", "promotion", "action"]
+    )
 
 
 def _product(shares: pd.DataFrame) -> str:
@@ -158,14 +192,22 @@ def _promotion(response: pd.DataFrame) -> str:
     if response.empty or response["reached"].iloc[0] < MIN_PEOPLE:
         return say["unknown"]
     row = response.iloc[0].rename({"rate": "share"})
-    return f"{say[level(row)]} " + say["evidence"].format(**_shares(row), rate=words.percent(row["share"]),
-                                                          reached=words.count(row["reached"]))
+    return f"{say[level(row)]} " + say["evidence"].format(
+        **_shares(row), rate=words.percent(row["share"]), reached=words.count(row["reached"])
+    )
 
 
 def _indices(found: pd.DataFrame, pattern: str) -> str:
-    each = [pattern.format(name=_plain(row.value), index=row.index, low=100 * row.low / row.overall,
-                           high=100 * row.high / row.overall, buyers=words.count(row.buyers))
-            for row in found.itertuples(index=False)]
+    each = [
+        pattern.format(
+            name=_plain(row.value),
+            index=row.index,
+            low=100 * row.low / row.overall,
+            high=100 * row.high / row.overall,
+            buyers=words.count(row.buyers),
+        )
+        for row in found.itertuples(index=False)
+    ]
     return "; ".join(each)
 
 

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from helpers import stats
 from helpers.plan.wording import wording
 
 ALL, OTHER = "all", "other"
-RECENT_DAYS = 56   # a category's share of the forecast is that of the last eight weeks, as in 3 Analyze
-COLUMNS = ["metric", "unit", "grain", "scope", "scope_value", "period", "starts_on", "ends_on", "baseline", "low",
-           "high", "target", "gap", "chance", "difficulty"]
+RECENT_DAYS = 56  # a category's share of the forecast is that of the last eight weeks, as in 3 Analyze
+COLUMNS = [
+    "metric",
+    "unit",
+    "grain",
+    "scope",
+    "scope_value",
+    "period",
+    "starts_on",
+    "ends_on",
+    "baseline",
+    "low",
+    "high",
+    "target",
+    "gap",
+    "chance",
+    "difficulty",
+]
 
 
 def group_small(sales: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -39,8 +55,10 @@ def periods(as_of: date) -> pd.DataFrame:
     now = pd.Period(as_of, "Q")
     day = pd.Timedelta(days=1)
     rows = [("current", now.start_time - day, now), ("next", pd.Timestamp(as_of), now + 1)]
-    return pd.DataFrame([(name, known, q.start_time, q.end_time.normalize()) for name, known, q in rows],
-                        columns=["period", "known_until", "starts_on", "ends_on"])
+    return pd.DataFrame(
+        [(name, known, q.start_time, q.end_time.normalize()) for name, known, q in rows],
+        columns=["period", "known_until", "starts_on", "ends_on"],
+    )
 
 
 def target_tree(sales: pd.DataFrame, tested: pd.DataFrame, as_of: date, growth: float) -> pd.DataFrame:
@@ -76,8 +94,10 @@ def largest_difference(tree: pd.DataFrame) -> float:
     Quarters are held against their months, all sales against the categories. 0 means that the tree adds up.
     """
     worst = []
-    for column, whole, by in (("grain", "quarter", ["period", "scope", "scope_value"]),
-                              ("scope", ALL, ["period", "grain", "starts_on"])):
+    for column, whole, by in (
+        ("grain", "quarter", ["period", "scope", "scope_value"]),
+        ("scope", ALL, ["period", "grain", "starts_on"]),
+    ):
         sums = tree.assign(whole=tree[column] == whole).groupby(["whole", *by])[["baseline", "target", "gap"]].sum()
         worst += [(sums.loc[True] - sums.loc[False]).abs().max(axis=None)] if len(tree) else []
     return round(max(worst, default=0.0), 2)
@@ -94,12 +114,25 @@ def by_month(sales: pd.DataFrame, tree: pd.DataFrame) -> pd.DataFrame:
     return both.set_axis(both.index.start_time).rename_axis("month").reset_index()
 
 
+def checked(sales: pd.DataFrame, tree: pd.DataFrame) -> pd.DataFrame:
+    """The monthly leaves of the current quarter whose month is over: baseline, low, high, `actual` and `inside`."""
+    past = (tree["period"] == "current") & (tree["grain"] == "month") & (tree["scope"] == "category")
+    over = tree[past & (pd.to_datetime(tree["ends_on"]) <= sales["ordered_on"].max())]
+    month = sales["ordered_on"].dt.to_period("M").dt.start_time
+    actual = sales.groupby([month, "category"], as_index=False)["revenue"].sum()
+    both = over.merge(actual, how="left", left_on=["starts_on", "scope_value"], right_on=["ordered_on", "category"])
+    both = both.assign(actual=both["revenue"].fillna(0.0))[
+        ["scope_value", "starts_on", "baseline", "low", "high", "actual"]
+    ]
+    return both.assign(inside=both["actual"].between(both["low"], both["high"]))
+
+
 def grid(tree: pd.DataFrame, period: str) -> pd.DataFrame:
     """The targets of a period as a grid that adds up both ways: months and quarter across, categories and all down."""
     part = tree[tree["period"] == period]
     spans = pd.to_datetime(part["starts_on"]).dt.strftime("%B").where(part["grain"] == "month", "quarter")
     wide = part.assign(span=spans).pivot_table("target", ["scope", "scope_value"], "span", sort=False).astype(float)
-    across = sorted(wide.columns, key="quarter".__eq__)   # the quarter last, months in their order
+    across = sorted(wide.columns, key="quarter".__eq__)  # the quarter last, months in their order
     return wide[across].sort_values(across[-1:], ascending=False).reset_index("scope_value").reset_index(drop=True)
 
 
@@ -114,17 +147,38 @@ def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[s
     days = pd.date_range(past["ordered_on"].min(), past["ordered_on"].max())
     wide = past.pivot_table("revenue", "ordered_on", "category", aggfunc="sum").reindex(days).fillna(0.0)
     total, ahead = wide.sum(axis=1), (period.ends_on - days[-1]).days
-    whole = stats.sales_paths(total, ahead, method, width=width)[period.starts_on:]
+    whole = stats.sales_paths(total, ahead, method, width=width)[period.starts_on :]
     recent = wide.iloc[-RECENT_DAYS:].sum().clip(lower=0)
     draws = {ALL: whole}
-    for category, share in (recent / (recent.sum() or 1.0)).items():
-        # A category follows all sales, and its share strays as it did before: one seed, so shares move together.
-        daily = (wide[category] / total.where(total > 0)).fillna(0.0)
-        shares = stats.sales_paths(daily, ahead, "four-week mean", seed=2)[period.starts_on:]
-        drawn = whole * (shares + 1e-9)   # a category that paused for four weeks still has its part
+    for number, (category, share) in enumerate((recent / (recent.sum() or 1.0)).items()):
+        # A category follows all sales; how far its share strays from that is its own, and once astray it stays.
+        stray, df = _stray(wide[category], total, ahead)
+        moved = 1 + stray * np.random.default_rng(number).standard_t(df, whole.shape[1] // 2)
+        moved = np.clip(np.concatenate([moved, 2 - moved]), 0, None)
+        drawn = whole * moved
         level = drawn.mean(axis=1)
         draws[category] = drawn.mul(share * whole.mean(axis=1) / level.where(level > 0), axis=0).fillna(0.0)
     return draws
+
+
+def _stray(part: pd.Series, total: pd.Series, ahead: int) -> tuple[float, int]:
+    """How far a category's share of a month lay from its share of the eight weeks before some origin.
+
+    The root mean square of all such past errors, as a part of the share, for months up to `ahead` days off; and
+    the number of months that do not overlap, as degrees of freedom.
+    """
+    weeks = [x.to_numpy()[len(x) % 7 :].reshape(-1, 7).sum(axis=1) for x in (part, total)]
+    n = len(weeks[0])
+    base = min(RECENT_DAYS // 7, n // 2)
+    block = min(4, n - base)
+    errors = []
+    for origin in range(base, n - block + 1):
+        known, whole = (x[origin - base : origin].sum() for x in weeks)
+        for first in range(origin, min(n - block, origin + max(ahead // 7 - block, 0)) + 1, block):
+            came, all_came = (x[first : first + block].sum() for x in weeks)
+            if known > 0 and all_came > 0:
+                errors.append(came / all_came / (known / whole) - 1)
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors else 1.0, max((n - base) // block, 2)
 
 
 def _tree(draws: dict[str, pd.DataFrame], growth: float) -> pd.DataFrame:
@@ -135,15 +189,33 @@ def _tree(draws: dict[str, pd.DataFrame], growth: float) -> pd.DataFrame:
     for name, months in sums.items():
         parts = leaves.columns if name == ALL else [name]
         spans = [("quarter", months.index)] + [("month", months.index[[i]]) for i in range(len(months))]
-        rows += [{"grain": grain, "scope": ALL if name == ALL else "category", "scope_value": name,
-                  "starts_on": span[0].start_time, "ends_on": span[-1].end_time.normalize(),
-                  **_judged(months.loc[span].sum(), leaves.loc[span, parts].to_numpy().sum(),
-                            aims.loc[span, parts].to_numpy().sum())} for grain, span in spans]
+        rows += [
+            {
+                "grain": grain,
+                "scope": ALL if name == ALL else "category",
+                "scope_value": name,
+                "starts_on": span[0].start_time,
+                "ends_on": span[-1].end_time.normalize(),
+                **_judged(
+                    months.loc[span].sum(),
+                    leaves.loc[span, parts].to_numpy().sum(),
+                    aims.loc[span, parts].to_numpy().sum(),
+                ),
+            }
+            for grain, span in spans
+        ]
     return pd.DataFrame(rows)
 
 
 def _judged(paths: pd.Series, baseline: float, target: float) -> dict:
     low, high = paths.quantile([(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]).round(2)
     chance = round(float((paths >= target).mean()), 3)
-    return {"baseline": round(baseline, 2), "low": low, "high": high, "target": round(target, 2),
-            "gap": round(target - baseline, 2), "chance": chance, "difficulty": difficulty(chance)}
+    return {
+        "baseline": round(baseline, 2),
+        "low": low,
+        "high": high,
+        "target": round(target, 2),
+        "gap": round(target - baseline, 2),
+        "chance": chance,
+        "difficulty": difficulty(chance),
+    }

@@ -29,7 +29,7 @@ ROUNDS = 3
 GENERATE = """COPY (
     SELECT CASE WHEN hash(i // 3, 1) % 50 > 0 THEN 'C' || (hash(i // 3, 2) % {people} + 1) END AS customer_id,
            DATE '2023-01-01' + CAST(hash(i // 3, 3) % 731 AS INTEGER) AS ordered_on,
-           CASE WHEN hash(i // 3, 4) % 40 > 0 THEN 1.0 ELSE -1.0 END AS quantity,
+           CAST(CASE WHEN hash(i // 3, 4) % 40 > 0 THEN 1 ELSE -1 END AS DOUBLE) AS quantity,
            (hash(i, 5) % 10000) / 100.0 * quantity AS revenue
     FROM range({rows}) t(i)) TO '{path}' (FORMAT parquet)"""
 
@@ -37,10 +37,10 @@ SQL = """
     WITH monthly AS (
         SELECT customer_id, date_trunc('month', ordered_on) AS month, sum(revenue) AS revenue
         FROM read_parquet($path) WHERE customer_id IS NOT NULL GROUP BY ALL HAVING max(quantity) >= 0),
-    first AS (SELECT *, min(month) OVER (PARTITION BY customer_id) AS cohort_on FROM monthly)
+    first AS (SELECT customer_id, min(month) AS cohort_on FROM monthly GROUP BY customer_id)
     SELECT cohort_on, date_diff('month', cohort_on, month) AS period, count(*) AS active,
            round(sum(revenue), 2) AS revenue, max(count(*)) OVER (PARTITION BY cohort_on) AS customers
-    FROM first GROUP BY cohort_on, month ORDER BY cohort_on, period"""
+    FROM monthly JOIN first USING (customer_id) GROUP BY cohort_on, month ORDER BY cohort_on, period"""
 
 
 def plain() -> duckdb.DuckDBPyConnection:
