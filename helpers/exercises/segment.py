@@ -13,8 +13,11 @@ def share_of_spenders(run: Store) -> Answers:
     return sales / people["monetary"].sum(), {
         "That is their share of customers. Add up `monetary`.": spenders.mean(),
         "That is an amount of money. Divide by the sales of everybody.": sales,
-        "That is the share of the best. Choose the rows of the spenders.":
-            people.loc[people["value_type"] == "best", "monetary"].sum() / people["monetary"].sum()}
+        "That is the share of the best. Choose the rows of the spenders.": people.loc[
+            people["value_type"] == "best", "monetary"
+        ].sum()
+        / people["monetary"].sum(),
+    }
 
 
 @exercise
@@ -25,7 +28,8 @@ def silent_in_class_a(run: Store) -> Answers:
     return int((top & silent).sum()), {
         "That counts the silent customers of all classes.": int(silent.sum()),
         "That counts all of class A. Which of them are silent?": int(top.sum()),
-        "That is where both are false, or only one is true. Join the two tests with `&`.": int((top | silent).sum())}
+        "That is where both are false, or only one is true. Join the two tests with `&`.": int((top | silent).sum()),
+    }
 
 
 @exercise
@@ -37,8 +41,9 @@ def aov_of_win_back(run: Store) -> Answers:
         "That is the mean of each customer's average, where one with few orders weighs as much as one with many. "
         "Divide all sales by all orders.": group["aov"].mean(),
         "That is sales for each customer. Divide by the number of orders.": group["monetary"].mean(),
-        "That is the value for all customers. Choose one type first.":
-            people["monetary"].sum() / people["frequency"].sum()}
+        "That is the value for all customers. Choose one type first.": people["monetary"].sum()
+        / people["frequency"].sum(),
+    }
 
 
 @exercise
@@ -47,7 +52,9 @@ def risen_to_important_value(run: Store) -> Answers:
     moves = run.frame("segment_moves")
     to, was = moves["to_segment"] == "important value", moves["from_segment"] == "important value"
     return int(moves.loc[to & ~was, "customers"].sum()), {
-        "That counts those who stayed, too. Leave out the row that begins with the same type.":
-            int(moves.loc[to, "customers"].sum()),
+        "That counts those who stayed, too. Leave out the row that begins with the same type.": int(
+            moves.loc[to, "customers"].sum()
+        ),
         "That counts those who left the type. Look at `to_segment`.": int(moves.loc[was & ~to, "customers"].sum()),
-        "That counts the rows of the table. Add up `customers`.": int((to & ~was).sum())}
+        "That counts the rows of the table. Add up `customers`.": int((to & ~was).sum()),
+    }

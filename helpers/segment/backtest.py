@@ -13,9 +13,11 @@ from helpers import stats
 from helpers.segment.rfm import add_type, everyone, rfm
 from helpers.segment.stage import add_stage, gap_ratios, rhythm
 
-EVERY, MOST = 28, 13   # days between two earlier days, and how many of them at most: about a year
-SIGNS = {"late by the cut line": lambda people: ~people["r_high"],
-         "silent beyond their own rhythm": lambda people: people["stage"].isin(["dormant", "lost"])}
+EVERY, MOST = 28, 13  # days between two earlier days, and how many of them at most: about a year
+SIGNS = {
+    "late by the cut line": lambda people: ~people["r_high"],
+    "silent beyond their own rhythm": lambda people: people["stage"].isin(["dormant", "lost"]),
+}
 
 
 class Rules(NamedTuple):
@@ -48,9 +50,17 @@ def past_signs(orders: ir.Table, customers: pd.DataFrame, as_of: date, rules: Ru
         then = segments_on(orders, customers, day, rules)
         after = rfm(orders, day + timedelta(days=half), half).to_pandas().set_index("customer_id")["monetary"]
         then = then[then["m_high"]]
-        parts.append(pd.DataFrame({
-            "on": day, "customer_id": then["customer_id"], "before": then["monetary"] * half / rules.window,
-            "since": then["customer_id"].map(after), **{sign: showed(then) for sign, showed in SIGNS.items()}}))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "on": day,
+                    "customer_id": then["customer_id"],
+                    "before": then["monetary"] * half / rules.window,
+                    "since": then["customer_id"].map(after),
+                    **{sign: showed(then) for sign, showed in SIGNS.items()},
+                }
+            )
+        )
     return pd.concat([p for p in parts if len(p)] or parts, ignore_index=True)
 
 
@@ -65,8 +75,14 @@ def warning_signs(past: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for sign, showed in SIGNS.items():
         important = now[now["m_high"] & showed(now)]
-        rows.append({"sign": sign, **_foretold(past, past[sign].astype(bool)), "customers_now": len(important),
-                     "sales_now": important["monetary"].sum()})
+        rows.append(
+            {
+                "sign": sign,
+                **_foretold(past, past[sign].astype(bool)),
+                "customers_now": len(important),
+                "sales_now": important["monetary"].sum(),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -95,5 +111,12 @@ def _foretold(past: pd.DataFrame, showed: pd.Series) -> dict[str, float]:
     against = -known["on"].map(sums["before", True] / sums["before", False]) * surplus
     own = (surplus - (change - usual) * known["before"]).where(showed, against).groupby(known["customer_id"]).sum()
     low, high = (change - usual + len(own) * end / before[True] for end in stats.bootstrap_interval(own.to_numpy()))
-    return {"days": len(sums), "days_told": int((growth[True] < others).sum()), "change": change - 1,
-            "others": usual - 1, "extra": change - usual, "low": low, "high": high}
+    return {
+        "days": len(sums),
+        "days_told": int((growth[True] < others).sum()),
+        "change": change - 1,
+        "others": usual - 1,
+        "extra": change - usual,
+        "low": low,
+        "high": high,
+    }

@@ -7,20 +7,29 @@ import pandas as pd
 from helpers.segment.rfm import types
 
 UNSEEN, GONE = "not yet a customer", "no order in the window"
-KINDS = {("important", "important"): "important in both", ("general", "important"): "rose to important",
-         ("important", "general"): "fell to general", ("general", "general"): "general in both",
-         ("none", "important"): "new or back", ("none", "general"): "new or back",
-         ("important", "none"): "ordered no more", ("general", "none"): "ordered no more",
-         ("none", "none"): "no order in either"}
+KINDS = {
+    ("important", "important"): "important in both",
+    ("general", "important"): "rose to important",
+    ("important", "general"): "fell to general",
+    ("general", "general"): "general in both",
+    ("none", "important"): "new or back",
+    ("none", "general"): "new or back",
+    ("important", "none"): "ordered no more",
+    ("general", "none"): "ordered no more",
+    ("none", "none"): "no order in either",
+}
 
 
 def profile(people: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
     """One row a group, most sales first: customers, revenue, their shares (0 to 1), average_order in currency."""
-    groups = people.groupby(by).agg(customers=("customer_id", "size"), revenue=("monetary", "sum"),
-                                    orders=("frequency", "sum"))
-    groups = groups.assign(share_of_customers=groups["customers"] / groups["customers"].sum(),
-                           share_of_sales=groups["revenue"] / (groups["revenue"].sum() or 1),
-                           average_order=groups["revenue"] / groups["orders"].where(groups["orders"] > 0))
+    groups = people.groupby(by).agg(
+        customers=("customer_id", "size"), revenue=("monetary", "sum"), orders=("frequency", "sum")
+    )
+    groups = groups.assign(
+        share_of_customers=groups["customers"] / groups["customers"].sum(),
+        share_of_sales=groups["revenue"] / (groups["revenue"].sum() or 1),
+        average_order=groups["revenue"] / groups["orders"].where(groups["orders"] > 0),
+    )
     return groups.drop(columns="orders").sort_values("revenue", ascending=False).reset_index()
 
 
@@ -34,8 +43,9 @@ def moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     came = both["segment_then"].where(both["frequency_then"] > 0, GONE).where(both["segment_then"].notna(), UNSEEN)
     went = both["segment"].where(both["frequency"] > 0, GONE)
     pairs = both.assign(from_segment=came, to_segment=went).groupby(["from_segment", "to_segment"], as_index=False)
-    return pairs.agg(customers=("customer_id", "size"), revenue_before=("monetary_then", "sum"),
-                     revenue_now=("monetary", "sum")).round(2)
+    return pairs.agg(
+        customers=("customer_id", "size"), revenue_before=("monetary_then", "sum"), revenue_now=("monetary", "sum")
+    ).round(2)
 
 
 def migration(moved: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +72,14 @@ def bridge(moved: pd.DataFrame) -> pd.DataFrame:
 def sales_change(then: pd.DataFrame, now: pd.DataFrame, by: str) -> pd.DataFrame:
     """What became of the groups of `then`: customers, share that ordered since, sales before and since, change."""
     both = then.merge(now[["customer_id", "frequency", "monetary"]], on="customer_id", suffixes=("", "_since"))
-    groups = both.assign(again=both["frequency_since"] > 0).groupby(by, as_index=False).agg(
-        customers=("customer_id", "size"), ordered_again=("again", "mean"), before=("monetary", "sum"),
-        since=("monetary_since", "sum"))
+    groups = (
+        both.assign(again=both["frequency_since"] > 0)
+        .groupby(by, as_index=False)
+        .agg(
+            customers=("customer_id", "size"),
+            ordered_again=("again", "mean"),
+            before=("monetary", "sum"),
+            since=("monetary_since", "sum"),
+        )
+    )
     return groups.assign(change=groups["since"] / groups["before"].where(groups["before"] > 0) - 1)

@@ -13,7 +13,7 @@ from ibis import _
 
 RULES = yaml.safe_load(resources.files("helpers.segment").joinpath("types.yaml").read_text(encoding="utf-8"))
 VERSION: str = RULES["version"]
-LONGEST_WINDOW = 364   # days: 52 whole weeks
+LONGEST_WINDOW = 364  # days: 52 whole weeks
 
 
 def comparable_window(first_on: date, as_of: date, asked: int = 0) -> int:
@@ -38,13 +38,22 @@ def rfm(orders: ir.Table, as_of: date, window_days: int) -> ir.Table:
     Lines without a customer are left out.
     """
     bought, recent = _.quantity >= 0, _.ordered_on > as_of - timedelta(days=window_days)
-    people = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of).group_by("customer_id").agg(
-        first_on=_.ordered_on.min(where=bought), last_on=_.ordered_on.max(where=bought),
-        order_days=_.ordered_on.nunique(where=bought), frequency=_.order_id.nunique(where=bought & recent),
-        monetary=_.revenue.sum(where=recent).fill_null(0.0).round(2))
-    return people.mutate(recency=ibis.literal(as_of).delta(people.last_on, unit="day"),
-                         aov=_.monetary / _.frequency.nullif(0),
-                         usual_gap=_.last_on.delta(_.first_on, unit="day") / (_.order_days - 1).nullif(0))
+    people = (
+        orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of)
+        .group_by("customer_id")
+        .agg(
+            first_on=_.ordered_on.min(where=bought),
+            last_on=_.ordered_on.max(where=bought),
+            order_days=_.ordered_on.nunique(where=bought),
+            frequency=_.order_id.nunique(where=bought & recent),
+            monetary=_.revenue.sum(where=recent).fill_null(0.0).round(2),
+        )
+    )
+    return people.mutate(
+        recency=ibis.literal(as_of).delta(people.last_on, unit="day"),
+        aov=_.monetary / _.frequency.nullif(0),
+        usual_gap=_.last_on.delta(_.first_on, unit="day") / (_.order_days - 1).nullif(0),
+    )
 
 
 def everyone(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.DataFrame:
@@ -57,10 +66,14 @@ def everyone(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.Dat
     people = rows.merge(known, on="customer_id", how="outer")
     first, last = pd.to_datetime(people["first_on"]), pd.to_datetime(people["last_on"])
     return people.assign(
-        first_on=first.where(~(people["seen"] < first) & first.notna(), people["seen"]), last_on=last,
+        first_on=first.where(~(people["seen"] < first) & first.notna(), people["seen"]),
+        last_on=last,
         **{c: people[c].astype(float).fillna(0).astype(int) for c in ("order_days", "frequency")},
-        monetary=people["monetary"].astype(float).fillna(0.0), aov=people["aov"].astype(float),
-        usual_gap=people["usual_gap"].astype(float), recency=people["recency"].astype("Int64")).drop(columns="seen")
+        monetary=people["monetary"].astype(float).fillna(0.0),
+        aov=people["aov"].astype(float),
+        usual_gap=people["usual_gap"].astype(float),
+        recency=people["recency"].astype("Int64"),
+    ).drop(columns="seen")
 
 
 def cut_lines(people: pd.DataFrame, cut: str) -> pd.Series:
@@ -82,9 +95,13 @@ def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:
     High is a last order at most `lines.recency` days ago, more than `lines.frequency` orders and more than
     `lines.monetary` of sales. Who never ordered is low in all three. Every customer gets exactly one type.
     """
-    high = pd.DataFrame({"r_high": (people["recency"] <= lines["recency"]).fillna(False).astype(bool),
-                         "f_high": people["frequency"] > lines["frequency"],
-                         "m_high": people["monetary"] > lines["monetary"]})
+    high = pd.DataFrame(
+        {
+            "r_high": (people["recency"] <= lines["recency"]).fillna(False).astype(bool),
+            "f_high": people["frequency"] > lines["frequency"],
+            "m_high": people["monetary"] > lines["monetary"],
+        }
+    )
     code = pd.Series("", index=people.index).str.cat([high[c].map({True: "H", False: "L"}) for c in high])
     return people.assign(**high, segment=code.map(types().set_index("code")["segment"]))
 
@@ -92,5 +109,16 @@ def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:
 def types() -> pd.DataFrame:
     """The eight types in their order: code, segment, recency, frequency and monetary in words, action."""
     words = {"H": "high", "L": "low"}
-    return pd.DataFrame([{"code": code, "segment": t["name"], "recency": words[code[0]], "frequency": words[code[1]],
-                          "monetary": words[code[2]], "action": t["action"]} for code, t in RULES["types"].items()])
+    return pd.DataFrame(
+        [
+            {
+                "code": code,
+                "segment": t["name"],
+                "recency": words[code[0]],
+                "frequency": words[code[1]],
+                "monetary": words[code[2]],
+                "action": t["action"],
+            }
+            for code, t in RULES["types"].items()
+        ]
+    )

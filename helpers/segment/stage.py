@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-KNOWN_FROM = 6   # days with an order from which a customer's own rhythm counts
-LOST = 0.1       # lost is ten times as rare as dormant
+KNOWN_FROM = 6  # days with an order from which a customer's own rhythm counts
+LOST = 0.1  # lost is ten times as rare as dormant
 
 
 def gap_ratios(orders: ir.Table, as_of: date) -> ir.Table:
@@ -47,8 +47,10 @@ def rhythm(people: pd.DataFrame, ratios: pd.DataFrame, unusual: float) -> pd.Ser
     [7.0, 2.3, 4.6]
     """
     known, longer = ratios["gaps"].sum(), share_longer(ratios)
-    dormant, lost = (longer.loc[longer["longer"] <= share + 1e-12, "times_usual_gap"].min() if known * share >= 1 else
-                     -np.log(share) for share in (unusual, unusual * LOST))
+    dormant, lost = (
+        longer.loc[longer["longer"] <= share + 1e-12, "times_usual_gap"].min() if known * share >= 1 else -np.log(share)
+        for share in (unusual, unusual * LOST)
+    )
     return pd.Series({"usual_gap": people["usual_gap"].median(), "dormant": dormant, "lost": lost})
 
 
@@ -71,9 +73,12 @@ def add_stage(people: pd.DataFrame, rhythm: pd.Series, as_of: date) -> pd.DataFr
     span = (people["last_on"] - people["first_on"]).dt.days
     lines = {"dormant_after": usual * rhythm["dormant"], "lost_after": usual * rhythm["lost"]}
     return people.assign(
-        **lines, standing=np.select([new, span > new_days], ["new", "long-term"], "passing"),
-        stage=np.select([silence > lines["lost_after"], silence > lines["dormant_after"], new],
-                        ["lost", "dormant", "new"], "active"))
+        **lines,
+        standing=np.select([new, span > new_days], ["new", "long-term"], "passing"),
+        stage=np.select(
+            [silence > lines["lost_after"], silence > lines["dormant_after"], new], ["lost", "dormant", "new"], "active"
+        ),
+    )
 
 
 def _days(day: pd.Series, as_of: date) -> pd.Series:

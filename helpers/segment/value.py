@@ -24,7 +24,8 @@ def add_value_type(people: pd.DataFrame) -> pd.DataFrame:
     """
     lines = value_lines(people)
     code = pd.Series("", index=people.index).str.cat(
-        [(people[c] > lines[c]).map({True: "H", False: "L"}) for c in ("frequency", "aov")])
+        [(people[c] > lines[c]).map({True: "H", False: "L"}) for c in ("frequency", "aov")]
+    )
     return people.assign(value_type=code.map({k: v["name"] for k, v in RULES["value_types"].items()}))
 
 
@@ -47,5 +48,9 @@ def pareto(people: pd.DataFrame) -> pd.DataFrame:
     if sales.empty:
         return pd.DataFrame({"percent_of_customers": [], "share_of_sales": []})
     percent, best = np.arange(101), np.r_[0.0, sales.cumsum() / sales.sum()]
-    return pd.DataFrame({"percent_of_customers": percent,
-                         "share_of_sales": np.interp(percent / 100 * len(sales), np.arange(len(best)), best)})
+    return pd.DataFrame(
+        {
+            "percent_of_customers": percent,
+            "share_of_sales": np.interp(percent / 100 * len(sales), np.arange(len(best)), best),
+        }
+    )

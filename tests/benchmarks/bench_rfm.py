@@ -27,14 +27,14 @@ from helpers import segment
 from helpers.client import connect
 
 AS_OF, WINDOW = date(2024, 12, 31), 182
-ROUNDS = 3   # each way in turn, the quickest counts: other programs disturb it least
+ROUNDS = 3  # each way in turn, the quickest counts: other programs disturb it least
 COLUMNS = ["customer_id", "order_id", "ordered_on", "quantity", "revenue"]
 
 GENERATE = """COPY (
     SELECT CASE WHEN hash(i // 3, 1) % 50 > 0 THEN 'C' || (hash(i // 3, 2) % {people} + 1) END AS customer_id,
            'O' || (i // 3) AS order_id, DATE '2023-01-01' + CAST(hash(i // 3, 3) % 740 AS INTEGER) AS ordered_on,
-           CASE WHEN hash(i // 3, 4) % 40 > 0 THEN 1.0 ELSE -1.0 END AS quantity,
-           (hash(i, 5) % 10000) / 100.0 * quantity AS revenue
+           CASE WHEN hash(i // 3, 4) % 40 > 0 THEN 1.0 ELSE -1.0 END::DOUBLE AS quantity,
+           (hash(i, 5) % 10000)::DOUBLE / 100 * quantity AS revenue
     FROM range({rows}) t(i)) TO '{path}' (FORMAT parquet)"""
 
 SQL = """
@@ -149,8 +149,10 @@ def main() -> None:
     best = {name: min(r[name] for r in rounds) for name in WAYS}
     seconds, memory = best["Ibis helper"]
     for name, (s, gb) in best.items():
-        print(f"{name:13} {s:6.1f} s  {gb:4.1f} GB  {s / seconds:5.2f} x the time and {gb / memory:5.2f} x the memory "
-              "of the helper")
+        print(
+            f"{name:13} {s:6.1f} s  {gb:4.1f} GB  {s / seconds:5.2f} x the time and {gb / memory:5.2f} x the memory "
+            "of the helper"
+        )
 
 
 if __name__ == "__main__":
