@@ -66,6 +66,8 @@ def same(answer: object, right: object) -> bool:
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, Number) and isinstance(b, Number):
+        if isinstance(b, int) and abs(b) > 1:
+            return float(a) == b
         close = dict(rel_tol=0.006, abs_tol=1e-9)
         shares = 0 < abs(float(b)) <= 1
         return any(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -17,14 +18,17 @@ from pathlib import Path
 from platform import python_version
 
 import nbformat
+import pandas as pd
 import papermill
 import yaml
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 import helpers
 from helpers import store
 from helpers.client import Client, PlaybookError, connect, parse_day
 from helpers.collect import data_span, open_sources, stage
+from helpers.optimize import write_decisions
 from helpers.show import report
 
 PACKAGES = ["pandas", "ibis-framework", "duckdb", "scikit-learn", "statsmodels", "seaborn", "papermill"]
@@ -67,6 +71,8 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
     _begin(folder, client, only)
     try:
         record["notebooks"] = _execute(names, parameters, folder, jobs or min(2, os.cpu_count() or 1))
+        if only:
+            record = _on_top_of(folder, record)
         record |= {"status": "finished", "seconds": round(time.perf_counter() - started, 1)}
         _record(folder, record)
         index = report.build(folder, client)
@@ -77,6 +83,7 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
         return index
     published = publish(index.parent, client.reports / str(day))
     _set_latest(client, folder.name)
+    _keep_decisions(client, folder)
     _forget_old_runs(client, folder.name)
     return published / "index.html"
 
@@ -123,12 +130,19 @@ def parameters_of(names: list[str], client: Client, sets: dict[str, str], day: d
                     else f"Known: {', '.join(sorted(every - {'client', 'as_of'})) or 'none'}."
                 )
                 raise PlaybookError(f'{source}: no notebook has a parameter "{p}". {hint}')
-    given = client.settings.parameters | {p: yaml.safe_load(v) for p, v in sets.items()}
+    given = client.settings.parameters | {p: _value(p, v) for p, v in sets.items()}
     return {
         n: {"client": client.name, "as_of": str(day)}
         | {p: _typed(p, v, ps[p]["inferred_type_name"]) for p, v in given.items() if p in ps}
         for n, ps in listed.items()
     }
+
+
+def _value(name: str, text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise PlaybookError(f"--set {name}={text}: not readable. Put text in quotes.") from None
 
 
 def _typed(name: str, value: object, wanted: str) -> object:
@@ -219,6 +233,11 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int]) -> dict:
                 shutdown_kernel="immediate",
                 extra_arguments=["--log-level=40"],
             )
+        except DeadKernelError:
+            raise RunFailed(
+                f"{name}: its process died, most likely for lack of memory. Close other programs or run with --jobs 1. "
+                f"The notebook as far as it got: {output}"
+            ) from None
         except PapermillExecutionError as e:
             heading = _heading_before(output, e.cell_index)
             raise RunFailed(
@@ -249,6 +268,14 @@ def _heading_before(path: Path, cell: int) -> str:
     return headings[-1] if headings else "first cell"
 
 
+def _on_top_of(folder: Path, record: dict) -> dict:
+    """The record of a run with --only: what it did, on top of the run that it copied."""
+    base = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    merged = {k: base[k] | record[k] for k in ("parameters", "notebooks")}
+    inputs = record["inputs"] if "01_collect" in record["notebooks"] else base["inputs"]
+    return record | merged | {"copied_from": base["run_id"], "inputs": inputs}
+
+
 def _record(folder: Path, record: dict) -> None:
     (folder / "run.json").write_text(json.dumps(record, indent=1, default=str), encoding="utf-8")
 
@@ -257,6 +284,8 @@ def publish(report_folder: Path, place: Path) -> Path:
     """Put a copy of a finished report in its place; the one that was there goes only when the new one stands."""
     place.parent.mkdir(parents=True, exist_ok=True)
     new, old = (place.with_name(f".{kind}-{place.name}") for kind in ("new", "old"))
+    if old.exists() and not place.exists():  # an earlier run was stopped between the two moves
+        os.replace(old, place)
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)
     shutil.copytree(report_folder, new)
@@ -264,12 +293,25 @@ def publish(report_folder: Path, place: Path) -> Path:
         os.replace(place, old)
     try:
         os.replace(new, place)
-    except OSError:
+    except BaseException:
         if old.exists():
             os.replace(old, place)
         raise
     shutil.rmtree(old, ignore_errors=True)
     return place
+
+
+def _keep_decisions(client: Client, folder: Path) -> None:
+    """Write the run's decision log where people edit it; what they wrote there was read and kept by 07."""
+    stored = folder / "tables" / "decisions.parquet"
+    if stored.is_file():
+        try:
+            write_decisions(pd.read_parquet(stored).drop(columns="outcome"), client.folder / "decisions.csv")
+        except PermissionError:
+            raise PlaybookError(
+                f"data/{client.name}/decisions.csv is open in another program. The report is in place; close the "
+                "file and run again to add the new advice."
+            ) from None
 
 
 def _set_latest(client: Client, run_id: str) -> None:
@@ -279,10 +321,16 @@ def _set_latest(client: Client, run_id: str) -> None:
 
 
 def _forget_old_runs(client: Client, current: str) -> None:
+    """Delete what is due of old runs; their record and who was held out of a list stay, to measure effects later."""
     runs = sorted(
         (p for p in (client.folder / "runs").iterdir() if p.name not in ("lab", current)),
         key=lambda p: p.stat().st_mtime,
         reverse=True,
     )
     for old in runs[client.settings.keep_runs :]:
-        shutil.rmtree(old, ignore_errors=True)
+        for path in sorted(old.rglob("*"), reverse=True):
+            if path.is_dir():
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+            elif path.name not in ("run.json", "audiences.parquet"):
+                path.unlink()

@@ -68,4 +68,4 @@ def test_response_by_type_meets_the_known_figures(table):
     response = table("campaign_response")
     assert (response["low"] <= response["rate"]).all()
     assert (response["rate"] <= response["high"]).all()
-    assert not response.loc[response["starts_on"] < "2017-01-01", "covered"].any()
+    assert not response.loc[pd.to_datetime(response["starts_on"]) < "2017-01-01", "covered"].any()

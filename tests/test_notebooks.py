@@ -43,6 +43,12 @@ def test_it_opens_with_one_title_and_a_question(notebook):
     assert sum(bool(re.match("# ", c.source)) for c in nb.cells if c.cell_type == "markdown") == 1
 
 
+def test_the_readme_lists_its_question(notebook):
+    name, nb = notebook
+    question = re.search(r"\n\*\*([^*]+\?)\*\*", nb.cells[0].source)[1]
+    assert f"| `{name}` | {question} |" in (CHECKOUT / "README.md").read_text(encoding="utf-8")
+
+
 def test_parameters_come_early_typed_and_commented(notebook):
     _, nb = notebook
     at = [i for i, c in enumerate(nb.cells) if "parameters" in tags(c)]

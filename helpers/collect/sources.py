@@ -70,7 +70,7 @@ def stage(con: ibis.BaseBackend, client: Client, name: str) -> ir.Table:
     lineage = (
         f"CASE WHEN {spec.source}.source_line IS NOT NULL THEN '{spec.source}' END AS source_name, "
         f"{spec.source}.source_line AS source_line, "
-        + (f"concat_ws('; ', {', '.join(unreadable)})" if unreadable else "''")
+        + (f"concat_ws('; ', {', '.join(unreadable)})" if unreadable else "CAST(NULL AS VARCHAR)")
         + " AS source_unreadable"
     )
     return _query(con, client, name, f"{select}, {lineage}", origin)

@@ -23,10 +23,10 @@ def busiest_step(run: Store) -> Answers:
     """The step on orders that touched the most rows."""
     log = run.frame("clean_log")
     orders = log[log["table"] == "orders"]
-    money = (orders["revenue_before"] - orders["revenue_after"]).abs()
+    touched = orders[orders["rows_touched"] > 0]
     return orders.loc[orders["rows_touched"].idxmax(), "step"], {
-        "That step moved the most money. The question is about rows.": orders.loc[money.idxmax(), "step"],
-        "That step is on another table. Look at `chain`.": log.loc[log["rows_touched"].idxmax(), "step"],
+        "That is the first step of the chain. Sort by `rows_touched`.": orders["step"].iloc[0],
+        "That step touched the fewest. You want the most.": touched.loc[touched["rows_touched"].idxmin(), "step"],
     }
 
 

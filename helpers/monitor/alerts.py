@@ -123,7 +123,7 @@ def find_alerts(watched: dict[str, pd.DataFrame], parts: pd.DataFrame, country: 
         alarms += [(d, "shift", since) for d, since in days["shift_since"].dropna().items()]
         for day, kind, since in alarms:
             seen = days.loc[since:day, ["value", "expected", "size"]].mean()
-            near = holidays_near(since, day, country)
+            near = holidays_near(since, day, country) if kind == "day" else []
             moved = what_moved(parts, metric, since, day) if seen["value"] else NO_ORDER
             rows.append(
                 {

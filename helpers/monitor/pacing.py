@@ -52,7 +52,7 @@ def say_pace(pacing: pd.DataFrame, currency: str) -> dict[str, str]:
     side = "above" if whole["expected"] >= whole["target"] else "below"
     off = f"{words.percent(abs(whole['expected'] / whole['target'] - 1), 1)} {side} the target of {aim}"
     headline = (
-        f"Sales ended {off}, with the period over."
+        f"Sales of the period just ended were {off}."
         if whole["elapsed"] == 1
         else f"Sales are heading for {end}, {off}; the chance to reach it is {words.percent(whole['chance'])}."
     )

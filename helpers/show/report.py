@@ -213,7 +213,7 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
     advice = sum(f.kind == "finding" and bool(f.action) for f in found)
     lead = [
         *told.pop("Lead"),
-        f"{advice} pieces of advice follow from the data, the most valuable first." if advice else "",
+        f"{advice} pieces of advice follow from the data; those below come first." if advice else "",
     ]
     trust = [(name, " ".join(sentences)) for name, sentences in told.items()]
     trust.append(("About the data", client.settings.about))
@@ -225,7 +225,7 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
         "kpis": _kpis(kpis, _frame(folder, "sales_daily")),
         "kpi_note": f"{kpis['period'].iloc[0]}; money in {currency}." if len(kpis) else "",
         "findings": [_shown(f, top, currency, titles) for f in ranked],
-        **_targets(pacing, currency),
+        **_targets(pacing, client),
         "trust": [(n, t) for n, t in trust if t],
         "unseen": [f for f in found if f.kind == "unseen"],
         "pages": pages,
@@ -278,9 +278,7 @@ def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame) -> list[dict]:
             "value": style.get(k.unit, words.count)(k.value),
             "points": "",
             "alt": "",
-            "change": f"{words.percent(k.change, 1, signed=True)} on the period before"
-            if pd.notna(k.change)
-            else "no earlier period",
+            "change": _moved(k),
         }
         for k in kpis.itertuples()
     ]
@@ -296,6 +294,14 @@ def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame) -> list[dict]:
     return cards
 
 
+def _moved(k: object) -> str:
+    if pd.isna(k.change):
+        return "no earlier period"
+    if k.unit == "share":
+        return f"{(k.value - k.previous) * 100:+.1f} points on the period before"
+    return f"{words.percent(k.change, 1, signed=True)} on the period before"
+
+
 def _weekly(sales: pd.DataFrame) -> pd.Series:
     if sales.empty:
         return pd.Series(dtype=float)
@@ -304,10 +310,11 @@ def _weekly(sales: pd.DataFrame) -> pd.Series:
     return weeks.loc[weeks["size"] == 7, "sum"]
 
 
-def _targets(pacing: pd.DataFrame, currency: str) -> dict:
+def _targets(pacing: pd.DataFrame, client: Client) -> dict:
     if pacing.empty:
-        return {"targets": [], "target_note": "", "target_caption": ""}
-    whole = pacing[pacing["scope"] == "all"].iloc[0]
+        return {"targets": [], "targets_done": False, "target_note": "", "target_caption": ""}
+    whole, currency = pacing[pacing["scope"] == "all"].iloc[0], client.settings.currency
+    made = f"A target is the forecast from before the period plus {words.percent(client.settings.sales_growth)}."
     rows = pd.concat(
         [
             pacing[pacing["scope"] == "all"].head(1),
@@ -331,10 +338,11 @@ def _targets(pacing: pd.DataFrame, currency: str) -> dict:
     span = f"{words.day(whole['starts_on'])} to {words.day(whole['ends_on'])}"
     return {
         "targets": shown,
+        "targets_done": done,
         "target_caption": f"Sales against target, {span}, {currency}",
-        "target_note": "The period is over: this is how it ended."
+        "target_note": f"The period is over: this is how it ended. {made}"
         if done
-        else f"{words.percent(whole['elapsed'])} of the period is gone; where it is heading if nothing changes.",
+        else f"{words.percent(whole['elapsed'])} of the period is gone; where it is heading if nothing changes. {made}",
     }
 
 
@@ -354,11 +362,14 @@ def _footer(record: dict, client: Client) -> str:
     extra = {k: v for ps in record["parameters"].values() for k, v in ps.items() if k not in ("client", "as_of")}
     inputs = ", ".join(f"{n} {h[:8]}" for n, h in record["inputs"].items())
     made_by = f"Made by the marketing playbook {record['versions']['marketing-playbook']}"
+    part = ""
+    if record.get("copied_from"):
+        part = f" Only {record['only']} was run again, on a copy of {record['copied_from']}; the other pages are older."
     return (
         f"{made_by} from {len(client.settings.sources)} "
         f"files in {record.get('seconds', 0):.0f} seconds; run {record['run_id']}; parameters "
         f"{', '.join(f'{k}={v}' for k, v in extra.items()) or 'as in the notebooks'}. Figures are computed from the "
-        f"data; amounts in {client.settings.currency}. Fingerprints of the inputs: {inputs}."
+        f"data; amounts in {client.settings.currency}. Fingerprints of the inputs: {inputs}.{part}"
     )
 
 

@@ -34,6 +34,8 @@ def money(amount: float, currency: str = "") -> str:
         if size >= 999_500
         else f"{amount / 1e3:,.0f}{NBSP}k"
         if size >= 9_995
+        else f"{round(amount, -1):,.0f}"
+        if size >= 1000
         else f"{amount:,.0f}"
         if size >= 10
         else f"{amount:,.2f}"
