@@ -50,6 +50,7 @@ def say_plan(plan: pd.DataFrame, customers: int) -> dict[str, str]:
     least = enough.nsmallest(1, "lift").iloc[0]
     needed, lift = words.count(2 * least["per_group"]), words.percent(least["lift"])
     return {
-        "headline": f"An experiment with {needed} customers would show an effect of {lift} of sales, four times out of five.",
+        "headline": f"An experiment with {needed} customers would show an effect of {lift} of sales, "
+        "four times out of five.",
         "action": f"send the next campaign to a random half of at least {needed} customers, and compare the halves",
     }

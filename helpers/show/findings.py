@@ -106,7 +106,7 @@ def finding(
                 f" <b>Check on:</b> {check_on.day} {check_on:%B %Y}." if check_on else "",
             ]
         )
-        parts.append(f"<p><b>Do:</b> {html.escape(action)}{who_when}</p>")
+        parts.append(f"<p><b>Do:</b> {html.escape(action.rstrip('.'))}.{who_when}</p>")
     parts += [f"<p><i>How sure:</i> {html.escape(sure)}</p>"] if sure else []
     _box("finding", "".join(parts))
 
