@@ -249,7 +249,7 @@ def test_a_period_that_is_over_has_nothing_open():
     assert whole[["elapsed", "actual", "expected", "low", "high", "chance"]].tolist() == [1, 1365, 1365, 1365, 1365, 1]
     assert pace["light"].tolist() == ["green", "red", "red"]
     assert pace["actual"].iloc[1:].sum() == whole["actual"]
-    assert "with the period over" in monitor.say_pace(pace, "EUR")["headline"]
+    assert "period just ended" in monitor.say_pace(pace, "EUR")["headline"]
 
 
 def test_a_period_under_way_adds_the_forecast_for_the_days_left():

@@ -221,7 +221,7 @@ def test_the_planned_experiment_finds_its_effect_four_times_in_five():
 
 def test_too_few_customers_are_told_to_add_campaigns_up():
     plan = optimize.plan_experiment(shop(0.0))
-    assert "would find an effect" in optimize.say_plan(plan, 1500)["headline"]
+    assert "would show an effect" in optimize.say_plan(plan, 1500)["headline"]
     assert "add the campaigns up" in optimize.say_plan(plan.assign(enough=False), 30)["action"]
 
 
