@@ -9,7 +9,7 @@ import pytest
 
 from helpers import store, tables
 from helpers.client import Client, PlaybookError
-from helpers.run import RunFailed, dependencies, publish, run
+from helpers.run import dependencies, publish, run
 
 
 def frames(folder):
@@ -127,10 +127,6 @@ def test_the_store_refuses_what_is_not_declared(corner_report, corner, tmp_path)
         book.read("orders")
     with pytest.raises(ValueError, match="table cohorts lacks"):
         book.write("cohorts", pd.DataFrame({"x": [1]}))
-
-
-def test_a_failed_run_is_one_that_can_be_told_from_bad_input():
-    assert issubclass(RunFailed, PlaybookError)
 
 
 def test_nothing_is_left_between_publishes(corner_report):

@@ -58,7 +58,7 @@ class Cleaned:
         marks = [
             c
             for c in self.marked.columns
-            if c in {"fate", "rule", "original", *LINEAGE, *PRODUCT} or c.startswith(("did_", "money_"))
+            if c in {"fate", "rule", *LINEAGE, *PRODUCT} or c.startswith(("did_", "money_"))
         ]
         return self.marked.filter(_.fate.isnull()).drop(*marks)
 
