@@ -51,13 +51,27 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Source(_Model):
-    """One file that the client brings, under raw/ or inside an installed package."""
+    """One file under raw/ or inside an installed package, or the rows of a database.
 
-    file: str
+    Files under raw/ that no source names are found by themselves; name one to overrule what was found out about it.
+    """
+
+    file: str = ""  # under raw/; several with *, as till-*.csv
     package: str = ""
-    origin: Literal["online", "offline", "outside"] = "offline"
+    database: str = ""  # name of the environment variable that holds its URL
+    query: str = ""  # SQL, or the name of a table
+    skip: bool = False
+    preset: str = ""  # the next six: empty means found out
+    encoding: str = ""
+    delimiter: str = ""
+    decimal: Literal["", ".", ","] = ""
+    dates: Literal["", "day first", "month first"] = ""
+    header_line: int = 0
+    sheet: str = ""
+    missing: list[str] = []  # marks of a missing value, such as n/a
+    origin: Literal["", "online", "offline", "outside"] = ""
     owner: str = "not known"
-    timezone: Zone = "UTC"
+    timezone: Zone | None = None  # of times without an offset; empty: the preset's, else UTC
     dated: str = ""  # column (or SQL expression) with the day of a row; empty: no dates
     key: list[str] = []
     note: str = ""
@@ -68,7 +82,8 @@ class Mapping(_Model):
 
     source: str
     from_: str = Field("", alias="from")  # SQL FROM clause over sources; empty: the source alone
-    columns: dict[str, str]
+    columns: dict[str, str]  # a column set to "person" is filled with the number of the person
+    person: dict[str, str] = {}  # who the row is about: record, email, phone, name ...; see the README
 
 
 class Control(_Model):
@@ -88,6 +103,25 @@ class CleanStep(_Model):
     where: str  # SQL over the table (orders also see product_name, category, subcategory)
     set: dict[str, str] = {}
     reason: str
+    value: str = ""  # SQL for the value at fault, shown beside a held row
+
+
+class RuleChange(_Model):
+    """A change to a rule of cleaning: switched off, or tuned."""
+
+    on: bool = True
+    where: str = ""
+    action: Literal["", "filter", "hold", "duplicate"] = ""
+    reason: str = ""
+
+
+class Matching(_Model):
+    """What decides who is who."""
+
+    same: float = Field(0.95, gt=0, le=1)  # from this probability on, two records are one person
+    doubtful: float = Field(0.5, gt=0, le=1)  # from here on to `same`: listed for review, not merged
+    crowd: int = Field(20, ge=2)  # an e-mail or phone that more names share is nobody's own
+    learn_from: int = Field(200, ge=50)  # with fewer records the fixed weights are used
 
 
 class Settlement(_Model):
@@ -107,14 +141,28 @@ class Settings(_Model):
     currency: str
     timezone: Zone
     country: str = ""
-    sources: dict[str, Source]
-    tables: dict[str, Mapping]
+    sources: dict[str, Source] = {}
+    tables: dict[str, Mapping | list[Mapping]] = {}
     controls: dict[str, Control] = {}
     clean: list[CleanStep] = []
+    rules: dict[str, RuleChange] = {}  # changes to general rules and to those of presets, by name
+    exchange_rates: dict[str, float] = {}  # one unit of that currency in the client's own
+    precedence: list[str] = []  # sources, the most trusted first, for what is known of a person or product
+    matching: Matching = Matching()
+    private_days: int = Field(30, ge=1)  # what lies in private/ is due after so many days
+    retention_days: int = Field(0, ge=0)  # rows older than this are left out; 0: none
     settled: dict[str, dict[str, Settlement]] = {}  # rule -> subject (or "*") -> decision
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
     keep_runs: int = Field(10, ge=1)
     parameters: dict[str, Any] = {}  # notebook parameters for this client
+
+
+_IGNORED = re.compile(r"\.|~\$|.*\.(md|part|tmp)$|Thumbs\.db|desktop\.ini")  # never data
+
+
+def _slug(text: str) -> str:
+    slug = re.sub(r"\W+", "_", text.lower()).strip("_") or "file"
+    return f"f_{slug}" if slug[0].isdigit() else slug
 
 
 def home() -> Path:
@@ -157,9 +205,45 @@ class Client:
         run = self.folder / "runs" / line.read_text(encoding="utf-8").strip() if line.is_file() else None
         return run if run and run.is_dir() else None
 
-    def source_path(self, source: str) -> Path:
-        """The file of a source; PlaybookError where it is missing."""
-        spec = self.settings.sources[source]
+    def sources(self) -> list[tuple[str, str, Source]]:
+        """Every file and query of the client: its name, the name it is read under, its settings.
+
+        Those of client.yaml first, then what else lies in raw/.
+        """
+        found, taken, raw = [], set(), self.folder / "raw"
+        files = sorted(p for p in raw.rglob("*") if p.is_file() and not _IGNORED.match(p.name))
+        for name, spec in self.settings.sources.items():
+            if spec.package or spec.database or "*" not in spec.file:
+                taken.add(spec.file)
+                found.append((name, name, spec))
+                continue
+            matches = [p for p in files if p.relative_to(raw).match(spec.file)]
+            if not matches:
+                self.source_path(name, spec)
+            for path in matches:
+                file = path.relative_to(raw).as_posix()
+                taken.add(file)
+                found.append((f"{name}_{_slug(path.stem)}", name, spec.model_copy(update={"file": file})))
+        names = {name for name, _, _ in found}
+        for path in files:
+            file = path.relative_to(raw).as_posix()
+            if file not in taken:
+                name = base = _slug(file.rsplit(".", 1)[0])
+                n = 2
+                while name in names:
+                    name, n = f"{base}_{n}", n + 1
+                names.add(name)
+                found.append((name, name, Source(file=file)))
+        return [f for f in found if not f[2].skip]
+
+    def private(self, *parts: str) -> Path:
+        """A folder under private/, made when it is not there."""
+        folder = self.folder.joinpath("private", *parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def source_path(self, source: str, spec: Source) -> Path:
+        """The file of a source; PlaybookError where it is missing or lies outside raw/."""
         if spec.package:
             found = importlib.util.find_spec(spec.package)
             if found is None:
@@ -169,7 +253,12 @@ class Client:
                 )
             path = Path(found.origin).parent / spec.file
         else:
-            path = self.folder / "raw" / spec.file
+            raw, path = (self.folder / "raw").resolve(), (self.folder / "raw" / spec.file).resolve()
+            if os.path.isabs(spec.file) or not path.is_relative_to(raw):
+                raise PlaybookError(
+                    f'data/{self.name}/client.yaml, sources.{source}.file: "{spec.file}" leads out of raw/. Put the '
+                    "file into raw/ and name it alone."
+                )
         if not path.is_file():
             where = f"the package {spec.package}" if spec.package else f"data/{self.name}/raw/"
             raise PlaybookError(
@@ -180,8 +269,8 @@ class Client:
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of every source file and of the settings."""
-        files = {s: self.source_path(s) for s in self.settings.sources} | {"client.yaml": self.file}
-        return {name: file_hash(path) for name, path in files.items()}
+        files = {name: self.source_path(name, spec) for name, _, spec in self.sources() if not spec.database}
+        return {name: file_hash(path) for name, path in (files | {"client.yaml": self.file}).items()}
 
 
 def file_hash(path: Path) -> str:
@@ -256,19 +345,21 @@ _MODELS = {"sources": Source, "tables": Mapping, "controls": Control, "clean": C
 def _check_references(settings: Settings, shown: str) -> None:
     from helpers.tables import CANONICAL
 
-    if "orders" not in settings.tables:
-        raise PlaybookError(f"{shown}, tables: orders is missing. It is the one table that every client needs.")
-    for name, mapping in settings.tables.items():
+    for name, given in settings.tables.items():
         if name not in CANONICAL:
             raise PlaybookError(f"{shown}, tables.{name}: no such table. Known: {', '.join(CANONICAL)}.")
-        if mapping.source not in settings.sources:
-            raise PlaybookError(
-                f'{shown}, tables.{name}.source: there is no source "{mapping.source}". '
-                f"Known: {', '.join(settings.sources)}."
-            )
+        for mapping in given if isinstance(given, list) else [given]:
+            if mapping.source not in settings.sources:
+                raise PlaybookError(
+                    f'{shown}, tables.{name}.source: there is no source "{mapping.source}". '
+                    f"Known: {', '.join(settings.sources)}."
+                )
+    for name, spec in settings.sources.items():
+        if not (spec.file or spec.database):
+            raise PlaybookError(f"{shown}, sources.{name}: say which file (or database and query) it is.")
     for kind, entries in (("controls", settings.controls.values()), ("clean", settings.clean)):
         for entry in entries:
-            if entry.table not in settings.tables:
+            if entry.table not in CANONICAL:
                 raise PlaybookError(
-                    f'{shown}, {kind}: there is no table "{entry.table}". Known: {", ".join(settings.tables)}.'
+                    f'{shown}, {kind}: there is no table "{entry.table}". Known: {", ".join(CANONICAL)}.'
                 )

@@ -27,7 +27,7 @@ from papermill.exceptions import PapermillExecutionError
 import helpers
 from helpers import store
 from helpers.client import Client, PlaybookError, connect, parse_day
-from helpers.collect import data_span, open_sources, stage
+from helpers.collect import data_span, open_sources, order_times
 from helpers.optimize import write_decisions
 from helpers.show import report
 
@@ -160,16 +160,14 @@ def _as_of(client: Client, as_of: str, copying: bool) -> date:
         if as_of and as_of != day:
             raise PlaybookError(f"--only works on the latest run, which is of {day}. Leave --as-of out, or run all.")
         return parse_day(day)
-    for source in client.settings.sources:
-        client.source_path(source)
+    opened = open_sources(connect(), client)
+    first, last = data_span(opened)
     if as_of:
-        day, (first, last) = parse_day(as_of), data_span(client)
+        day = parse_day(as_of)
         if not first <= day <= last:
             raise PlaybookError(f"--as-of {day} is outside the data, which run from {first} to {last}.")
         return day
-    con = connect()
-    open_sources(con, client)
-    return store.last_full_day(stage(con, client, "orders"))
+    return store.last_full_day(order_times(opened))
 
 
 def _begin(folder: Path, client: Client, only: str) -> None:

@@ -11,7 +11,8 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import yaml
 
-CANONICAL = ["orders", "customers", "products", "campaigns", "messages", "coupons", "redemptions", "promotions"]
+CANONICAL = ["orders", "customers", "records", "products", "campaigns", "messages", "coupons", "redemptions", "promotions"]
+CANONICAL += ["events", "spend", "surveys", "tickets", "reviews", "market", "accounts", "deals", "experiments", "choices"]
 TYPES = {
     "text": dt.string,
     "int": dt.int64,
@@ -73,7 +74,7 @@ def get(name: str) -> Table:
     >>> get("orders").key
     ['order_id', 'line_no']
     >>> list(get("staged_coupons").columns)[-3:]
-    ['source_name', 'source_line', 'source_unreadable']
+    ['source_order', 'source_unreadable', 'source_repeat']
     """
     known = all_tables()
     base = name.removeprefix("staged_")
@@ -108,7 +109,7 @@ def dictionary() -> str:
     head = (
         "# Data dictionary\n\nEvery table of the playbook, written from `helpers/tables.yaml` by "
         "`python -c 'import helpers.tables as t; print(t.dictionary(), end=\"\")' > data/README.md`.\n"
-        "A client brings the first eight; only `orders` is required. Notebooks make the rest.\n"
+        f"A client brings the first {len(CANONICAL)}; only `orders` is required. Notebooks make the rest.\n"
         "Types in bold may not be empty. Money is in the client's one currency, rates are shares between 0 and 1.\n"
     )
     parts = [head]

@@ -8,7 +8,7 @@ cannot disagree.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 
 import duckdb
@@ -18,12 +18,13 @@ import pandas as pd
 from ibis import _
 
 from helpers import tables
-from helpers.clean.repeats import repeats
+from helpers.clean.repeats import EXACT, OLDER, OTHER, SETTLED, repeats
 from helpers.client import CleanStep, PlaybookError
 from helpers.store import Store
 
 FATES = {"duplicate": "duplicate", "filter": "filtered", "hold": "held"}
-LINEAGE = ("source_name", "source_line", "source_unreadable")
+BEST = ["loaded", "duplicate", "filtered", "held"]  # of a line that became several rows the first of these counts
+LINEAGE = ("source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat")
 PRODUCT = {"product_name": "name", "product_category": "category", "product_subcategory": "subcategory"}
 
 
@@ -44,11 +45,14 @@ class Cleaned:
             for c in ("did", "money")
         }
         by = self.marked.group_by(
-            fate=_.fate.fill_null("loaded"), rule=_.rule.fill_null(""), from_line=_.source_line.notnull()
+            file=_.source_file,
+            fate=_.fate.fill_null("loaded"),
+            rule=_.rule.fill_null(""),
+            from_line=_.source_line.notnull(),
         )
         return (
             by.agg(n=_.count(), money=_.money_in.sum().cast("float64").round(2), **each)
-            .order_by("fate", "rule")
+            .order_by("file", "fate", "rule")
             .to_pandas()
         )
 
@@ -75,20 +79,9 @@ def clean_table(run: Store, name: str, as_of: date, products: ir.Table | None = 
     if name == "orders" and products is not None:
         names = products.select("product_id", **{new: products[old] for new, old in PRODUCT.items()})
         marked = marked.left_join(names, "product_id").drop("product_id_right")
-    steps = _general_steps(spec) + [s for s in run.settings.clean if s.table == name]
-    if spec.day:
-        steps.append(
-            CleanStep(
-                step="after the last day",
-                table=name,
-                action="filter",
-                where=f"CAST({spec.day} AS DATE) > DATE '{as_of}'",
-                reason="the report looks at the days up to its own date",
-            )
-        )
     marked, repeated = _mark_repeats(run, marked, spec)
     cleaned = Cleaned(name, marked, repeated)
-    for step in steps:
+    for step in rules_for(run, spec, staged, as_of):
         cleaned.marked = _apply(run, cleaned.marked, step, len(cleaned.steps))
         cleaned.steps.append(step)
     return cleaned
@@ -123,38 +116,55 @@ def quarantine(cleaned: Cleaned) -> ir.Table:
     reasons = {s.step: s.reason for s in cleaned.steps if s.action == "hold"}
     held = cleaned.marked.filter(_.fate == "held")
     kept = [*(c for c in tables.get(cleaned.name).columns if c in held.columns), "source_unreadable"]
+    values = (
+        "CASE rule " + " ".join(f"WHEN {_quoted(s.step)} THEN {s.value}" for s in cleaned.steps if s.value) + " END"
+    )
+    held = held.alias(f"held_{cleaned.name}").sql(
+        f"SELECT *, {values} AS wrong FROM held_{cleaned.name}", dialect="duckdb"
+    )
     as_json = ibis.struct({c: held[c].cast("string") for c in kept}).cast("json").cast("string")
     return held.select(
         table=ibis.literal(cleaned.name),
         source_name=held.source_name,
+        source_file=held.source_file,
         source_line=held.source_line,
         rule=held.rule,
         reason=held.rule.cases(*reasons.items(), else_=""),
+        value=held.wrong,
         revenue=held.money_in.cast("float64"),
         original=as_json,
     )
 
 
-def ledger(run: Store, cleaned: Cleaned, lines: int) -> dict:
-    """What became of the `lines` of the source behind a table, in lines and money (a row of `ledger`).
+def ledger(run: Store, cleaned: Cleaned | None, source: pd.Series) -> dict:
+    """What became of the lines of one file, in lines and money (a row of `ledger`).
 
-    Rows made from one line count once. Raises PlaybookError where lines are lost.
+    `source` is the file's row of the table `sources`. Of a line that became several rows the best fate counts; the
+    further rows are `splits`. Raises PlaybookError where lines are lost.
     """
-    s = cleaned.summary[cleaned.summary["from_line"]]
-    if s["n"].sum() > lines:  # one line became several rows
-        lined = cleaned.marked.filter(_.source_line.notnull()).group_by(fate=_.fate.fill_null("loaded"))
-        n = lined.agg(n=_.source_line.nunique()).to_pandas().set_index("fate")["n"]
+    row = {"source": source["source"], "file": source["file"], "table": source["table"]}
+    row |= {"lines": int(source["lines"]), "layout": int(source["layout"]), "splits": 0}
+    rows = int(source["rows"])
+    if cleaned is None:  # nothing knows the file
+        nothing = {"loaded": 0, "duplicate": 0, "filtered": rows, "held": 0, "balances": True, "money": 0.0}
+        return row | nothing | {"money_loaded": 0.0, "money_left_out": 0.0, "money_corrected": 0.0}
+    s = cleaned.summary[cleaned.summary["from_line"] & (cleaned.summary["file"] == source["file"])]
+    if s["n"].sum() > rows:
+        mine = cleaned.marked.filter(_.source_file == source["file"])
+        best = _.fate.fill_null("loaded").cases(*((f, i) for i, f in enumerate(BEST)), else_=0).min()
+        lined = mine.group_by("source_line").agg(best=best).group_by("best").agg(n=_.count()).to_pandas()
+        n = pd.Series(lined["n"].to_numpy(), index=[BEST[i] for i in lined["best"]])
+        row["splits"] = int(s["n"].sum() - n.sum())
     else:
         n = s.groupby("fate")["n"].sum()
     money = s.groupby("fate")["money"].sum()
     corrections = [f"money_{i}" for i, step in enumerate(cleaned.steps) if step.action not in FATES]
-    row = {"source": run.settings.tables[cleaned.name].source, "table": cleaned.name, "lines": lines, "layout": 0}
-    row |= {f: int(n.get(f, 0)) for f in ("loaded", *FATES.values())}
-    lost = lines - row["layout"] - sum(row[f] for f in ("loaded", *FATES.values()))
+    row |= {f: int(n.get(f, 0)) for f in BEST}
+    lost = row["lines"] - row["layout"] - sum(row[f] for f in BEST)
     if lost:
         raise PlaybookError(
-            f"data/{run.client.name}/client.yaml, tables.{cleaned.name}.from: {lost:,} of {lines:,} "
-            f"lines of {row['source']} are lost on the way. Join so that every line stays."
+            f"data/{run.client.name}/client.yaml, tables.{cleaned.name}.from: {lost:,} of {rows:,} "
+            f"lines of {row['file']} are lost on the way. Join so that every line stays."
         )
     return row | {
         "balances": True,
@@ -182,10 +192,9 @@ def by_rule(held: ir.Table) -> pd.DataFrame:
     return by.order_by(ibis.desc("rows"), "table", "rule").to_pandas()
 
 
-def ledgers(run: Store, cleaned: dict[str, Cleaned], lines: pd.Series) -> pd.DataFrame:
-    """The ledger of every table that the client brings; `lines` are the rows of each source."""
-    brought = run.settings.tables
-    return pd.DataFrame([ledger(run, cleaned[n], int(lines[brought[n].source])) for n in brought])
+def ledgers(run: Store, cleaned: dict[str, Cleaned], sources: pd.DataFrame) -> pd.DataFrame:
+    """The ledger of every file that the client brings; `sources` is the table of that name."""
+    return pd.DataFrame([ledger(run, cleaned.get(row["table"]), row) for _, row in sources.iterrows()])
 
 
 def filled_shares(cleaned: dict[str, Cleaned]) -> pd.DataFrame:
@@ -244,52 +253,100 @@ def outlier_effect(orders: ir.Table) -> pd.Series:
     )
 
 
-def _general_steps(spec: tables.Table) -> list[CleanStep]:
-    required = " OR ".join(f"{c.name} IS NULL" for c in spec.columns.values() if c.required)
-    return [
-        CleanStep(
-            step="unreadable value",
-            table=spec.name,
-            action="hold",
-            where="source_unreadable <> ''",
-            reason="a value is not of its column's type; mend the file and run again",
-        ),
-        CleanStep(
-            step="required value missing",
-            table=spec.name,
-            action="hold",
-            where=required,
-            reason="a column that every row needs is empty; mend the file and run again",
-        ),
-    ]
+def rules_for(run: Store, spec: tables.Table, staged: ir.Table, as_of: date) -> list[CleanStep]:
+    """The steps that a table goes through after its repeats: general rules, those of its exports, the client's own.
+
+    Settings switch off or tune each by name (`rules:` in client.yaml); a name that no table knows is refused by
+    `check_rule_names`.
+    """
+    brought = run.frame("rules") if "rules" in run.reads else pd.DataFrame(columns=["table"])
+    steps = _general_steps(run, spec, staged)
+    for r in brought[brought["table"] == spec.name].itertuples():
+        where = f"source_name = '{r.source}' AND ({r.where})"
+        steps.append(CleanStep(step=r.step, table=spec.name, action=r.action, where=where, reason=r.reason))
+    steps += [s for s in run.settings.clean if s.table == spec.name]
+    if spec.day:
+        when = f"CAST({spec.day} AS DATE)"
+        reason = "the report looks at the days up to its own date"
+        steps.append(_step("after the last day", spec, "filter", f"{when} > DATE '{as_of}'", reason))
+        if run.settings.retention_days:
+            oldest = as_of - timedelta(days=run.settings.retention_days)
+            reason = "older than the retention period of client.yaml"
+            steps.append(_step("past the retention period", spec, "filter", f"{when} < DATE '{oldest}'", reason))
+    return [changed for s in steps if (changed := _changed(run, s))]
+
+
+def _changed(run: Store, step: CleanStep) -> CleanStep | None:
+    change = run.settings.rules.get(step.step)
+    if change is None:
+        return step
+    said = {k: v for k, v in change.model_dump(exclude={"on"}).items() if v}
+    return step.model_copy(update=said) if change.on else None
+
+
+def _step(name: str, spec: tables.Table, action: str, where: str, reason: str, value: str = "") -> CleanStep:
+    return CleanStep(step=name, table=spec.name, action=action, where=where, reason=reason, value=value)
+
+
+def _general_steps(run: Store, spec: tables.Table, staged: ir.Table) -> list[CleanStep]:
+    """What would be wrong in any shop."""
+    required = [c.name for c in spec.columns.values() if c.required]
+    empty = " ".join(f"WHEN {c} IS NULL THEN '{c}'" for c in required)
+    steps = [
+        _step("unreadable value", spec, "hold", "source_unreadable <> ''",
+              "a value is not of its column's type, or the line is broken; mend the file and run again", "source_unreadable"),
+        _step("required value missing", spec, "hold", " OR ".join(f"{c} IS NULL" for c in required),
+              "a column that every row needs is empty; mend the file and run again", f"CASE {empty} END"),
+    ]  # fmt: skip
+    if spec.day:
+        steps.append(
+            _step("impossible date", spec, "hold", f"CAST({spec.day} AS DATE) NOT BETWEEN DATE '1990-01-01' AND current_date",
+                  "a day that has not come yet, or long before the shop; mend the file", f"CAST({spec.day} AS VARCHAR)")
+        )  # fmt: skip
+    if "currency" in staged.columns:
+        known = ", ".join(f"'{c}'" for c in [run.settings.currency, *run.settings.exchange_rates])
+        steps.append(
+            _step("currency without a rate", spec, "hold", f"currency NOT IN ({known})",
+                  "add it to exchange_rates in client.yaml", "currency")
+        )  # fmt: skip
+    if spec.name == "orders":
+        steps += [
+            _step("sign against the kind of line", spec, "hold",
+                  "quantity * revenue < 0 OR (NOT is_return AND quantity < 0) OR (is_return AND quantity > 0)",
+                  "goods that were sold are counted up, goods that came back are counted down", "CAST(quantity AS VARCHAR)"),
+            _step("price far from its usual", spec, "hold",
+                  "unit_price > 30 * median(unit_price) OVER (PARTITION BY product_id)",
+                  "more than thirty times the product's usual price: a slip of the decimal point?", "CAST(unit_price AS VARCHAR)"),
+        ]  # fmt: skip
+    return steps
 
 
 def _mark_repeats(run: Store, marked: ir.Table, spec: tables.Table) -> tuple[ir.Table, list[CleanStep]]:
-    mapping = run.settings.tables.get(spec.name)
-    a_line_a_row = mapping is not None and not mapping.from_
-    on = ["source_line"] if a_line_a_row else ["source_line", *spec.key]  # text keys are slow to join on
-    again = repeats(run, spec.name).select(*on, "exact")
-    joined = marked.left_join(again, on, rname="{name}_again")
-    exact, other = joined.exact.fill_null(False), (~joined.exact).fill_null(False)
-    joined = joined.mutate(
-        did_0=exact,
-        money_0=-exact.ifelse(joined.money_in, 0.0),
-        did_1=other,
-        money_1=-other.ifelse(joined.money_in, 0.0),
-        fate=exact.ifelse("duplicate", other.ifelse("held", ibis.null("string"))),
-        rule=exact.ifelse("exact repeat", other.ifelse("same key, other content", ibis.null("string"))),
-    )
+    again = repeats(run, spec.name)
+    lines = run.read(f"staged_{spec.name}").agg(n=_.count(), lines=_.source_order.nunique()).to_pandas().iloc[0]
+    on = (
+        ["source_order"] if lines["n"] == lines["lines"] else ["source_order", *spec.key]
+    )  # text keys are slow to join on
+    renamed = again.rename(repeat="rule").select(*on, "repeat")
+    joined = marked.left_join(renamed, on, rname="{name}_again")
+    key = ", ".join(spec.key)
     steps = [
-        CleanStep(step="exact repeat", table=spec.name, action="duplicate", where="", reason="the same row again"),
-        CleanStep(
-            step="same key, other content",
-            table=spec.name,
-            action="hold",
-            where="",
-            reason=f"a second row with the same {', '.join(spec.key)}; the first is used",
-        ),
+        _step(EXACT, spec, "duplicate", "", "the same row again"),
+        _step(OLDER, spec, "duplicate", "", f"a newer file of the same kind has the same {key}"),
+        _step(SETTLED, spec, "duplicate", "", f"a source of higher precedence has the same {key}"),
+        _step(OTHER, spec, "hold", "", f"a second row with the same {key}; the first is used"),
     ]
-    return joined.drop("exact", *(c for c in joined.columns if c.endswith("_again"))), steps
+    steps = [changed for s in steps if (changed := _changed(run, s))]
+    hit = {s.step: (joined.repeat == s.step).fill_null(False) for s in steps}
+    marks = {f"did_{i}": hit[s.step] for i, s in enumerate(steps)}
+    marks |= {f"money_{i}": -hit[s.step].ifelse(joined.money_in, 0.0) for i, s in enumerate(steps)}
+    kinds = {s.step: FATES[s.action] for s in steps}
+    if kinds:
+        marks |= {
+            "fate": joined.repeat.cases(*kinds.items(), else_=ibis.null("string")),
+            "rule": joined.repeat.cases(*((k, k) for k in kinds), else_=ibis.null("string")),
+        }
+    return joined.mutate(**marks).drop("repeat", *(c for c in joined.columns if c.endswith("_again"))), steps
 
 
 def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> ir.Table:
@@ -297,7 +354,7 @@ def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> ir.Table:
     hit = f"(fate IS NULL AND coalesce(CAST(({step.where}) AS BOOLEAN), FALSE))"
     if step.action in FATES:
         change = f"""* REPLACE (CASE WHEN {hit} THEN '{FATES[step.action]}' ELSE fate END AS fate,
-                  CASE WHEN {hit} THEN '{step.step.replace("'", "''")}' ELSE rule END AS rule),
+                  CASE WHEN {hit} THEN {_quoted(step.step)} ELSE rule END AS rule),
                   CASE WHEN {hit} THEN -money_now ELSE 0.0 END AS money_{i}"""
     else:
         filled = (
@@ -320,6 +377,10 @@ def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> ir.Table:
         raise PlaybookError(
             f'data/{run.client.name}/client.yaml, clean, step "{step.step}": {str(e).strip().splitlines()[0]}'
         ) from None
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _sql_type(column: ir.Column) -> str:

@@ -35,7 +35,7 @@ def quality(run: Store, cleaned: dict[str, Cleaned], as_of: date) -> pd.DataFram
     timeliness: days of the last 28 with at least one row, for tables dated by day.
     """
     rows = []
-    for name in run.settings.tables:
+    for name in (n for n, c in cleaned.items() if c.summary["n"].sum()):
         staged, summary = run.read(f"staged_{name}"), cleaned[name].summary
         parts = {
             "completeness": _completeness(staged, name),

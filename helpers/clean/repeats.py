@@ -9,21 +9,39 @@ from ibis import _
 from helpers import tables
 from helpers.store import Store
 
+EXACT, OLDER, OTHER, SETTLED = "exact repeat", "older export", "same key, other content", "told by another source"
+
 
 def repeats(run: Store, name: str) -> ir.Table:
-    """The second and later rows of each key in `staged_<name>`: source_line, the key, and `exact`.
+    """The rows of `staged_<name>` that are there already: source_order, the key, and `rule`.
 
-    `exact` is True where the whole row stood before, False where only the key did. Worked out once a run.
+    exact repeat: the very same line of its file, or the same content under the same key; older export: the same key in
+    an older file of the same source, with other content; told by another source: the same key in a source of
+    lower precedence; same key, other content: within one file. Of each key the row with the lowest source_order stays.
+    Worked out once a run.
     """
     table = f"repeats_{name}"
     if table not in run.con.list_tables():
         spec, rows = tables.get(name), run.read(f"staged_{name}")
         content = [c for c in spec.columns if c in rows.columns]
-        crowded = rows.group_by(spec.key).agg(copies=_.count()).filter(_.copies > 1)
-        nth = {
-            "nth_copy": ibis.row_number().over(group_by=content, order_by="source_line"),
-            "nth_key": ibis.row_number().over(group_by=spec.key, order_by="source_line"),
+        key = [c for c in spec.key if c in rows.columns]
+        once = rows.filter(~_.source_repeat, *(rows[c].notnull() for c in key))
+        crowded = once.group_by(key).agg(copies=_.count()).filter(_.copies > 1)
+        by_key = ibis.window(group_by=key, order_by="source_order")
+        marks = {
+            "nth_copy": ibis.row_number().over(group_by=content, order_by="source_order"),
+            "nth_key": ibis.row_number().over(by_key),
+            "first_file": _.source_file.first().over(by_key),
+            "first_source": _.source_name.first().over(by_key),
         }
-        again = rows.semi_join(crowded, spec.key).mutate(**nth).filter(_.nth_key > 0)
-        run.con.create_table(table, again.select("source_line", *spec.key, exact=_.nth_copy > 0), temp=True)
+        again = once.semi_join(crowded, key).mutate(**marks).filter(_.nth_key > 0)
+        rule = ibis.cases(
+            (_.nth_copy > 0, EXACT),
+            (_.source_name != _.first_source, SETTLED),
+            (_.source_file != _.first_file, OLDER),
+            else_=OTHER,
+        )
+        columns = ["source_order", *key]
+        same_line = rows.filter(_.source_repeat).select(*columns, rule=ibis.literal(EXACT))
+        run.con.create_table(table, again.select(*columns, rule=rule).union(same_line), temp=True)
     return run.con.table(table)

@@ -15,6 +15,8 @@ from helpers.clean.repeats import repeats
 from helpers.store import Store
 
 COVERAGE = {
+    "older export",
+    "told by another source",
     "missing day",
     "part of a week",
     "campaign outside the data",
@@ -225,10 +227,8 @@ def repeated_rows(run: Store) -> Iterator[dict]:
     """Rows that share the key of their table: exact repeats, or the same key with other content."""
     for name in tables.CANONICAL:
         again, of = repeats(run, name), int(run.read(f"staged_{name}").count().execute())
-        t = again.agg(exact=_.exact.sum(), other=(~_.exact).sum()).to_pandas().fillna(0).iloc[0]
-        for rule, n in (("exact repeat", t["exact"]), ("same key, other content", t["other"])):
-            if n:
-                yield _row(rule, name, "2.1", f"{n:,.0f} rows repeat {', '.join(tables.get(name).key)}", n, of)
+        for rule, n in again.group_by("rule").agg(n=_.count()).order_by("rule").to_pandas().itertuples(index=False):
+            yield _row(rule, name, "2.1", f"{n:,.0f} rows repeat {', '.join(tables.get(name).key)}", n, of)
 
 
 def near_names(run: Store) -> Iterator[dict]:

@@ -1,15 +1,23 @@
 """Step 1, collect: sources in, canonical tables out, nothing changed and nothing lost."""
 
-from helpers.collect.catalogue import catalogue, control_totals, mapping_sheet
-from helpers.collect.sources import data_span, missing_days, open_sources, source_cards, stage
+from helpers.collect.catalogue import catalogue, claims, control_totals, mapping_sheet, preset_rules
+from helpers.collect.sources import Opened, data_span, missing_days, open_sources, order_times, source_cards, stage
+from helpers.collect.who import contradictions, how_sure, people_stages
 
 __all__ = [
+    "Opened",
     "catalogue",
+    "claims",
+    "contradictions",
     "control_totals",
     "data_span",
+    "how_sure",
     "mapping_sheet",
     "missing_days",
     "open_sources",
+    "order_times",
+    "people_stages",
+    "preset_rules",
     "source_cards",
     "stage",
 ]

@@ -3,61 +3,116 @@
 from __future__ import annotations
 
 import duckdb
-import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+from ibis import _
 
 from helpers import tables
-from helpers.client import Client, PlaybookError
+from helpers.client import PlaybookError
+from helpers.collect.sources import Opened, _q
 from helpers.store import Store
 
-PERSONAL = {"customer_id", "age_band", "income_band", "household_size", "region"}
+PERSONAL = {"customer_id", "unit_id", "visitor_id", "age_band", "income_band", "household_size", "region", "city"}
 
 
-def mapping_sheet(client: Client) -> pd.DataFrame:
-    """One row a canonical column (table `mapping`): its source, expression, unit, meaning."""
+def mapping_sheet(opened: Opened) -> pd.DataFrame:
+    """One row a canonical column and source (table `mapping`): expression, unit, meaning."""
     rows = []
-    for name, spec in client.settings.tables.items():
+    for name, parts in opened.parts.items():
         known = tables.get(name).columns
         rows += [
             {
                 "table": name,
                 "column": c,
-                "source": spec.source,
-                "expression": e,
+                "source": p.group,
+                "expression": {"person": "pseudonym of the person", "record": "pseudonym of the record"}.get(e, e),
                 "unit": known[c].unit if c in known else "",
                 "about": known[c].about if c in known else "extra column, kept",
             }
-            for c, e in spec.columns.items()
+            for p in parts
+            for c, e in p.columns.items()
         ]
     return pd.DataFrame(rows)
 
 
-def control_totals(con: ibis.BaseBackend, client: Client) -> pd.DataFrame:
-    """The source system's figures beside ours, over the staged tables (table `control_totals`).
+def preset_rules(opened: Opened) -> pd.DataFrame:
+    """The rules of cleaning that recognised exports bring with them (table `rules`)."""
+    rows = [
+        {"table": table, "source": group, **rule}
+        for group in opened.groups
+        if (preset := opened.of(group)[0].preset)
+        for table, mapping in preset.tables.items()
+        for rule in mapping.rules
+    ]
+    return pd.DataFrame(rows, columns=["table", "source", "step", "action", "where", "reason"])
 
-    `agrees` allows half a cent. Read the staged tables through the store first, so that they have names.
+
+def control_totals(opened: Opened) -> pd.DataFrame:
+    """Figures of the source systems beside ours (table `control_totals`).
+
+    Those of client.yaml are compared over the staged tables: read them through the store first, so that they have
+    names. Those that a file carries itself are compared over its rows. `agrees` allows half a cent.
     """
     rows = []
-    for measure, control in client.settings.controls.items():
+    for measure, control in opened.client.settings.controls.items():
         try:
-            ours = (
-                con.sql(f"SELECT CAST({control.value} AS DOUBLE) AS ours FROM staged_{control.table}", dialect="duckdb")
-                .to_pandas()["ours"]
-                .iloc[0]
-            )
-        except (duckdb.Error, ibis.common.exceptions.IbisError) as e:
+            query = f"SELECT CAST({control.value} AS DOUBLE) FROM staged_{control.table}"
+            ours = opened.con.con.sql(query).fetchone()[0]
+        except duckdb.Error as e:
             raise PlaybookError(
-                f"data/{client.name}/client.yaml, controls.{measure}: {str(e).strip().splitlines()[0]}"
+                f"data/{opened.client.name}/client.yaml, controls.{measure}: {str(e).strip().splitlines()[0]}"
             ) from None
-        rows.append({"measure": measure, "expected": control.expected, "ours": ours})
-    totals = pd.DataFrame(rows, columns=["measure", "expected", "ours"]).astype({"expected": float, "ours": float})
+        rows.append({"measure": measure, "given_by": "client.yaml", "expected": control.expected, "ours": ours})
+    for group in opened.groups:
+        rows += _own_totals(opened, group)
+    totals = pd.DataFrame(rows, columns=["measure", "given_by", "expected", "ours"])
+    totals = totals.astype({"expected": float, "ours": float})
     totals["difference"] = (totals["ours"] - totals["expected"]).round(6)
     totals["agrees"] = np.abs(totals["difference"]) < 0.005
     return totals
 
 
-def catalogue(run: Store, names: list[str]) -> pd.DataFrame:
+def _own_totals(opened: Opened, group: str) -> list[dict]:
+    """Totals that a file carries itself (a preset says in which row), beside the sum of its other rows."""
+    preset = opened.of(group)[0].preset
+    measures = {k: v for k, v in (preset.totals if preset else {}).items() if k != "row"}
+    if not measures:
+        return []
+    mark = opened.style(group)["decimal"]
+    sums = ", ".join(
+        f"sum(amount_of({mark}, {e})) FILTER (total), sum(amount_of({mark}, {e})) FILTER (NOT layout)"
+        for e in measures.values()
+    )
+    query = f"""SELECT source_file, {sums} FROM (SELECT *, coalesce(({preset.totals["row"]}), FALSE) AS total,
+        coalesce(({preset.layout}), FALSE) AS layout FROM {_q("all " + group)}) GROUP BY source_file ORDER BY source_file"""
+    found = opened.query(query, f"preset {preset.name}, totals").fetchall()
+    return [
+        {"measure": f"{file}: {measure}", "given_by": file, "expected": row[2 * i], "ours": row[2 * i + 1]}
+        for file, *row in found
+        for i, measure in enumerate(measures)
+        if row[2 * i] is not None
+    ]
+
+
+def claims(spend: ir.Table, orders: ir.Table) -> pd.DataFrame:
+    """Orders and sales that ad platforms claim beside all real web orders, by month.
+
+    One row a month: claimed orders and sales by all platforms, the shop's own, and claimed / own as shares. Every
+    platform counts for itself, so one order may be claimed twice. Months that both cover only.
+    """
+    months = spend.group_by(month=_.spent_on.truncate("M")).agg(
+        claimed=_.conversions.sum(), claimed_sales=_.conversion_value.sum(), cost=_.cost.sum()
+    )
+    web = orders.filter(_.channel != "store") if "channel" in orders.columns else orders
+    own = web.group_by(month=_.ordered_on.truncate("M")).agg(orders=_.order_id.nunique(), sales=_.revenue.sum())
+    both = months.inner_join(own, "month").order_by("month").to_pandas()
+    both["share_claimed"] = both["claimed"] / both["orders"]
+    both["share_sales_claimed"] = both["claimed_sales"] / both["sales"]
+    return both
+
+
+def catalogue(run: Store, opened: Opened, names: list[str]) -> pd.DataFrame:
     """One row a stored table (table `catalogue`): size, sensitivity, lineage, life cycle.
 
     A table is personal where it holds a customer's id or description, else internal.
@@ -65,14 +120,16 @@ def catalogue(run: Store, names: list[str]) -> pd.DataFrame:
     rows = []
     for name in names:
         stored, path = run.read(name), run.folder / "tables" / f"{name}.parquet"
-        spec = run.settings.tables.get(name.removeprefix("staged_"))
+        rows_stored = int(stored.count().execute())
+        parts = opened.parts.get(name.removeprefix("staged_"), [])
         rows.append(
             {
                 "table": name,
-                "rows": int(stored.count().execute()),
+                "rows": rows_stored,
                 "columns": len(stored.columns),
                 "sensitivity": "personal" if PERSONAL & set(stored.columns) else "internal",
-                "from_sources": spec.source if spec else "not supplied",
+                "from_sources": ", ".join(dict.fromkeys(p.group for p in parts))
+                or ("matched people" if rows_stored else "not supplied"),
                 "bytes": path.stat().st_size,
                 "kept_until": f"{run.settings.keep_runs} newer runs exist",
             }

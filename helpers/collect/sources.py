@@ -1,8 +1,13 @@
-"""Open a client's sources and rename them to the canonical tables."""
+"""Open a client's sources, know what each file is, and rename it to the canonical tables."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
+from importlib import resources
+from typing import Any
 
 import duckdb
 import ibis
@@ -12,93 +17,386 @@ import pandas as pd
 from ibis.backends.sql.datatypes import DuckDBType
 
 from helpers import tables
-from helpers.client import Client, PlaybookError, connect, file_hash
+from helpers.client import Client, Mapping, PlaybookError
+from helpers.collect.keys import pseudonym_macro
+from helpers.collect.landing import Landed, land
+from helpers.collect.presets import Preset
+
+LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
+FILE_ROOM = 10**10  # lines that a file may have in `source_order`
 
 
-def open_sources(con: ibis.BaseBackend, client: Client) -> dict[str, ir.Table]:
-    """Every source as a view named as in client.yaml, with `source_line` counted from 1.
+@dataclass
+class Part:
+    """One mapping of one group of files to a canonical table."""
 
-    Nothing is loaded: DuckDB reads the files where they lie. Raises PlaybookError for a file
-    that is missing or not readable.
-    """
-    opened = {}
-    for name, spec in client.settings.sources.items():
-        path = client.source_path(name)
+    table: str
+    group: str
+    columns: dict[str, str]
+    rows: str  # what stands after FROM
+    person: dict[str, str] = field(default_factory=dict)
+    derived: bool = False
+    shown: str = ""  # where a mistake in it is to be mended
+
+    def sql(self, expression: str, style: dict[str, str]) -> str:
+        """An expression of a mapping as plain SQL: `amount(x)` and `moment(x)` know how the file is written."""
+        with_mark = re.sub(r"\bamount\(", f"amount_of({style['decimal']}, ", expression)
+        return re.sub(r"\bmoment\(", f"moment_of({style['dates']}, {style['zone']}, ", with_mark)
+
+
+@dataclass
+class Opened:
+    """A client's sources, open in an engine: the files taken in, and what fills each canonical table."""
+
+    con: ibis.BaseBackend
+    client: Client
+    landed: list[Landed]
+    parts: dict[str, list[Part]] = field(default_factory=dict)
+
+    def of(self, group: str) -> list[Landed]:
+        """The files that are read under one name, the newest first."""
+        return [f for f in self.landed if f.group == group]
+
+    @property
+    def groups(self) -> list[str]:
+        """The names under which files are read."""
+        return list(dict.fromkeys(f.group for f in self.landed))
+
+    def counted_in(self, group: str) -> str:
+        """The canonical table in whose ledger a group's lines are counted; empty for files that nothing uses."""
+        mine = [p for parts in self.parts.values() for p in parts if p.group == group]
+        return next((p.table for p in mine if not p.derived), "")
+
+    @cached_property
+    def identity(self):
+        """Who is who: the pseudonym of every record that names a person (see who.py)."""
+        from helpers.collect.who import identify
+
+        return identify(self)
+
+    def style(self, group: str) -> dict[str, str]:
+        """SQL for the decimal mark, order of dates, zone and currency of a group's rows."""
+        files = self.of(group)
+        return {
+            k: _text(files[0].style[k]) if len({f.style[k] for f in files}) == 1 else f"{_q(group)}.source_{k}"
+            for k in ("decimal", "dates", "zone", "currency")
+        }
+
+    def query(self, sql: str, shown: str = "") -> duckdb.DuckDBPyRelation:
+        """Run SQL in the engine; a mistake in it becomes a PlaybookError that names `shown`."""
         try:
-            if path.suffix.lower() == ".parquet":
-                raw = con.read_parquet(str(path), file_row_number=True)
-                opened[name] = raw.mutate(source_line=raw.file_row_number + 1).drop("file_row_number")
-            else:
-                raw = con.read_csv(str(path), all_varchar=True, parallel=False)
-                opened[name] = raw.mutate(source_line=ibis.row_number() + 1)
+            return self.con.con.sql(sql)
         except duckdb.Error as e:
-            raise PlaybookError(
-                f"{spec.file} (source {name}) cannot be read: {_first_line(e)} "
-                "Save it as Parquet or as CSV with one header row."
-            ) from None
-        con.create_view(name, opened[name], overwrite=True)
+            raise PlaybookError(f"{shown}: {_first_line(e)}") from None
+
+
+def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
+    """Take in every source of a client and make it readable under its name.
+
+    Each group of files is a view with its columns as text (Parquet keeps its types), `source_file`, `source_line`,
+    `source_problem`, `source_repeat`, and how the file is written: `source_decimal`, `source_dates`, `source_zone`,
+    `source_currency`. Raises PlaybookError for a file that is missing or not readable.
+    """
+    con.con.execute(resources.files("helpers.collect").joinpath("engine.sql").read_text(encoding="utf-8"))
+    mapped = _mapped(client)
+    landed = [_named(land(client, name, spec), group, mapped) for name, group, spec in client.sources()]
+    if any(f.preset for f in landed):
+        con.con.execute(pseudonym_macro(client))
+    opened = Opened(con, client, landed)
+    for group in opened.groups:
+        _view(opened, group)
+    opened.parts = _parts(opened)
     return opened
 
 
-def stage(con: ibis.BaseBackend, client: Client, name: str) -> ir.Table:
-    """Canonical table `name` as the settings map it; empty where the client does not bring it.
+def _named(file: Landed, group: str, mapped: set[str]) -> Landed:
+    """A source that client.yaml maps is read under its own name; the others under that of their preset."""
+    if group in mapped:
+        file.preset = file.preset if file.spec.preset else None
+    if not file.preset or group in mapped:
+        file.alone = group
+    return file
 
-    Open the sources first. Times become UTC; orders also get the shop's own clock and day.
-    A value that is not of its column's type becomes empty and is named in `source_unreadable`,
-    so that cleaning can hold the row. Raises PlaybookError for an expression that does not fit.
+
+def _mapped(client: Client) -> set[str]:
+    """Sources that a mapping of client.yaml reads."""
+    every = [m for given in client.settings.tables.values() for m in _listed(given)]
+    words = {w for m in every for w in re.findall(r"\w+", m.from_)}
+    return {m.source for m in every} | (words & set(client.settings.sources))
+
+
+def _listed(given: Mapping | list[Mapping]) -> list[Mapping]:
+    return given if isinstance(given, list) else [given]
+
+
+def _view(opened: Opened, group: str) -> None:
+    """The view of a group: the rows of its files, without layout, with lineage."""
+    files, con = opened.of(group), opened.con.con
+    preset = files[0].preset
+    wanted = {c: None for f in files for c in f.facts["columns"]} | dict.fromkeys(
+        preset.header + preset.optional if preset else []
+    )
+    selects = [_select(opened, f, list(wanted), preset) for f in files]
+    union = "\nUNION ALL BY NAME\n".join(selects)
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {_q('all ' + group)} AS {union}")
+    shown = f"preset {preset.name}" if preset else group
+    layout = f"coalesce(({preset.layout}), FALSE)" if preset and preset.layout else "FALSE"
+    # Files of one kind overlap: the one that reaches furthest is the newest, and comes first.
+    if len(files) > 1:
+        day = _day(files[0])
+        query = f"SELECT source_file, max({day}) FROM {_q('all ' + group)} WHERE {day} <= current_date GROUP BY 1"
+        last = dict(opened.query(query, shown).fetchall()) if day else {}
+        files.sort(key=lambda f: (str(last.get(f.file) or ""), f.file), reverse=True)
+        others = [f for f in opened.landed if f.group != group]
+        opened.landed[:] = others + files
+    rank = " ".join(f"WHEN {_text(f.file)} THEN {i}" for i, f in enumerate(files))
+    again = "(SELECT NULL AS source_file, NULL AS source_line WHERE FALSE)"
+    if preset and preset.repeats == "once":
+        cells = ", ".join(_q(c) for c in wanted)
+        again = f"""(SELECT source_file, source_line FROM (SELECT source_file, source_line, row_number() OVER
+            (PARTITION BY source_file, hash({cells}) ORDER BY source_line) AS n FROM {_q("all " + group)}
+            WHERE source_problem IS NULL) WHERE n > 1)"""
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_q('again ' + group)} AS {again}")
+        again = _q("again " + group)
+    lines = "source_file, source_line"
+    opened.query(
+        f"""CREATE OR REPLACE TEMP VIEW {_q(group)} AS SELECT rows.*, again.source_line IS NOT NULL AS source_repeat,
+        CASE rows.source_file {rank} END AS source_rank FROM {_q("all " + group)} AS rows
+        LEFT JOIN {again} AS again USING ({lines}) WHERE NOT {layout}"""
+        if len(files) > 1 or preset
+        else f"""CREATE OR REPLACE TEMP VIEW {_q(group)} AS SELECT *, FALSE AS source_repeat, 0 AS source_rank
+        FROM {_q("all " + group)}""",
+        shown,
+    )
+    for f in files:
+        f.facts["preset_layout"] = 0
+    if layout != "FALSE":
+        query = f"SELECT source_file, count(*) FROM {_q('all ' + group)} WHERE {layout} GROUP BY 1"
+        counts = dict(opened.query(query, shown).fetchall())
+        for f in files:
+            f.facts["preset_layout"] = counts.get(f.file, 0)
+
+
+def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None) -> str:
+    have = {c.lower(): c for c in f.facts["columns"]}
+    marks = ", ".join(_text(m) for m in ["", *f.spec.missing, *(preset.missing if preset else [])])
+    if f.facts["kind"] == "parquet":
+        schema = opened.con.con.sql(f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})").fetchall()
+        nested = {c for c, kind, *_ in schema if "STRUCT" in kind or "[]" in kind or "MAP" in kind}
+        cells = [f"CAST(to_json({_q(c)}) AS VARCHAR) AS {_q(c)}" if c in nested else _q(c) for c in f.facts["columns"]]
+        cells += ["file_row_number + 1 AS source_line", "CAST(NULL AS VARCHAR) AS source_problem"]
+        rows = f"read_parquet({_text(str(f.parquet))}, file_row_number = TRUE)"
+    else:
+        cells = [
+            f"CASE WHEN trim({_q(have[c.lower()])}) NOT IN ({marks}) THEN trim({_q(have[c.lower()])}) END AS {_q(c)}"
+            for c in wanted
+            if c.lower() in have
+        ]
+        cells += ["source_line", "source_problem"]
+        rows = f"read_parquet({_text(str(f.parquet))})"
+    cells += [f"CAST(NULL AS VARCHAR) AS {_q(c)}" for c in wanted if c.lower() not in have]
+    zone = f.spec.timezone or (preset and (preset.timezone or opened.client.settings.timezone)) or "UTC"
+    dates = f.spec.dates or (preset.dates if preset else "") or f.facts["dates"] or _usual(opened.client)
+    f.style = {"decimal": f.facts["decimal"], "dates": dates, "zone": zone, "currency": f.facts["currency"]}
+    cells += [f"{_text(v)} AS source_{k}" for k, v in ({"file": f.file} | f.style).items()]
+    return f"SELECT {', '.join(cells)} FROM {rows}"
+
+
+def _usual(client: Client) -> str:
+    """Which of day and month comes first where a file does not show it."""
+    return "month first" if client.settings.country == "US" else "day first"
+
+
+def _parts(opened: Opened) -> dict[str, list[Part]]:
+    """What fills each canonical table: the mappings of client.yaml and those of the presets."""
+    parts: dict[str, list[Part]] = {}
+    settings = opened.client.settings
+    counted: dict[
+        str, str
+    ] = {}  # the table in which the lines of a source are counted: the first, orders before others
+    for table, given in sorted(settings.tables.items(), key=lambda item: item[0] != "orders"):
+        for m in _listed(given):
+            where = f"data/{opened.client.name}/client.yaml, tables.{table}"
+            again = counted.setdefault(m.source, table) != table
+            part = Part(table, m.source, m.columns, m.from_ or _q(m.source), m.person, again, where)
+            parts.setdefault(table, []).append(part)
+    for group in opened.groups:
+        preset = opened.of(group)[0].preset
+        for table, m in (preset.tables if preset else {}).items():
+            columns = m.columns | _further(opened, group, preset, table)
+            rows = f"({m.rows.replace('{rows}', _q(group))}) AS {_q(group)}" if m.rows else _q(group)
+            part = Part(table, group, columns, rows, m.person, m.derived, f"preset {preset.name}, {table}")
+            parts.setdefault(table, []).append(part)
+    order = [*settings.precedence, *opened.groups]
+    for mine in parts.values():
+        mine.sort(key=lambda p: order.index(p.group) if p.group in order else len(order))
+    return parts
+
+
+def _further(opened: Opened, group: str, preset: Preset, table: str) -> dict[str, str]:
+    """Columns of a file in the playbook's own words that no table knows; they are kept."""
+    if not preset.name.startswith("playbook_"):
+        return {}
+    known = {c.lower() for c in preset.header + preset.optional}
+    return {c: _q(c) for f in opened.of(group) for c in f.facts["columns"] if c.lower() not in known}
+
+
+def stage(opened: Opened, name: str) -> ir.Table:
+    """Canonical table `name` from all its sources; empty where the client does not bring it.
+
+    Times become UTC; orders also get the shop's own clock and day; money becomes the client's currency; persons
+    become pseudonyms. A value that is not of its column's type becomes empty and is named in `source_unreadable`, so
+    that cleaning can hold the row. Raises PlaybookError for an expression that does not fit.
     """
-    spec = client.settings.tables.get(name)
-    table = tables.get(f"staged_{name}")
-    if spec is None:
+    table, parts = tables.get(f"staged_{name}"), opened.parts.get(name, [])
+    if name == "customers" and not parts and any(p.person for ps in opened.parts.values() for p in ps):
+        return _staged(opened, name, [opened.identity.customers_sql()])
+    if not parts:
         empty = pd.DataFrame(columns=list(table.columns))
         return ibis.memtable(empty, schema=table.schema)
-    zone = client.settings.sources[spec.source].timezone
-    origin = spec.from_ or spec.source
-    as_read = _query(con, client, name, ", ".join(f'{e} AS "{c}"' for c, e in spec.columns.items()), origin).schema()
-    cells = {c: _typed(e, as_read[c], table.schema.get(c)) for c, e in spec.columns.items()}
-    unreadable = [
-        f"CASE WHEN ({e}) IS NOT NULL AND {cells[c]} IS NULL THEN '{c}: ' || ({e}) END"
-        for c, e in spec.columns.items()
-        if cells[c].startswith("TRY_CAST") and as_read[c].is_string()
+    own = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if not p.derived]
+    derived = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if p.derived]
+    return _staged(opened, name, own + ([_merged(opened, name, derived)] if derived else []))
+
+
+def _merged(opened: Opened, name: str, selects: list[str]) -> str:
+    """Rows worked out from other rows, one a key: of each column the first value in the order of precedence."""
+    union = "\nUNION ALL BY NAME\n".join(selects)
+    columns = [row[0] for row in opened.query(f"DESCRIBE {union}", name).fetchall()]
+    key = [c for c in tables.get(name).key if c in columns]
+    values = [
+        f"min_by({_q(c)}, source_order) FILTER ({_q(c)} IS NOT NULL) AS {_q(c)}"
+        for c in columns
+        if c not in [*key, *LINEAGE]
     ]
-    if name == "orders" and "ordered_at" in cells:
-        own_clock = f"timezone('{client.settings.timezone}', timezone('{zone}', {cells['ordered_at']}))"
-        cells = {"ordered_at_local": own_clock, "ordered_on": f"CAST({own_clock} AS DATE)"} | cells
-    for c in [c for c in cells if c.endswith("_at")]:
-        cells[c] = f"timezone('UTC', timezone('{zone}', {cells[c]}))"
-    select = ", ".join(f'{e} AS "{c}"' for c, e in cells.items())
-    lineage = (
-        f"CASE WHEN {spec.source}.source_line IS NOT NULL THEN '{spec.source}' END AS source_name, "
-        f"{spec.source}.source_line AS source_line, "
-        + (f"concat_ws('; ', {', '.join(unreadable)})" if unreadable else "CAST(NULL AS VARCHAR)")
-        + " AS source_unreadable"
+    lineage = ["min_by(source_name, source_order) AS source_name", "min(source_order) AS source_order"]
+    lineage += [
+        "NULL::VARCHAR AS source_file",
+        "NULL::BIGINT AS source_line",
+        "'' AS source_unreadable",
+        "FALSE AS source_repeat",
+    ]
+    keys = ", ".join(_q(k) for k in key)
+    given = " AND ".join(f"{_q(k)} IS NOT NULL" for k in key)
+    return f"SELECT {', '.join([keys, *values, *lineage])} FROM ({union}) WHERE {given} AND NOT source_repeat GROUP BY {keys}"
+
+
+def _staged(opened: Opened, name: str, selects: list[str]) -> ir.Table:
+    shown = f"data/{opened.client.name}/client.yaml, tables.{name}"
+    opened.query(
+        f"CREATE OR REPLACE TEMP VIEW {_q('stage ' + name)} AS " + "\nUNION ALL BY NAME\n".join(selects), shown
     )
-    return _query(con, client, name, f"{select}, {lineage}", origin)
+    return opened.con.table("stage " + name)
 
 
-def _query(con: ibis.BaseBackend, client: Client, name: str, select: str, origin: str) -> ir.Table:
-    try:
-        return con.sql(f"SELECT {select} FROM {origin}", dialect="duckdb")
-    except (duckdb.Error, ibis.common.exceptions.IbisError) as e:
-        raise PlaybookError(f"data/{client.name}/client.yaml, tables.{name}: {_first_line(e)}") from None
+def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> str:
+    group, own, style = _q(part.group), opened.client.settings.timezone, opened.style(part.group)
+    origin = part.sql(part.rows, style)
+    plain = {c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")}
+    described = opened.query(
+        f"DESCRIBE SELECT {', '.join(f'{e} AS {_q(c)}' for c, e in plain.items())} FROM {origin}", part.shown
+    )
+    found = {row[0]: row[1] for row in described.fetchall()}
+    cells, doubts = {}, [f"{group}.source_problem"]
+    for c, e in plain.items():
+        cells[c] = _typed(e, found[c], table.schema.get(c), style | {"own": own})
+        if found[c] == "VARCHAR":
+            doubts += _doubts(c, e, cells[c], table.schema.get(c))
+    money = [c for c in cells if c in table.columns and table.columns[c].unit.startswith("currency")]
+    if "currency" in cells and money:
+        rates = "".join(f" WHEN {_text(k)} THEN {v}" for k, v in opened.client.settings.exchange_rates.items())
+        for c in money:
+            cells[c] = f"({cells[c]}) * CASE {cells['currency']}{rates} ELSE 1 END"
+    if table.name in ("orders", "staged_orders") and "ordered_at" in cells:
+        own_clock = f"timezone('{own}', timezone('UTC', {cells['ordered_at']}))"
+        cells = {"ordered_at_local": own_clock, "ordered_on": f"CAST({own_clock} AS DATE)"} | cells
+    order = f"{number * 1000}::BIGINT * {FILE_ROOM} + {group}.source_rank * {FILE_ROOM}::BIGINT + {group}.source_line"
+    line = f"{group}.source_line IS NOT NULL"
+    cells |= {
+        "source_name": f"CASE WHEN {line} THEN {_text(part.group)} END",
+        "source_file": f"CASE WHEN {line} THEN {group}.source_file END",
+        "source_line": f"{group}.source_line",
+        "source_order": order,
+        "source_unreadable": f"concat_ws('; ', {', '.join(doubts)})",
+        "source_repeat": f"coalesce({group}.source_repeat, FALSE)",
+    }
+    source = origin
+    if part.person:
+        record = part.sql(part.person["record"], style)
+        who = opened.identity.map_name
+        cells |= {c: "who.customer_id" for c, e in part.columns.items() if e == "person"}
+        cells |= {c: "who.record_id" for c, e in part.columns.items() if e == "record"}
+        source += f" LEFT JOIN {_q(who)} AS who ON who.record = {_text(part.group + '|')} || ({record})"
+    return f"SELECT {', '.join(f'{e} AS {_q(c)}' for c, e in cells.items())} FROM {source}"
 
 
-def data_span(client: Client) -> tuple[date, date]:
-    """First and last day of the client's orders, read from the source."""
-    con = connect()
-    open_sources(con, client)
-    orders = stage(con, client, "orders")
-    span = orders.agg(first=orders.ordered_on.min(), last=orders.ordered_on.max()).to_pandas().iloc[0]
-    if pd.isna(span["first"]):
+def _typed(expression: str, found: str, wanted: dt.DataType | None, style: dict[str, str]) -> str:
+    """An expression as a value of its column's type; text is read as the file writes it."""
+    if wanted is None:
+        return f"({expression})"
+    own, zone, sql_type = f"'{style['own']}'", style["zone"], DuckDBType.to_string(wanted)
+    if found != "VARCHAR":
+        if found == "TIMESTAMP WITH TIME ZONE":
+            return (
+                f"CAST(timezone({own}, {expression}) AS DATE)" if wanted.is_date() else f"timezone('UTC', {expression})"
+            )
+        if wanted.is_timestamp():
+            return f"timezone('UTC', timezone({zone}, TRY_CAST(({expression}) AS TIMESTAMP)))"
+        return f"({expression})" if sql_type == found else f"TRY_CAST(({expression}) AS {sql_type})"
+    if wanted.is_timestamp():
+        return f"moment_of({style['dates']}, {zone}, {expression})"
+    if wanted.is_date():
+        return f"day_of({style['dates']}, {own}, {expression})"
+    if wanted.is_numeric():
+        number = f"amount_of({style['decimal']}, {expression})"
+        return f"TRY_CAST({number} AS {sql_type})" if wanted.is_integer() else number
+    return f"truth_of({expression})" if wanted.is_boolean() else f"({expression})"
+
+
+def _doubts(column: str, text: str, cell: str, wanted: dt.DataType | None) -> list[str]:
+    """What may be wrong with a text cell, as SQL that is empty where nothing is."""
+    said = f"'{column}: ' || left({text}, 80)"
+    if wanted is not None and not wanted.is_string():
+        return [f"CASE WHEN ({text}) IS NOT NULL AND {cell} IS NULL THEN {said} END"]
+    doubts = [f"CASE WHEN spoilt({text}) THEN {said} END"]
+    if column.endswith("_id"):
+        doubts.append(f"CASE WHEN rounded_id({text}) THEN {said} || ' (a number rounded by a spreadsheet)' END")
+    return doubts
+
+
+def data_span(opened: Opened) -> tuple[date, date]:
+    """First and last day of the client's orders, read from the sources; days that have not come yet do not count."""
+    orders = order_times(opened)
+    first, last = orders.agg(first=orders.ordered_on.min(), last=orders.ordered_on.max()).to_pandas().iloc[0]
+    if pd.isna(first):
         raise PlaybookError(
-            f"the orders of {client.name} hold no readable date. Look at tables.orders.columns.ordered_at."
+            f"the orders of {opened.client.name} hold no readable date. Run playbook check {opened.client.name} and "
+            "look at the column ordered_at."
         )
-    return pd.Timestamp(span["first"]).date(), pd.Timestamp(span["last"]).date()
+    return pd.Timestamp(first).date(), pd.Timestamp(last).date()
 
 
-def source_cards(opened: dict[str, ir.Table], client: Client, as_of: date) -> pd.DataFrame:
-    """One card a source (table `sources`): rows, span, gaps, age, key, owner, fingerprint."""
-    return pd.DataFrame([_card(name, opened[name], client, as_of) for name in opened])
+def order_times(opened: Opened) -> ir.Table:
+    """The times of all orders with a possible date, without asking who is who: ordered_at_local and ordered_on."""
+    table, selects = tables.get("staged_orders"), []
+    for i, p in enumerate(opened.parts.get("orders", [])):
+        only = {c: e for c, e in p.columns.items() if c == "ordered_at"}
+        selects.append(_part_sql(opened, Part(p.table, p.group, only, p.rows, {}, p.derived, p.shown), table, i))
+    if not selects:
+        raise PlaybookError(
+            f"{opened.client.name} brings no orders: no file in data/{opened.client.name}/raw/ was recognised as a "
+            f"shop's or a till's export. Run playbook check {opened.client.name} for suggestions."
+        )
+    orders = _staged(opened, "order times", selects)
+    return orders.filter(orders.ordered_on.between(date(1990, 1, 1), date.today()))
+
+
+# --- cards ------------------------------------------------------------------------------------
+
+
+def source_cards(opened: Opened, as_of: date) -> pd.DataFrame:
+    """One card a file (table `sources`): what it is, how it is written, rows, span, gaps, age, fingerprint."""
+    return pd.DataFrame([_card(opened, f, as_of) for f in opened.landed])
 
 
 def missing_days(days: pd.Series) -> list[pd.Timestamp]:
@@ -111,47 +409,87 @@ def missing_days(days: pd.Series) -> list[pd.Timestamp]:
     return list(pd.date_range(known.min(), known.max()).difference(known))
 
 
-def _card(name: str, rows: ir.Table, client: Client, as_of: date) -> dict:
-    spec = client.settings.sources[name]
-    path = client.source_path(name)
+def _day(f: Landed) -> str:
+    """SQL for the day of a row, from the settings or the preset; empty for files without dates."""
+    said = f.spec.dated or (f.preset.dated if f.preset else "")
+    return (
+        f"coalesce(TRY_CAST(({said}) AS DATE), TRY(day_of(source_dates, source_zone, CAST(({said}) AS VARCHAR))))"
+        if said
+        else ""
+    )
+
+
+def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
+    facts, preset = f.facts, f.preset
+    layout = facts["layout"] + facts["preset_layout"]
+    table = opened.counted_in(f.group)
+    why = f", {facts['dates_why']}" if facts["dates_why"] else ""
     card = {
-        "source": name,
-        "origin": spec.origin,
-        "owner": spec.owner,
-        "file": path.name,
-        "sha256": file_hash(path),
-        "rows": int(rows.count().execute()),
-        "columns": len(rows.columns) - 1,
+        "source": f.group,
+        "file": f.file,
+        "kind": facts["kind"],
+        "preset": preset.title if preset else "",
+        "table": table,
+        "origin": f.spec.origin or (preset.origin if preset else "offline"),
+        "owner": f.spec.owner,
+        "encoding": facts["encoding"],
+        "delimiter": facts["delimiter"],
+        "decimal": facts["decimal"] if facts["kind"] == "csv" else "",
+        "dates": facts["dates"] + why if facts["kind"] == "csv" else "",
+        "header_line": facts["header_line"],
+        "sha256": facts["sha256"],
+        "lines": facts["lines"] + facts["layout"],
+        "layout": layout,
+        "rows": facts["lines"] - facts["preset_layout"],
+        "columns": len(facts["columns"]),
+        "columns_used": len(used_columns(opened, f)),
         "first_on": None,
         "last_on": None,
         "days_missing": None,
         "age_days": None,
-        "key": ", ".join(spec.key),
-        "note": spec.note,
+        "key": ", ".join(f.spec.key or (preset.key if preset else [])),
+        "note": f.spec.note or (preset.note if preset else ""),
     }
-    if spec.dated:
-        days = (
-            rows.alias("dated")
-            .sql(f"SELECT DISTINCT TRY_CAST(({spec.dated}) AS DATE) AS day FROM dated", dialect="duckdb")
-            .to_pandas()["day"]
-            .dropna()
+    if not table:
+        near = f" It is nearly {facts['near'][0]}." if facts["near"] else ""
+        card["note"] = f"not used: nothing knows this file.{near}"
+    day = _day(f)
+    if day:
+        query = f"SELECT DISTINCT {day} FROM {_q(f.group)} WHERE source_file = {_text(f.file)}"
+        days = pd.DatetimeIndex(
+            [d for (d,) in opened.query(query, f.file).fetchall() if d and 1990 <= d.year <= date.today().year]
         )
-        first, last = pd.Timestamp(days.min()), pd.Timestamp(days.max())
-        card |= {
-            "first_on": first.date(),
-            "last_on": last.date(),
-            "days_missing": (last - first).days + 1 - len(days),
-            "age_days": max((pd.Timestamp(as_of) - last).days, 0),
-        }
+        if len(days):
+            first, last = days.min(), days.max()
+            card |= {
+                "first_on": first.date(),
+                "last_on": last.date(),
+                "days_missing": (last - first).days + 1 - len(days),
+                "age_days": max((pd.Timestamp(as_of) - last).days, 0),
+            }
     return card
 
 
-def _typed(expression: str, found: dt.DataType, wanted: dt.DataType | None) -> str:
-    if wanted is None or found == wanted:
-        return f"({expression})"
-    if wanted.is_string():
-        return f"CAST(({expression}) AS VARCHAR)"
-    return f"TRY_CAST(({expression}) AS {DuckDBType.to_string(wanted)})"
+def used_columns(opened: Opened, f: Landed) -> set[str]:
+    """The columns of a file that a table or the matching of people uses."""
+    said = [
+        e
+        for ps in opened.parts.values()
+        for p in ps
+        if p.group == f.group or f.group in p.rows
+        for e in [*p.columns.values(), *p.person.values(), p.rows]
+    ]
+    text = " ".join([*said, f.spec.dated, f.preset.layout if f.preset else ""])
+    words = set(re.findall(r"\w+", text))
+    return {c for c in f.facts["columns"] if f'"{c}"' in text or c in words}
+
+
+def _q(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _first_line(error: Exception) -> str:

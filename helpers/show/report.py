@@ -366,7 +366,7 @@ def _footer(record: dict, client: Client) -> str:
     if record.get("copied_from"):
         part = f" Only {record['only']} was run again, on a copy of {record['copied_from']}; the other pages are older."
     return (
-        f"{made_by} from {len(client.settings.sources)} "
+        f"{made_by} from {len(client.sources())} "
         f"files in {record.get('seconds', 0):.0f} seconds; run {record['run_id']}; parameters "
         f"{', '.join(f'{k}={v}' for k, v in extra.items()) or 'as in the notebooks'}. Figures are computed from the "
         f"data; amounts in {client.settings.currency}. Fingerprints of the inputs: {inputs}.{part}"

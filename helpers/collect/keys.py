@@ -1,0 +1,38 @@
+"""The client's secret key, and the pseudonyms made with it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+
+from helpers.client import Client, PlaybookError
+
+
+def key_of(client: Client) -> bytes:
+    """The client's secret key: $PLAYBOOK_KEY, or private/key, made on first use."""
+    said = os.environ.get("PLAYBOOK_KEY", "")
+    if said:
+        return said.encode()
+    file = client.private() / "key"
+    if not file.is_file():
+        file.write_text(secrets.token_hex(32), encoding="utf-8")
+        file.chmod(0o600)
+    key = file.read_text(encoding="utf-8").strip()
+    if len(key) < 16:
+        raise PlaybookError(
+            f"data/{client.name}/private/key is empty or too short. Put the old key back, or remove the file."
+        )
+    return key.encode()
+
+
+def keyed(client: Client, text: str) -> str:
+    """A text as a keyed pseudonym: the same text gives the same one, and only with the key."""
+    return hmac.new(key_of(client), text.encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def pseudonym_macro(client: Client) -> str:
+    """SQL macro `pseudonym(x)`: a keyed pseudonym made in the engine, for many rows (nested hash, as HMAC nests it)."""
+    key = hashlib.sha256(key_of(client)).hexdigest()
+    return f"CREATE OR REPLACE TEMP MACRO pseudonym(x) AS left(sha256('{key}' || sha256('{key}' || x)), 24)"

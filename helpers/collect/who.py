@@ -1,0 +1,202 @@
+"""Who is who: the records that name a person, matched across sources, and the pseudonyms that stand for people.
+
+Names, addresses, e-mails and phones stay in raw/ and private/; every table of a run holds pseudonyms only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import pandas as pd
+
+from helpers.client import Client, PlaybookError
+from helpers.collect.keys import key_of, keyed
+from helpers.collect.sources import Opened, Part, _q, _text, _typed
+from helpers.tables import get
+
+TEXT = ["email", "phone", "name", "first_name", "last_name", "street", "zip", "city", "country"]
+MORE = ["region", "gender", "birth_year", "account_type", "acquisition_channel"]
+CONSENT = ["consent_email", "consent_sms", "consent_ads"]
+MAP, GOLDEN = "who is who", "golden records"
+
+
+@dataclass
+class Identity:
+    """Everybody that the sources name.
+
+    `records` (private): one row a record with its contact data, record_id and customer_id.
+    `summary` and `contradictions` are the tables `people` and `contradictions` of the report.
+    """
+
+    records: pd.DataFrame
+    people: pd.DataFrame
+    summary: pd.DataFrame
+    contradictions: pd.DataFrame
+    doubtful: pd.DataFrame
+    map_name: str = MAP
+
+    def customers_sql(self) -> str:
+        """One row a person in the columns of `customers`, worked out from their records."""
+        return f"SELECT * EXCLUDE (email, phone, first_name, last_name, name, street, zip, country) FROM {_q(GOLDEN)}"
+
+
+def forgotten(client: Client) -> set[str]:
+    """Keyed pseudonyms of the e-mails, phones and records of people who asked to be forgotten."""
+    file = client.folder / "private" / "forgotten.json"
+    return set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
+
+
+def identify(opened: Opened) -> Identity:
+    """Match the people of all sources, or give back what is known where no file and no setting has changed."""
+    from helpers.collect import identity
+
+    client = opened.client
+    parts = list({(p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person}.values())
+    place = client.private("people")
+    said = [
+        client.settings.matching.model_dump_json(),
+        json.dumps(client.settings.precedence),
+        str(sorted(forgotten(client))),
+    ]
+    said += [f.facts["sha256"] for f in opened.landed] + [p.rows + json.dumps(p.person) for p in parts]
+    fingerprint = hashlib.sha256("\n".join(said).encode()).hexdigest()
+    names = ("records", "people", "summary", "contradictions", "doubtful")
+    stamp = place / "fingerprint"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == fingerprint:
+        found = Identity(*(pd.read_parquet(place / f"{n}.parquet") for n in names))
+    else:
+        records = pd.concat([_records(opened, p) for p in parts], ignore_index=True)
+        records = _without_forgotten(client, records)
+        matched = identity.match(records, client.settings.matching, client.settings.country)
+        earlier = place / "records.parquet"
+        before = pd.read_parquet(earlier)[["record", "customer_id"]] if earlier.is_file() else None
+        ids = identity.pseudonyms(matched.people, key_of(client), before)
+        records = records.merge(matched.people, on="record", how="left")
+        records["customer_id"] = records["person"].map(ids)
+        records["record_id"] = [keyed(client, r) for r in records["record"]]
+        order = client.settings.precedence + [g for g in opened.groups if g not in client.settings.precedence]
+        golden, contradictions = identity.golden(records, matched.people, order)
+        golden["customer_id"] = golden["person"].map(ids)
+        first = records.groupby("person")["since_at"].min()
+        golden["first_seen_at"] = golden["person"].map(first)
+        found = Identity(records, golden.drop(columns="person"), matched.summary, contradictions, matched.doubtful)
+        for n in names:
+            getattr(found, n).to_parquet(place / f"{n}.parquet", index=False)
+        _review(client, found)
+        stamp.write_text(fingerprint, encoding="utf-8")
+    con = opened.con.con
+    con.register("records frame", found.records[["record", "record_id", "customer_id"]])
+    con.execute(f'CREATE OR REPLACE TEMP TABLE {_q(MAP)} AS SELECT * FROM "records frame"')
+    con.register("golden frame", _typed_people(found.people))
+    con.execute(
+        f'CREATE OR REPLACE TEMP TABLE {_q(GOLDEN)} AS SELECT *, NULL::VARCHAR AS source_name FROM "golden frame"'
+    )
+    return found
+
+
+def _records(opened: Opened, part: Part) -> pd.DataFrame:
+    """The distinct records that one part of the sources names, the newest line winning."""
+    style = opened.style(part.group) | {"own": opened.client.settings.timezone}
+    said, rows = {k: part.sql(e, style) for k, e in part.person.items()}, part.sql(part.rows, style)
+    unknown = set(said) - {"record", "ids", "since", "consent_at", *TEXT, *MORE, *CONSENT}
+    if unknown:
+        raise PlaybookError(f"{part.shown}.person: unknown: {', '.join(sorted(unknown))}.")
+    kinds = opened.query(
+        f"DESCRIBE SELECT {', '.join(f'{e} AS {_q(k)}' for k, e in said.items())} FROM {rows}", part.shown
+    )
+    found = {row[0]: row[1] for row in kinds.fetchall()}
+    group, schema = _q(part.group), get("customers").schema
+    cells = [f"{_text(part.group + '|')} || ({said['record']}) AS record", f"{_text(part.group)} AS source"]
+    newest = f"{group}.source_line - {group}.source_rank * 10000000000"
+    for k in TEXT + MORE:
+        e = f"CAST(({said[k]}) AS VARCHAR)" if k in said else "NULL::VARCHAR"
+        cells.append(f"max_by({e}, {newest}) FILTER ({e} IS NOT NULL) AS {k}")
+    cells.append(
+        f"string_agg(DISTINCT {said['ids']}, ' ')::VARCHAR AS ids" if "ids" in said else "NULL::VARCHAR AS ids"
+    )
+    since = (
+        _typed(said["since"], found["since"], schema["first_seen_at"], style) if "since" in said else "NULL::TIMESTAMP"
+    )
+    cells.append(f"min({since}) AS since_at")
+    for k in CONSENT:
+        e = _typed(said[k], found[k], schema[k], style) if k in said else "NULL::BOOLEAN"
+        cells.append(f"bool_and({e}) AS {k}")
+    at = (
+        _typed(said["consent_at"], found["consent_at"], schema["consent_at"], style)
+        if "consent_at" in said
+        else "NULL::TIMESTAMP"
+    )
+    cells.append(f"max({at}) AS consent_at")
+    query = f"""SELECT {", ".join(cells)} FROM {rows}
+        WHERE ({said["record"]}) IS NOT NULL AND {group}.source_problem IS NULL GROUP BY 1 ORDER BY 1"""
+    return opened.query(query, f"{part.shown}.person").df()
+
+
+def _without_forgotten(client: Client, records: pd.DataFrame) -> pd.DataFrame:
+    gone = forgotten(client)
+    if not gone:
+        return records
+    traces = records[["record", "email", "phone"]].map(
+        lambda v: keyed(client, v.strip().lower()) in gone if isinstance(v, str) else False
+    )
+    return records[~traces.any(axis=1)].reset_index(drop=True)
+
+
+def _typed_people(people: pd.DataFrame) -> pd.DataFrame:
+    """Columns that hold nothing keep a type that the engine knows."""
+    schema = get("customers").schema
+    kinds = {
+        c: "boolean" if schema[c].is_boolean() else "Int64" if schema[c].is_integer() else "str"
+        for c in people
+        if c in schema.names
+    }
+    kinds = {c: k for c, k in kinds.items() if not schema[c].is_timestamp()}
+    numbers = people.assign(birth_year=pd.to_numeric(people["birth_year"], errors="coerce"))
+    return numbers.astype(kinds)
+
+
+def _review(client: Client, found: Identity) -> None:
+    """The doubtful pairs with what is known of both, for a person to look at."""
+    both = found.doubtful
+    for side in ("a", "b"):
+        known = found.records[["record", *TEXT]].add_suffix(f"_{side}")
+        both = both.merge(known, on=f"record_{side}", how="left")
+    write_csv(both, client.private() / "match_review.csv")
+
+
+def write_csv(rows: pd.DataFrame, path) -> None:
+    """Write a CSV that a spreadsheet opens without running what a cell says.
+
+    A text that begins with = + - @ (or a tab or line break) gets an apostrophe before it (OWASP, CSV injection).
+    """
+    harmless = rows.copy()
+    for c in harmless.columns:
+        if harmless[c].dtype == object or pd.api.types.is_string_dtype(harmless[c]):
+            text = harmless[c].astype("str")
+            harmless[c] = harmless[c].mask(harmless[c].notna() & text.str.match(r"[=+\-@\t\r\n]"), "'" + text)
+    harmless.to_csv(path, index=False, encoding="utf-8-sig")
+
+
+def people_stages(opened: Opened) -> pd.DataFrame:
+    """How many records became how many people, stage by stage (table `people`); empty where no file names a person."""
+    if not any(p.person for parts in opened.parts.values() for p in parts):
+        return pd.DataFrame(columns=list(get("people").columns))
+    found = opened.identity.summary.rename(columns={"joined": "records", "people": "people_after"})
+    return found.assign(position=range(1, len(found) + 1))
+
+
+def how_sure(people: pd.DataFrame) -> str:
+    """The trust in the matching in a sentence, beside equal e-mail alone."""
+    by = people.set_index("stage")
+    wrong, plain = by.at["all stages", "wrong"], by.at["equal e-mail alone, to compare", "people_after"]
+    sure = f"About {wrong:.1%} of the joins are expected to be wrong. " if pd.notna(wrong) else ""
+    return f"{sure}Equal e-mail alone would have left {plain:,.0f} people."
+
+
+def contradictions(opened: Opened) -> pd.DataFrame:
+    """Fields on which two sources differ about the same person (table `contradictions`)."""
+    if not any(p.person for parts in opened.parts.values() for p in parts):
+        return pd.DataFrame(columns=list(get("contradictions").columns))
+    return opened.identity.contradictions
