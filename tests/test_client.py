@@ -41,10 +41,10 @@ def settings(home, request):
         ({"sales_growth": "much"}, "sales_growth"),
         ({"sources": {"till": {"fil": "x"}}}, "sources.till"),
         ({"sources": {"till": {"file": "till.csv", "ownr": "x"}}}, "Did you mean owner?"),
-        ({"tables": {}}, "orders is missing"),
+        ({"sources": {"till": {"owner": "x"}}}, "sources.till: say which file"),
         ({"tables": GOOD["tables"] | {"order": {"source": "till", "columns": {}}}}, "no such table"),
         ({"tables": {"orders": {"source": "tlil", "columns": {}}}}, 'no source "tlil"'),
-        ({"controls": {"n": {"table": "products", "value": "1", "expected": 1}}}, 'no table "products"'),
+        ({"controls": {"n": {"table": "produce", "value": "1", "expected": 1}}}, 'no table "produce"'),
         ("title: [", "line"),
         ("just words", "expected settings by name"),
     ],
@@ -65,9 +65,9 @@ def test_client_names_cannot_leave_the_data_folder(name):
 
 def test_missing_files_are_named_with_what_to_do(settings):
     with pytest.raises(PlaybookError, match=r"there is no till\.csv .* Put the file there"):
-        Client(settings({})).source_path("till")
+        Client(settings({})).hashes()
     with pytest.raises(PlaybookError, match="pip install nothing_here"):
-        Client(settings({"sources": {"till": {"file": "x", "package": "nothing_here"}}})).source_path("till")
+        Client(settings({"sources": {"till": {"file": "x", "package": "nothing_here"}}})).hashes()
 
 
 def test_command_errors_are_one_line_and_exit_2(command, corner):

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
+from importlib import resources
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import yaml
 from ibis import _
 
 from helpers import tables
@@ -22,6 +24,7 @@ from helpers.clean.repeats import EXACT, OLDER, OTHER, SETTLED, repeats
 from helpers.client import CleanStep, PlaybookError
 from helpers.store import Store
 
+KEPT = 5_000_000  # rows up to which the marked table is worked out once and kept in the engine
 FATES = {"duplicate": "duplicate", "filter": "filtered", "hold": "held"}
 BEST = ["loaded", "duplicate", "filtered", "held"]  # of a line that became several rows the first of these counts
 LINEAGE = ("source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat")
@@ -79,11 +82,16 @@ def clean_table(run: Store, name: str, as_of: date, products: ir.Table | None = 
     if name == "orders" and products is not None:
         names = products.select("product_id", **{new: products[old] for new, old in PRODUCT.items()})
         marked = marked.left_join(names, "product_id").drop("product_id_right")
+    rows = int(staged.count().execute())
+    if not rows:
+        return Cleaned(name, marked)
     marked, repeated = _mark_repeats(run, marked, spec)
     cleaned = Cleaned(name, marked, repeated)
     for step in rules_for(run, spec, staged, as_of):
         cleaned.marked = _apply(run, cleaned.marked, step, len(cleaned.steps))
         cleaned.steps.append(step)
+    if rows <= KEPT:
+        cleaned.marked = run.con.create_table(f"marked_{name}", cleaned.marked, temp=True, overwrite=True)
     return cleaned
 
 
@@ -183,7 +191,7 @@ def chain_log(all_cleaned: list[Cleaned]) -> pd.DataFrame:
 
 def quarantined(all_cleaned: list[Cleaned]) -> ir.Table:
     """The held rows of all tables (table `quarantine`)."""
-    return ibis.union(*[quarantine(c) for c in all_cleaned])
+    return ibis.union(*[quarantine(c) for c in all_cleaned if c.steps])
 
 
 def by_rule(held: ir.Table) -> pd.DataFrame:
@@ -288,37 +296,22 @@ def _step(name: str, spec: tables.Table, action: str, where: str, reason: str, v
     return CleanStep(step=name, table=spec.name, action=action, where=where, reason=reason, value=value)
 
 
+GENERAL = yaml.safe_load(resources.files("helpers.clean").joinpath("rules.yaml").read_text(encoding="utf-8"))
+
+
 def _general_steps(run: Store, spec: tables.Table, staged: ir.Table) -> list[CleanStep]:
-    """What would be wrong in any shop."""
+    """What would be wrong in any shop: required cells, possible dates and currencies, and the rules of rules.yaml."""
     required = [c.name for c in spec.columns.values() if c.required]
     empty = " ".join(f"WHEN {c} IS NULL THEN '{c}'" for c in required)
-    steps = [
-        _step("unreadable value", spec, "hold", "source_unreadable <> ''",
-              "a value is not of its column's type, or the line is broken; mend the file and run again", "source_unreadable"),
-        _step("required value missing", spec, "hold", " OR ".join(f"{c} IS NULL" for c in required),
-              "a column that every row needs is empty; mend the file and run again", f"CASE {empty} END"),
-    ]  # fmt: skip
+    said = [dict(GENERAL["unreadable"]), GENERAL["missing"] | {"where": " OR ".join(f"{c} IS NULL" for c in required)}]
+    said[1]["value"] = f"CASE {empty} END"
     if spec.day:
-        steps.append(
-            _step("impossible date", spec, "hold", f"CAST({spec.day} AS DATE) NOT BETWEEN DATE '1990-01-01' AND current_date",
-                  "a day that has not come yet, or long before the shop; mend the file", f"CAST({spec.day} AS VARCHAR)")
-        )  # fmt: skip
+        said.append({k: v.replace("{day}", spec.day) for k, v in GENERAL["date"].items()})
     if "currency" in staged.columns:
-        known = ", ".join(f"'{c}'" for c in [run.settings.currency, *run.settings.exchange_rates])
-        steps.append(
-            _step("currency without a rate", spec, "hold", f"currency NOT IN ({known})",
-                  "add it to exchange_rates in client.yaml", "currency")
-        )  # fmt: skip
-    if spec.name == "orders":
-        steps += [
-            _step("sign against the kind of line", spec, "hold",
-                  "quantity * revenue < 0 OR (NOT is_return AND quantity < 0) OR (is_return AND quantity > 0)",
-                  "goods that were sold are counted up, goods that came back are counted down", "CAST(quantity AS VARCHAR)"),
-            _step("price far from its usual", spec, "hold",
-                  "unit_price > 30 * median(unit_price) OVER (PARTITION BY product_id)",
-                  "more than thirty times the product's usual price: a slip of the decimal point?", "CAST(unit_price AS VARCHAR)"),
-        ]  # fmt: skip
-    return steps
+        known = ", ".join(_quoted(c) for c in [run.settings.currency, *run.settings.exchange_rates])
+        said.append(GENERAL["currency"] | {"where": f"currency NOT IN ({known})"})
+    said += GENERAL["tables"].get(spec.name, [])
+    return [CleanStep(table=spec.name, action="hold", **s) for s in said]
 
 
 def _mark_repeats(run: Store, marked: ir.Table, spec: tables.Table) -> tuple[ir.Table, list[CleanStep]]:

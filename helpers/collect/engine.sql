@@ -32,3 +32,45 @@ CREATE OR REPLACE MACRO day_of(dates, own, x) AS CASE WHEN x IS NULL THEN NULL
     WHEN has_offset(x) THEN CAST(timezone(own, timezone('UTC', with_offset(x))) AS DATE) ELSE CAST(local_moment(dates, x) AS DATE) END;
 CREATE OR REPLACE MACRO spoilt(x) AS regexp_full_match(x, '#(REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!)|=?#REF!.*');
 CREATE OR REPLACE MACRO rounded_id(x) AS regexp_full_match(x, '\d([.,]\d+)?[eE]\+\d+');
+-- The days that a title or comment names, such as "August 1, 2026 - August 31, 2026", in their order.
+CREATE OR REPLACE MACRO english_month(x) AS list_reduce([['. ', ' '], ['Januar ', 'January '], ['Februar ', 'February '],
+    ['März', 'March'], ['Mai', 'May'], ['Juni ', 'June '], ['Juli ', 'July '], ['Oktober', 'October'], ['Dezember', 'December']],
+    lambda text, pair: [replace(text[1], pair[1], pair[2])], [x])[1];
+CREATE OR REPLACE MACRO days_named(dates, x) AS list_transform(regexp_extract_all(x, '\b20\d{6}\b|\d{4}[-/年]\d{1,2}[-/月]\d{1,2}日?' ||
+    '|\p{L}{3,9} \d{1,2}, \d{4}|\d{1,2}\.? \p{L}{3,9} \d{4}|\d{1,2}[./]\d{1,2}[./]\d{4}'),
+    lambda day: CAST(local_moment(dates, english_month(day)) AS DATE));
+-- Surveys: an answer as a number, be it "9", "9 - very likely", "5分" or a step of a usual scale in words.
+CREATE OR REPLACE MACRO scale_step(x) AS CASE
+    WHEN x IN ('very dissatisfied', 'extremely dissatisfied', 'strongly disagree', 'sehr unzufrieden', 'stimme gar nicht zu',
+        '非常不满意', '很不满意', '非常不同意') THEN 1
+    WHEN x IN ('dissatisfied', 'somewhat dissatisfied', 'disagree', 'unzufrieden', 'eher unzufrieden', 'stimme eher nicht zu',
+        '不满意', '不太满意', '不同意') THEN 2
+    WHEN x IN ('neutral', 'neither satisfied nor dissatisfied', 'neither agree nor disagree', 'teils/teils', 'teils, teils',
+        'weder zufrieden noch unzufrieden', '一般', '不确定') THEN 3
+    WHEN x IN ('satisfied', 'somewhat satisfied', 'agree', 'zufrieden', 'eher zufrieden', 'stimme eher zu', '满意', '比较满意',
+        '同意', '比较同意') THEN 4
+    WHEN x IN ('very satisfied', 'extremely satisfied', 'strongly agree', 'sehr zufrieden', 'stimme voll zu', '非常满意', '很满意',
+        '非常同意') THEN 5 END;
+CREATE OR REPLACE MACRO answer_score(x) AS coalesce(scale_step(lower(x)), TRY_CAST(replace(
+    regexp_extract(x, '^(\d{1,3}([.,]\d+)?)\s*(分|$|[-–—=:(（]\s*[^\d\s])', 1), ',', '.') AS DOUBLE));
+-- What kind of question a column is, from its words and all its answers; in doubt text, which is searched for names.
+CREATE OR REPLACE MACRO question_kind(question, answer) AS CASE
+    WHEN count(answer_score(answer)) OVER (PARTITION BY question) >= greatest(0.9 * count(answer) OVER (PARTITION BY question), 1)
+        AND max(answer_score(answer)) OVER (PARTITION BY question) <= 10
+    THEN CASE WHEN regexp_matches(question, '(?i)recommend|empfehl|推荐') AND (max(answer_score(answer)) OVER (PARTITION BY question) > 5
+            OR min(answer_score(answer)) OVER (PARTITION BY question) = 0) THEN 'nps'
+        WHEN regexp_matches(question, '(?i)satisf|zufrieden|满意') THEN 'csat' ELSE 'scale' END
+    WHEN bool_or(contains(answer, '┋') OR answer = question OR suffix(question, ' - ' || answer)) OVER (PARTITION BY question)
+        OR (count(DISTINCT answer) OVER (PARTITION BY question) <= least(12, count(answer) OVER (PARTITION BY question) / 2)
+        AND max(length(answer)) OVER (PARTITION BY question) <= 60) THEN 'choice'
+    ELSE 'text' END;
+CREATE OR REPLACE MACRO scale_top(question, answer) AS CASE WHEN max(answer_score(answer)) OVER (PARTITION BY question) <= 5 THEN 5
+    WHEN max(answer_score(answer)) OVER (PARTITION BY question) <= 7 THEN 7 ELSE 10 END;
+-- Whether an answer says who somebody is: email, phone, name or other.
+CREATE OR REPLACE MACRO contact_kind(question, answer) AS CASE
+    WHEN regexp_full_match(answer, '[^@\s]+@[^@\s]+\.[^@\s]+') THEN 'email'
+    WHEN regexp_matches(question, '(?i)手机|电话|phone|mobile|telefon|handynummer')
+        AND length(regexp_replace(answer, '\D', '', 'g')) >= 6 THEN 'phone'
+    WHEN regexp_matches(question, '(?i)姓名|您的名字|\b(first|last|full|your|sur) ?name\b|^\W*\d*\W*name\W*$|vorname|nachname|ihr name')
+        THEN 'name'
+    WHEN regexp_matches(question, '(?i)地址|身份证|微信号|\b(postal|home|street|your) address\b|anschrift') THEN 'other' END;

@@ -24,7 +24,7 @@ from helpers.client import Client, PlaybookError, Source, file_hash
 from helpers.collect import files
 from helpers.collect.presets import Preset, presets
 
-VERSION = 1  # raise it when what is stored changes
+VERSION = 2  # raise it when what is stored changes
 BATCH = 20_000
 LARGE = 50_000_000  # bytes from which reading is announced
 _POINT = re.compile(r"^[^\w]*\d{1,3}(,\d{3})*\.\d{1,2}[^\w]*$")
@@ -138,6 +138,7 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         "lines": lines,
         "layout": rows.layout.total(),
         "layout_kinds": dict(rows.layout),
+        "head": "\n".join(rows.head),
     }
 
 
@@ -151,12 +152,15 @@ class _Body:
 
     def __init__(self, style: files.Style) -> None:
         self.style, self.layout = style, Counter()
+        self.head: list[str] = []  # the lines up to the first row: some exports say their period or zone there
 
     def of(self, records: Iterator[files.Record]) -> Iterator[files.Record]:
         width, last_header, header = len(self.style.columns), self.style.header_line, None
         apart = other = False  # a blank or comment line came before; the rows belong to another table
         to_skip = self.style.header_rows
         for line, cells, problem in records:
+            if line < last_header or to_skip:
+                self.head.append(" ".join(c for c in cells if c)[:1000])
             if line < last_header:
                 self.layout["before the header" if any(cells) else "blank line"] += 1
             elif to_skip:

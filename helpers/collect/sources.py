@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from importlib import resources
@@ -37,6 +37,7 @@ class Part:
     person: dict[str, str] = field(default_factory=dict)
     derived: bool = False
     shown: str = ""  # where a mistake in it is to be mended
+    kinds: dict[str, str] = field(default_factory=dict)  # the engine's type of each expression
 
     def sql(self, expression: str, style: dict[str, str]) -> str:
         """An expression of a mapping as plain SQL: `amount(x)` and `moment(x)` know how the file is written."""
@@ -74,6 +75,11 @@ class Opened:
 
         return identify(self)
 
+    @property
+    def has_people(self) -> bool:
+        """Whether any file names a person."""
+        return any(p.person for parts in self.parts.values() for p in parts)
+
     def style(self, group: str) -> dict[str, str]:
         """SQL for the decimal mark, order of dates, zone and currency of a group's rows."""
         files = self.of(group)
@@ -94,8 +100,9 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
     """Take in every source of a client and make it readable under its name.
 
     Each group of files is a view with its columns as text (Parquet keeps its types), `source_file`, `source_line`,
-    `source_problem`, `source_repeat`, and how the file is written: `source_decimal`, `source_dates`, `source_zone`,
-    `source_currency`. Raises PlaybookError for a file that is missing or not readable.
+    `source_problem`, `source_repeat`; how the file is written: `source_decimal`, `source_dates`, `source_zone`,
+    `source_currency`; what stands above its rows: `source_head`; and the client's `source_country`.
+    Raises PlaybookError for a file that is missing or not readable.
     """
     con.con.execute(resources.files("helpers.collect").joinpath("engine.sql").read_text(encoding="utf-8"))
     mapped = _mapped(client)
@@ -106,6 +113,8 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
     for group in opened.groups:
         _view(opened, group)
     opened.parts = _parts(opened)
+    for part in (p for parts in opened.parts.values() for p in parts):
+        _kinds(opened, part)
     return opened
 
 
@@ -198,7 +207,8 @@ def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None)
     zone = f.spec.timezone or (preset and (preset.timezone or opened.client.settings.timezone)) or "UTC"
     dates = f.spec.dates or (preset.dates if preset else "") or f.facts["dates"] or _usual(opened.client)
     f.style = {"decimal": f.facts["decimal"], "dates": dates, "zone": zone, "currency": f.facts["currency"]}
-    cells += [f"{_text(v)} AS source_{k}" for k, v in ({"file": f.file} | f.style).items()]
+    more = {"file": f.file, "head": f.facts.get("head", ""), "country": opened.client.settings.country}
+    cells += [f"{_text(v)} AS source_{k}" for k, v in (more | f.style).items()]
     return f"SELECT {', '.join(cells)} FROM {rows}"
 
 
@@ -249,14 +259,42 @@ def stage(opened: Opened, name: str) -> ir.Table:
     that cleaning can hold the row. Raises PlaybookError for an expression that does not fit.
     """
     table, parts = tables.get(f"staged_{name}"), opened.parts.get(name, [])
-    if name == "customers" and not parts and any(p.person for ps in opened.parts.values() for p in ps):
+    if name == "customers" and not parts and opened.has_people:
         return _staged(opened, name, [opened.identity.customers_sql()])
     if not parts:
         empty = pd.DataFrame(columns=list(table.columns))
         return ibis.memtable(empty, schema=table.schema)
     own = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if not p.derived]
     derived = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if p.derived]
-    return _staged(opened, name, own + ([_merged(opened, name, derived)] if derived else []))
+    staged = _staged(opened, name, own + ([_merged(opened, name, derived)] if derived else []))
+    free = [c.name for c in table.columns.values() if c.unit == "free text" and c.name in staged.columns]
+    return _masked(opened, staged, name, free) if free else staged
+
+
+def _masked(opened: Opened, staged: ir.Table, name: str, free: list[str]) -> ir.Table:
+    """The table with personal data in its free texts replaced by [e-mail], [phone], [name] and the like."""
+    from helpers.collect.privacy import mask
+
+    known = opened.identity.names if opened.has_people else pd.Series(dtype="str")
+    joins, replaced = [], []
+    who = "customer_id" if "customer_id" in staged.columns else "NULL::VARCHAR"
+    for i, c in enumerate(free):
+        query = f"SELECT DISTINCT {_q(c)} AS text, {who} AS who FROM {_q('stage ' + name)} WHERE {_q(c)} IS NOT NULL"
+        texts = opened.query(query, name).df()
+        own = texts["who"].map(known) if len(known) else None
+        texts["masked"] = mask(texts["text"], set(known), own, opened.client.settings.country)
+        opened.con.con.register(f"masked {name} {c}", texts)
+        joins.append(
+            f"LEFT JOIN {_q(f'masked {name} {c}')} AS m{i} ON m{i}.text = s.{_q(c)} AND m{i}.who IS NOT DISTINCT FROM {who}"
+        )
+        replaced.append(f"m{i}.masked AS {_q(c)}")
+    view = _q("masked " + name)
+    opened.query(
+        f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT s.* REPLACE ({', '.join(replaced)}) "
+        f"FROM {_q('stage ' + name)} AS s {' '.join(joins)}",
+        name,
+    )
+    return opened.con.table("masked " + name)
 
 
 def _merged(opened: Opened, name: str, selects: list[str]) -> str:
@@ -293,10 +331,7 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
     group, own, style = _q(part.group), opened.client.settings.timezone, opened.style(part.group)
     origin = part.sql(part.rows, style)
     plain = {c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")}
-    described = opened.query(
-        f"DESCRIBE SELECT {', '.join(f'{e} AS {_q(c)}' for c, e in plain.items())} FROM {origin}", part.shown
-    )
-    found = {row[0]: row[1] for row in described.fetchall()}
+    found = _kinds(opened, part)
     cells, doubts = {}, [f"{group}.source_problem"]
     for c, e in plain.items():
         cells[c] = _typed(e, found[c], table.schema.get(c), style | {"own": own})
@@ -310,6 +345,9 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
     if table.name in ("orders", "staged_orders") and "ordered_at" in cells:
         own_clock = f"timezone('{own}', timezone('UTC', {cells['ordered_at']}))"
         cells = {"ordered_at_local": own_clock, "ordered_on": f"CAST({own_clock} AS DATE)"} | cells
+    if part.table == "records" and "email" in part.person:
+        e = part.sql(part.person["email"], style)
+        doubts.append(f"CASE WHEN NOT regexp_matches({e}, '^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$') THEN 'e-mail: not an address' END")
     order = f"{number * 1000}::BIGINT * {FILE_ROOM} + {group}.source_rank * {FILE_ROOM}::BIGINT + {group}.source_line"
     line = f"{group}.source_line IS NOT NULL"
     cells |= {
@@ -328,6 +366,24 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
         cells |= {c: "who.record_id" for c, e in part.columns.items() if e == "record"}
         source += f" LEFT JOIN {_q(who)} AS who ON who.record = {_text(part.group + '|')} || ({record})"
     return f"SELECT {', '.join(f'{e} AS {_q(c)}' for c, e in cells.items())} FROM {source}"
+
+
+def _kinds(opened: Opened, part: Part) -> dict[str, str]:
+    """The engine's type of each expression of a mapping; PlaybookError for one that does not fit the file."""
+    if not part.kinds:
+        style = opened.style(part.group)
+        said = {c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")}
+        said |= {f"person.{c}": part.sql(e, style) for c, e in part.person.items()}
+        cells = ", ".join(f"({e}) AS {_q(c)}" for c, e in said.items())
+        try:
+            rows = opened.con.con.sql(f"DESCRIBE SELECT {cells} FROM {part.sql(part.rows, style)}").fetchall()
+        except duckdb.Error as e:
+            have = [c for f in opened.of(part.group) for c in f.facts["columns"]]
+            raise PlaybookError(
+                f"{part.shown}: {_first_line(e)} {part.group} has the columns {', '.join(dict.fromkeys(have))[:400]}."
+            ) from None
+        part.kinds = {row[0]: row[1] for row in rows}
+    return part.kinds
 
 
 def _typed(expression: str, found: str, wanted: dt.DataType | None, style: dict[str, str]) -> str:
@@ -381,7 +437,7 @@ def order_times(opened: Opened) -> ir.Table:
     table, selects = tables.get("staged_orders"), []
     for i, p in enumerate(opened.parts.get("orders", [])):
         only = {c: e for c, e in p.columns.items() if c == "ordered_at"}
-        selects.append(_part_sql(opened, Part(p.table, p.group, only, p.rows, {}, p.derived, p.shown), table, i))
+        selects.append(_part_sql(opened, replace(p, columns=only, person={}), table, i))
     if not selects:
         raise PlaybookError(
             f"{opened.client.name} brings no orders: no file in data/{opened.client.name}/raw/ was recognised as a "

@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.client import Client, PlaybookError
 from helpers.collect.keys import key_of, keyed
-from helpers.collect.sources import Opened, Part, _q, _text, _typed
+from helpers.collect.sources import Opened, Part, _kinds, _q, _text, _typed
 from helpers.tables import get
 
 TEXT = ["email", "phone", "name", "first_name", "last_name", "street", "zip", "city", "country"]
@@ -36,6 +36,13 @@ class Identity:
     contradictions: pd.DataFrame
     doubtful: pd.DataFrame
     map_name: str = MAP
+
+    @property
+    def names(self) -> pd.Series:
+        """The full name of each person by customer_id, as the sources write it."""
+        p = self.people.set_index("customer_id")
+        both = (p["first_name"].fillna("") + " " + p["last_name"].fillna("")).str.strip()
+        return both.where(both != "", p["name"]).dropna().loc[lambda s: s.str.len() > 2]
 
     def customers_sql(self) -> str:
         """One row a person in the columns of `customers`, worked out from their records."""
@@ -103,10 +110,7 @@ def _records(opened: Opened, part: Part) -> pd.DataFrame:
     unknown = set(said) - {"record", "ids", "since", "consent_at", *TEXT, *MORE, *CONSENT}
     if unknown:
         raise PlaybookError(f"{part.shown}.person: unknown: {', '.join(sorted(unknown))}.")
-    kinds = opened.query(
-        f"DESCRIBE SELECT {', '.join(f'{e} AS {_q(k)}' for k, e in said.items())} FROM {rows}", part.shown
-    )
-    found = {row[0]: row[1] for row in kinds.fetchall()}
+    found = {k.removeprefix("person."): kind for k, kind in _kinds(opened, part).items()}
     group, schema = _q(part.group), get("customers").schema
     cells = [f"{_text(part.group + '|')} || ({said['record']}) AS record", f"{_text(part.group)} AS source"]
     newest = f"{group}.source_line - {group}.source_rank * 10000000000"
@@ -181,7 +185,7 @@ def write_csv(rows: pd.DataFrame, path) -> None:
 
 def people_stages(opened: Opened) -> pd.DataFrame:
     """How many records became how many people, stage by stage (table `people`); empty where no file names a person."""
-    if not any(p.person for parts in opened.parts.values() for p in parts):
+    if not opened.has_people:
         return pd.DataFrame(columns=list(get("people").columns))
     found = opened.identity.summary.rename(columns={"joined": "records", "people": "people_after"})
     return found.assign(position=range(1, len(found) + 1))
@@ -197,6 +201,6 @@ def how_sure(people: pd.DataFrame) -> str:
 
 def contradictions(opened: Opened) -> pd.DataFrame:
     """Fields on which two sources differ about the same person (table `contradictions`)."""
-    if not any(p.person for parts in opened.parts.values() for p in parts):
+    if not opened.has_people:
         return pd.DataFrame(columns=list(get("contradictions").columns))
     return opened.identity.contradictions
