@@ -1,16 +1,23 @@
-# make report | make test | make lab: each sets up .venv first, from the hashed lock.
-.PHONY: report test lab clean
+# make report [CLIENT=twin] | make test | make lab | make evidence: each sets up .venv first, from the hashed lock.
+.PHONY: report test lab evidence clean
+CLIENT := grocer
 .DELETE_ON_ERROR:
 
 FIND := for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c "import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))" 2>/dev/null && echo "$$p" && exit; done
 PY := .venv/bin/python
 
-report: .venv/ready
-	@$(PY) -m helpers run grocer
+report: .venv/ready $(if $(filter twin,$(CLIENT)),data/twin/raw)
+	@$(PY) -m helpers run $(CLIENT)
+
+data/twin/raw: .venv/ready
+	@$(PY) -m helpers demo twin
 
 test: .venv/ready
 	@$(PY) -B -m pytest -p no:cacheprovider
+
+evidence: .venv/ready
+	@$(PY) tests/evidence/collect_clean.py
 
 lab: .venv/ready
 	@$(PY) -m jupyterlab notebooks

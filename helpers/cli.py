@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from helpers.client import Client, PlaybookError, names
+from helpers.client import Client, PlaybookError, home, names
 
 EXIT_RUN_FAILED, EXIT_MEND = 1, 2
 
@@ -23,6 +24,8 @@ app = typer.Typer(
     help="Data-driven marketing as seven notebooks: one settings file, one command, a report worth "
     "sending.\n\nExit codes: 0 all well, 1 a notebook failed, 2 something for you to mend.",
 )
+demo = typer.Typer(no_args_is_help=True, help="Write the demo clients.")
+app.add_typer(demo, name="demo")
 ClientName = Annotated[str, typer.Argument(help="Folder under data/, such as grocer.")]
 
 
@@ -67,11 +70,18 @@ def check(client: ClientName):
 
     found = readiness(Client(client))
     console = Console()
-    console.print(
-        f"{found.title}: data/{client}/client.yaml is in order; orders run from {found.first} to {found.last}."
-    )
+    span = f"orders run from {found.first} to {found.last}" if found.first else "there are no orders yet"
+    console.print(f"{found.title}: data/{client}/client.yaml is in order; {span}.")
+    if found.files:
+        console.print(_grid("Files", ["file", "what it is", "rows", "as written", "fills", "missing"], found.files))
+        print(f"To overrule what was found out, name the file in data/{client}/client.yaml, such as:")
+        print("  sources: {till: {file: till.csv, encoding: cp1252, delimiter: ';', decimal: ',', dates: day first}}")
+    if found.suggestions:
+        print(f"Written: data/{client}/suggestions.yaml, with a guess for each file that is not known:")
+        print(*(f"  {line}" for line in found.guessed), sep="\n")
     console.print(_grid("Tables", ["table", "rows"], found.rows))
     console.print(_grid("Practices", ["no.", "practice", "notebook", "can it run?"], found.practices))
+    print(f"Next: {found.next_step}")
 
 
 @app.command("list")
@@ -98,8 +108,96 @@ def open_(client: ClientName):
     webbrowser.open(page.as_uri())
 
 
+@app.command()
+def new(
+    client: Annotated[str, typer.Argument(help="Name of the new folder under data/.")],
+    title: Annotated[str, typer.Option(help="Name shown in the report. Default: the folder's.")] = "",
+    currency: Annotated[str, typer.Option(help="Currency of the report, as EUR.")] = "EUR",
+    timezone: Annotated[str, typer.Option(help="The shop's own clock, as Europe/Berlin.")] = "UTC",
+    country: Annotated[str, typer.Option(help="Two letters, as DE: reads phone numbers without prefix.")] = "",
+):
+    """Write a commented client.yaml and an empty raw/ for a new client."""
+    from helpers.keep import new as begin
+
+    print(f"Written: {_shown(begin(client, title, currency, timezone, country))}")
+    print(f"Put your exports into data/{client}/raw/, look over the settings, then: playbook check {client}")
+
+
+@app.command("lists")
+def lists_(
+    client: ClientName,
+    for_: Annotated[str, typer.Option("--for", help="Channel: email, sms or ads (hashed, for Meta and Google).")],
+):
+    """Write the latest run's lists of people as files that a channel imports; only who gave consent is on them."""
+    from helpers.keep import lists
+
+    for done in lists(Client(client), for_):
+        why = ", ".join(f"{n:,} {reason}" for reason, n in done.left_out.items()) or "nobody"
+        print(f"{done.audience}: {done.on_list:,} on the list, {done.written:,} written; left out: {why}")
+        print(*(f"  {_shown(f)}" for f in done.files), sep="\n")
+    print("These files hold contacts: import them, then delete them. playbook clean-up removes them when they are due.")
+
+
+@app.command()
+def forget(
+    client: ClientName,
+    email: Annotated[str, typer.Option(help="The person's e-mail.")] = "",
+    phone: Annotated[str, typer.Option(help="The person's phone.")] = "",
+    number: Annotated[str, typer.Option(help="The person's customer number.")] = "",
+):
+    """Remove a person from every table, list and old run, and keep them out of the next ones."""
+    from helpers.keep import forget as forget_person
+
+    done = forget_person(Client(client), email, phone, number)
+    print(f"Forgotten: {done.people} person. Rows removed: {sum(done.tables.values()):,} in {len(done.tables)} tables.")
+    print(f"Order lines that stay for the books, now of nobody: {max(done.books.values(), default=0):,}.")
+    print(f"Files changed or removed: {len(done.files)}.")
+    for file, lines in done.raw.items():
+        print(f"Erase yourself: raw/{file}, line {', '.join(map(str, lines))}")
+    if not done.raw:
+        print("No line of raw/ names this person.")
+    for note in done.notes:
+        print(f"Note: {note}")
+
+
+@app.command("clean-up")
+def clean_up_(
+    client: Annotated[str, typer.Argument(help="Folder under data/. Default: every client.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is due and remove nothing.")] = False,
+):
+    """Remove what the life cycle says is due: expired private files, tables of old runs, the lab."""
+    from helpers.keep import clean_up
+
+    for name in [client] if client else names():
+        due = clean_up(Client(name), dry_run)
+        for why in dict.fromkeys(d.why for d in due):
+            some = [d for d in due if d.why == why]
+            print(f"{name}: {len(some):,} files or folders, {sum(d.bytes for d in some) / 1e6:,.1f} MB: {why}")
+        print(f"{name}: {'nothing is due' if not due else 'would be removed' if dry_run else 'removed'}.")
+
+
+@demo.command()
+def twin(
+    customers: Annotated[int, typer.Option(min=1, help="How many people live in the simulated world.")] = 5000,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same files.")] = 1,
+    out: Annotated[str, typer.Option(help="Folder to write into. Default: data/twin.")] = "",
+):
+    """Write the raw exports of the simulated shop, whose truth is known."""
+    from helpers.demo import write_twin
+
+    folder = write_twin(Path(out) if out else home() / "data" / "twin", customers, seed)
+    print(f"Written: {_shown(folder)}")
+    print("Next: playbook check twin" if not out else "Copy it to data/<client>/ to run it.")
+
+
+def _shown(path: Path) -> str:
+    return path.relative_to(home()).as_posix() if path.is_relative_to(home()) else str(path)
+
+
 def _grid(title: str, columns: list[str], rows: list[tuple]) -> Table:
-    grid = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(str(cell) for cell in row))
     return grid

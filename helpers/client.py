@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import gzip
 import hashlib
 import importlib.util
 import os
 import re
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +54,13 @@ def _known_zone(zone: str) -> str:
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
+def _one_character(mark: str) -> str:
+    mark = "\t" if mark in ("tab", r"\t") else mark
+    if len(mark) > 1 or mark in '"\r\n':
+        raise ValueError("write one character, or tab")
+    return mark
+
+
 class Source(_Model):
     """One file under raw/ or inside an installed package, or the rows of a database.
 
@@ -63,10 +74,10 @@ class Source(_Model):
     skip: bool = False
     preset: str = ""  # the next six: empty means found out
     encoding: str = ""
-    delimiter: str = ""
+    delimiter: Annotated[str, AfterValidator(_one_character)] = ""
     decimal: Literal["", ".", ","] = ""
     dates: Literal["", "day first", "month first"] = ""
-    header_line: int = 0
+    header_line: int = Field(0, ge=0)
     sheet: str = ""
     missing: list[str] = []  # marks of a missing value, such as n/a
     origin: Literal["", "online", "offline", "outside"] = ""
@@ -116,9 +127,10 @@ class RuleChange(_Model):
 
 
 class Matching(_Model):
-    """What decides who is who."""
+    """What decides who is who; every number that is not a count is a probability."""
 
-    same: float = Field(0.95, gt=0, le=1)  # from this probability on, two records are one person
+    same: float = Field(0.95, gt=0, le=1)  # from here on, two records are one person
+    nameless: float = Field(0.9, gt=0, le=1)  # as `same`, for a record without a name and the one owner of its phone
     doubtful: float = Field(0.5, gt=0, le=1)  # from here on to `same`: listed for review, not merged
     crowd: int = Field(20, ge=2)  # an e-mail or phone that more names share is nobody's own
     learn_from: int = Field(200, ge=50)  # with fewer records the fixed weights are used
@@ -214,7 +226,7 @@ class Client:
         files = sorted(p for p in raw.rglob("*") if p.is_file() and not _IGNORED.match(p.name))
         for name, spec in self.settings.sources.items():
             if spec.package or spec.database or "*" not in spec.file:
-                taken.add(spec.file)
+                taken.add(Path(os.path.normpath(spec.file)).as_posix())
                 found.append((name, name, spec))
                 continue
             matches = [p for p in files if p.relative_to(raw).match(spec.file)]
@@ -251,14 +263,15 @@ class Client:
                     f"data/{self.name}/client.yaml, sources.{source}: the package "
                     f"{spec.package} is not installed. Run pip install {spec.package}."
                 )
-            path = Path(found.origin).parent / spec.file
+            root, shown = Path(found.origin).parent.resolve(), f"the package {spec.package}"
         else:
-            raw, path = (self.folder / "raw").resolve(), (self.folder / "raw" / spec.file).resolve()
-            if os.path.isabs(spec.file) or not path.is_relative_to(raw):
-                raise PlaybookError(
-                    f'data/{self.name}/client.yaml, sources.{source}.file: "{spec.file}" leads out of raw/. Put the '
-                    "file into raw/ and name it alone."
-                )
+            root, shown = (self.folder / "raw").resolve(), "raw/"
+        path = (root / spec.file).resolve()
+        if os.path.isabs(spec.file) or not path.is_relative_to(root):
+            raise PlaybookError(
+                f'data/{self.name}/client.yaml, sources.{source}.file: "{spec.file}" leads out of {shown}. Put the '
+                "file into raw/ and name it alone."
+            )
         if not path.is_file():
             where = f"the package {spec.package}" if spec.package else f"data/{self.name}/raw/"
             raise PlaybookError(
@@ -273,9 +286,24 @@ class Client:
         return {name: file_hash(path) for name, path in (files | {"client.yaml": self.file}).items()}
 
 
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Say in one line why a file called `name` cannot be read."""
+    try:
+        yield
+    except PermissionError:
+        raise PlaybookError(
+            f"{name}: the file is locked. Close the program that has it open, or let yourself read it."
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as e:
+        raise PlaybookError(f"{name}: cannot be unpacked ({e}). Export it again.") from None
+    except OSError as e:
+        raise PlaybookError(f"{name}: cannot be read ({e.strerror or e}). Copy it into raw/ again.") from None
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, as hex."""
-    with path.open("rb") as f:
+    with readable(path.name), path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
@@ -355,6 +383,10 @@ def _check_references(settings: Settings, shown: str) -> None:
                     f"Known: {', '.join(settings.sources)}."
                 )
     for name, spec in settings.sources.items():
+        if not re.fullmatch(r"\w[\w .-]*", name):
+            raise PlaybookError(
+                f'{shown}, sources: "{name}" is not a name for a source: use letters, digits, spaces, - and _ only.'
+            )
         if not (spec.file or spec.database):
             raise PlaybookError(f"{shown}, sources.{name}: say which file (or database and query) it is.")
     for kind, entries in (("controls", settings.controls.values()), ("clean", settings.clean)):

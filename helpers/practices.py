@@ -1,40 +1,89 @@
-"""Which practices a client's data can carry."""
+"""What a client's files are, and which practices they can carry."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib import resources
+from pathlib import Path
 
 import yaml
 
 from helpers import tables
-from helpers.client import Client, connect
-from helpers.collect import open_sources, stage
+from helpers.client import Client, PlaybookError, connect, home
+from helpers.collect import data_span, open_sources
+from helpers.collect.landing import Landed
+from helpers.collect.sources import Opened, _part_sql, _q
+from helpers.collect.suggest import as_yaml, suggest
+
+SAMPLE = 2_000  # rows from which a file is guessed
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """What `playbook check` says: the span of the orders, rows by table, and each practice with what it lacks."""
+    """What `playbook check` says.
+
+    `files`: file, what it is, rows, how it is written, table, what is missing. `rows`: table, rows. `practices`:
+    number, what, notebook, and whether it can run or what it lacks. `first` and `last` are None where no order has a
+    date; `next_step` then says what to do. `suggestions` is the file of suggested mappings, or None.
+    """
 
     title: str
-    first: date
-    last: date
+    first: date | None
+    last: date | None
+    next_step: str
+    files: list[tuple[str, ...]]
     rows: list[tuple[str, str]]
     practices: list[tuple[str, str, str, str]]
+    suggestions: Path | None = None
+    guessed: list[str] = field(default_factory=list)
 
 
 def readiness(client: Client) -> Readiness:
-    """Read the client's settings and sources and hold them against what each practice needs."""
-    con = connect()
-    open_sources(con, client)
-    staged = {n: stage(con, client, n) for n in tables.CANONICAL}
-    rows = {n: int(t.count().execute()) for n, t in staged.items()}
-    span = staged["orders"].agg(first=staged["orders"].ordered_on.min(), last=staged["orders"].ordered_on.max())
-    first, last = (d.date() for d in span.to_pandas().iloc[0])
+    """Take a client's files in and hold them against what each practice needs; people are not matched.
+
+    Writes suggestions.yaml beside client.yaml where a file is not known, and removes it where all are.
+    """
+    opened = open_sources(connect(), client)
+    rows = count_rows(opened)
+    try:
+        first, last = data_span(opened)
+        problem = ""
+    except PlaybookError as e:
+        first = last = None
+        problem = str(e)
     listed = [(p["number"], p["what"], p["notebook"], _verdict(p["needs"], rows)) for p in practices()]
-    shown = [(n, f"{r:,}" if n in client.settings.tables else "not supplied") for n, r in rows.items()]
-    return Readiness(client.settings.title, first, last, shown, listed)
+    shown = [(n, f"{r:,}" if n in opened.parts or r else "not supplied") for n, r in rows.items()]
+    if opened.has_people and "customers" not in opened.parts:
+        shown = [(n, f"{r} (records that name a person, not yet matched)" if n == "customers" else r) for n, r in shown]
+    unknown = [f for f in opened.landed if not _used(opened, f)]
+    path, guessed = _suggest(opened, unknown)
+    step = _next_step(opened, problem, path)
+    files = [_file(opened, f) for f in opened.landed]
+    return Readiness(client.settings.title, first, last, step, files, shown, listed, path, guessed)
+
+
+def count_rows(opened: Opened) -> dict[str, int]:
+    """Rows of each canonical table before cleaning; customers are counted as the records that name a person.
+
+    Raises PlaybookError for an expression that does not fit its source.
+    """
+    rows = dict.fromkeys(tables.CANONICAL, 0)
+    for name, parts in opened.parts.items():
+        for i, p in enumerate(parts):
+            plain = {c: e for c, e in p.columns.items() if e not in ("person", "record")}
+            query = _part_sql(opened, replace(p, columns=plain, person={}), tables.get(f"staged_{name}"), i)
+            if p.derived:  # one row a key is left of them
+                keys = ", ".join(_q(k) for k in tables.get(name).key if k in plain) or "source_line"
+                query = f"SELECT DISTINCT {keys} FROM ({query})"
+            rows[name] += opened.query(f"SELECT count(*) FROM ({query})", p.shown).fetchone()[0]
+    if not rows["customers"]:
+        for p in {(p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person}.values():
+            style = opened.style(p.group)
+            query = f"SELECT count(DISTINCT {p.sql(p.person['record'], style)}) FROM {p.sql(p.rows, style)}"
+            rows["customers"] += opened.query(query, f"{p.shown}.person").fetchone()[0]
+    return rows
 
 
 def practices() -> list[dict]:
@@ -45,3 +94,48 @@ def practices() -> list[dict]:
 def _verdict(needs: list[str], rows: dict[str, int]) -> str:
     missing = [n for n in needs if not rows[n]]
     return f"no: needs {' and '.join(missing)}" if missing else "yes"
+
+
+def _used(opened: Opened, f: Landed) -> bool:
+    return any(p.group == f.group or f.group in re.findall(r"\w+", p.rows) for ps in opened.parts.values() for p in ps)
+
+
+def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
+    """File, what it is, rows, how it is written, the table it feeds, and what it lacks."""
+    facts, mine = f.facts, [p.table for ps in opened.parts.values() for p in ps if p.group == f.group]
+    what = f.preset.title if f.preset else "mapped in client.yaml" if mine or _used(opened, f) else "not known"
+    delimiter = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}.get(facts["delimiter"], facts["delimiter"])
+    written = [facts["kind"], facts["encoding"], delimiter]
+    if facts["kind"] == "csv":
+        written += [f"decimal {facts['decimal']}", f.style.get("dates", ""), facts["dates_why"]]
+    table = ", ".join(dict.fromkeys(mine)) or ("joined to another" if _used(opened, f) else "not used")
+    near = f"nearly {facts['near'][0]}" if facts["near"] and not f.preset and not mine else ""
+    rows = facts["lines"] - facts.get("preset_layout", 0)
+    return f.file, what, f"{rows:,}", ", ".join(w for w in written if w), table, near
+
+
+def _suggest(opened: Opened, unknown: list[Landed]) -> tuple[Path | None, list[str]]:
+    place = opened.client.folder / "suggestions.yaml"
+    guesses = []
+    for f in unknown:
+        columns = f.facts["columns"]
+        cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns) or "NULL AS nothing"
+        sample = opened.query(f"SELECT {cells} FROM {_q('all ' + f.group)} LIMIT {SAMPLE}", f.file).df()
+        guesses.append(suggest(f, sample.astype("str"), opened.client.settings.timezone))
+    if not guesses:
+        place.unlink(missing_ok=True)
+        return None, []
+    place.write_text(as_yaml(guesses, opened.client.name), encoding="utf-8")
+    return place, [f"{g.file}: {g.table}" if g.table else f"{g.file}: {g.lacks}" for g in guesses]
+
+
+def _next_step(opened: Opened, problem: str, suggestions: Path | None) -> str:
+    name = opened.client.name
+    if not opened.landed:
+        return f"no files yet. Put your exports into data/{name}/raw/ and run playbook check {name} again."
+    if not problem:
+        return f"playbook run {name}"
+    if suggestions:
+        shown = suggestions.relative_to(home()).as_posix()
+        return f"no orders yet. Look over {shown}, paste what fits into data/{name}/client.yaml, and check again."
+    return problem

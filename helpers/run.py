@@ -27,7 +27,7 @@ from papermill.exceptions import PapermillExecutionError
 import helpers
 from helpers import store
 from helpers.client import Client, PlaybookError, connect, parse_day
-from helpers.collect import data_span, open_sources, order_times
+from helpers.collect import data_span, held_originals, open_sources, order_times, write_csv
 from helpers.optimize import write_decisions
 from helpers.show import report
 
@@ -84,6 +84,7 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
     published = publish(index.parent, client.reports / str(day))
     _set_latest(client, folder.name)
     _keep_decisions(client, folder)
+    _keep_originals(client, folder)
     _forget_old_runs(client, folder.name)
     return published / "index.html"
 
@@ -310,6 +311,14 @@ def _keep_decisions(client: Client, folder: Path) -> None:
                 f"data/{client.name}/decisions.csv is open in another program. The report is in place; close the "
                 "file and run again to add the new advice."
             ) from None
+
+
+def _keep_originals(client: Client, folder: Path) -> None:
+    """Write the held lines as the files have them into private/, for whoever mends the files."""
+    held = pd.read_parquet(folder / "tables" / "quarantine.parquet")
+    originals = held_originals(open_sources(connect(), client), held) if len(held) else held
+    if len(originals):
+        write_csv(originals, client.private("quarantine") / f"{folder.name}.csv")
 
 
 def _set_latest(client: Client, run_id: str) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 CANONICAL = ["orders", "customers", "records", "products", "campaigns", "messages", "coupons", "redemptions", "promotions"]
 CANONICAL += ["events", "spend", "surveys", "tickets", "reviews", "market", "accounts", "deals", "experiments", "choices"]
+CANONICAL += ["traffic"]
 TYPES = {
     "text": dt.string,
     "int": dt.int64,

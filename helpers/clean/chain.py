@@ -321,7 +321,7 @@ def _mark_repeats(run: Store, marked: ir.Table, spec: tables.Table) -> tuple[ir.
         ["source_order"] if lines["n"] == lines["lines"] else ["source_order", *spec.key]
     )  # text keys are slow to join on
     renamed = again.rename(repeat="rule").select(*on, "repeat")
-    joined = marked.left_join(renamed, on, rname="{name}_again")
+    joined = marked.left_join(renamed, on, rname="{name}__of_repeat")
     key = ", ".join(spec.key)
     steps = [
         _step(EXACT, spec, "duplicate", "", "the same row again"),
@@ -339,7 +339,7 @@ def _mark_repeats(run: Store, marked: ir.Table, spec: tables.Table) -> tuple[ir.
             "fate": joined.repeat.cases(*kinds.items(), else_=ibis.null("string")),
             "rule": joined.repeat.cases(*((k, k) for k in kinds), else_=ibis.null("string")),
         }
-    return joined.mutate(**marks).drop("repeat", *(c for c in joined.columns if c.endswith("_again"))), steps
+    return joined.mutate(**marks).drop("repeat", *(c for c in joined.columns if c.endswith("__of_repeat"))), steps
 
 
 def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> ir.Table:

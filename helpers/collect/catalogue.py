@@ -10,6 +10,7 @@ from ibis import _
 
 from helpers import tables
 from helpers.client import PlaybookError
+from helpers.collect.privacy import unseen
 from helpers.collect.sources import Opened, _q
 from helpers.store import Store
 
@@ -110,6 +111,16 @@ def claims(spend: ir.Table, orders: ir.Table) -> pd.DataFrame:
     both["share_claimed"] = both["claimed"] / both["orders"]
     both["share_sales_claimed"] = both["claimed_sales"] / both["sales"]
     return both
+
+
+def consent_sentence(customers: pd.DataFrame) -> str:
+    """How many people may be contacted, may not, and are not known to have said, in a sentence for each channel."""
+    words = {"email": "e-mail", "sms": "text message", "ads": "matched advertising"}
+    return " ".join(
+        f"By {words[c]} {n['given']:,} people may be contacted, {n['refused']:,} may not, and of {n['not known']:,} it is "
+        "not known."
+        for c, n in unseen(customers).items()
+    )
 
 
 def catalogue(run: Store, opened: Opened, names: list[str]) -> pd.DataFrame:

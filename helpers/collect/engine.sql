@@ -54,14 +54,16 @@ CREATE OR REPLACE MACRO scale_step(x) AS CASE
 CREATE OR REPLACE MACRO answer_score(x) AS coalesce(scale_step(lower(x)), TRY_CAST(replace(
     regexp_extract(x, '^(\d{1,3}([.,]\d+)?)\s*(分|$|[-–—=:(（]\s*[^\d\s])', 1), ',', '.') AS DOUBLE));
 -- What kind of question a column is, from its words and all its answers; in doubt text, which is searched for names.
-CREATE OR REPLACE MACRO question_kind(question, answer) AS CASE
+-- `who` tells people apart, so that a file that is there twice counts once.
+CREATE OR REPLACE MACRO question_kind(question, answer, who) AS CASE
     WHEN count(answer_score(answer)) OVER (PARTITION BY question) >= greatest(0.9 * count(answer) OVER (PARTITION BY question), 1)
         AND max(answer_score(answer)) OVER (PARTITION BY question) <= 10
     THEN CASE WHEN regexp_matches(question, '(?i)recommend|empfehl|推荐') AND (max(answer_score(answer)) OVER (PARTITION BY question) > 5
             OR min(answer_score(answer)) OVER (PARTITION BY question) = 0) THEN 'nps'
         WHEN regexp_matches(question, '(?i)satisf|zufrieden|满意') THEN 'csat' ELSE 'scale' END
     WHEN bool_or(contains(answer, '┋') OR answer = question OR suffix(question, ' - ' || answer)) OVER (PARTITION BY question)
-        OR (count(DISTINCT answer) OVER (PARTITION BY question) <= least(12, count(answer) OVER (PARTITION BY question) / 2)
+        OR (count(DISTINCT answer) OVER (PARTITION BY question)
+        <= least(12, count(DISTINCT CASE WHEN answer IS NOT NULL THEN who END) OVER (PARTITION BY question) / 2)
         AND max(length(answer)) OVER (PARTITION BY question) <= 60) THEN 'choice'
     ELSE 'text' END;
 CREATE OR REPLACE MACRO scale_top(question, answer) AS CASE WHEN max(answer_score(answer)) OVER (PARTITION BY question) <= 5 THEN 5

@@ -9,27 +9,47 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import io
 import json
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from html import unescape
+from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
 import charset_normalizer
 
-from helpers.client import PlaybookError, Source
-from helpers.collect.presets import Preset, recognise
+from helpers.client import PlaybookError, Source, readable
+from helpers.collect.presets import Preset, presets, recognise
 
 Record = tuple[int, list[str], str]  # line where it starts, cells, what is wrong with it ("" for nothing)
 
 LONGEST_CELL = 1_000_000  # characters
 LONGEST_RECORD = 1_000  # lines; a quotation mark that is not closed would swallow the rest of the file
 SAMPLE = 200
-_STRAY = re.compile("[\x00\udc80-\udcff\ufffd]")
+HEADER_WITHIN = 60  # records
+STRAY = re.compile("[\x00\ud800-\udfff\ufffd]")
 _MARKS = [(codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16")]
 _MARKS += [(codecs.BOM_UTF16_BE, "utf-16")]
-_GUESSES = ["gb18030", "big5", "shift_jis", "cp1252"]
+# Bytes of the characters that most text is made of, after the charts of GB 2312, Big5 and JIS X 0208 (level 1, signs).
+_USUAL = {
+    "gb18030": re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]"),
+    "big5": re.compile(rb"[\xa1-\xc6][\x40-\x7e\xa1-\xfe]"),
+    "shift_jis": re.compile(rb"\x81[\x40-\xac]|\x82[\x4f-\xf1]|\x83[\x40-\x96]|[\x88-\x98][\x40-\x7e\x80-\xfc]"),
+}
+_ODD_LATIN = re.compile(r"[^\W\d_][¢-©«¬®-³µ¶¸¹»-¿×÷][^\W\d_]|[\x80-\x9f]")  # a sign within a word
+_OWN = ("line", "problem", "file", "repeat", "rank", "head", "country", "decimal", "dates", "zone", "currency")
+OWN = {f"source_{c}" for c in (*_OWN, "name", "order", "unreadable")}  # columns that the playbook adds to a file's own
+# A protected .xlsx has this stream; an old .xls says FILEPASS right after its first record [MS-XLS 2.4.117].
+_LOCKED = re.compile("EncryptedPackage".encode("utf-16-le") + rb"|\t\x08\x10\0\0[\5\6].{14}/\0", re.DOTALL)
+_NOT_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"Rar!", b"7z\xbc\xaf", b"SQLite format 3")
+POINT = re.compile(r"^[^\w]*(\d{1,3}(,\d{3})*|\d+)\.(\d{1,2}|\d{4,})[^\w]*$")
+COMMA = re.compile(r"^[^\w]*(\d{1,3}(\.\d{3})*|\d+),(\d{1,2}|\d{4,})[^\w]*$")
 csv.field_size_limit(LONGEST_CELL)
 
 
@@ -46,6 +66,9 @@ class Style:
     columns: list[str] = field(default_factory=list)
     currency: str = ""  # named in a heading
     near: list[str] = field(default_factory=list)  # presets that the header nearly fits, with what is missing
+    decimal: str = ""  # the mark in which a reader of typed cells wrote the numbers
+    sheet: str = ""
+    unread: list[str] = field(default_factory=list)  # other sheets of the workbook that hold something
 
 
 def kind_of(path: Path) -> str:
@@ -53,26 +76,36 @@ def kind_of(path: Path) -> str:
 
     Raises PlaybookError for a file that cannot be one of them.
     """
-    with path.open("rb") as f:
+    with opened(path) as f:
         head = f.read(4096)
+    if path.suffix.lower() == ".zip":
+        raise PlaybookError(f"{path.name}: a packed folder. Unpack it into raw/ and take the .zip away.")
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK") or head.startswith(b"\xd0\xcf\x11\xe0"):
-        if path.suffix.lower() == ".zip":
-            raise PlaybookError(f"{path.name}: a packed folder. Unpack it into raw/ and take the .zip away.")
         return "excel"
-    if path.suffix.lower() in {".xlsx", ".xlsm", ".xlsb", ".ods"}:
+    kind = "".join(s for s in path.suffixes if s.lower() != ".gz").lower().rpartition(".")[2]
+    if kind in {"xlsx", "xlsm", "xlsb", "ods"}:
         raise PlaybookError(f"{path.name}: this is not a workbook, whatever its name says. Export it again.")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if re.match(rb"(?i)<(!doctype html|html|table|head|meta|style)", text):
+    if re.match(rb"(?i)<(!doctype html|html|table|head|meta|style)|<\?xml(?s:.*)<(html|table)\b", text):
         return "html"
-    if text.startswith(b"[") and path.suffix.lower() in {".json", ""}:
+    if text.startswith(b"<?xml"):
+        raise PlaybookError(f"{path.name}: an XML file, not a table. Export it as CSV or Excel (.xlsx).")
+    if text.startswith(b"[") and kind in {"json", ""}:
         return "json"
-    if text.startswith(b"{") or path.suffix.lower().removesuffix(".gz") in {".jsonl", ".ndjson"}:
+    if text.startswith(b"{") or kind in {"jsonl", "ndjson"}:
         return "json lines"
-    if head.startswith((b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"Rar!", b"7z\xbc\xaf", b"SQLite format 3")):
+    if head.startswith(_NOT_TEXT):
         raise PlaybookError(f"{path.name}: not a table of text. Export it as CSV, Excel, JSON lines or Parquet.")
     return "csv"
+
+
+def opened(path: Path, mode: str = "rb", **how: Any) -> IO:
+    """Open a file, unpacking gzip; it is known by its first bytes or its ending."""
+    with path.open("rb") as f:
+        packed = f.read(2) == b"\x1f\x8b" or path.suffix.lower() == ".gz"
+    return gzip.open(path, mode, **how) if packed else path.open(mode, **how)
 
 
 def open_file(path: Path, spec: Source) -> tuple[Style, Iterator[Record]]:
@@ -80,16 +113,22 @@ def open_file(path: Path, spec: Source) -> tuple[Style, Iterator[Record]]:
 
     Raises PlaybookError for a file that cannot be read.
     """
-    try:
+    if spec.encoding and not _is_encoding(spec.encoding):
+        raise PlaybookError(f'{path.name}: there is no encoding "{spec.encoding}". Try utf-8, cp1252 or gb18030.')
+    with readable(path.name):
         kind = kind_of(path)
         if kind == "csv":
             return _open_csv(path, spec)
         readers = {"excel": _excel, "html": _html, "json": _json, "json lines": _json_lines}
-        return _with_header(Style(kind, encoding=spec.encoding), readers[kind](path, spec), spec, path.name)
-    except PermissionError:
-        raise PlaybookError(f"{path.name}: the file is locked. Close the program that has it open.") from None
-    except IsADirectoryError:
-        raise PlaybookError(f"{path.name}: a folder, not a file.") from None
+        style = Style(kind, encoding=spec.encoding, decimal=spec.decimal or ".")
+        return _with_header(style, readers[kind](path, spec, style), spec, path.name)
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return isinstance("".encode(name), bytes)
+    except LookupError:
+        return False
 
 
 # --- text tables ------------------------------------------------------------------------------
@@ -119,14 +158,14 @@ class _Lines:
         del self.taken[1:]
 
 
-def csv_records(lines: Iterable[str], delimiter: str, width: int = 0) -> Iterator[Record]:
-    """Records of a text table.
+def csv_records(lines: Iterable[str], delimiter: str, width: int = 0, encoding: str = "utf-8") -> Iterator[Record]:
+    """Records of a text table that is written in `encoding`.
 
-    A record over several lines whose cells do not fit `width` began with a quotation mark that is not closed:
-    its first line is reported and the lines after it are read again.
+    A record over several lines whose cells do not fit `width`, or whose quotation marks do not, began with a mark
+    that is not closed: its first line is reported and the lines after it are read again.
     """
     source = _Lines(lines)
-    reader = csv.reader(source, delimiter=delimiter)
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
         source.taken.clear()
         problem = ""
@@ -135,33 +174,51 @@ def csv_records(lines: Iterable[str], delimiter: str, width: int = 0) -> Iterato
         except StopIteration:
             return
         except csv.Error as e:
+            problem = "a quotation mark is not closed"
+            if "field limit" in str(e):
+                problem = f"a cell of more than {LONGEST_CELL:,} characters"
+            elif "expected after" in str(e) and len(source.taken) == 1:
+                problem = "a quotation mark inside a cell is not doubled"
+        if len(source.taken) > 1 and width and len(cells) != width and not problem:
+            problem = "a quotation mark is not closed"
+        if problem:
             source.give_back()
-            long = f"a cell of more than {LONGEST_CELL:,} characters"
-            cells, problem = [source.taken[0][:1000]], long if "field limit" in str(e) else str(e)
-            reader = csv.reader(source, delimiter=delimiter)
-        if len(source.taken) > 1 and width and len(cells) != width:
-            source.give_back()
-            cells, problem = [source.taken[0]], "a quotation mark is not closed"
-            reader = csv.reader(source, delimiter=delimiter)
+            cells = [source.taken[0].rstrip("\r\n")[:1000]]
+            reader = csv.reader(source, delimiter=delimiter, strict=True)
         start = source.number - len(source.taken) + 1
         for line in source.taken:
-            if ("\x00" in line or not line.isascii()) and (stray := _STRAY.search(line)):
-                problem = problem or (
-                    "a NUL byte" if stray[0] == "\x00" else "bytes that are not text in this encoding"
-                )
-                cells = [_STRAY.sub("\ufffd", c) for c in cells]
+            if wrong := _wrong_characters(line, encoding):
+                problem = problem or wrong
+                cells = [STRAY.sub("\ufffd", c) for c in cells]
         yield start, cells, problem
+
+
+def _wrong_characters(line: str, encoding: str) -> str:
+    """What shows that a line is not in the encoding of its file; empty where nothing does."""
+    if "\x00" in line:
+        return "a NUL byte"
+    if line.isascii():
+        return ""
+    if STRAY.search(line):
+        return "bytes that are not text in this encoding"
+    if encoding.startswith(("utf", "UTF")):
+        return ""
+    try:
+        other = line.encode(encoding).decode("utf-8")
+    except UnicodeError:
+        return ""
+    # Two-byte letters of Chinese and Japanese encodings may happen to be UTF-8, several of three bytes hardly ever.
+    is_utf8 = encoding not in _USUAL or sum(c > "\u07ff" for c in other) > 1
+    return "a line in UTF-8 in a file that is not" if is_utf8 else ""
 
 
 def _open_csv(path: Path, spec: Source) -> tuple[Style, Iterator[Record]]:
     encoding = spec.encoding or find_encoding(path)
+    encoding = "utf-8" if codecs.lookup(encoding).name == "utf-8" else encoding
     try:
-        codecs.lookup(encoding)
         with _text(path, encoding) as f:
             head = [line for line, _ in zip(f, range(SAMPLE), strict=False)]
-    except LookupError:
-        raise PlaybookError(f'{path.name}: there is no encoding "{encoding}". Try utf-8, cp1252 or gb18030.') from None
-    except (UnicodeError, OSError, EOFError) as e:
+    except UnicodeError as e:
         raise PlaybookError(
             f"{path.name}: not readable as {encoding} ({e}). Set its encoding in client.yaml."
         ) from None
@@ -171,14 +228,14 @@ def _open_csv(path: Path, spec: Source) -> tuple[Style, Iterator[Record]]:
 
     def records() -> Iterator[Record]:
         with _text(path, encoding) as f:
-            yield from csv_records(f, delimiter, len(style.columns))
+            yield from csv_records(f, delimiter, len(style.columns), encoding)
 
     return style, records()
 
 
-def _text(path: Path, encoding: str):
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    errors = "surrogateescape" if encoding in ("utf-8", "utf-8-sig") else "replace"
+def _text(path: Path, encoding: str) -> IO[str]:
+    encoding = "utf-8-sig" if encoding == "utf-8" else encoding  # a mark is no part of the first heading
+    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
     return opened(path, "rt", encoding=encoding, errors=errors, newline="")
 
 
@@ -186,42 +243,52 @@ def find_encoding(path: Path) -> str:
     """The encoding of a text file.
 
     Its mark if it has one; UTF-8 if most lines that are not ASCII fit it (a stray line is reported, not guessed at);
-    else the one under which the header is known; else what charset-normalizer finds.
+    else the one in which they make usual text.
     """
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    try:
-        with opened(path, "rb") as f:
-            head = f.read(200_000)
-            for mark, name in _MARKS:
-                if head.startswith(mark):
-                    return name
-            zeros = head[:2000].count(0)
-            if zeros > len(head[:2000]) / 4:
-                return "utf-16-le" if head[1:2000:2].count(0) >= head[0:2000:2].count(0) else "utf-16-be"
-            f.seek(0)
-            fits, strays = Counter(), b""
-            for line in f:
-                if not line.isascii():
-                    ok = _decodes(line, "utf-8")
-                    fits[ok] += 1
-                    strays += b"" if ok or len(strays) > 100_000 else line
-    except (OSError, EOFError) as e:
-        raise PlaybookError(f"{path.name}: cannot be read ({e}).") from None
-    if fits[True] >= fits[False]:
-        return "utf-8"
-    for guess in _GUESSES:
-        if _decodes(head, guess, final=False):
-            lines = head.decode(guess, "ignore").splitlines()[:40]
-            if any(recognise(cells)[0] for _, cells, _p in csv_records(lines, find_delimiter(lines))):
-                return guess
-    best = charset_normalizer.from_bytes(strays).best()
-    found = best.encoding if best else "cp1252"
-    return "gb18030" if found in ("gbk", "gb2312", "hz") else found
+    with opened(path) as f:
+        head = f.read(200_000)
+        for mark, name in _MARKS:
+            if head.startswith(mark):
+                return name
+        zeros = head[:2000].count(0)
+        if zeros > len(head[:2000]) / 4:
+            return "utf-16-le" if head[1:2000:2].count(0) >= head[0:2000:2].count(0) else "utf-16-be"
+        f.seek(0)
+        fits, strays = Counter(), b""
+        for line in f:
+            if not line.isascii():
+                ok = _decodes(line, "utf-8")
+                fits[ok] += 1
+                strays += b"" if ok or len(strays) > 100_000 else line
+    return "utf-8" if fits[True] >= fits[False] else _legacy(strays)
 
 
-def _decodes(data: bytes, encoding: str, final: bool = True) -> bool:
+def _legacy(strays: bytes) -> str:
+    """The encoding in which lines that are not UTF-8 make usual text."""
+    best, share = "", 0.8
+    for name, usual in _USUAL.items():
+        if _decodes(strays, name):
+            text = strays.decode(name)
+            other = re.findall(r"[^\x00-\x7f]", text)
+            # Western letters stand alone among ASCII, Chinese and Japanese ones side by side.
+            beside = sum(len(run) for run in re.findall(r"[^\x00-\x7f]{2,}", text)) / len(other)
+            found = sum(bool(usual.fullmatch(c.encode(name))) for c in other) / len(other)
+            if beside >= 0.5 and found > share:
+                best, share = name, found
+    if best:
+        return best
+    if _decodes(strays, "cp1252"):
+        words = re.findall(r"[^\W\d_]*[^\W\d_a-zA-Z][^\W\d_]*", strays.decode("cp1252"))
+        plain = sum(len(re.findall("[a-zA-Z]", w)) for w in words)
+        if plain >= sum(map(len, words)) / 2 and not _ODD_LATIN.search(strays.decode("cp1252")):
+            return "cp1252"
+    found = charset_normalizer.from_bytes(strays).best()
+    return found.encoding if found else "cp1252"
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
     try:
-        codecs.getincrementaldecoder(encoding)().decode(data, final)
+        data.decode(encoding)
     except UnicodeDecodeError:
         return False
     return True
@@ -235,10 +302,11 @@ def find_delimiter(lines: list[str]) -> str:
     """
     best, score = ",", (0.0, 0)
     for mark in ",;\t|":
-        widths = Counter(len(cells) for _, cells, _p in csv_records(lines, mark) if any(cells))
+        rows = [cells for _, cells, _p in csv_records(lines, mark) if any(cells)]
+        widths = Counter(map(len, rows))
         if not widths:
             continue
-        if any(recognise(cells)[0] for _, cells, _p in csv_records(lines, mark)):
+        if any(_known(cells)[0] for cells in rows[:HEADER_WITHIN]):
             return mark
         width, n = max(widths.items(), key=lambda item: (item[0] > 1, item[1]))
         if width > 1 and (n / widths.total(), width) > score:
@@ -249,91 +317,152 @@ def find_delimiter(lines: list[str]) -> str:
 # --- sheets, web pages, JSON ------------------------------------------------------------------
 
 
-def _excel(path: Path, spec: Source) -> Iterator[Record]:
+def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
+    """The cells of one sheet: the one asked for, else the first with a known header, else the first not empty."""
     import python_calamine as calamine
 
+    with opened(path) as f:
+        content = f.read()
+    if _LOCKED.search(content):
+        raise PlaybookError(f"{path.name}: protected by a password. Save it again as .xlsx without a password.")
     try:
-        book = calamine.load_workbook(str(path))
-        wanted = [spec.sheet] if spec.sheet else book.sheet_names
-        if spec.sheet and spec.sheet not in book.sheet_names:
-            raise PlaybookError(f'{path.name}: no sheet "{spec.sheet}". It has {", ".join(book.sheet_names)}.')
-        sheets = ((name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)) for name in wanted)
-        rows = next((rows for _, rows in sheets if len(rows) > 0), [])
-    except calamine.PasswordError:
-        raise PlaybookError(f"{path.name}: protected by a password. Save it without one.") from None
+        book = calamine.load_workbook(io.BytesIO(content))  # by its content: an .xlsx may be called .xls
+        names = [s.name for s in book.sheets_metadata if s.typ == calamine.SheetTypeEnum.WorkSheet]
+        if spec.sheet and spec.sheet not in names:
+            raise PlaybookError(f'{path.name}: no sheet "{spec.sheet}". It has {", ".join(names)}.')
+        if not spec.sheet:
+            hidden = {s.name for s in book.sheets_metadata if s.visible != calamine.SheetVisibleEnum.Visible}
+            tops = {n: book.get_sheet_by_name(n).to_python(nrows=HEADER_WITHIN) for n in names if n not in hidden}
+            tops = {n: [[_cell(c) for c in row] for row in top] for n, top in tops.items() if any(map(any, top))}
+            known = [n for n, top in tops.items() if any(_known(row)[0] for row in top)]
+            names = [*known, *tops]
+            style.unread = [n for n in tops if n != names[0]]
+        style.sheet = spec.sheet or (names or [""])[0]
+        rows = book.get_sheet_by_name(style.sheet).to_python(skip_empty_area=False) if style.sheet else []
     except calamine.CalamineError as e:
-        what = "protected by a password, or damaged" if _encrypted(path) else f"not a readable workbook ({e})"
-        raise PlaybookError(f"{path.name}: {what}. Save it again as .xlsx without a password.") from None
-    return ((i, [_cell(c) for c in row], "") for i, row in enumerate(rows, 1))
+        raise PlaybookError(f"{path.name}: not a readable workbook ({e}). Save it again as .xlsx.") from None
+    for (row, column), error in _error_cells(content, style.sheet).items() if rows else ():
+        rows[row][column] = error
+    style.decimal = spec.decimal or decimal_mark(c for row in rows[:500] for c in row if isinstance(c, str))
+    return ((i, [_cell(c, style.decimal) for c in row], "") for i, row in enumerate(rows, 1))
 
 
-def _encrypted(path: Path) -> bool:
-    return "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
+def _error_cells(content: bytes, sheet: str) -> dict[tuple[int, int], str]:
+    """The cells of an .xlsx that hold an error such as #REF!, by row and column from 0; calamine gives them empty."""
+    found: dict[tuple[int, int], str] = {}
+    if not content.startswith(b"PK"):
+        return found
+    with zipfile.ZipFile(io.BytesIO(content)) as z:
+        if "xl/workbook.xml" not in z.namelist():
+            return found
+        ids = {s["name"]: s["id"] for s in _tags(z.read("xl/workbook.xml"), "sheet")}
+        parts = {r["Id"]: r["Target"] for r in _tags(z.read("xl/_rels/workbook.xml.rels"), "Relationship")}
+        part = parts[ids[sheet]]
+        data = z.read(part.lstrip("/") if part.startswith("/") else f"xl/{part}")
+    for head, body in re.findall(rb'<(?:\w+:)?c\b([^>]*\bt="e"[^>]*)>(.*?)</(?:\w+:)?c>', data, re.DOTALL):
+        letters, row = re.search(rb'\br="([A-Z]+)(\d+)"', head).groups()
+        column = 0
+        for letter in letters:
+            column = column * 26 + letter - 64
+        error = re.search(rb"<(?:\w+:)?v>([^<]*)<", body)
+        found[int(row) - 1, column - 1] = error[1].decode() if error else "#ERROR"
+    return found
 
 
-def _cell(value: object) -> str:
+def _tags(xml: bytes, name: str) -> list[dict[str, str]]:
+    """The attributes of every tag of this name, without the prefixes of their names."""
+    tags = re.findall(rf"<(?:\w+:)?{name}\b([^>]*)>", xml.decode())
+    return [{k: unescape(v) for k, _, v in re.findall(r"""(\w+)=(["'])(.*?)\2""", tag)} for tag in tags]
+
+
+def _cell(value: object, mark: str = ".") -> str:
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        text = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return text.replace(".", mark)
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _html(path: Path, spec: Source) -> Iterator[Record]:
-    from bs4 import BeautifulSoup
+def decimal_mark(cells: Iterable[str]) -> str:
+    """The decimal mark of numbers that are written as text.
 
-    encoding = spec.encoding or None
-    table = BeautifulSoup(path.read_bytes(), "html.parser", from_encoding=encoding).find("table")
-    if table is None:
+    >>> decimal_mark(["1.234,50", "n/a", "7,5", "2.50"])
+    ','
+    """
+    votes = Counter(("." if POINT.match(c) else "," if COMMA.match(c) else "") for c in cells if c and len(c) <= 30)
+    return "," if votes[","] > votes["."] else "."
+
+
+def _html(path: Path, spec: Source, style: Style) -> Iterator[Record]:
+    """The rows of every table of a web page, with an empty one between two tables."""
+    from bs4 import BeautifulSoup, dammit
+
+    with opened(path) as f:
+        content = f.read()
+    said = dammit.EncodingDetector.find_declared_encoding(content, is_html=True)
+    style.encoding = spec.encoding or (said if said and _is_encoding(said) else find_encoding(path))
+    soup = BeautifulSoup(content.decode(style.encoding, "replace"), "html.parser")
+    if soup.find("table") is None:
         raise PlaybookError(f"{path.name}: a web page without a table. Export it as CSV or Excel.")
-    rows = ([c.get_text(" ", strip=True) for c in tr(["td", "th"])] for tr in table("tr"))
+    rows, last = [], None
+    for tr in soup("tr"):
+        table = tr.find_parent("table")
+        rows += [[]] if last is not None and table is not last else []
+        rows.append([c.get_text(" ", strip=True) for c in tr.find_all(["td", "th"], recursive=False)])
+        last = table
+    style.decimal = spec.decimal or decimal_mark(c for row in rows[:500] for c in row)
     return ((i, cells, "") for i, cells in enumerate(rows, 1))
 
 
-def _json(path: Path, spec: Source) -> Iterator[Record]:
+def _json(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     try:
-        things = json.loads(path.read_text(encoding=spec.encoding or "utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+        with opened(path, "rt", encoding=spec.encoding or "utf-8-sig") as f:
+            things = json.load(f)
+    except (ValueError, RecursionError) as e:
         raise PlaybookError(f"{path.name}: not readable as JSON ({e}). Export it again.") from None
-    return _from_dicts((i, t, "") for i, t in enumerate(things, 1))
+    return _from_dicts([(i, t, "") for i, t in enumerate(things, 1)], style.decimal)
 
 
-def _json_lines(path: Path, spec: Source) -> Iterator[Record]:
+def _json_lines(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     def things() -> Iterator[tuple[int, object, str]]:
-        with _text(path, spec.encoding or "utf-8-sig") as f:
+        with _text(path, spec.encoding or "utf-8") as f:
             for i, line in enumerate(f, 1):
                 if not line.strip():
                     continue
                 try:
-                    yield i, json.loads(line), "bytes that are not text" if _STRAY.search(line) else ""
-                except ValueError as e:
-                    yield i, {"line": line[:1000]}, f"not readable as JSON ({e})"
+                    yield i, json.loads(line), "bytes that are not text" if STRAY.search(line) else ""
+                except (ValueError, RecursionError) as e:
+                    yield i, line[:1000], f"not readable as JSON ({e})"
 
-    try:
-        keys = dict.fromkeys(k for _, t, p in things() if isinstance(t, dict) and not p for k in t)
-    except (OSError, EOFError) as e:
-        raise PlaybookError(f"{path.name}: cannot be read ({e}).") from None
-    return _from_dicts(things(), list(keys))
+    keys, any_line = {}, False
+    for _, thing, problem in things():
+        any_line = True
+        if isinstance(thing, dict) and not problem:
+            keys |= dict.fromkeys(thing)
+    if any_line and not keys:
+        raise PlaybookError(f"{path.name}: no line is a JSON object. Export it with one object a line, or as CSV.")
+    return _from_dicts(things(), style.decimal, list(keys))
 
 
-def _from_dicts(things: Iterable[tuple[int, object, str]], keys: list[str] | None = None) -> Iterator[Record]:
+def _from_dicts(
+    things: Iterable[tuple[int, object, str]], mark: str, keys: list[str] | None = None
+) -> Iterator[Record]:
     if keys is None:
-        things = list(things)
         keys = list(dict.fromkeys(k for _, t, _p in things if isinstance(t, dict) for k in t))
     yield 0, keys, ""
     for i, thing, problem in things:
         if not isinstance(thing, dict):
-            thing, problem = {}, problem or "not an object with named values"
-        yield (
-            i,
-            [_STRAY.sub("\ufffd", _json_text(thing.get(k))) for k in keys]
-            if not problem
-            else [_STRAY.sub("\ufffd", str(thing))[:1000]],
-            problem,
-        )
+            problem = problem or "not an object with named values"
+        cells = [str(thing)[:1000]] if problem else [_json_text(thing.get(k), mark) for k in keys]
+        if not problem and any(map(STRAY.search, cells)):
+            problem = "characters that are not text"
+        yield i, [STRAY.sub("\ufffd", c) for c in cells] if problem else cells, problem
 
 
-def _json_text(value: object) -> str:
+def _json_text(value: object, mark: str) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, float):
+        return repr(value).replace(".", mark)
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
@@ -343,14 +472,15 @@ def _json_text(value: object) -> str:
 def _with_header(style: Style, records: Iterable[Record], spec: Source, file: str) -> tuple[Style, Iterator[Record]]:
     """Find the header among the first records and name the columns."""
     records = iter(records)
-    head = [r for r, _ in zip(records, range(SAMPLE), strict=False)]
-    preset, at = _header(head, spec, style)
-    if head:
-        style.header_line = head[at][0]
-        style.header_rows = preset.header_rows if preset else 1
-        style.preset = preset.name if preset else ""
-        rows = [cells for _, cells, _p in head[at : at + style.header_rows]]
-        style.columns, style.currency = column_names(rows, preset, file)
+    head = list(islice(records, SAMPLE))
+    if not any(c.strip() for _, cells, _p in head for c in cells):
+        raise PlaybookError(f"{file}: the file is empty. Export it again, or take it out of raw/.")
+    preset, at = _header(head, spec, style, file)
+    style.header_line = head[at][0]
+    style.header_rows = preset.header_rows if preset else 1
+    style.preset = preset.name if preset else ""
+    rows = [cells for _, cells, _p in head[at : at + style.header_rows]]
+    style.columns, style.currency = column_names(rows, preset, file)
 
     def again() -> Iterator[Record]:
         yield from head
@@ -359,26 +489,43 @@ def _with_header(style: Style, records: Iterable[Record], spec: Source, file: st
     return style, again()
 
 
-def _header(head: list[Record], spec: Source, style: Style) -> tuple[Preset | None, int]:
+def _header(head: list[Record], spec: Source, style: Style, file: str) -> tuple[Preset | None, int]:
     if spec.header_line:
-        at = next((i for i, r in enumerate(head) if r[0] >= spec.header_line), 0)
-        return recognise(head[at][1] if head else [], spec.preset)[0], at
+        at = next((i for i, r in enumerate(head) if r[0] >= spec.header_line), None)
+        if at is None:
+            raise PlaybookError(
+                f"{file}: there is no line {spec.header_line} among its first {SAMPLE} records. "
+                "Correct header_line in client.yaml."
+            )
+        return recognise(head[at][1], spec.preset)[0], at
     near: list[str] = []
-    for i, (_, cells, _p) in enumerate(head[:60]):
-        preset, missing = recognise(cells, spec.preset)
+    for i, (_, cells, _p) in enumerate(head[:HEADER_WITHIN]):
+        preset, missing = _known(cells, spec.preset)
         if preset:
             return preset, i
         near = near or missing
     style.near = near
     widths = Counter(len([c for c in cells if c.strip()]) for _, cells, _p in head)
     usual = max(widths, key=lambda w: (w > 1, widths[w]), default=0)
-    full = [i for i, (_, cells, _p) in enumerate(head[:60]) if sum(bool(c.strip()) for c in cells) >= usual]
+    full = [i for i, (_, cells, _p) in enumerate(head[:HEADER_WITHIN]) if sum(bool(c.strip()) for c in cells) >= usual]
     return None, full[0] if full else 0
+
+
+def _known(cells: list[str], only: str = "") -> tuple[Preset | None, list[str]]:
+    """As `recognise`, quick for the many lines that hold no known heading."""
+    if not only and _headings().isdisjoint(c.strip().lstrip("\ufeff").lower() for c in cells):
+        return None, []
+    return recognise(cells, only)
+
+
+@cache
+def _headings() -> set[str]:
+    return {s for p in presets().values() for s in p.spellings}
 
 
 def column_names(rows: list[list[str]], preset: Preset | None, file: str) -> tuple[list[str], str]:
     """One name a column from one or more header rows, and the currency that a heading names."""
-    top, names, seen, currency = "", [], Counter(), ""
+    top, names, seen, currency = "", [], Counter(OWN), ""
     for i, cell in enumerate(rows[0] if rows else []):
         below = [r[i].strip() for r in rows[1:] if i < len(r)]
         top = cell.strip().lstrip("\ufeff") or (top if any(below) else "")
@@ -389,7 +536,8 @@ def column_names(rows: list[list[str]], preset: Preset | None, file: str) -> tup
         if seen[name.lower()] > 1:
             if preset and known in preset.header:
                 raise PlaybookError(f'{file}: two columns are called "{name}". Rename one of them in the file.')
-            name = f"{name} ({seen[name.lower()]})"
+            name = next(n for i in range(2, 10**6) if (n := f"{name} ({i})").lower() not in seen)
+            seen[name.lower()] += 1
         names.append(name)
     return names, currency
 

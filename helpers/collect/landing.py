@@ -10,27 +10,28 @@ import json
 import os
 import re
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helpers.client import Client, PlaybookError, Source, file_hash
+from helpers.client import Client, PlaybookError, Source, file_hash, readable
 from helpers.collect import files
 from helpers.collect.presets import Preset, presets
 
-VERSION = 2  # raise it when what is stored changes
+VERSION = 3  # raise it when what is stored changes
 BATCH = 20_000
 LARGE = 50_000_000  # bytes from which reading is announced
-_POINT = re.compile(r"^[^\w]*\d{1,3}(,\d{3})*\.\d{1,2}[^\w]*$")
-_COMMA = re.compile(r"^[^\w]*\d{1,3}(\.\d{3})*,\d{1,2}[^\w]*$")
-_DAY = re.compile(r"^(\d{1,2})[./-](\d{1,2})[./-]\d{4}\b")
-_NUMBER = re.compile(r"^[-+$€£¥(]*\d[\d.,\s]*[%)]?$")
+DATABASE_WAIT = 10  # seconds for a connection
+_DAY = re.compile(r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?![.\d])")
+_VALUE = re.compile(r"^([-+$€£¥(]*\d[\d.,\s]*[%)]?|\d{1,4}[-/.年]\d{1,2}.*)$")  # a number or a day
 
 
 @dataclass
@@ -64,31 +65,37 @@ def land(client: Client, name: str, spec: Source) -> Landed:
     if spec.database:
         return _land_database(client, name, spec)
     path = client.source_path(name, spec)
-    if files.kind_of(path) == "parquet":
-        return _parquet(client, name, spec, path)
-    sha = file_hash(path)
-    asked = spec.model_dump_json(
-        include={"preset", "encoding", "delimiter", "decimal", "header_line", "sheet", "dates"}
-    )
-    known = hashlib.sha256("".join([asked, str(VERSION), *(p.model_dump_json() for p in presets().values())]).encode())
-    folder = client.private("landing")
-    place = folder / f"{name}-{sha[:16]}-{known.hexdigest()[:8]}.parquet"
-    facts_file = place.with_suffix(".json")
-    if not facts_file.is_file():
-        for old in folder.glob(f"{name}-????????????????-????????.*"):
-            old.unlink()
-        if path.stat().st_size > LARGE:
-            print(f"reading {path.name} ({path.stat().st_size / 1e6:,.0f} MB)", file=sys.stderr)
-        style, records = files.open_file(path, spec)
-        facts = _write(place, style, records, spec, path.name)
-        _keep(facts_file, facts | {"sha256": sha, "bytes": path.stat().st_size})
+    if spec.preset and spec.preset not in presets():
+        known = ", ".join(p for p in presets() if not p.startswith("playbook_"))
+        where = f"data/{client.name}/client.yaml, sources.{name}.preset"
+        raise PlaybookError(f'{where}: there is no preset "{spec.preset}". Known: {known}.')
+    with readable(path.name):
+        kind, sha = files.kind_of(path), file_hash(path)
+        said = {"package", "preset", "encoding", "delimiter", "decimal", "header_line", "sheet", "dates"}
+        asked = [spec.model_dump_json(include=said), str(VERSION), *(p.model_dump_json() for p in presets().values())]
+        folder = client.private("landing")
+        place = folder / f"{name}-{sha[:16]}-{hashlib.sha256(''.join(asked).encode()).hexdigest()[:8]}.parquet"
+        facts_file = place.with_suffix(".json")
+        if not facts_file.is_file():
+            for old in folder.glob(f"{name}-????????????????-????????.*"):
+                old.unlink()
+            if path.stat().st_size > LARGE:
+                print(f"reading {path.name} ({path.stat().st_size / 1e6:,.0f} MB)", file=sys.stderr)
+            if kind == "parquet":
+                facts = _parquet(path, spec)
+            else:
+                style, records = files.open_file(path, spec)
+                facts = _write(place, style, records, spec, path.name)
+            _keep(facts_file, facts | {"sha256": sha, "bytes": path.stat().st_size})
     facts = json.loads(facts_file.read_text(encoding="utf-8"))
-    return Landed(name, _shown(client, path), spec, place, presets().get(facts["preset"]), facts)
+    rows = path if kind == "parquet" else place
+    return Landed(name, _shown(spec, path), spec, rows, presets().get(facts["preset"]), facts)
 
 
-def _shown(client: Client, path: Path) -> str:
-    raw = client.folder / "raw"
-    return path.relative_to(raw.resolve()).as_posix() if path.is_relative_to(raw.resolve()) else path.name
+def _shown(spec: Source, path: Path) -> str:
+    """The file's name under raw/; two sheets of one workbook are told apart."""
+    file = path.name if spec.package else Path(os.path.normpath(spec.file)).as_posix()
+    return f"{file} [{spec.sheet}]" if spec.sheet else file
 
 
 def _keep(facts_file: Path, facts: dict[str, Any]) -> None:
@@ -104,7 +111,7 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         [*((c, pa.string()) for c in style.columns), ("source_line", pa.int64()), ("source_problem", pa.string())]
     )
     sight, rows = _Sight(), _Body(style)
-    lines = 0
+    lines, whole = 0, False
     part = place.with_suffix(".part")
     try:
         with pq.ParquetWriter(part, schema, compression="zstd") as out:
@@ -119,9 +126,14 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
                     pa.array([r[2] or None for r in batch], pa.string()),
                 ]
                 out.write_table(pa.table(arrays, schema=schema))
-    except (UnicodeError, OSError, EOFError) as e:
-        part.unlink(missing_ok=True)
-        raise PlaybookError(f"{file}: not readable as {style.encoding or style.kind} ({e}).") from None
+        whole = True
+    except UnicodeError as e:
+        raise PlaybookError(
+            f"{file}: not readable as {style.encoding or style.kind} ({e}). Set its encoding in client.yaml."
+        ) from None
+    finally:
+        if not whole:
+            part.unlink(missing_ok=True)
     os.replace(part, place)
     return {
         "kind": style.kind,
@@ -131,8 +143,10 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         "preset": style.preset,
         "near": style.near,
         "columns": style.columns,
+        "sheet": style.sheet,
+        "unread": style.unread,
         "currency": style.currency,
-        "decimal": spec.decimal or sight.decimal,
+        "decimal": spec.decimal or style.decimal or sight.decimal,
         "dates": spec.dates or sight.dates,
         "dates_why": "said in client.yaml" if spec.dates else sight.why,
         "lines": lines,
@@ -152,41 +166,79 @@ class _Body:
 
     def __init__(self, style: files.Style) -> None:
         self.style, self.layout = style, Counter()
+        self.recent: deque[list[str]] = deque(maxlen=20)
         self.head: list[str] = []  # the lines up to the first row: some exports say their period or zone there
 
     def of(self, records: Iterator[files.Record]) -> Iterator[files.Record]:
         width, last_header, header = len(self.style.columns), self.style.header_line, None
-        apart = other = False  # a blank or comment line came before; the rows belong to another table
+        apart, other = False, 0  # a blank or comment line came before; cells of the other table that the rows belong to
         to_skip = self.style.header_rows
-        for line, cells, problem in records:
+        for (line, cells, problem), following in _with_next(records):
             if line < last_header or to_skip:
                 self.head.append(" ".join(c for c in cells if c)[:1000])
             if line < last_header:
                 self.layout["before the header" if any(cells) else "blank line"] += 1
             elif to_skip:
-                to_skip, header = to_skip - 1, header or cells
-                self.layout["header"] += self.style.kind not in ("json", "json lines")
+                to_skip, header = to_skip - 1, header or _unmarked(cells)
+                self.layout["header"] += self.style.kind not in ("json", "json lines", "database")
             elif not problem and not any(c.strip() for c in cells):
                 self.layout["blank line"] += 1
                 apart = True
             elif not problem and cells[0].startswith("#") and not any(c.strip() for c in cells[1:]):
                 self.layout["comment"] += 1
                 apart = True
-            elif cells == header:
+            elif _unmarked(cells) == header:
                 self.layout["header"] += 1
-                apart = other = False
-            elif other or (apart and not problem and self._is_header(cells)):
+                apart, other = False, 0
+            elif apart and not problem and self._begins_another(cells, following):
                 self.layout["another table in the same file"] += 1
-                other, apart = True, False
+                apart, other = False, len(cells)
+            elif other and (other == width or len(cells) != width):
+                self.layout["another table in the same file"] += 1
             else:
-                apart = False
-                extra = len(cells) - width
-                if not problem and (extra < 0 or any(c.strip() for c in cells[width:])):
-                    problem = f"{len(cells)} cells where the header has {width}"
-                yield line, cells, problem
+                apart, other = False, 0
+                problem = problem or self._problem(cells, width)
+                if not problem:
+                    self.recent.append(cells[:width])
+                yield line, [c[:1000] for c in cells] if problem else cells, problem
 
-    def _is_header(self, cells: list[str]) -> bool:
-        return len(cells) > 1 and all(c.strip() and not _NUMBER.match(c.strip()) for c in cells)
+    def _problem(self, cells: list[str], width: int) -> str:
+        if len(cells) < width or any(c.strip() for c in cells[width:]):
+            return f"{len(cells)} cells where the header has {width}"
+        if sum(map(len, cells)) > files.LONGEST_CELL and max(map(len, cells)) > files.LONGEST_CELL:
+            return f"a cell of more than {files.LONGEST_CELL:,} characters"
+        strange = self.style.kind in ("excel", "html", "database") and any(map(files.STRAY.search, cells))
+        return "characters that are not text" if strange else ""
+
+    def _begins_another(self, cells: list[str], following: files.Record | None) -> bool:
+        """Whether a row after a blank or comment line is the header of another table.
+
+        It is all words, also where our rows hold numbers or days; or it is of another width, as the row after it.
+        """
+        last = max((i for i, c in enumerate(cells) if c.strip()), default=-1)
+        words = [c.strip() for c in cells[: last + 1]]
+        if len(words) < 2 or not all(w and not _VALUE.match(w) for w in words):
+            return False
+        values = [
+            [bool(_VALUE.match(c.strip())) for c in column if c.strip()] for column in zip(*self.recent, strict=True)
+        ]
+        if any(sum(v) > len(v) / 2 for v in values[: len(words)]):
+            return True
+        return len(cells) != len(self.style.columns) and following is not None and len(following[1]) == len(cells)
+
+
+def _with_next(records: Iterator[files.Record]) -> Iterator[tuple[files.Record, files.Record | None]]:
+    records = iter(records)
+    here = next(records, None)
+    while here is not None:
+        following = next(records, None)
+        yield here, following
+        here = following
+
+
+def _unmarked(cells: list[str]) -> list[str]:
+    """The cells without a byte order mark: files that were put together carry one in the middle."""
+    return [cells[0].removeprefix("\ufeff"), *cells[1:]] if cells else cells
 
 
 class _Sight:
@@ -206,9 +258,9 @@ class _Sight:
                     self.month_first += second > 12 >= first
                     self.slashes += "/" in cell[:3]
                     self.dots += "." in cell[:3]
-                elif _POINT.match(cell):
+                elif files.POINT.match(cell):
                     self.point += 1
-                elif _COMMA.match(cell):
+                elif files.COMMA.match(cell):
                     self.comma += 1
 
     @property
@@ -233,25 +285,33 @@ class _Sight:
 # --- files that need no reading, databases ----------------------------------------------------
 
 
-def _parquet(client: Client, name: str, spec: Source, path: Path) -> Landed:
+def _parquet(path: Path, spec: Source) -> dict[str, Any]:
+    """What a Parquet file is like; it is read through once, to find damage before the engine does."""
     try:
-        meta = pq.ParquetFile(path)
-        columns, lines = meta.schema_arrow.names, meta.metadata.num_rows
+        with pq.ParquetFile(path) as file:
+            columns, lines = file.schema_arrow.names, file.metadata.num_rows
+            for _ in file.iter_batches(BATCH):
+                pass
     except (pa.ArrowException, OSError) as e:
-        raise PlaybookError(f"{path.name} (source {name}): not a whole Parquet file ({e}). Export it again.") from None
-    facts = {"kind": "parquet", "columns": columns, "lines": lines, "layout": 0, "layout_kinds": {}, "preset": ""}
-    facts |= {
-        "encoding": "",
-        "delimiter": "",
-        "decimal": ".",
-        "dates": "",
-        "dates_why": "",
+        reason = str(e).splitlines()[0].rstrip(".")
+        raise PlaybookError(f"{path.name}: not a whole Parquet file ({reason}). Export it again.") from None
+    twice = [c for c, n in Counter(map(str.lower, columns)).items() if n > 1]
+    if twice:
+        raise PlaybookError(f'{path.name}: two columns are called "{twice[0]}". Rename one of them in the file.')
+    if taken := files.OWN.intersection(map(str.lower, columns)):
+        raise PlaybookError(
+            f'{path.name}: the playbook keeps the name "{min(taken)}" for itself. Rename that column in the file.'
+        )
+    preset, near = (None, []) if spec.package else files.recognise(columns, spec.preset)
+    found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": "."}
+    found |= dict.fromkeys(("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head"), "")
+    return found | {
+        "preset": preset.name if preset else "",
         "header_line": 0,
-        "near": [],
+        "unread": [],
+        "layout": 0,
+        "layout_kinds": {},
     }
-    facts |= {"sha256": file_hash(path), "bytes": path.stat().st_size, "currency": ""}
-    preset, facts["near"] = (None, []) if spec.package else files.recognise(columns, spec.preset)
-    return Landed(name, _shown(client, path), spec, path, preset, facts)
 
 
 def _land_database(client: Client, name: str, spec: Source) -> Landed:
@@ -261,31 +321,49 @@ def _land_database(client: Client, name: str, spec: Source) -> Landed:
     shown = f"data/{client.name}/client.yaml, sources.{name}"
     url = os.environ.get(spec.database, "")
     if not url:
-        raise PlaybookError(f"{shown}: the environment variable {spec.database} with the database's URL is not set.")
+        raise PlaybookError(
+            f"{shown}: the environment variable {spec.database} with the database's URL is not set. "
+            "Set it and run again."
+        )
     asked = spec.query if re.search(r"\s", spec.query) else f"SELECT * FROM {spec.query}"
     place = client.private("landing") / f"{name}-database.parquet"
     try:
-        engine = sql.create_engine(_driver(sql.make_url(url)))
+        address = _driver(sql.make_url(url))
+        if address.drivername == "sqlite" and not Path(address.database or "").is_file():  # it would make an empty one
+            raise PlaybookError(f"{shown}: the SQLite file that {spec.database} names is not there. Correct its URL.")
+        engine = sql.create_engine(address, poolclass=sql.NullPool)
         with engine.connect().execution_options(stream_results=True, yield_per=BATCH) as connection:
-            result = connection.execute(sql.text(asked))
-            keys = list(result.keys())
-            rows = ((i, [_text(c) for c in row], "") for i, row in enumerate(result, 1))
-            style, records = files._with_header(files.Style("database"), _headed(keys, rows), spec, name)
+            result = connection.execute(sql.text(asked.replace(":", r"\:")))  # a colon names no parameter here
+            keys, mark = list(result.keys()), spec.decimal or "."
+            rows = ((i, [_text(c, mark) for c in row], "") for i, row in enumerate(result, 1))
+            style = files.Style("database", decimal=mark)
+            style, records = files._with_header(style, _headed(keys, rows), spec, name)
             facts = _write(place, style, records, spec, name)
-        engine.dispose()
     except (sql.exc.SQLAlchemyError, ModuleNotFoundError, ValueError) as e:
-        reason = str(getattr(e, "orig", None) or e).strip().splitlines()[0]
-        secret = sql.engine.make_url(url).password if "://" in url else url
-        hidden = reason.replace(str(secret), "***") if secret else reason
-        raise PlaybookError(f"{shown}: the database answers: {hidden[:200]}") from None
-    facts |= {"sha256": file_hash(place), "bytes": place.stat().st_size, "layout": 0, "layout_kinds": {}}
+        reason = _without_secrets(str(getattr(e, "orig", None) or e).strip().splitlines()[0], url)
+        raise PlaybookError(
+            f"{shown}: the database answers: {reason[:200].rstrip('.')}. Check that it runs, the URL in "
+            f"{spec.database} and the query."
+        ) from None
+    facts |= {"sha256": file_hash(place), "bytes": place.stat().st_size}
     return Landed(name, f"database ({spec.database})", spec, place, presets().get(facts["preset"]), facts)
 
 
+def _without_secrets(text: str, url: str) -> str:
+    """A message without the URL, its password and its keys, as they are written or meant."""
+    said = re.findall(r"://[^:@/]*:(.*)@", url) + re.findall(r"(?i)(?:pass|pwd|secret|token|key)[^=&]*=([^&]+)", url)
+    secrets = {url, *said, *map(unquote, said)}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***") if secret else text
+    return text
+
+
 def _driver(url):
-    """The driver that the playbook brings, where the URL names none."""
+    """The driver that the playbook brings, where the URL names none; PostgreSQL would wait for minutes."""
     ours = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "mysql": "mysql+pymysql"}
-    return url.set(drivername=ours.get(url.drivername, url.drivername))
+    url = url.set(drivername=ours.get(url.drivername, url.drivername))
+    waits = url.drivername != "postgresql+psycopg" or "connect_timeout" in url.query
+    return url if waits else url.update_query_dict({"connect_timeout": str(DATABASE_WAIT)})
 
 
 def _headed(keys: list[str], rows: Iterator[files.Record]) -> Iterator[files.Record]:
@@ -293,5 +371,11 @@ def _headed(keys: list[str], rows: Iterator[files.Record]) -> Iterator[files.Rec
     yield from rows
 
 
-def _text(value: object) -> str:
-    return "" if value is None else value if isinstance(value, str) else str(value)
+def _text(value: object, mark: str) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, (float, Decimal)):
+        return str(value).replace(".", mark)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).decode("utf-8", "replace")
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)

@@ -38,6 +38,7 @@ class Part:
     derived: bool = False
     shown: str = ""  # where a mistake in it is to be mended
     kinds: dict[str, str] = field(default_factory=dict)  # the engine's type of each expression
+    numbers: set[str] = field(default_factory=set)  # further columns that hold numbers
 
     def sql(self, expression: str, style: dict[str, str]) -> str:
         """An expression of a mapping as plain SQL: `amount(x)` and `moment(x)` know how the file is written."""
@@ -233,9 +234,11 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
     for group in opened.groups:
         preset = opened.of(group)[0].preset
         for table, m in (preset.tables if preset else {}).items():
-            columns = m.columns | _further(opened, group, preset, table)
+            further, numbers = _further(opened, group, preset)
+            columns = m.columns | further
             rows = f"({m.rows.replace('{rows}', _q(group))}) AS {_q(group)}" if m.rows else _q(group)
-            part = Part(table, group, columns, rows, m.person, m.derived, f"preset {preset.name}, {table}")
+            shown = f"preset {preset.name}, {table}"
+            part = Part(table, group, columns, rows, m.person, m.derived, shown, numbers=numbers)
             parts.setdefault(table, []).append(part)
     order = [*settings.precedence, *opened.groups]
     for mine in parts.values():
@@ -243,12 +246,19 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
     return parts
 
 
-def _further(opened: Opened, group: str, preset: Preset, table: str) -> dict[str, str]:
-    """Columns of a file in the playbook's own words that no table knows; they are kept."""
+def _further(opened: Opened, group: str, preset: Preset) -> tuple[dict[str, str], set[str]]:
+    """Columns of a file in the playbook's own words that no table knows, kept; and those that hold numbers."""
     if not preset.name.startswith("playbook_"):
-        return {}
+        return {}, set()
     known = {c.lower() for c in preset.header + preset.optional}
-    return {c: _q(c) for f in opened.of(group) for c in f.facts["columns"] if c.lower() not in known}
+    more = {c: _q(c) for f in opened.of(group) for c in f.facts["columns"] if c.lower() not in known}
+    mark, numbers = opened.style(group)["decimal"], set()
+    for c in more:
+        query = f"SELECT count({_q(c)}), count(amount_of({mark}, {_q(c)})) FROM {_q(group)}"
+        filled, read = opened.query(query, group).fetchone()
+        if read > 0.8 * filled:
+            numbers.add(c)
+    return more, numbers
 
 
 def stage(opened: Opened, name: str) -> ir.Table:
@@ -334,11 +344,12 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
     found = _kinds(opened, part)
     cells, doubts = {}, [f"{group}.source_problem"]
     for c, e in plain.items():
-        cells[c] = _typed(e, found[c], table.schema.get(c), style | {"own": own})
+        wanted = dt.float64 if c in part.numbers else table.schema.get(c)
+        cells[c] = _typed(e, found[c], wanted, style | {"own": own})
         if found[c] == "VARCHAR":
-            doubts += _doubts(c, e, cells[c], table.schema.get(c))
+            doubts += _doubts(c, e, cells[c], wanted)
     money = [c for c in cells if c in table.columns and table.columns[c].unit.startswith("currency")]
-    if "currency" in cells and money:
+    if "currency" in cells and money and opened.client.settings.exchange_rates:
         rates = "".join(f" WHEN {_text(k)} THEN {v}" for k, v in opened.client.settings.exchange_rates.items())
         for c in money:
             cells[c] = f"({cells[c]}) * CASE {cells['currency']}{rates} ELSE 1 END"
@@ -362,9 +373,9 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
     if part.person:
         record = part.sql(part.person["record"], style)
         who = opened.identity.map_name
-        cells |= {c: "who.customer_id" for c, e in part.columns.items() if e == "person"}
-        cells |= {c: "who.record_id" for c, e in part.columns.items() if e == "record"}
-        source += f" LEFT JOIN {_q(who)} AS who ON who.record = {_text(part.group + '|')} || ({record})"
+        cells |= {c: "who.who_customer" for c, e in part.columns.items() if e == "person"}
+        cells |= {c: "who.who_record" for c, e in part.columns.items() if e == "record"}
+        source += f" LEFT JOIN {_q(who)} AS who ON who.who_key = {_text(part.group + '|')} || ({record})"
     return f"SELECT {', '.join(f'{e} AS {_q(c)}' for c, e in cells.items())} FROM {source}"
 
 

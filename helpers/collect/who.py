@@ -13,6 +13,7 @@ import pandas as pd
 
 from helpers.client import Client, PlaybookError
 from helpers.collect.keys import key_of, keyed
+from helpers.collect.people import _phone as read_phone
 from helpers.collect.sources import Opened, Part, _kinds, _q, _text, _typed
 from helpers.tables import get
 
@@ -46,7 +47,7 @@ class Identity:
 
     def customers_sql(self) -> str:
         """One row a person in the columns of `customers`, worked out from their records."""
-        return f"SELECT * EXCLUDE (email, phone, first_name, last_name, name, street, zip, country) FROM {_q(GOLDEN)}"
+        return f"SELECT *, NULL::VARCHAR AS source_name FROM {_q(GOLDEN)}"
 
 
 def forgotten(client: Client) -> set[str]:
@@ -57,7 +58,7 @@ def forgotten(client: Client) -> set[str]:
 
 def identify(opened: Opened) -> Identity:
     """Match the people of all sources, or give back what is known where no file and no setting has changed."""
-    from helpers.collect import identity
+    from helpers.collect import golden, identity
 
     client = opened.client
     parts = list({(p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person}.values())
@@ -77,29 +78,33 @@ def identify(opened: Opened) -> Identity:
         records = pd.concat([_records(opened, p) for p in parts], ignore_index=True)
         records = _without_forgotten(client, records)
         matched = identity.match(records, client.settings.matching, client.settings.country)
-        earlier = place / "records.parquet"
-        before = pd.read_parquet(earlier)[["record", "customer_id"]] if earlier.is_file() else None
-        ids = identity.pseudonyms(matched.people, key_of(client), before)
+        records["record_id"] = [keyed(client, r) for r in records["record"]]
+        earlier = place / "ids.parquet"  # no contact data: it may outlive the rest of private/people
+        pairs = pd.read_parquet(earlier) if earlier.is_file() else None
+        before = None if pairs is None else records[["record", "record_id"]].merge(pairs, on="record_id")
+        before = None if before is None else before[["record", "customer_id"]]
+        ids = golden.pseudonyms(matched.people, key_of(client), before)
+        order = client.settings.precedence + [g for g in opened.groups if g not in client.settings.precedence]
+        everybody, differ = golden.golden(records, matched.people, order)
+        everybody["customer_id"] = everybody["person"].map(ids)
         records = records.merge(matched.people, on="record", how="left")
         records["customer_id"] = records["person"].map(ids)
-        records["record_id"] = [keyed(client, r) for r in records["record"]]
-        order = client.settings.precedence + [g for g in opened.groups if g not in client.settings.precedence]
-        golden, contradictions = identity.golden(records, matched.people, order)
-        golden["customer_id"] = golden["person"].map(ids)
-        first = records.groupby("person")["since_at"].min()
-        golden["first_seen_at"] = golden["person"].map(first)
-        found = Identity(records, golden.drop(columns="person"), matched.summary, contradictions, matched.doubtful)
+        everybody["first_seen_at"] = everybody["person"].map(records.groupby("person")["since_at"].min())
+        pairs = pd.concat([records[["record_id", "customer_id"]], pairs]).drop_duplicates("record_id")
+        pairs.to_parquet(earlier, index=False)
+        differ = differ.assign(people=differ["differ"]).rename(columns={"source_a": "source_used", "source_b": "source_other"})
+        differ = differ.loc[differ["people"] > 0, list(get("contradictions").columns)]
+        found = Identity(records, everybody.drop(columns="person"), matched.summary, differ, matched.doubtful)
         for n in names:
             getattr(found, n).to_parquet(place / f"{n}.parquet", index=False)
         _review(client, found)
         stamp.write_text(fingerprint, encoding="utf-8")
     con = opened.con.con
-    con.register("records frame", found.records[["record", "record_id", "customer_id"]])
+    names = {"record": "who_key", "record_id": "who_record", "customer_id": "who_customer"}
+    con.register("records frame", found.records[list(names)].rename(columns=names))
     con.execute(f'CREATE OR REPLACE TEMP TABLE {_q(MAP)} AS SELECT * FROM "records frame"')
     con.register("golden frame", _typed_people(found.people))
-    con.execute(
-        f'CREATE OR REPLACE TEMP TABLE {_q(GOLDEN)} AS SELECT *, NULL::VARCHAR AS source_name FROM "golden frame"'
-    )
+    con.execute(f'CREATE OR REPLACE TEMP TABLE {_q(GOLDEN)} AS SELECT * FROM "golden frame"')
     return found
 
 
@@ -138,27 +143,40 @@ def _records(opened: Opened, part: Part) -> pd.DataFrame:
     return opened.query(query, f"{part.shown}.person").df()
 
 
+def traces(client: Client, records: pd.DataFrame) -> list[set[str]]:
+    """What a record is known by, as keyed pseudonyms: itself, its e-mail, its phone and its numbers."""
+    rows = records[["record", "email", "phone", "ids"]].itertuples(index=False)
+    return [{keyed(client, t) for t in _known_by(client, *row)} for row in rows]
+
+
+def _known_by(client: Client, record: str, email: object, phone: object, ids: object) -> set[str]:
+    found = {record.lower(), *(f"number {n}" for n in (ids.upper().split() if isinstance(ids, str) else ()))}
+    if isinstance(email, str) and email.strip():
+        found.add(email.strip().lower())
+    if isinstance(phone, str) and phone.strip():
+        found.add(read_phone(phone, client.settings.country) or phone.strip())
+    return found
+
+
 def _without_forgotten(client: Client, records: pd.DataFrame) -> pd.DataFrame:
     gone = forgotten(client)
     if not gone:
         return records
-    traces = records[["record", "email", "phone"]].map(
-        lambda v: keyed(client, v.strip().lower()) in gone if isinstance(v, str) else False
-    )
-    return records[~traces.any(axis=1)].reset_index(drop=True)
+    stays = [not gone & known_by for known_by in traces(client, records)]
+    return records[stays].reset_index(drop=True)
 
 
 def _typed_people(people: pd.DataFrame) -> pd.DataFrame:
-    """Columns that hold nothing keep a type that the engine knows."""
+    """The columns of `customers` and no others, each with its type even where it holds nothing."""
     schema = get("customers").schema
+    kept = people[[c for c in schema.names if c in people]].copy()
+    kept["birth_year"] = pd.to_numeric(kept["birth_year"], errors="coerce")
     kinds = {
         c: "boolean" if schema[c].is_boolean() else "Int64" if schema[c].is_integer() else "str"
-        for c in people
-        if c in schema.names
+        for c in kept
+        if not schema[c].is_timestamp()
     }
-    kinds = {c: k for c, k in kinds.items() if not schema[c].is_timestamp()}
-    numbers = people.assign(birth_year=pd.to_numeric(people["birth_year"], errors="coerce"))
-    return numbers.astype(kinds)
+    return kept.astype(kinds)
 
 
 def _review(client: Client, found: Identity) -> None:
@@ -204,3 +222,23 @@ def contradictions(opened: Opened) -> pd.DataFrame:
     if not opened.has_people:
         return pd.DataFrame(columns=list(get("contradictions").columns))
     return opened.identity.contradictions
+
+
+def held_originals(opened: Opened, quarantine: pd.DataFrame) -> pd.DataFrame:
+    """The held rows of files under raw/ with every cell as it was read: file, line, table, rule, reason, value, original.
+
+    Private: the originals hold what the files hold. Mend the file and run again, and a row leaves this list.
+    """
+    columns = {"source_file": "file", "source_line": "line"}
+    held = quarantine.rename(columns=columns)[["file", "line", "table", "rule", "reason", "value"]]
+    mine = [f for f in opened.landed if not f.spec.package and f.file in set(held["file"])]
+    opened.con.con.register("held lines", held)
+    rows = [
+        opened.query(
+            f"""SELECT h.*, CAST(to_json(cells) AS VARCHAR) AS original FROM "held lines" AS h JOIN (SELECT source_file,
+            source_line, struct_pack(*COLUMNS(c -> c NOT LIKE 'source%')) AS cells FROM {_q("all " + g)}) AS r
+            ON h.file = r.source_file AND h.line = r.source_line ORDER BY h.file, h.line"""
+        ).df()
+        for g in dict.fromkeys(f.group for f in mine)
+    ]
+    return pd.concat(rows, ignore_index=True) if rows else held.head(0)

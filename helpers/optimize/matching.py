@@ -185,7 +185,8 @@ def match_pairs(history: pd.DataFrame) -> pd.DataFrame:
     """
     if history["reached"].nunique() < 2:
         return pd.DataFrame(columns=["reached", "other"])
-    known = np.log1p(history[COVARIATES].astype(float))
+    plain = history[COVARIATES].astype(float)
+    known = np.sign(plain) * np.log1p(plain.abs())  # returns make sales negative
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(known, history["reached"])
     # Rounded, so that the order of additions in the engine or in a library cannot change who is paired with whom.
     logit = pd.Series(model.decision_function(known), history.index).round(6)

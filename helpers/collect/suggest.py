@@ -1,0 +1,316 @@
+"""Guess what a file that no preset knows may be, and write the settings that would read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+
+import pandas as pd
+import yaml
+
+from helpers import tables
+from helpers.collect.landing import Landed
+from helpers.collect.people import fold
+from helpers.collect.privacy import heading_kind
+
+MONEY = ["revenue", "unit_price"]
+_NEEDS = {"money": "revenue or unit_price", "who": "a number, e-mail or name"}
+_DAYS = "ordered_at spent_on starts_on ends_on since consent_at posted_at opened_at solved_at"
+_AMOUNTS = "quantity unit_price discount revenue cost shipping_cost unit_cost list_price budget rating"
+_FURTHER = ["unit_price", "discount", "revenue", "cost", "channel", "store_id", "payment_method", "shipping_cost",
+            "currency", "coupon_id"]  # fmt: skip
+WHO = ["ids", "email", "phone", "name", "last_name"]
+_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|\d{4}年\d{1,2}月\d{1,2}日.*|\d{4}-\d\d-\d\d.*")
+_AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|¥|[A-Z]{3})?\)?")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_TAX = re.compile(r"\b(tax|vat|mwst|ust|steuer|tva)\b")
+_OFFSET = r"\d:\d\d.*(?:[+-]\d\d:?\d\d|Z| ?UTC| ?GMT)$"
+
+
+@dataclass
+class Suggestion:
+    """The settings that may read one file: `columns` and `person` by canonical name, `notes` on what is not certain.
+
+    `table` is empty where the file is like none.
+    """
+
+    name: str
+    file: str
+    table: str = ""
+    columns: dict[str, str] = field(default_factory=dict)
+    person: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    key: list[str] = field(default_factory=list)
+    dated: str = ""
+    timezone: str = ""
+    more: list[Suggestion] = field(default_factory=list)  # further tables that the same file fills
+    lacks: str = ""  # for a file like no table
+
+
+@cache
+def _synonyms() -> dict[str, dict[str, list[str]]]:
+    raw = resources.files("helpers.collect").joinpath("suggest.yaml").read_text(encoding="utf-8")
+    return {
+        t: {c: [s if c == "needs" else _plain(s) for s in said] for c, said in columns.items()}
+        for t, columns in yaml.safe_load(raw).items()
+    }
+
+
+def _plain(heading: str) -> str:
+    """A heading without case, accents, units and marks.
+
+    >>> _plain("Umsatz (EUR)"), _plain("Kunden-Nr."), _plain("orderDate")
+    ('umsatz', 'kunden nr', 'order date')
+    """
+    text = re.sub(r"[(\[（【].*?[)\]）】]", "", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading))
+    words = fold(text).split()
+    return " ".join(w for w in words if w not in ("eur", "usd", "gbp", "chf", "cny", "in") or len(words) == 1)
+
+
+def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
+    """The likeliest mapping of a file to a canonical table, from its headings and from a sample of its rows.
+
+    `rows` holds the file's columns as text; `zone` is the client's own. Nothing of the cells comes back.
+    """
+    columns = [c for c in file.facts["columns"] if c in rows]
+    kinds = {c: _content(rows[c]) for c in columns}
+    scored = []
+    for table, known in _synonyms().items():
+        found = _by_heading(columns, known, kinds)
+        lacking = [n for n in known["needs"] if not _has(n, found)]
+        scored.append((len(lacking), -len(found) / max(len(columns), 1), table, found))
+    # A file of people looks like orders to half its columns: what is needed decides before what is found.
+    lacking, share, table, found = min(scored, key=lambda s: s[:2])
+    guess = Suggestion(file.name, file.file)
+    if lacking or -share < 0.3:
+        _, _, near, seen = max(scored, key=lambda s: (len(s[3]), -s[0]))
+        missing = [n for n in _synonyms()[near]["needs"] if not _has(n, seen)]
+        wanted = " and ".join(_NEEDS.get(m, m) for m in missing)
+        tells = f"nearest is {near}" + (f", but no column looks like {wanted}" if wanted else "")
+        guess.lacks = tells if seen else "none of its headings is known"
+        return guess
+    guess.table = table
+    _WRITE.get(table, _simple)(guess, found, rows, kinds)
+    _fill(guess, rows, found, zone)
+    return guess
+
+
+def _by_heading(columns: list[str], known: dict[str, list[str]], kinds: dict[str, str]) -> dict[str, str]:
+    """Canonical column to source column: an equal heading first, then one that holds the words; content must fit."""
+    plain, found = {c: _plain(c) for c in columns}, {}
+    for fits in (lambda words, said: words == said, _holds):
+        for canonical, said in known.items():
+            loose = fits is _holds and canonical in ("person.name", "person.ids")  # too many headings hold these words
+            for s in said if canonical not in found and canonical != "needs" and not loose else ():
+                left = (c for c in columns if c not in found.values() and _suits(canonical, kinds[c]))
+                if hit := next((c for c in left if fits(plain[c], s)), ""):
+                    found[canonical] = hit
+                    break
+    for canonical, kind in (("person.email", "e-mail"), ("ordered_at", "date"), ("spent_on", "date")):
+        left = [c for c in columns if kinds[c] == kind and c not in found.values()]
+        sold = canonical != "ordered_at" or {"order_id", "product_id", "product_name", "quantity"} & set(found)
+        if canonical in known and canonical not in found and len(left) == 1 and sold:
+            found[canonical] = left[0]
+    return found
+
+
+def _holds(words: str, said: str) -> bool:
+    if "\u4e00" <= said[0] <= "\u9fff":
+        return len(said) > 1 and said in words
+    return len(said) > 3 and not _TAX.search(words) and re.search(rf"\b{re.escape(said)}\b", words) is not None
+
+
+def _suits(canonical: str, kind: str) -> bool:
+    """Whether cells of a kind may fill a column: no words for money, no numbers for days."""
+    base = canonical.removeprefix("person.")
+    if base in _DAYS.split():
+        return kind in ("date", "empty")
+    if base in _AMOUNTS.split():
+        return kind in ("money", "number", "empty")
+    if base == "email":
+        return kind in ("e-mail", "empty")
+    words = base in ("name", "first_name", "last_name", "product_name")
+    return kind not in ("e-mail", "date") and not (words and kind in ("number", "money"))
+
+
+def _content(cells: pd.Series) -> str:
+    """What most cells of a column are: e-mail, date, time, money, number, text, or empty."""
+    some = cells.dropna().astype("str").head(500)
+    if some.empty:
+        return "empty"
+    for kind, pattern in (("e-mail", _EMAIL), ("date", _DATE), ("money", _AMOUNT)):
+        if some.str.fullmatch(pattern).mean() > (0.6 if kind != "money" else 0.3):
+            return kind
+    return "number" if some.str.fullmatch(r"[-+]?[\d.,' ]+").mean() > 0.8 else "text"
+
+
+def _has(need: str, found: dict[str, str]) -> bool:
+    if need == "money":
+        return any(m in found for m in MONEY)
+    if need == "who":
+        return any(f"person.{w}" in found for w in WHO) and not any(f in found for f in ("ordered_at", *MONEY))
+    return need in found
+
+
+# --- one table at a time ----------------------------------------------------------------------
+
+
+def _col(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _simple(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]) -> None:
+    guess.columns = {c: _col(s) for c, s in found.items() if "." not in c}
+    spec = tables.get(guess.table)
+    if "customer_id" in spec.columns:
+        _person(guess, found)
+        if guess.person:
+            guess.columns["customer_id"] = "person"
+    for c in spec.columns.values():
+        if c.required and c.name not in guess.columns:
+            guess.columns[c.name] = "CAST(source_line AS VARCHAR)" if c.name.endswith("_id") else f"'{guess.name}'"
+            guess.notes[c.name] = "no column looks like it; this stands in"
+    guess.key = [found[k] for k in spec.key if k in found]
+
+
+def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]) -> None:
+    has = {c: _col(s) for c, s in found.items() if "." not in c}
+    columns, notes = guess.columns, guess.notes
+    columns["order_id"] = has.get("order_id", "CAST(source_line AS VARCHAR)")
+    if "order_id" not in has:
+        notes["order_id"] = "no column looks like an order's number: each line is taken as an order"
+    counted = f"row_number() OVER (PARTITION BY {columns['order_id']} ORDER BY source_line)"
+    columns["line_no"] = has.get("line_no", counted)
+    _person(guess, found)
+    if guess.person:
+        columns["customer_id"] = "person"
+    else:
+        notes["line_no"] = "no column tells who bought, so nothing can be said about customers"
+    columns["ordered_at"] = has["ordered_at"]
+    if "time" in has and not rows[found["ordered_at"]].dropna().str.contains(":").any():
+        columns["ordered_at"] = f"{has['ordered_at']} || ' ' || {has['time']}"
+    columns["product_id"] = has.get("product_id") or has.get("product_name") or "'not told'"
+    if "product_id" not in has:
+        named = "product_name" in has
+        notes["product_id"] = (
+            "no article number: the name stands for it" if named else "no column tells what was bought"
+        )
+    columns["quantity"] = has.get("quantity", "1")
+    if "quantity" not in has:
+        notes["quantity"] = "no column looks like it: one a line"
+    columns |= {c: has[c] for c in _FURTHER if c in has}
+    if "revenue" not in has:
+        off = f" - coalesce(amount({has['discount']}), 0)" if "discount" in has else ""
+        columns["revenue"] = f"amount({has['unit_price']}) * {_number(has.get('quantity'))}{off}"
+        notes["revenue"] = "worked out from price and quantity"
+    elif "unit_price" not in has:
+        columns["unit_price"] = f"amount({has['revenue']}) / nullif({_number(has.get('quantity'))}, 0)"
+        notes["unit_price"] = "worked out from revenue and quantity"
+    else:
+        notes["revenue"] = "must be the line's own money without tax; not the order's total on each line"
+    guess.key = [found[k] for k in ("order_id", "line_no") if k in found] if "line_no" in found else []
+    if "product_name" in has:
+        guess.more = [_products_of(guess, has)]
+
+
+def _products_of(orders: Suggestion, has: dict[str, str]) -> Suggestion:
+    """The products that the lines of orders name."""
+    columns = {"product_id": orders.columns["product_id"], "name": has["product_name"]}
+    columns |= {c: has[s] for c, s in (("category", "category"), ("list_price", "unit_price")) if s in has}
+    return Suggestion(orders.name, orders.file, "products", columns)
+
+
+def _number(column: str | None) -> str:
+    return f"amount({column})" if column else "1"
+
+
+def _records(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]) -> None:
+    _person(guess, found)
+    guess.columns = {"record_id": "record", "customer_id": "person"}
+    for c, field_ in (("since_at", "since"), ("consent_email", "consent_email")):
+        if field_ in guess.person:
+            guess.columns[c] = guess.person[field_]
+    guess.key = [found[f"person.{k}"] for k in ("ids", "email") if f"person.{k}" in found][:1]
+
+
+_WRITE: dict[str, Callable] = {"orders": _orders, "records": _records}
+
+
+def _person(guess: Suggestion, found: dict[str, str]) -> None:
+    """Who the row is about; its record is the number, else the e-mail, else the phone, else the name."""
+    fields = {c.removeprefix("person."): _col(s) for c, s in found.items() if c.startswith("person.")}
+    names = [fields[n] for n in ("first_name", "last_name") if n in fields]
+    by = [fields[k] if k == "ids" else f"lower({fields[k]})" for k in ("ids", "email", "phone", "name") if k in fields]
+    if not by and names:
+        by = [" || ' ' || ".join(names)]
+    if not by:
+        return
+    guess.person = {"record": by[0] if len(by) == 1 else f"coalesce({', '.join(by)})"} | fields
+    if "ids" in fields:
+        guess.notes["person.ids"] = "equal numbers in other files are the same person; take it out if they are not"
+    if "name" in fields and heading_kind(found["person.name"]) != "name":
+        guess.notes["person.name"] = "taken for a person's name"
+
+
+def _fill(guess: Suggestion, rows: pd.DataFrame, found: dict[str, str], zone: str) -> None:
+    """What the source itself needs: the day of its rows, and the zone of times that carry none."""
+    day = tables.get(guess.table).day
+    moment = {"ordered_on": "ordered_at"}.get(day, day)
+    if moment in found:
+        guess.dated = _col(found[moment])
+    dates = [found[c] for c in found if _suits(c, "date") and not _suits(c, "text")]
+    if any(not rows[c].dropna().str.contains(_OFFSET).all() for c in dates):
+        guess.timezone = zone
+
+
+def as_yaml(guesses: list[Suggestion], client: str) -> str:
+    """Suggestions as text to paste into client.yaml."""
+    lines = [
+        f"# Suggestions for data/{client}/client.yaml, written by: playbook check {client}",
+        "# Look each line over, then paste it there: what stands under sources: and tables: goes under the same words.",
+        "# Left: our column. Right: yours, or an SQL expression over yours. data/README.md says what ours mean.",
+    ]
+    usable = [g for g in guesses if g.table]
+    if usable:
+        lines += ["", "sources:"]
+    for g in usable:
+        lines += [f"  {_key(g.name)}:", f"    file: {_say(g.file)}", "    origin: online   # or offline, or outside"]
+        lines += [f"    timezone: {g.timezone}   # of times that carry no offset"] if g.timezone else []
+        lines += [f"    dated: {_say(g.dated)}   # the day of a row"] if g.dated else []
+        lines += [f"    key: [{', '.join(_say(k) for k in g.key)}]   # what names a row"] if g.key else []
+    lines += ["", "tables:"] if usable else []
+    every = [table for g in usable for table in (g, *g.more)]
+    for table in dict.fromkeys(g.table for g in every):
+        lines.append(f"  {table}:")
+        for g in (g for g in every if g.table == table):
+            lines += [f"    - source: {_key(g.name)}", "      columns:"]
+            lines += [_line(c, e, g.notes.get(c, "")) for c, e in g.columns.items()]
+            lines += ["      person:   # who the row is about; stays in raw/ and private/"] if g.person else []
+            lines += [_line(c, e, g.notes.get(f"person.{c}", "")) for c, e in g.person.items()]
+    for g in (g for g in guesses if not g.table):
+        skip = f"sources: {{{_key(g.name)}: {{file: {_say(g.file)}, skip: true}}}}"
+        lines += [
+            "",
+            f"# {g.file}: not like any of our tables; {g.lacks}.",
+            f"# To leave it out without a word: {skip}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(column: str, expression: str, note: str) -> str:
+    return f"        {column}: {_say(expression)}" + (f"   # {note}" if note else "")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_]\w*", name, re.A) else _say(name)
+
+
+def _say(text: str) -> str:
+    """A text as YAML, in quotes where it needs some."""
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.A) and text.lower() not in ("true", "false", "null", "no", "off"):
+        return text
+    return f"'{text.replace(chr(39), chr(39) * 2)}'" if "\n" not in text else json.dumps(text, ensure_ascii=False)

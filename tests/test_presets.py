@@ -1,0 +1,687 @@
+"""Well-known exports: hand-made samples with the traps of each system, and the canonical rows that must come out."""
+
+import csv
+import json
+
+import pandas as pd
+import pytest
+
+from helpers import tables
+from helpers.client import Client, connect
+from helpers.collect import control_totals, identity, open_sources, stage
+from helpers.collect.presets import presets, recognise
+
+SECRETS = ["anna", "bolt", "carla", "diaz", "@example", "0151 234", "1512345", "hauptstr", "138 0013", "13800138000"]
+
+
+def same_number(records, settings, country):
+    """Match people by their numbers alone: how well people are matched is another test's business."""
+    first = records["record"].groupby(records["ids"].fillna(records["record"])).transform("min")
+    people = pd.DataFrame({"record": records["record"], "person": first, "how": "alone", "score": 1.0})
+    doubtful = pd.DataFrame(columns=["record_a", "record_b", "score", "why"], dtype="str")
+    return identity.Matched(people, doubtful, pd.DataFrame({"stage": ["records"], "people": [len(people)]}))
+
+
+@pytest.fixture
+def bring(home, request, monkeypatch):
+    """Make a client of these files and open its sources."""
+    monkeypatch.setattr(identity, "match", same_number)
+    monkeypatch.setenv("PLAYBOOK_KEY", "a key for the tests alone")
+
+    def make(files, currency="EUR", zone="Europe/Berlin", country="DE", more=""):
+        folder = home / "data" / f"preset-{abs(hash(request.node.name))}-{len(list((home / 'data').iterdir()))}"
+        (folder / "raw").mkdir(parents=True)
+        settings = f"schema_version: 1\ntitle: T\ncurrency: {currency}\ntimezone: {zone}\ncountry: {country}\n{more}"
+        (folder / "client.yaml").write_text(settings, encoding="utf-8")
+        for name, content in files.items():
+            data = content if isinstance(content, bytes) else content.encode("utf-8")
+            (folder / "raw" / name).write_bytes(data)
+        return open_sources(connect(), Client(folder.name))
+
+    return make
+
+
+def table(opened, name):
+    """The staged rows in the order of their lines; nobody's name, e-mail or phone is among them."""
+    rows = stage(opened, name).to_pandas().sort_values(["source_order"], kind="stable").reset_index(drop=True)
+    said = rows.drop(columns=["source_unreadable", "source_name", "source_file"]).to_csv().lower()
+    assert [s for s in SECRETS if s in said] == []
+    return rows
+
+
+def cells(rows, *columns):
+    """Some columns as a list of tuples, times as text, empty cells as None."""
+
+    def plain(value):
+        if pd.isna(value):
+            return None
+        if isinstance(value, pd.Timestamp):
+            return str(value).removesuffix(" 00:00:00")
+        return round(value, 4) if isinstance(value, float) else value
+
+    return [tuple(plain(v) for v in row) for row in rows[list(columns)].itertuples(index=False)]
+
+
+def persons(opened, *columns):
+    """What is known of each person, in the order of their records."""
+    records = opened.identity.records.sort_values("record").reset_index(drop=True)
+    return cells(records, *columns)
+
+
+LOYVERSE = """\
+Date,Receipt number,Receipt type,Category,SKU,Item,Variant,Modifiers applied,Quantity,Gross sales,Discounts,Net sales,\
+Cost of goods,Gross profit,Taxes,POS,Store,Cashier name,Customer name,Customer contacts,Comment,Status
+2026-07-01 23:30,1-1001,Sale,Kitchen,K-1,Mug,Blue,,2.000,23.80,0.00,23.80,8.00,15.80,3.80,POS 1,Köln,Eva,Anna Bolt,anna@example.com,,Closed
+2026-07-01 23:30,1-1001,Sale,Kitchen,,Towel,,,1.000,11.90,1.19,10.71,4.00,6.71,1.71,POS 1,Köln,Eva,Anna Bolt,anna@example.com,,Closed
+2026-07-02 10:00,1-1002,Refund,Kitchen,K-1,Mug,Blue,,1.000,11.90,0.00,11.90,4.00,7.90,1.90,POS 1,Köln,Eva,Anna Bolt,anna@example.com,,Closed
+2026-07-02 11:00,1-1003,Sale,Kitchen,K-1,Mug,Blue,,1.000,11.90,0.00,11.90,4.00,7.90,1.90,POS 1,Köln,Eva,,,,Cancelled
+2026-07-02 12:00,1-1004,Sale,Kitchen,K-1,Mug,Blue,,one,11.90,0.00,11.90,4.00,7.90,1.90,POS 1,Köln,Eva,,0151 2345678,,Closed
+2026-07-02 12:00,1-1005,Sale,Kitchen,K-1,Mug
+"""
+
+
+def test_loyverse(bring):
+    opened = bring({"till.csv": LOYVERSE})
+    rows = table(opened, "orders")
+    assert cells(rows, "order_id", "line_no", "ordered_at", "ordered_on", "product_id", "quantity", "unit_price", "discount", "revenue") == [
+        ("1-1001", 1, "2026-07-01 21:30:00", "2026-07-01", "K-1", 2.0, 10.0, 0.0, 20.0),
+        ("1-1001", 2, "2026-07-01 21:30:00", "2026-07-01", "Towel", 1.0, 10.0, 1.0, 9.0),
+        ("1-1002", 1001, "2026-07-02 08:00:00", "2026-07-02", "K-1", -1.0, 10.0, 0.0, -10.0),
+        ("1-1003", 1, "2026-07-02 09:00:00", "2026-07-02", "K-1", 1.0, 10.0, 0.0, 10.0),
+        ("1-1004", 1, "2026-07-02 10:00:00", "2026-07-02", "K-1", None, None, 0.0, 10.0),
+        ("1-1005", 1, "2026-07-02 10:00:00", "2026-07-02", "K-1", None, None, None, None),
+    ]
+    assert cells(rows, "cost", "channel", "store_id", "is_return")[2] == (-4.0, "store", "Köln", True)
+
+
+GA4 = [
+    {"event_date": "20260701", "event_timestamp": "1782943200000000", "event_name": "session_start", "user_pseudo_id": "11.22",
+     "event_params": [{"key": "ga_session_id", "value": {"int_value": "77"}}, {"key": "ga_session_number", "value": {"int_value": "1"}}],
+     "device": {"category": "mobile"}, "traffic_source": {"source": "newsletter", "medium": "email", "name": "July"}},
+    {"event_date": "20260701", "event_timestamp": "1782943201000000", "event_name": "view_item", "user_pseudo_id": "11.22",
+     "event_params": [{"key": "ga_session_id", "value": {"int_value": "77"}},
+                      {"key": "page_location", "value": {"string_value": "https://shop.example/mug?mail=anna@example.com#top"}}],
+     "items": [{"item_id": "K-1"}, {"item_id": "K-2"}], "device": {"category": "mobile"},
+     "session_traffic_source_last_click": {"manual_campaign": {"source": "google", "medium": "cpc", "campaign_name": "Mugs"}}},
+    {"event_date": "20260701", "event_timestamp": "1782943201000000", "event_name": "view_item", "user_pseudo_id": "11.22",
+     "event_params": [{"key": "ga_session_id", "value": {"int_value": "77"}}], "items": [{"item_id": "(not set)"}]},
+    {"event_date": "20260701", "event_timestamp": "1782943202000000", "event_name": "purchase", "user_pseudo_id": "11.22",
+     "user_id": "C-100", "user_first_touch_timestamp": "1782860000000000",
+     "event_params": [{"key": "transaction_id", "value": {"string_value": "#1001"}}, {"key": "currency", "value": {"string_value": "USD"}},
+                      {"key": "value", "value": {"double_value": 20.0}}]},
+    {"event_date": "20260701", "event_timestamp": "1782943300000000", "event_name": "purchase", "user_pseudo_id": "11.22",
+     "event_params": [{"key": "transaction_id", "value": {"string_value": "#1001"}}]},
+    {"event_date": "20260701", "event_timestamp": "1782943203000000", "event_name": "page_view", "user_pseudo_id": "33.44", "user_id": "C-100",
+     "event_params": []},
+    {"event_date": "20260701", "event_timestamp": "1782943204000000", "event_name": "page_view", "user_pseudo_id": "33.44", "user_id": "C-200",
+     "event_params": []},
+    {"event_date": "20260701", "event_timestamp": "1782943205000000", "event_name": "search", "user_pseudo_id": "33.44",
+     "event_params": [{"key": "search_term", "value": {"string_value": "mug"}}, {"key": "traffic_type", "value": {"string_value": "internal"}}]},
+    {"event_date": "20260701", "event_timestamp": "soon", "event_name": "page_view", "event_params": []},
+]  # fmt: skip
+
+
+def json_lines(things):
+    return "".join(json.dumps(t) + "\n" for t in things)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_ga4_events(bring, kind, tmp_path):
+    if kind == "jsonl":
+        opened = bring({"events.jsonl": json_lines(GA4) + '{"event_date": "20260701", "broken'}, more="exchange_rates: {USD: 0.5}")
+    else:
+        (tmp_path / "e.jsonl").write_text(json_lines(GA4), encoding="utf-8")
+        connect().con.sql(f"SELECT * FROM read_json('{tmp_path / 'e.jsonl'}')").write_parquet(str(tmp_path / "e.parquet"))
+        opened = bring({"e.parquet": (tmp_path / "e.parquet").read_bytes()}, more="exchange_rates: {USD: 0.5}")
+    rows = table(opened, "events")
+    assert cells(rows[:9], "occurred_at", "event_name", "product_id", "page", "source", "medium", "campaign_id", "order_id", "value") == [
+        ("2026-07-01 22:00:00", "session_start", None, None, "newsletter", "email", "July", None, None),
+        ("2026-07-01 22:00:01", "view_item", "K-1", "https://shop.example/mug", "google", "cpc", "Mugs", None, None),
+        ("2026-07-01 22:00:01", "view_item", None, None, None, None, None, None, None),
+        ("2026-07-01 22:00:02", "purchase", None, None, None, None, None, "#1001", 10.0),
+        ("2026-07-01 22:01:40", "purchase", None, None, None, None, None, "#1001", None),
+        ("2026-07-01 22:00:03", "page_view", None, None, None, None, None, None, None),
+        ("2026-07-01 22:00:04", "page_view", None, None, None, None, None, None, None),
+        ("2026-07-01 22:00:05", "search", None, None, None, None, None, None, None),
+        (None, "page_view", None, None, None, None, None, None, None),
+    ]
+    assert rows["purchase_again"].tolist() == [i == 4 for i in range(len(rows))]
+    assert rows["is_internal"].tolist() == [i == 7 for i in range(len(rows))]
+    assert rows["search_term"].tolist()[7] == "mug" and rows["device"].tolist()[:2] == ["mobile", "mobile"]
+    assert rows["event_id"].is_unique and rows["event_id"].notna().all()
+    assert rows["visitor_id"].nunique() == 2 and not rows["visitor_id"].str.contains("11.22", regex=False).any()
+    assert rows["session_id"][0] == rows["visitor_id"][0] + "-77"
+    first, second = rows["customer_id"][0], rows["customer_id"][6]
+    assert rows["customer_id"][:8].fillna("").tolist() == [first] * 5 + [first, second, ""] and first != second
+    assert persons(opened, "record", "ids", "since_at") == [
+        ("ga4_events|C-100", "C-100", "2026-06-30 22:53:20"), ("ga4_events|C-200", "C-200", None)]  # fmt: skip
+    if kind == "jsonl":
+        assert len(rows) == 10 and rows["source_unreadable"][9].startswith("not readable as JSON")
+
+
+GOOGLE = """\
+Campaign report
+"July 1, 2026 - July 2, 2026"
+Campaign state,Campaign,Campaign type,Day,Currency code,Cost,Impr.,Clicks,CTR,Conversions,Conv. value
+Enabled,Mugs,Search,2026-07-01,USD,"1,010.00","12,000",300,2.50%,10.50,"2,100.00"
+Paused,Towels,Search,2026-07-02,USD,20.50, --,10,1.00%, --, --
+Enabled,Mugs,Search,2026-07-02,USD,n/a,100,3,3.00%,0.00,0.00
+Enabled,Mugs,Search
+Total: Campaigns, --, --, --,USD,"1,030.50","12,100",313,2.50%,10.50,"2,100.00"
+Total: Account, --, --, --,USD,"1,130.50","13,100",323,2.50%,12.50,"2,100.00"
+"""
+
+
+def test_google_ads(bring):
+    opened = bring({"ads.csv": GOOGLE}, more="exchange_rates: {USD: 0.5}")
+    rows = table(opened, "spend")
+    measures = ["spent_on", "channel", "campaign_id", "cost", "impressions", "clicks", "conversions", "conversion_value", "days"]
+    assert cells(rows, *measures) == [
+        ("2026-07-01", "google ads", "Mugs", 505.0, 12000.0, 300.0, 10.5, 1050.0, 1),
+        ("2026-07-02", "google ads", "Towels", 10.25, None, 10.0, None, None, 1),
+        ("2026-07-02", "google ads", "Mugs", None, 100.0, 3.0, 0.0, 0.0, 1),
+        ("2026-07-01", "google ads", "Mugs", None, None, None, None, None, 1),
+    ]
+    assert rows["source_unreadable"].tolist()[1:3] == ["", "cost: n/a"]
+    assert rows["source_unreadable"][3] == "3 cells where the header has 11"
+    facts = opened.landed[0].facts
+    assert (facts["layout"], facts["preset_layout"], facts["lines"]) == (3, 2, 6)
+    totals = control_totals(opened).set_index("measure")
+    assert cells(totals, "expected", "ours", "agrees") == [
+        (1030.5, 1030.5, True), (313.0, 313.0, True), (12100.0, 12100.0, True), (10.5, 10.5, True)]  # fmt: skip
+
+
+def test_google_ads_without_days(bring):
+    """The figures of a whole period are spread over its days; German headings, decimal commas, UTF-16, tabs."""
+    text = (
+        "Kampagnenbericht\n1. Juli 2026 – 4. Juli 2026\nKampagnenstatus\tKampagne\tWährungscode\tKlicks\tImpr.\tKosten\n"
+        "Aktiviert\tTassen\tEUR\t8\t1.000\t1.010,50\nGesamt: Kampagnen\t --\tEUR\t8\t1.000\t1.010,50\n"
+    )
+    opened = bring({"bericht.csv": text.encode("utf-16")})
+    rows = table(opened, "spend")
+    assert cells(rows, "spent_on", "campaign_id", "cost", "clicks", "days") == [
+        (f"2026-07-0{day}", "Tassen", 252.625, 2.0, 4) for day in (1, 2, 3, 4)
+    ]
+    assert set(rows["source_line"]) == {4} and rows["source_unreadable"].eq("").all()
+    assert control_totals(opened).set_index("measure")["ours"].tolist()[0] == 1010.5
+
+
+META = """\
+Reporting starts,Reporting ends,Day,Campaign name,Campaign ID,Ad set name,Results,Result indicator,Reach,Amount spent (USD),Impressions,\
+Link clicks,Purchases,Purchases conversion value
+2026-07-01,2026-07-02,,,,,,,900,30.50,3000,30,3,90.00
+2026-07-01,2026-07-01,2026-07-01,Summer,1.20253E+17,Women,2,purchase,500,10.25,1000,10,2,60.00
+2026-07-02,2026-07-02,2026-07-02,Summer,1.20253E+17,Women,1,purchase,500,20.25,2000,20,1,30.00
+2026-07-02,2026-07-02,2026-07-02,Summer,1.20253E+17,Men,,purchase,100,much,,,,
+"""
+
+
+def test_meta_ads(bring):
+    opened = bring({"meta.csv": META}, more="exchange_rates: {USD: 0.5}")
+    rows = table(opened, "spend")
+    measures = ["spent_on", "channel", "campaign_id", "cost", "impressions", "reach", "clicks", "conversions", "conversion_value"]
+    assert cells(rows, *measures) == [
+        ("2026-07-01", "meta ads", "Summer / Women", 5.125, 1000.0, 500.0, 10.0, 2.0, 30.0),
+        ("2026-07-02", "meta ads", "Summer / Women", 10.125, 2000.0, 500.0, 20.0, 1.0, 15.0),
+        ("2026-07-02", "meta ads", "Summer / Men", None, None, 100.0, None, None, None),
+    ]
+    assert rows["currency"].tolist() == ["USD"] * 3 and rows["source_unreadable"].tolist() == ["", "", "cost: much"]
+    assert opened.landed[0].facts["preset_layout"] == 1
+    totals = control_totals(opened)
+    assert cells(totals, "expected", "ours", "agrees") == [(30.5, 30.5, True), (3000.0, 3000.0, True), (30.0, 30.0, True)]
+
+
+def test_meta_ads_over_several_days(bring):
+    text = (
+        "Berichtsstart;Berichtsende;Kampagnenname;Ausgegebener Betrag (EUR);Impressionen;Reichweite\n"
+        "01.07.2026;02.07.2026;;9,00;90;50\n01.07.2026;02.07.2026;Sommer;9,00;90;50\n"
+    )
+    rows = table(bring({"meta.csv": text}), "spend")
+    assert cells(rows, "spent_on", "campaign_id", "cost", "impressions", "currency", "days") == [
+        ("2026-07-01", "Sommer", 4.5, 45.0, "EUR", 2), ("2026-07-02", "Sommer", 4.5, 45.0, "EUR", 2)]  # fmt: skip
+
+
+KLAVIYO_CAMPAIGNS = """\
+Campaign Name,Tags,Subject,List,Send Time,Send Weekday,Total Recipients,Unique Placed Order,Placed Order Rate,Revenue,Unique Opens,\
+Open Rate,Total Opens,Unique Clicks,Click Rate,Total Clicks,Unsubscribes,Spam Complaints,Spam Complaints Rate,Successful Deliveries,\
+Bounces,Bounce Rate,Campaign ID,Campaign Channel
+July news,,Summer is here,Newsletter,2026-07-01 00:30:00,Wednesday,"1,000",12,1.2%,"1,234.50",400,40%,500,50,5%,60,3,1,0.1%,990,10,1%,01HX,Email
+July text,,,VIP,2026-07-02 18:00:00,Thursday,100,1,1%,20.00,,,,5,5%,5,0,0,0%,100,0,0%,01HY,SMS
+No day,,,VIP,,Thursday,100,1,1%,20.00,,,,5,5%,5,0,0,0%,100,0,0%,01HZ,SMS
+"""
+
+
+def test_klaviyo_campaigns(bring):
+    rows = table(bring({"mails.csv": KLAVIYO_CAMPAIGNS}), "campaigns")
+    columns = ["campaign_id", "name", "channel", "starts_on", "ends_on", "audience", "sent_at", "sends", "opens", "clicks", "claimed_revenue"]
+    assert cells(rows, *columns) == [
+        ("01HX", "July news", "email", "2026-07-01", "2026-07-01", "Newsletter", "2026-06-30 22:30:00", 1000.0, 400.0, 50.0, 1234.5),
+        ("01HY", "July text", "sms", "2026-07-02", "2026-07-02", "VIP", "2026-07-02 16:00:00", 100.0, None, 5.0, 20.0),
+        ("01HZ", "No day", "sms", None, None, "VIP", None, 100.0, None, 5.0, 20.0),
+    ]
+
+
+KLAVIYO_PROFILES = """\
+Email,Klaviyo ID,First Name,Last Name,Organization,Title,Phone Number,Address,Address 2,City,State / Region,Country,Zip Code,\
+Latitude,Longitude,Source,Email Marketing Consent,First Active,Last Active,Profile Created On,Date Added,Customer Number
+Anna@Example.com,01A,Anna,Bolt,,,'+491512345678,Hauptstr. 1,,Köln,NRW,Germany,'01067,,,,SUBSCRIBED,,,2026-01-01 10:00:00,,C-100
+carla@example.com,01B,Carla,Diaz,,,,,,,,,,,,,NEVER_SUBSCRIBED,,,2026-01-02 10:00:00,,
+d@example.com,01C,,,,,,,,,,,,,,,UNSUBSCRIBED,,,2026-01-03 10:00:00,,
+e@example.com,01D,,,,,,,,,,,,,,,maybe,,,2026-01-04 10:00:00,,
+"""
+
+
+def test_klaviyo_profiles(bring):
+    opened = bring({"people.csv": KLAVIYO_PROFILES})
+    rows = table(opened, "records")
+    assert cells(rows, "since_at", "consent_email", "source_unreadable") == [
+        ("2026-01-01 09:00:00", True, ""), ("2026-01-02 09:00:00", None, ""), ("2026-01-03 09:00:00", False, ""),
+        ("2026-01-04 09:00:00", None, "consent_email: maybe")]  # fmt: skip
+    assert rows["record_id"].is_unique and rows["customer_id"].is_unique and rows["customer_id"].notna().all()
+    known = persons(opened, "record", "email", "phone", "first_name", "last_name", "street", "zip", "city", "ids", "consent_email")
+    assert known[0] == (
+        "klaviyo_profiles|01A", "anna@example.com", "+491512345678", "Anna", "Bolt", "Hauptstr. 1", "01067", "Köln", "C-100", True)  # fmt: skip
+    assert sorted(stage(opened, "customers").to_pandas()["consent_email"].dropna()) == [False, True]
+
+
+SURVEYMONKEY = """\
+Respondent ID,Collector ID,Start Date,End Date,IP Address,Email Address,First Name,Last Name,Custom Data 1,\
+How likely is it that you would recommend us?,How satisfied are you with the delivery?,What did you buy?,,Anything else?,Your phone number
+,,,,,,,,,Response,Response,Mugs,Towels,Open-Ended Response,Open-Ended Response
+9001,1,07/13/2026 09:00:00 AM,07/13/2026 09:05:00 PM,10.0.0.1,anna@example.com,Anna,Bolt,C-100,10 - Extremely likely,Very satisfied,Mugs,Towels,Lovely,0151 2345678
+9002,1,07/14/2026 09:00:00 AM,07/14/2026 09:05:00 AM,10.0.0.2,,,,,0,Dissatisfied,,Towels,,
+9003,1,07/15/2026 09:00:00 AM,07/15/2026 09:05:00 AM,10.0.0.3,,,,,,,,,,
+9004,1,07/15/2026 09:00:00 AM
+"""
+
+
+def test_surveymonkey(bring):
+    opened = bring({"survey.csv": SURVEYMONKEY})
+    rows = table(opened, "surveys")
+    assert set(rows["source_line"]) == {3, 4, 5, 6}
+    rows = rows.sort_values(["source_line", "question_id"])
+    satisfied, recommend = "How satisfied are you with the delivery?", "How likely is it that you would recommend us?"
+    columns = ["response_id", "question_id", "question", "kind", "scale_max", "score", "choice", "comment"]
+    assert cells(rows[rows["source_line"] < 5], *columns) == [
+        ("9001", "Anything else?", "Anything else?", "text", None, None, None, "Lovely"),
+        ("9001", recommend, recommend, "nps", 10.0, 10.0, None, None),
+        ("9001", satisfied, satisfied, "csat", 5.0, 5.0, None, None),
+        ("9001", "What did you buy? - Mugs", "What did you buy?", "choice", None, None, "Mugs", None),
+        ("9001", "What did you buy? - Towels", "What did you buy?", "choice", None, None, "Towels", None),
+        ("9002", recommend, recommend, "nps", 10.0, 0.0, None, None),
+        ("9002", satisfied, satisfied, "csat", 5.0, 2.0, None, None),
+        ("9002", "What did you buy? - Towels", "What did you buy?", "choice", None, None, "Towels", None),
+    ]
+    assert cells(rows[rows["source_line"] > 4], "response_id", "question_id", "is_empty", "source_unreadable") == [
+        ("9003", "(no answer)", True, ""), ("9004", "(no answer)", True, "3 cells where the header has 15")]  # fmt: skip
+    assert str(rows["answered_at"].iloc[0]) == "2026-07-13 19:05:00"
+    assert rows.loc[rows["response_id"] == "9001", "customer_id"].nunique() == 1
+    assert rows.loc[rows["response_id"] != "9001", "customer_id"].isna().all()
+    assert persons(opened, "email", "phone", "name", "ids") == [("anna@example.com", "0151 2345678", "Anna Bolt", "C-100")]
+
+
+WENJUANXING = """\
+序号,提交答卷时间,所用时间,来源,来源详情,来自IP,1、您有多大可能向朋友推荐我们？,2、您对配送满意吗？,3、您买了什么？,4、您的建议,5、您的手机号码
+1,2026/09/03 12:00:00,85秒,微信,N/A,1.2.3.4(上海-上海),9,非常满意,杯子┋其他〖毛巾〗,希望更快,138 0013 8000
+2,2026/09/04 01:00:00,60秒,微信,N/A,1.2.3.4(上海-上海),7,(跳过),杯子,(空),(空)
+"""
+
+
+def test_wenjuanxing(bring):
+    opened = bring({"答卷.csv": WENJUANXING.encode("gbk")})
+    assert opened.landed[0].facts["encoding"].lower().startswith("gb")
+    rows = table(opened, "surveys").sort_values(["source_line", "question_id"])
+    columns = ["response_id", "answered_at", "question_id", "question", "kind", "score", "choice", "comment"]
+    first, second = ("1-20260903120000", "2026-09-03 04:00:00"), ("2-20260904010000", "2026-09-03 17:00:00")
+    assert cells(rows, *columns) == [
+        (*first, "1、您有多大可能向朋友推荐我们？", "您有多大可能向朋友推荐我们？", "nps", 9.0, None, None),
+        (*first, "2、您对配送满意吗？", "您对配送满意吗？", "csat", 5.0, None, None),
+        (*first, "3、您买了什么？ - 其他", "您买了什么？", "choice", None, "其他", "毛巾"),
+        (*first, "3、您买了什么？ - 杯子", "您买了什么？", "choice", None, "杯子", None),
+        (*first, "4、您的建议", "您的建议", "text", None, None, "希望更快"),
+        (*second, "1、您有多大可能向朋友推荐我们？", "您有多大可能向朋友推荐我们？", "nps", 7.0, None, None),
+        (*second, "3、您买了什么？ - 杯子", "您买了什么？", "choice", None, "杯子", None),
+    ]
+    assert persons(opened, "phone") == [("138 0013 8000",)]
+    assert rows["customer_id"].notna().tolist() == [True] * 5 + [False] * 2
+
+
+TYPEFORM = (
+    "#,How satisfied are you?,Mugs,Why?,First name,Your email,Start Date (UTC),Submit Date (UTC),Network ID\n"
+    "ab1,4,Mugs,Nice,Anna,Anna@example.com,2026-07-01 10:00:00,2026-07-01 10:05:00,n1\n"
+    "ab2,5,,,,,2026-07-01 11:00:00,2026-07-01 11:05:00,n2\n"
+)
+
+
+def test_typeform(bring):
+    opened = bring({"responses.csv": TYPEFORM})
+    rows = table(opened, "surveys").sort_values(["source_line", "question_id"])
+    assert cells(rows, "response_id", "answered_at", "question_id", "kind", "score", "choice", "comment") == [
+        ("ab1", "2026-07-01 10:05:00", "How satisfied are you?", "csat", 4.0, None, None),
+        ("ab1", "2026-07-01 10:05:00", "Mugs", "choice", None, "Mugs", None),
+        ("ab1", "2026-07-01 10:05:00", "Why?", "text", None, None, "Nice"),
+        ("ab2", "2026-07-01 11:05:00", "How satisfied are you?", "csat", 5.0, None, None),
+    ]
+    assert persons(opened, "email", "name") == [("anna@example.com", "Anna")]
+
+
+QUALTRICS = (
+        "StartDate,EndDate,Status,IPAddress,Progress,Finished,RecordedDate,ResponseId,RecipientEmail,ExternalReference,Q1,Q2\n"
+        "Start Date,End Date,Response Type,IP Address,Progress,Finished,Recorded Date,Response ID,Recipient Email,External Data Reference,"
+        "How likely would you recommend us?,Why?\n"
+        '"{""ImportId"":""startDate"",""timeZone"":""America/Denver""}",'
+        + ",".join('"{""ImportId"":""x""}"' for _ in range(11))
+        + "\n2026-07-01 10:00:00,2026-07-01 10:05:00,IP Address,1.2.3.4,100,True,2026-07-01 10:05:01,R_1,anna@example.com,C-100,9,Nice\n"
+        "2026-07-01 11:00:00,2026-07-01 11:05:00,Survey Preview,1.2.3.4,100,True,2026-07-01 11:05:01,R_2,,,2,\n"
+)
+
+
+def test_qualtrics(bring):
+    opened = bring({"q.csv": QUALTRICS})
+    rows = table(opened, "surveys").sort_values(["source_line", "question_id"])
+    assert cells(rows, "response_id", "answered_at", "question_id", "question", "kind", "score", "comment", "status") == [
+        ("R_1", "2026-07-01 16:05:01", "Q1", "How likely would you recommend us?", "nps", 9.0, None, "IP Address"),
+        ("R_1", "2026-07-01 16:05:01", "Q2", "Why?", "text", None, "Nice", "IP Address"),
+        ("R_2", "2026-07-01 17:05:01", "Q1", "How likely would you recommend us?", "nps", 2.0, None, "Survey Preview"),
+    ]
+    assert persons(opened, "email", "ids") == [("anna@example.com", "C-100")]
+
+
+ZENDESK = """\
+Id,Requester,Requester id,Requester external id,Requester email,Subject,Tags,Status,Priority,Via,Ticket type,Created at,Solved at,\
+Satisfaction Score,Reopens,Replies,First reply time in minutes
+55,Anna Bolt,7001,C-100,anna@example.com,"Mug broken, what now?",mug broken,Solved,High,Mail,Problem,2026-07-01 22:30:00,2026-07-02 08:00:00,Good,0,2,15
+56,carla@example.com,7002,carla@example.com,carla@example.com,Where is it?,,Open,-,Web,Question,2026-07-03T10:00:00Z,-,Offered,0,-,-
+"""
+
+
+def test_zendesk(bring):
+    opened = bring({"tickets.csv": ZENDESK})
+    columns = ["ticket_id", "opened_at", "solved_at", "first_reply_minutes", "kind", "priority", "status", "text", "replies", "satisfaction"]
+    rows = table(opened, "tickets")
+    assert cells(rows, *columns) == [
+        ("55", "2026-07-01 22:30:00", "2026-07-02 08:00:00", 15.0, "problem", "high", "solved", "Mug broken, what now?", 2.0, "good"),
+        ("56", "2026-07-03 10:00:00", None, None, "question", None, "open", "Where is it?", None, None),
+    ]
+    assert rows["customer_id"].notna().all() and rows["source_unreadable"].eq("").all()
+    assert persons(opened, "name", "email", "ids") == [
+        ("Anna Bolt", "anna@example.com", "C-100"), (None, "carla@example.com", None)]  # fmt: skip
+
+
+HUBSPOT_CONTACTS = (
+        "Record ID,First Name,Last Name,Email,Phone Number,Create Date,Customer Number,Unsubscribed from all email\n"
+        "101,Anna,Bolt,anna@example.com,0151 2345678,2026-01-05 10:00,C-100,true\n102,Carla,Diaz,carla@example.com,,2026-01-06 10:00,,false\n"
+)
+HUBSPOT_COMPANIES = (
+        "Record ID,Company name,Website URL,Company owner,Create Date,Industry,Number of Employees\n"
+        "201,Bolt GmbH,bolt.example,Eva,2026-01-05 10:00,Hotels,12\n202,Diaz AG,,Eva,2026-01-05 10:00,,\n"
+)
+HUBSPOT_DEALS = (
+        "Record ID,Deal Name,Deal Stage,Amount,Deal owner,Create Date,Close Date,Associated Company IDs,Associated Contact IDs\n"
+        '301,Bolt mugs,Closed Won,"1,500.00",Eva,2026-02-01 09:00,2026-03-01 09:00,201;202,101\n'
+        "302,Diaz towels,Qualified,many,Eva,2026-02-01 09:00,2026-04-01 09:00,202,\n303,One person,Qualified,5,Eva,2026-02-01 09:00,,,102\n"
+)
+
+
+def test_hubspot(bring):
+    opened = bring({"contacts.csv": HUBSPOT_CONTACTS, "companies.csv": HUBSPOT_COMPANIES, "deals.csv": HUBSPOT_DEALS})
+    assert {f.file: f.preset.name for f in opened.landed} == {
+        "contacts.csv": "hubspot_contacts", "companies.csv": "hubspot_companies", "deals.csv": "hubspot_deals"}  # fmt: skip
+    rows = table(opened, "deals")
+    assert cells(rows, "deal_id", "stage", "amount", "opened_on", "closed_on", "companies", "source_unreadable") == [
+        ("301", "closed won", 1500.0, "2026-02-01", "2026-03-01", 2, ""),
+        ("302", "qualified", None, "2026-02-01", None, 1, "amount: many"),
+        ("303", "qualified", 5.0, "2026-02-01", None, None, ""),
+    ]
+    assert rows["owner"].nunique() == 1 and not rows["owner"].str.contains("Eva").any()
+    accounts = table(opened, "accounts").sort_values(["customer_id", "indicator"])
+    named = dict(zip(rows["customer_id"].tolist()[:2], ["Bolt", "Diaz"], strict=True))
+    facts = cells(accounts.assign(who=accounts["customer_id"].map(named)), "who", "indicator", "value", "checked_on")
+    assert sorted(f for f in facts if f[2]) == [
+        ("Bolt", "employees", "12", "2026-01-05"), ("Bolt", "industry", "Hotels", "2026-01-05"), ("Bolt", "website", "yes", "2026-01-05"),
+        ("Diaz", "website", "no", "2026-01-05")]  # fmt: skip
+    assert pd.isna(rows["customer_id"][2])
+    records = table(opened, "records")
+    assert records.loc[records["source_name"] == "hubspot_contacts", "consent_email"].tolist() == [False, None]
+    assert records["source_name"].value_counts().to_dict() == {"hubspot_contacts": 2, "hubspot_companies": 2}
+
+
+WOO = """\
+Date,Order #,N. Revenue (formatted),Status,Customer,Customer type,Product(s),Items sold,Coupon(s),Net Sales,Attribution
+2026-07-01 10:00:00,11,€30.00,completed,Anna Bolt,new,3× Mug,3,,30.00,Organic: Google
+2026-07-02 10:00:00,12,€60.00,completed,Carla Diaz,new,"2× Mug, 1× Towel, large",3,JULY,60.00,Direct
+2026-07-03 10:00:00,12,-€20.00,refunded,Carla Diaz,new,1× Mug,-1,,-20.00,Direct
+2026-07-04 10:00:00,12,-€5.00,refunded,Carla Diaz,new,,0,,-5.00,Direct
+2026-07-05 10:00:00,13,€10.00,cancelled,,,1× Mug,1,,ten,
+"""
+
+
+def test_woocommerce(bring):
+    opened = bring({"orders.csv": WOO})
+    rows = table(opened, "orders")
+    assert cells(rows, "order_id", "line_no", "ordered_on", "product_id", "quantity", "revenue", "is_return", "coupon_id") == [
+        ("11", 1, "2026-07-01", "Mug", 3.0, 30.0, False, None),
+        ("12", 1, "2026-07-02", "Mug", 2.0, 30.0, False, "JULY"),
+        ("12", 2, "2026-07-02", "Towel, large", 1.0, 30.0, False, "JULY"),
+        ("12", 1001, "2026-07-03", "Mug", -1.0, -20.0, True, None),
+        ("12", 2001, "2026-07-04", "refund without goods", 0.0, -5.0, True, None),
+        ("13", 1, "2026-07-05", "Mug", 1.0, None, False, None),
+    ]
+    assert rows["source_unreadable"].tolist()[-1] == "revenue: ten" and rows["money_shared_out"].tolist() == [False, True, True, False, False, False]
+
+
+SQUARE = """\
+Date,Time,Time Zone,Category,Item,Qty,Price Point Name,SKU,Modifiers Applied,Gross Sales,Discounts,Net Sales,Tax,Transaction ID,\
+Payment ID,Device Name,Notes,Details,Event Type,Location,Dining Option,Customer ID,Customer Name,Customer Reference ID
+07/13/2026,22:30:00,Eastern Time (US & Canada),Drinks,Coffee,2.0,Large,S-1,,$7.00,-$1.00,$6.00,$0.50,T1,P1,,,,Payment,Main St,,Q1,Anna Bolt,C-100
+07/14/2026,09:00:00,Pacific Time (US & Canada),Drinks,Coffee,-1.0,Large,S-1,,-$3.50,$0.50,-$3.00,-$0.25,T1,P2,,,,Refund,Main St,,Q1,Anna Bolt,C-100
+07/14/2026,09:00:00,Moon,Food,Cake,1.0,,,,"$1,000.00",$0.00,"$1,000.00",$0.00,T2,P3,,,,Payment,Main St,,,,
+"""
+
+
+def test_square(bring):
+    opened = bring({"items.csv": SQUARE}, currency="USD", zone="America/New_York", country="US")
+    rows = table(opened, "orders")
+    columns = ["order_id", "line_no", "ordered_at", "ordered_on", "product_id", "quantity", "unit_price", "discount", "revenue"]
+    assert cells(rows, *columns) == [
+        ("T1", 1, "2026-07-14 02:30:00", "2026-07-13", "S-1", 2.0, 3.5, 1.0, 6.0),
+        ("T1", 1001, "2026-07-14 16:00:00", "2026-07-14", "S-1", -1.0, 3.5, -0.5, -3.0),
+        ("T2", 1, None, None, "Cake", 1.0, 1000.0, 0.0, 1000.0),
+    ]
+    assert rows["source_unreadable"].tolist() == ["", "", "ordered_at: 07/14/2026 09:00:00 in Moon"]
+    assert persons(opened, "record", "name", "ids") == [("square_items|Q1", "Anna Bolt", "C-100")]
+    products = stage(opened, "products").to_pandas().sort_values("product_id")
+    assert cells(products, "product_id", "name", "category", "list_price") == [
+        ("Cake", "Cake", "Food", 1000.0), ("S-1", "Coffee / Large", "Drinks", 3.5)]  # fmt: skip
+
+
+STRIPE = """\
+id,Description,Seller Message,Created (UTC),Amount,Amount Refunded,Currency,Fee,Mode,Status,Customer ID,Customer Description,Customer Email,Captured
+ch_1,Order 1,Payment complete.,2026-07-01 22:30:00,100.00,25.00,usd,3.00,Live,Paid,cus_1,,anna@example.com,true
+ch_2,Order 2,Declined.,2026-07-02 10:00:00,50.00,0.00,usd,0.00,Live,Failed,,,carla@example.com,false
+"""
+
+
+def test_stripe(bring):
+    opened = bring({"payments.csv": STRIPE}, more="exchange_rates: {USD: 0.5}")
+    rows = table(opened, "orders")
+    columns = ["order_id", "line_no", "ordered_at", "ordered_on", "quantity", "unit_price", "revenue", "payment_status", "is_return"]
+    assert cells(rows.sort_values("line_no"), *columns) == [
+        ("ch_1", 1, "2026-07-01 22:30:00", "2026-07-02", 1.0, 50.0, 50.0, "paid", False),
+        ("ch_2", 1, "2026-07-02 10:00:00", "2026-07-02", 1.0, 25.0, 25.0, "failed", False),
+        ("ch_1", 1001, "2026-07-01 22:30:00", "2026-07-02", -0.25, 50.0, -12.5, "paid", True),
+    ]
+    assert persons(opened, "record", "email") == [
+        ("stripe_payments|carla@example.com", "carla@example.com"), ("stripe_payments|cus_1", "anna@example.com")]  # fmt: skip
+
+
+GA4_SCREEN = """\
+# ----------------------------------------
+# Traffic acquisition
+# Start date: 20260701
+# End date: 20260731
+# ----------------------------------------
+Session primary channel group (Default Channel Group),Sessions,Engaged sessions,Engagement rate,Average engagement time per session,\
+Events per session,Event count,Key events,Session key event rate,Total revenue
+Direct,1000,500,0.5,30,5,5000,10,0.01,1000.25
+Organic Search,500,400,0.8,30,5,2500,5,0.01,500.25
+Grand total,1500,900,0.6,30,5,7500,15,0.01,1500.50
+
+# Start date: 20260701
+# End date: 20260731
+Nth day,Sessions
+0,40
+"""
+
+
+def test_ga4_traffic(bring):
+    opened = bring({"traffic.csv": GA4_SCREEN})
+    assert cells(table(opened, "traffic"), "starts_on", "ends_on", "channel", "sessions", "engagement_rate", "key_events", "revenue") == [
+        ("2026-07-01", "2026-07-31", "Direct", 1000.0, 0.5, 10.0, 1000.25),
+        ("2026-07-01", "2026-07-31", "Organic Search", 500.0, 0.8, 5.0, 500.25),
+    ]
+    assert cells(control_totals(opened), "expected", "ours", "agrees") == [(1500.0, 1500.0, True), (1500.5, 1500.5, True)]
+    facts = opened.landed[0].facts
+    assert facts["preset_layout"] == 1 and facts["layout_kinds"]["another table in the same file"] == 2
+
+
+TONGJI = (
+        "来源分析(2026/07/01-2026/07/07)\n来源类型,浏览量(PV),访问次数,访客数(UV),新访客数,IP数,跳出率,平均访问时长,转化次数\n"
+        '合计,"1,500",300,200,90,150,45.2%,00:01:10,3\n直接访问,"1,000",200,120,50,90,40.5%,00:01:00,3\n搜索引擎,500,100,80,40,60,--,--,--\n'
+)
+
+
+def test_baidu_tongji(bring):
+    opened = bring({"tongji.csv": TONGJI.encode("gb18030")}, zone="Asia/Shanghai", country="CN", currency="CNY")
+    assert cells(table(opened, "traffic"), "starts_on", "ends_on", "channel", "sessions", "visitors", "pageviews", "bounce_rate") == [
+        ("2026-07-01", "2026-07-07", "直接访问", 200.0, 120.0, 1000.0, 0.405),
+        ("2026-07-01", "2026-07-07", "搜索引擎", 100.0, 80.0, 500.0, None),
+    ]
+    assert cells(control_totals(opened), "expected", "ours", "agrees") == [(1500.0, 1500.0, True), (300.0, 300.0, True)]
+
+
+MAILCHIMP = """\
+Email Address,First Name,Last Name,Address,MEMBER_RATING,OPTIN_TIME,OPTIN_IP,CONFIRM_TIME,CONFIRM_IP,CC,REGION,LAST_CHANGED,LEID,EUID,NOTES,TAGS
+anna@example.com,Anna,Bolt,"Hauptstr. 1  Köln    50667  DE",3,2025-01-01 10:00:00,1.2.3.4,2025-01-01 10:05:00,1.2.3.4,de,nw,2026-01-01 10:00:00,1,e1,,
+carla@example.com,Carla,Diaz,,2,,,,,de,nw,2026-01-01 10:00:00,2,e2,,
+"""
+MAILCHIMP_LEFT = """\
+Email Address,First Name,Last Name,MEMBER_RATING,OPTIN_TIME,CONFIRM_TIME,UNSUB_TIME,UNSUB_REASON,LAST_CHANGED,LEID,EUID
+d@example.com,,,2,2025-01-01 10:00:00,2025-01-01 10:00:00,2026-02-01 09:00:00,none,2026-02-01 09:00:00,3,e3
+"""
+
+
+def test_mailchimp(bring):
+    opened = bring({"subscribed_members_export.csv": MAILCHIMP, "unsubscribed_members_export.csv": MAILCHIMP_LEFT})
+    rows = table(opened, "records").sort_values(["source_file", "source_line"])
+    assert cells(rows, "since_at", "consent_email", "source_unreadable") == [
+        ("2025-01-01 10:00:00", True, ""), ("2026-01-01 10:00:00", None, ""), ("2025-01-01 10:00:00", False, "")]  # fmt: skip
+    assert persons(opened, "record", "email", "last_name", "street", "city", "zip", "country", "consent_at")[0] == (
+        "mailchimp_audience|e1", "anna@example.com", "Bolt", "Hauptstr. 1", "Köln", "50667", "de", "2025-01-01 10:05:00")  # fmt: skip
+
+
+# --- what holds for every preset --------------------------------------------------------------
+
+OURS = {name: p for name, p in presets().items() if not name.startswith("playbook_")}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_header_is_known_in_any_spelling(name):
+    """In any order and case, with a BOM, with more columns, and in every other language that the preset knows."""
+    preset = OURS[name]
+    assert recognise([*reversed(preset.header), "Something else"])[0] is preset
+    assert recognise(["\ufeff" + preset.header[0], *(c.upper() for c in preset.header[1:])])[0] is preset
+    assert recognise(preset.header + preset.optional)[0] is preset
+    for nth in range(max(map(len, preset.aliases.values()), default=0)):
+        spelled = [s[min(nth, len(s) - 1)] for s in (preset.aliases.get(c, [c]) for c in preset.header)]
+        assert recognise(spelled)[0] is preset
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_missing_column_is_named(name):
+    preset = OURS[name]
+    for gone in preset.header:
+        found, near = recognise([c for c in preset.header + preset.optional if c != gone])
+        assert found is not preset
+        assert found or f"{preset.title} without {gone}" in near
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_preset_is_well_formed(name):
+    """One table counts the lines; its columns and rules exist; every column that the SQL names is declared."""
+    preset = OURS[name]
+    assert [t for t, m in preset.tables.items() if not m.derived][1:] == [] and preset.see and preset.note
+    spellings = [s.lower() for c, more in preset.aliases.items() for s in [c, *more]]
+    assert len(spellings) == len(set(spellings)) and set(preset.aliases) <= set(preset.header + preset.optional)
+    for t, m in preset.tables.items():
+        required = {c.name for c in tables.get(t).columns.values() if c.required} - {"ordered_at_local", "ordered_on"}
+        assert required <= set(m.columns)
+        assert all(rule.keys() == {"step", "action", "where", "reason"} for rule in m.rules)
+
+
+SHOPIFY = """\
+Name,Email,Financial Status,Currency,Total,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku
+#1001,anna@example.com,paid,EUR,35.00,2026-07-01 22:30:00 +0200,2,Mug,10.00,K-1
+#1001,,,,,,1,Towel,15.00,K-2
+#1002,carla@example.com,paid,EUR,10.00,2026-07-02 22:30:00 +0200,1,Mug,10.00,K-1
+"""
+SAMPLES = {
+    "loyverse_receipts": LOYVERSE, "google_ads": GOOGLE, "meta_ads": META, "klaviyo_campaigns": KLAVIYO_CAMPAIGNS,
+    "klaviyo_profiles": KLAVIYO_PROFILES, "surveymonkey": SURVEYMONKEY, "wenjuanxing": WENJUANXING, "typeform": TYPEFORM,
+    "qualtrics": QUALTRICS, "zendesk_tickets": ZENDESK, "hubspot_contacts": HUBSPOT_CONTACTS, "hubspot_companies": HUBSPOT_COMPANIES,
+    "hubspot_deals": HUBSPOT_DEALS, "woocommerce_orders": WOO, "square_items": SQUARE, "stripe_payments": STRIPE,
+    "ga4_traffic": GA4_SCREEN.split("\n\n")[0] + "\n", "baidu_tongji": TONGJI, "mailchimp_audience": MAILCHIMP, "ga4_events": json_lines(GA4),
+    "shopify_orders": SHOPIFY,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_lines_stay_and_overlaps_count_once(bring, name):
+    """A broken line and a repeated line stay in the staged table, and an older export of the same adds no row."""
+    text, (ending, broken) = SAMPLES[name], ("jsonl", '{"event_date": "2026') if name == "ga4_events" else ("csv", "x,y")
+    lines = text.splitlines(keepends=True)
+    width = max(len(row) for row in csv.reader(lines))
+    whole = [line for line, row in zip(lines, csv.reader(lines), strict=True) if ending == "jsonl" or len(row) == width]
+    again = next(line for line in reversed(whole) if not line.startswith(("Total", "Grand")))
+    opened = bring({f"b.{ending}": text + again + broken, f"a.{ending}": "".join(lines[:-1])})
+    assert {f.preset.name for f in opened.landed} == {name}
+    rows = table(opened, opened.counted_in(name))
+    new = rows[rows["source_file"] == f"b.{ending}"]
+    facts = next(f.facts for f in opened.landed if f.file == f"b.{ending}")
+    assert new["source_line"].nunique() == facts["lines"] - facts["preset_layout"]
+    last = new["source_line"].max()
+    at_end = rows["source_line"] == last
+    assert rows.loc[at_end, "source_unreadable"].str.contains("cells where the header has|not readable").all()
+    assert rows.loc[rows["source_line"] == last - 1, "source_repeat"].all()
+    key = tables.get(opened.counted_in(name)).key
+    kept = rows[~rows["source_repeat"] & ~at_end].sort_values("source_order").drop_duplicates(key)
+    assert kept["source_file"].eq(f"b.{ending}").all() and len(rows) > len(new) >= len(kept)
+
+
+RULES = [
+    ("loyverse_receipts", "cancelled receipt", [("1-1003",)]), ("woocommerce_orders", "order not carried out", [("13",)]),
+    ("stripe_payments", "failed payment", [("ch_2",)]), ("qualtrics", "trial answer", [("R_2",)]),
+    ("surveymonkey", "empty questionnaire", [("9003",), ("9004",)]), ("zendesk_tickets", "deleted ticket", []),
+    ("stripe_payments", "payment of a shop's order", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "step", "expected"), RULES)
+def test_rules(bring, name, step, expected):
+    assert hit(bring({"a.csv": SAMPLES[name]}), name, step) == expected
+
+
+def hit(opened, name, step):
+    """The ids of the rows that a rule of a preset concerns."""
+    counted = opened.counted_in(name)
+    where = next(r["where"] for r in presets()[name].tables[counted].rules if r["step"] == step)
+    stage(opened, counted)
+    own = f"source_name = '{name}'"
+    query = f"""SELECT DISTINCT {tables.get(counted).key[0]} FROM (SELECT *, {own} AND ({where}) AS hit FROM "stage {counted}")
+        WHERE hit ORDER BY 1"""
+    return opened.con.con.sql(query).fetchall()
+
+
+def test_payments_of_a_shop_are_not_counted_again(bring):
+    opened = bring({"payments.csv": STRIPE, "orders.csv": SHOPIFY})
+    assert hit(opened, "stripe_payments", "payment of a shop's order") == [("ch_1",), ("ch_2",)]
