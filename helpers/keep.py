@@ -27,7 +27,7 @@ from helpers.collect.sources import Opened, _q, _text
 from helpers.collect.who import forgotten, traces, write_csv
 
 CHANNELS = ("email", "sms", "ads")
-WHO = ("customer_id", "unit_id", "record_id", "visitor_id")  # columns that hold the pseudonym of a person
+WHO = ("customer_id", "unit_id", "respondent_id", "record_id", "visitor_id")  # columns that say who it is
 BOOKS = ("orders", "staged_orders")  # their rows stay as sales of nobody: bookkeeping law asks for them
 KEPT_OF_RUNS = ("run.json", "audiences.parquet")  # what measures effects later
 AT_WORK = 86_400  # seconds within which a half-written file or the lab may still be in use
@@ -178,7 +178,7 @@ class Forgotten:
 
 @dataclass
 class _Person:
-    ids: set[str]  # customer_id and record_id
+    ids: set[str]  # customer_id, record_id and the client's own numbers
     records: set[str]
     texts: set[str]  # e-mails and phones as written, in lower case, and their hashes
 
@@ -247,7 +247,7 @@ def _person_of(client: Client, records: pd.DataFrame, email: str, phone: str) ->
     hashed = {
         _sha(t) for t in texts | {_google(t) for t in texts if "@" in t} | numbers | {n[1:] for n in numbers} if t
     }
-    ids = {*records["customer_id"], *records["record_id"]}
+    ids = {*records["customer_id"], *records["record_id"], *" ".join(records["ids"].dropna()).split()}
     return _Person(ids, set(records["record"]), {t for t in texts | numbers | hashed if len(t) > 5})
 
 
@@ -377,7 +377,7 @@ def _without(path: Path, person: _Person, raw: dict[str, list[int]]) -> bool:
     if not rows:
         return False
     head, lines = rows[0], {(f, str(n)) for f, ns in raw.items() for n in ns}
-    at = [head.index(c) for c in ("source_file", "source_line") if c in head]
+    at = [head.index(c) for c in ("file", "line", "source_file", "source_line") if c in head][:2]
     parts = {t for t in person.texts | person.records if len(t) > 5}
 
     def theirs(row: list[str]) -> bool:

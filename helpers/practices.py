@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -14,7 +14,7 @@ from helpers import tables
 from helpers.client import Client, PlaybookError, connect, home
 from helpers.collect import data_span, open_sources
 from helpers.collect.landing import Landed
-from helpers.collect.sources import Opened, _part_sql, _q
+from helpers.collect.sources import Opened, _kinds, _q
 from helpers.collect.suggest import as_yaml, suggest
 
 SAMPLE = 2_000  # rows from which a file is guessed
@@ -71,13 +71,14 @@ def count_rows(opened: Opened) -> dict[str, int]:
     """
     rows = dict.fromkeys(tables.CANONICAL, 0)
     for name, parts in opened.parts.items():
-        for i, p in enumerate(parts):
-            plain = {c: e for c, e in p.columns.items() if e not in ("person", "record")}
-            query = _part_sql(opened, replace(p, columns=plain, person={}), tables.get(f"staged_{name}"), i)
-            if p.derived:  # one row a key is left of them
-                keys = ", ".join(_q(k) for k in tables.get(name).key if k in plain) or "source_line"
-                query = f"SELECT DISTINCT {keys} FROM ({query})"
-            rows[name] += opened.query(f"SELECT count(*) FROM ({query})", p.shown).fetchone()[0]
+        for p in parts:
+            _kinds(opened, p)
+            style = opened.style(p.group)
+            what, key = "*", [p.columns[k] for k in tables.get(name).key if k in p.columns]
+            if p.derived and key and not {"person", "record"} & set(key):  # one row a key is left of them
+                what = "DISTINCT (" + ", ".join(p.sql(e, style) for e in key) + ")"
+            query = f"SELECT count({what}) FROM {p.sql(p.rows, style)}"
+            rows[name] += opened.query(query, p.shown).fetchone()[0]
     if not rows["customers"]:
         for p in {(p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person}.values():
             style = opened.style(p.group)

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.proportion import (
     power_proportions_2indep,
@@ -81,6 +82,8 @@ def size_means(effect: float, spread: float, power: float = 0.80) -> float:
     if not effect:
         return float("inf")
     size = min(abs(effect) / spread, 5) if spread else 5  # at five, two units a group are enough; no solution above
+    if size < 0.01:  # so many units that the t is a normal distribution, and the search for it does not end
+        return float(2 * ((norm.ppf(0.975) + norm.ppf(power)) / size) ** 2)
     return float(TTestIndPower().solve_power(size, alpha=0.05, power=power))
 
 

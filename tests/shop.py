@@ -10,11 +10,41 @@ from helpers.collect import open_sources, stage
 
 SETTINGS = "schema_version: 1\ntitle: Shop\ncurrency: EUR\ntimezone: Europe/Berlin\ncountry: DE\n"
 PEOPLE = [
-    {"first": "Anna", "last": "Schmidt", "email": "anna@example.com", "phone": "0151 23456789", "consent": "SUBSCRIBED"},
-    {"first": "Tom", "last": "Weißgerber", "email": "tom@example.com", "phone": "0151 23456780", "consent": "UNSUBSCRIBED"},
-    {"first": "Léa", "last": "Dupontel", "email": "lea@example.com", "phone": "0151 23456781", "consent": "NEVER_SUBSCRIBED"},
-    {"first": "Eva", "last": "Braunfels", "email": "eva@example.com", "phone": "0151 23456782", "consent": "SUBSCRIBED"},
-    {"first": "=Max", "last": "Großkopf", "email": "max@example.com", "phone": "0151 23456783", "consent": "SUBSCRIBED"},
+    {
+        "first": "Anna",
+        "last": "Schmidt",
+        "email": "anna@example.com",
+        "phone": "0151 23456789",
+        "consent": "SUBSCRIBED",
+    },
+    {
+        "first": "Tom",
+        "last": "Weißgerber",
+        "email": "tom@example.com",
+        "phone": "0151 23456780",
+        "consent": "UNSUBSCRIBED",
+    },
+    {
+        "first": "Léa",
+        "last": "Dupontel",
+        "email": "lea@example.com",
+        "phone": "0151 23456781",
+        "consent": "NEVER_SUBSCRIBED",
+    },
+    {
+        "first": "Eva",
+        "last": "Braunfels",
+        "email": "eva@example.com",
+        "phone": "0151 23456782",
+        "consent": "SUBSCRIBED",
+    },
+    {
+        "first": "=Max",
+        "last": "Großkopf",
+        "email": "max@example.com",
+        "phone": "0151 23456783",
+        "consent": "SUBSCRIBED",
+    },
 ]
 
 
@@ -91,7 +121,9 @@ def write_run(client, run_id="2025-06-10-20250611T000000000", notebook=""):
     for name in ("orders", "customers", "records", "tickets"):
         rows = tables.conform(stage(opened, name), name).to_pandas()
         rows.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
-        (folder / "tables" / f"{name}.json").write_text(json.dumps({"table": name, "rows": len(rows)}), encoding="utf-8")
+        (folder / "tables" / f"{name}.json").write_text(
+            json.dumps({"table": name, "rows": len(rows)}), encoding="utf-8"
+        )
     people = opened.identity.people["customer_id"].sort_values()
     listed = people.to_frame().assign(audience="best", reason="buys often", consent="given", is_holdout=False)
     listed.to_parquet(folder / "tables" / "audiences.parquet", index=False)

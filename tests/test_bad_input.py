@@ -13,6 +13,7 @@ import struct
 import time
 import zipfile
 from dataclasses import dataclass, field
+from functools import cache
 from xml.sax.saxutils import escape
 
 import pandas as pd
@@ -67,8 +68,12 @@ def fill(folder, files, settings=""):
     """Write a client: files (bytes, text, or a function that writes to a path) and lines of settings."""
     (folder / "raw").mkdir(parents=True)
     head = {"schema_version": 1, "title": "Bad", "currency": "EUR", "timezone": "Europe/Berlin"}
-    (folder / "client.yaml").write_text(f"{{{json.dumps(head)[1:-1]}, {settings}}}" if settings.startswith('"')
-        else "".join(f"{k}: {v}\n" for k, v in head.items()) + settings, encoding="utf-8")
+    (folder / "client.yaml").write_text(
+        f"{{{json.dumps(head)[1:-1]}, {settings}}}"
+        if settings.startswith('"')
+        else "".join(f"{k}: {v}\n" for k, v in head.items()) + settings,
+        encoding="utf-8",
+    )
     for name, content in files.items():
         path = folder / "raw" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +200,9 @@ def xlsx(**sheets) -> bytes:
             f'<?xml version="1.0"?><worksheet {ns}><sheetData>{body}</sheetData></worksheet>'
         )
     links += f'<Relationship Id="rId99" Type="{rel}/styles" Target="styles.xml"/>'
-    parts["xl/workbook.xml"] = f'<?xml version="1.0"?><workbook {ns} xmlns:r="{rel}"><sheets>{listed}</sheets></workbook>'
+    parts["xl/workbook.xml"] = (
+        f'<?xml version="1.0"?><workbook {ns} xmlns:r="{rel}"><sheets>{listed}</sheets></workbook>'
+    )
     parts["xl/_rels/workbook.xml.rels"] = (
         f'<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
         f"{links}</Relationships>"
@@ -353,8 +360,16 @@ REFUSED = {
         r"a\.xlsx: protected by a password\. Save it again as \.xlsx without a password",
     ),
     "old workbook with a password": ({"a.xls": xls([["a"]], locked=True)}, "", r"a\.xls: protected by a password"),
-    "letter called .xls": ({"a.xls": ole(WordDocument=b"Dear")}, "", r"a\.xls: not a readable workbook .*Save it again"),
-    "old workbook cut off": ({"a.xls": truncated(xls([["a"]]))}, "", r"a\.xls: not a readable workbook .*Save it again"),
+    "letter called .xls": (
+        {"a.xls": ole(WordDocument=b"Dear")},
+        "",
+        r"a\.xls: not a readable workbook .*Save it again",
+    ),
+    "old workbook cut off": (
+        {"a.xls": truncated(xls([["a"]]))},
+        "",
+        r"a\.xls: not a readable workbook .*Save it again",
+    ),
     "workbook of empty sheets": ({"a.xlsx": xlsx(S=[], T=[])}, "", r"a\.xlsx: the file is empty\. Export it again"),
     "no such sheet": (
         {"ads.xlsx": xlsx(Jan=[["day"]], Feb=[["day"]])},
@@ -368,7 +383,11 @@ REFUSED = {
         "",
         r"a\.xls: an XML file.*Export it as CSV",
     ),
-    "web page without a table": ({"a.xls": "<html><p>Log in again</p></html>"}, "", r"a\.xls: a web page without a table"),
+    "web page without a table": (
+        {"a.xls": "<html><p>Log in again</p></html>"},
+        "",
+        r"a\.xls: a web page without a table",
+    ),
     "JSON cut off": ({"a.json": '[{"a": 1}, {"a"'}, "", r"a\.json: not readable as JSON \(.*\)\. Export it again"),
     "JSON in a wrong encoding": ({"a.json": '[{"a": "é"}]'.encode("cp1252")}, "", r"a\.json: not readable as JSON"),
     "JSON object over many lines": (
@@ -376,7 +395,11 @@ REFUSED = {
         "",
         r"a\.json: no line is a JSON object.*one object a line",
     ),
-    "Parquet cut off": ({"a.parquet": truncated(some_parquet())}, "", r"a\.parquet.*not a whole Parquet file.*Export it again"),
+    "Parquet cut off": (
+        {"a.parquet": truncated(some_parquet())},
+        "",
+        r"a\.parquet.*not a whole Parquet file.*Export it again",
+    ),
     "Parquet damaged inside": ({"a.parquet": damaged(some_parquet())}, "", r"a\.parquet.*not a whole Parquet file"),
     "Parquet of no bytes but its mark": ({"a.parquet": b"PAR1"}, "", r"a\.parquet.*not a whole Parquet file"),
     "Parquet with one name twice": (
@@ -412,7 +435,7 @@ REFUSED = {
     "a delimiter of two characters": (
         {"ads.csv": spend(*ROWS)},
         "sources: {ads: {file: ads.csv, delimiter: '::'}}",
-        r'client\.yaml, sources\.ads\.delimiter: write one character, or tab \(found .::.\)\.',
+        r"client\.yaml, sources\.ads\.delimiter: write one character, or tab \(found .::.\)\.",
     ),
     "no such decimal mark": (
         {"ads.csv": spend(*ROWS)},
@@ -470,7 +493,11 @@ REFUSED = {
         "sources: {ads: {file: ads.csv}}",
         r"sources\.ads: there is no ads\.csv in data/bad-\d+/raw/\. Put the file there",
     ),
-    "no file fits a pattern": ({}, "sources: {ads: {file: ads-*.csv}}", r"sources\.ads: there is no ads-\*\.csv in data/"),
+    "no file fits a pattern": (
+        {},
+        "sources: {ads: {file: ads-*.csv}}",
+        r"sources\.ads: there is no ads-\*\.csv in data/",
+    ),
 }
 
 
@@ -856,7 +883,13 @@ KEPT = {
         {4: "spent_on: 02/28/2025"},
         [1.0] * 3,
     ),
-    "month first": case("a.csv", spend("02/03/2025,g,c1,1.00,1", "02/28/25,g,c2,2.00,1"), [3, 1, 2, 0, 0, 0], {}, ONE[:2]),
+    "years of two digits": case(
+        "a.csv", spend("13.03.25,g,c1,1.00,1", "14.03.25,g,c2,2.00,1"), [3, 1, 2, 0, 0, 0], {}, ONE[:2]
+    ),
+    "month first, years of two digits": case(
+        "a.csv", spend("02/03/25,g,c1,1.00,1", "02/28/25,g,c2,2.00,1"), [3, 1, 2, 0, 0, 0], {}, ONE[:2]
+    ),
+    "month first": case("a.csv", spend("02/03/2025,g,c1,1.00,1", "02/28/2025,g,c2,2.00,1"), [3, 1, 2, 0, 0, 0], {}, ONE[:2]),
     "days that are not": case(
         "a.csv",
         spend("2025-02-31,g,c1,1.00,1", "31.02.2025,g,c1,1.00,1", "0000-00-00,g,c1,1.00,1", "yesterday,g,c1,1.00,1", ROWS[0]),
@@ -866,7 +899,7 @@ KEPT = {
     ),
     "days that cannot be": case(
         "a.csv",
-        spend("2062-03-01,g,c1,1.00,1", "0025-03-01,g,c1,1.00,1", "01.03.62,g,c1,1.00,1", ROWS[0]),
+        spend("2062-03-01,g,c1,1.00,1", "0025-03-01,g,c1,1.00,1", "01.03.62,g,c2,1.00,1", ROWS[0]),
         [5, 1, 1, 0, 0, 3],
         {
             2: ("impossible date", "2062-03-01"),
@@ -939,7 +972,7 @@ KEPT = {
         "a.html", made(html)([HEAD, ["01.03.2025", "g", "c1", "1.010,50", 1]]), [2, 1, 1, 0, 0, 0], {}, [1010.5]
     ),
     # --- JSON
-    "JSON": case("a.json", made(json.dumps)(objects())),
+    "JSON": case("a.json", made(json.dumps)(objects()), [3, 0, 3, 0, 0, 0]),
     "JSON with a thing that is no object": case(
         "a.json", made(json.dumps)([*objects(), 7]), [4, 0, 3, 0, 0, 1], {4: "not an object with named values"}
     ),
@@ -993,27 +1026,34 @@ KEPT = {
 TAGS = {name: f"{i}x" for i, name in enumerate(KEPT)}
 
 
-def own_file(name):
-    return f"{TAGS[name]}-{KEPT[name][0]}"
+def own_file(name, sheet=True):
+    file, settings = f"{TAGS[name]}-{KEPT[name][0]}", KEPT[name][2]
+    return f"{file} [{settings['sheet']}]" if sheet and "sheet" in settings else file
 
 
 @pytest.fixture(scope="module")
 def kept(home):
-    """All files of KEPT, cleaned at once: each has campaigns of its own."""
-    folder = new_client(home)
-    files = {own_file(name): renamed(c[1], TAGS[name]) for name, c in KEPT.items()}
-    settings = {f"source {TAGS[n]}": {"file": own_file(n), **c[2]} for n, c in KEPT.items() if c[2]}
-    fill(folder, files, json.dumps({"sources": settings, "exchange_rates": {"USD": 0.8}})[1:-1])
-    return process(folder)
+    """The outcome of a file of KEPT; thirty are cleaned at once, as each has campaigns of its own."""
+
+    @cache
+    def batch(n):
+        names = list(KEPT)[30 * n : 30 * n + 30]
+        files = {own_file(n, False): renamed(KEPT[n][1], TAGS[n]) for n in names}
+        settings = {f"source {TAGS[n]}": {"file": own_file(n, False), **KEPT[n][2]} for n in names if KEPT[n][2]}
+        folder = new_client(home)
+        fill(folder, files, json.dumps({"sources": settings, "exchange_rates": {"USD": 0.8}})[1:-1])
+        return process(folder)
+
+    return lambda name: batch(list(KEPT).index(name) // 30)
 
 
 @pytest.mark.parametrize("name", KEPT)
 def test_kept(name, kept):
     _, _, _, counts, why, values = KEPT[name]
-    file = own_file(name)
-    assert kept.counts(file) == counts
-    assert kept.values(file=file) == values
-    got = kept.why(file)
+    file, outcome = own_file(name), kept(name)
+    assert outcome.counts(file) == counts
+    assert outcome.values(file=file) == values
+    got = outcome.why(file)
     assert got.keys() == why.keys()
     for line, said in why.items():
         rule, value = said if isinstance(said, tuple) else (UNREADABLE, renamed(said, TAGS[name]))
@@ -1024,6 +1064,407 @@ def test_kept(name, kept):
 @pytest.mark.parametrize("name", ENCODED)
 def test_encodings_are_found_and_their_letters_kept(name, kept):
     _, encoding, rows = ENCODED[name]
-    file = own_file(f"encoding {name}")
-    assert kept.cards.loc[file, "encoding"] == encoding
-    assert kept.values("channel", file=file) == channels(rows)
+    file, outcome = own_file(f"encoding {name}"), kept(f"encoding {name}")
+    assert outcome.cards.loc[file, "encoding"] == encoding
+    assert outcome.values("channel", file=file) == channels(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    {
+        "money with signs and spaces": {"delimiter": ",", "decimal": "."},
+        "large amounts with decimal commas": {"delimiter": "|", "decimal": ","},
+        "days in two orders": {"dates": "day first, both orders are in it: 3 dates read day first, 1 month first"},
+        "month first": {"dates": "month first, seen in the dates"},
+        "comments and a title above": {"header_line": 4},
+        "called .txt": {"delimiter": "\t", "kind": "csv"},
+        "xlsx called .csv": {"kind": "excel"},
+        "xls that is a web page": {"kind": "html"},
+        "Parquet called .csv": {"kind": "parquet"},
+        "a file that nothing knows": {"table": "", "note": "not used: nothing knows this file."},
+    }.items(),
+)
+def test_what_was_found_out_is_stated(name, said, kept):
+    card = kept(name).cards.loc[own_file(name)]
+    assert {k: card[k] for k in said} == said
+
+
+# --- large ones -----------------------------------------------------------------------------------
+
+WIDE = 2_000
+
+
+def test_a_cell_of_a_hundred_million_characters_is_held_and_costs_no_more_than_its_line(take):
+    huge = "x" * 100_000_000
+    started = time.perf_counter()
+    got = take({"a.csv": spend(ROWS[0], f"2025-03-02,{huge},c1,1.00,1", ROWS[2])})
+    assert time.perf_counter() - started < 20
+    assert got.counts() == [4, 1, 2, 0, 0, 1]
+    assert got.why()[3] == (UNREADABLE, got.why()[3][1])
+    assert got.why()[3][1].startswith("a cell of more than 1,000,000 characters")
+    assert got.values() == [10.5, 30.0]
+
+
+def test_a_huge_cell_of_json_is_held(take):
+    huge = objects()[1] | {"channel": "x" * 2_000_000}
+    got = take({"a.jsonl": json_lines(objects()[0], huge, objects()[2])})
+    assert got.counts() == [3, 0, 2, 0, 0, 1]
+    assert got.why()[2][1].startswith("a cell of more than 1,000,000 characters")
+
+
+def test_thousands_of_columns(take):
+    more = [f"extra {i}" for i in range(WIDE)]
+    started = time.perf_counter()
+    got = take({"a.csv": "day,sum," + ",".join(more) + "\n" + ("1,2" + ",x" * WIDE + "\n") * 3})
+    assert time.perf_counter() - started < 20
+    assert got.counts() == [4, 1, 0, 0, 3, 0]
+    assert got.cards["columns"].tolist() == [WIDE + 2]
+
+
+# --- several files --------------------------------------------------------------------------------
+
+
+def test_the_same_file_under_two_names_counts_once(take):
+    got = take({"a.csv": spend(*ROWS), "copy of a.csv": spend(*ROWS)})
+    assert sorted([got.counts("a.csv"), got.counts("copy of a.csv")]) == [[4, 1, 0, 3, 0, 0], [4, 1, 3, 0, 0, 0]]
+
+
+def test_a_link_within_raw_is_the_same_file_under_two_names(take):
+    got = take({"a.csv": spend(*ROWS), "latest.csv": lambda path: path.symlink_to("a.csv")})
+    assert sorted([got.counts("a.csv"), got.counts("latest.csv")]) == [[4, 1, 0, 3, 0, 0], [4, 1, 3, 0, 0, 0]]
+
+
+def test_of_overlapping_files_the_newer_wins(take):
+    newer = ["2025-03-02,google,c1,99.00,200", ROWS[2], "2025-03-04,meta,c2,4.00,1"]
+    got = take({"zz old.csv": spend(*ROWS), "new.csv": spend(*newer)})
+    assert got.counts("new.csv") == [4, 1, 3, 0, 0, 0]
+    assert got.counts("zz old.csv") == [4, 1, 1, 2, 0, 0]
+    assert got.values(file="new.csv") == [99.0, 30.0, 4.0]
+
+
+def test_a_late_file_is_added_and_the_others_are_not_read_again(home):
+    folder = new_client(home)
+    fill(folder, {"a.csv": spend(*ROWS)})
+    process(folder)
+    landed = {p: p.stat().st_mtime_ns for p in (folder / "private" / "landing").iterdir()}
+    (folder / "raw" / "late.csv").write_text(spend("2025-02-01,google,c9,1.00,1"), encoding="utf-8")
+    got = process(folder)
+    assert got.counts("late.csv") == [2, 1, 1, 0, 0, 0]
+    assert got.counts("a.csv") == CLEAN[0]
+    assert {p: p.stat().st_mtime_ns for p in landed} == landed
+
+
+def test_a_changed_file_is_read_again(home):
+    folder = new_client(home)
+    fill(folder, {"a.csv": spend(*ROWS)})
+    process(folder)
+    (folder / "raw" / "a.csv").write_text(spend(ROWS[0].replace("10.50", "11.50")), encoding="utf-8")
+    assert process(folder).values() == [11.5]
+    assert len(list((folder / "private" / "landing").glob("*.parquet"))) == 1
+
+
+def test_two_sheets_of_one_workbook_have_a_ledger_each(take):
+    book = xlsx(Jan=[HEAD, TYPED[0]], Feb=[HEAD, *TYPED[1:]])
+    got = take({"a.xlsx": book}, "sources: {jan: {file: a.xlsx, sheet: Jan}, feb: {file: a.xlsx, sheet: Feb}}")
+    assert got.counts("a.xlsx [Jan]") == [2, 1, 1, 0, 0, 0]
+    assert got.counts("a.xlsx [Feb]") == [3, 1, 2, 0, 0, 0]
+
+
+def test_sheets_that_are_not_read_are_known(take):
+    got = take({"a.xlsx": xlsx(Info=[["Read me"], ["by hand"]], Costs=[HEAD, *TYPED], Empty=[])})
+    assert (got.opened.landed[0].facts["sheet"], got.opened.landed[0].facts["unread"]) == ("Costs", ["Info"])
+
+
+def test_a_path_that_goes_round_is_one_file(take):
+    got = take({"x/a.csv": spend(*ROWS)}, "sources: {a: {file: x/../x/./a.csv}}")
+    assert got.ledger.index.tolist() == ["x/a.csv"]
+    assert got.counts() == CLEAN[0]
+
+
+def test_blank_lines_do_not_make_a_table_of_words_two(take):
+    goods = "product_id,name,category\nP1,Milk,DAIRY\n\n# more\nP2,Bread,BAKERY\n\n\nP3,Rolls,BAKERY\nP4,Tea\n"
+    got = take({"products.csv": goods}, tables=("products",))
+    assert got.counts() == [9, 5, 3, 0, 0, 1]
+    assert got.values("product_id", "products") == ["P1", "P2", "P3"]
+
+
+def test_a_file_that_nobody_may_read_is_named_as_locked(home):
+    folder = new_client(home)
+    fill(folder, {"a.csv": spend(*ROWS)})
+    path = folder / "raw" / "a.csv"
+    path.chmod(0)
+    user = os.geteuid()
+    if user == 0:  # root reads everything, so be somebody else for a moment
+        home.chmod(0o711)
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PlaybookError, match=r"^a\.csv: the file is locked\. Close the program that has it open"):
+            landing.land(Client(folder.name), "a", Client(folder.name).sources()[0][2])
+        with pytest.raises(PlaybookError, match=r"^a\.csv: the file is locked\."):
+            Client(folder.name).hashes()
+    finally:
+        os.seteuid(user)
+
+
+# --- orders: returns, clocks ----------------------------------------------------------------------
+
+SHOP = """\
+sources: {shop: {file: shop.csv, timezone: Europe/Berlin}}
+tables:
+  orders: {source: shop, columns: {order_id: receipt, line_no: "1", ordered_at: moment, product_id: sku,
+           quantity: pieces, revenue: paid, is_return: back}}
+"""
+SHOP_HEAD = "receipt,moment,sku,pieces,paid,back\n"
+
+
+def test_signs_against_the_kind_of_line_are_held(take):
+    lines = [
+        "R1,2025-03-01 10:00:00,A,2,4.00,no",
+        "R2,2025-03-01 10:00:00,A,-1,-2.00,yes",
+        "R3,2025-03-01 10:00:00,A,-1,-2.00,",
+        "R4,2025-03-01 10:00:00,A,-1,2.00,",
+        "R5,2025-03-01 10:00:00,A,-1,-2.00,no",
+        "R6,2025-03-01 10:00:00,A,1,2.00,yes",
+        "R7,2025-03-01 10:00:00,A,two,2.00,no",
+        "R8,2025-03-01 10:00:00,A,1,2.00,maybe",
+    ]
+    got = take({"shop.csv": SHOP_HEAD + "\n".join(lines)}, SHOP, ("orders",))
+    assert got.counts() == [9, 1, 3, 0, 0, 5]
+    rule = "sign against the kind of line"
+    assert got.why() == {
+        5: (rule, "-1.0"),
+        6: (rule, "-1.0"),
+        7: (rule, "1.0"),
+        8: (UNREADABLE, "quantity: two"),
+        9: (UNREADABLE, "is_return: maybe"),
+    }
+    assert got.values("revenue", "orders") == [4.0, -2.0, -2.0]
+
+
+def test_hours_that_summer_time_skips_or_doubles(take):
+    times = ["2025-03-30 01:59:59", "2025-03-30 02:30:00", "2025-03-30 03:00:00", "2025-10-26 02:30:00"]
+    times += ["2025-03-30 02:30:00+01:00", "2025-03-30T00:30:00Z", "30.03.2025 03:30", "2025-03-30 25:00:00"]
+    lines = "\n".join(f"R{i},{t},A,1,2.00,no" for i, t in enumerate(times))
+    got = take({"shop.csv": SHOP_HEAD + lines}, SHOP, ("orders",))
+    assert got.why() == {9: (UNREADABLE, "ordered_at: 2025-03-30 25:00:00")}
+    assert [str(t) for t in got.values("ordered_at", "orders")] == [
+        "2025-03-30 00:59:59",
+        "2025-03-30 01:30:00",  # an hour that the clocks skip is read by winter time, and shown as 03:30
+        "2025-03-30 01:00:00",
+        "2025-10-26 01:30:00",  # an hour that comes twice is read as the later one
+        "2025-03-30 01:30:00",
+        "2025-03-30 00:30:00",
+        "2025-03-30 01:30:00",
+    ]
+    assert [f"{t:%H:%M}" for t in got.values("ordered_at_local", "orders")[:3]] == ["01:59", "03:30", "03:00"]
+
+
+# --- databases ------------------------------------------------------------------------------------
+
+DATABASE = "sources: {shop: {database: TEST_SHOP_DB, query: QUERY}}"
+SECRET = "p%40ss-w0rd"
+
+
+@pytest.fixture()
+def shop_db(tmp_path, monkeypatch):
+    """A SQLite file with a table of spend and one of odd types; its URL stands in TEST_SHOP_DB."""
+    file = tmp_path / "shop.db"
+    with sqlite3.connect(file) as con:
+        con.execute("CREATE TABLE spend (spent_on TEXT, channel TEXT, campaign_id TEXT, cost REAL, clicks)")
+        con.executemany("INSERT INTO spend VALUES (?, ?, ?, ?, ?)", TYPED)
+        con.execute("CREATE TABLE odd AS SELECT * FROM spend LIMIT 0")
+        odd = [("2025-03-01", b"google", "c1", 1, None), ("2025-03-02", b"\xff\xfe", "c1", 2, 1), (None,) * 5]
+        odd += [
+            ("2025-03-03", "a\0b", "c1", 3, 1),
+            ("2025-03-04", "g", "c1", "n/a", 1),
+            ("2025-03-05", "g", 7, 1e-7, 1),
+        ]
+        con.executemany("INSERT INTO odd VALUES (?, ?, ?, ?, ?)", odd)
+        con.execute("CREATE TABLE bare (spent_on, channel, campaign_id, cost)")
+    con.close()
+    monkeypatch.setenv("TEST_SHOP_DB", f"sqlite:///{file}")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("query", "counts", "values"),
+    [
+        ("spend", [3, 0, 3, 0, 0, 0], GOOD),
+        ("SELECT * FROM spend WHERE cost > 15 AND channel <> ':x'", [2, 0, 2, 0, 0, 0], GOOD[1:]),
+        ("bare", [0, 0, 0, 0, 0, 0], []),
+    ],
+)
+def test_a_table_and_a_query_of_a_database(query, counts, values, take, shop_db):
+    got = take({}, DATABASE.replace("QUERY", json.dumps(query)))
+    assert got.counts() == counts
+    assert got.values() == values
+    assert got.ledger.index.tolist() == ["database (TEST_SHOP_DB)"]
+
+
+def test_odd_values_of_a_database_are_held_or_kept(take, shop_db):
+    got = take({}, DATABASE.replace("QUERY", "odd"))
+    assert got.counts() == [6, 1, 2, 0, 0, 3]
+    assert {k: v.split(";")[0] for k, (_, v) in got.why().items()} == {
+        2: "characters that are not text",
+        4: "characters that are not text",
+        5: "cost: n/a",
+    }
+    assert got.values() == [1.0, 1e-7]
+    assert got.values("channel") == ["google", "g"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("nothing_here", "no such table: nothing_here"),
+        ("SELECT price FROM spend", "no such column: price"),
+        ("SELECT * FORM spend", "syntax error"),
+        ("WITH x AS (SELECT 1) DELETE FROM spend", "readonly database"),
+    ],
+)
+def test_a_query_that_fails_says_what_the_database_answers(query, said, refusal, shop_db):
+    text = refusal({}, DATABASE.replace("QUERY", json.dumps(query)))
+    assert re.search(
+        rf"client\.yaml, sources\.shop: the database answers: .*{said}.*Check that it runs, the URL in TEST_SHOP_DB",
+        text,
+    ), text
+    con = sqlite3.connect(shop_db)
+    assert con.execute("SELECT count(*) FROM spend").fetchone() == (3,)
+    con.close()
+
+
+@pytest.mark.parametrize("query", ["DROP TABLE spend", "delete from spend", "PRAGMA user_version = 7", ""])
+def test_a_query_that_does_not_read_is_refused(query, refusal, shop_db):
+    text = refusal({}, DATABASE.replace("QUERY", json.dumps(query)))
+    assert "sources.shop" in text
+    con = sqlite3.connect(shop_db)
+    assert con.execute("SELECT count(*) FROM spend").fetchone() == (3,)
+    con.close()
+
+
+def test_a_database_without_a_url_names_the_variable(refusal, monkeypatch):
+    monkeypatch.delenv("TEST_SHOP_DB", raising=False)
+    text = refusal({}, DATABASE.replace("QUERY", "spend"))
+    assert "the environment variable TEST_SHOP_DB with the database's URL is not set. Set it and run again." in text
+
+
+def test_a_sqlite_file_that_is_not_there_is_not_made(refusal, monkeypatch, tmp_path):
+    monkeypatch.setenv("TEST_SHOP_DB", f"sqlite:///{tmp_path / 'none.db'}")
+    assert "the SQLite file that TEST_SHOP_DB names is not there" in refusal({}, DATABASE.replace("QUERY", "spend"))
+    assert not (tmp_path / "none.db").exists()
+
+
+def closed_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://anna:{SECRET}@127.0.0.1:PORT/shop",
+        f"postgres://anna:{SECRET}@127.0.0.1:PORT/shop",
+        f"mysql://anna:{SECRET}@127.0.0.1:PORT/shop",
+        f"mysql+pymysql://anna:{SECRET}@127.0.0.1:PORT/shop?charset=utf8mb4",
+        f"postgresql://127.0.0.1:PORT/shop?user=anna&password={SECRET}",
+        f"postgresql://anna:{SECRET}@127.0.0.1:{SECRET}/shop",
+        f"nosuchbase://anna:{SECRET}@127.0.0.1/shop",
+        f"mssql+pyodbc://anna:{SECRET}@127.0.0.1/shop",
+        f"anna:{SECRET}@127.0.0.1",
+        f"{SECRET}",
+    ],
+)
+def test_a_database_that_is_down_or_a_wrong_url_is_said_soon_and_without_the_password(url, home, monkeypatch):
+    monkeypatch.setenv("TEST_SHOP_DB", url.replace("PORT", str(closed_port())))
+    folder = new_client(home)
+    fill(folder, {"a.csv": spend(*ROWS)}, DATABASE.replace("QUERY", "spend"))
+    started = time.perf_counter()
+    with pytest.raises(PlaybookError) as e:
+        process(folder)
+    assert time.perf_counter() - started < 10
+    text = str(e.value)
+    assert re.search(
+        r"sources\.shop: the database answers: .+\. Check that it runs, the URL in TEST_SHOP_DB and the query\.$", text
+    ), text
+    assert "\n" not in text
+    written = [p.read_bytes() for p in folder.rglob("*") if p.is_file()]
+    for secret in (SECRET, "p@ss-w0rd", "w0rd"):
+        assert secret not in text
+        assert not any(secret.encode() in content for content in written)
+
+
+def test_a_server_that_never_answers_is_given_up(refusal, monkeypatch):
+    monkeypatch.setattr(landing, "DATABASE_WAIT", 2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(1)
+        monkeypatch.setenv("TEST_SHOP_DB", f"postgresql://anna:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/shop")
+        started = time.perf_counter()
+        assert "timeout" in refusal({}, DATABASE.replace("QUERY", "spend"))
+        assert time.perf_counter() - started < 8
+
+
+def test_the_url_of_a_database_that_answers_is_in_no_file(home, shop_db):
+    folder = new_client(home)
+    fill(folder, {}, DATABASE.replace("QUERY", "spend"))
+    process(folder)
+    assert not any(str(shop_db).encode() in p.read_bytes() for p in folder.rglob("*") if p.is_file())
+
+
+# --- what we write --------------------------------------------------------------------------------
+
+
+def test_formulas_are_written_harmless(take, tmp_path):
+    texts = ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\tx", "plain", "a=b", ""]
+    rows = "".join(f'2025-03-01,"{t.replace(chr(34), chr(34) * 2)}",c{i},1.00,1\n' for i, t in enumerate(texts))
+    staged = take({"a.csv": SPEND + "\n" + rows}).staged["spend"].sort_values("source_line")
+    who.write_csv(staged[["channel", "cost"]], tmp_path / "out.csv")
+    back = pd.read_csv(tmp_path / "out.csv", encoding="utf-8-sig", keep_default_na=False)
+    trimmed = ["\tx"]  # a tab is no blank to the engine, so it stays
+    assert back["channel"].tolist() == [f"'{t}" if t[:1] in {*"=+-@"} or t in trimmed else t for t in texts]
+    assert back["cost"].tolist() == [1.0] * len(texts)
+
+
+# --- known faults outside the readers: a fix turns these red, then the mark goes -------------------
+
+known_fault = pytest.mark.xfail(strict=True, reason="to be mended in sources.py, engine.sql or who.py")
+
+OPEN = {
+    "a heading with an apostrophe": case("a.csv", spend(ROWS[0] + ",x", header=SPEND + ",customer's note"), [2, 1, 1, 0, 0, 0], {}, GOOD[:1]),
+    "a heading that looks like a function": case("a.csv", spend(ROWS[0] + ",x", header=SPEND + ",amount(EUR)"), [2, 1, 1, 0, 0, 0], {}, GOOD[:1]),
+    "two numbers in a cell": case("a.csv", spend("2025-03-01,g,c1,10 20,1"), [2, 1, 0, 0, 0, 1], {2: "cost: 10 20"}, []),
+    "a number beyond all numbers": case(
+        "a.csv", spend("2025-03-01,g,c1,1e999,1"), [2, 1, 0, 0, 0, 1], {2: "cost: 1e999"}, []
+    ),
+    "a currency in the cell": case("a.csv", spend("2025-03-01,g,c1,USD 20.25,1"), [2, 1, 0, 0, 0, 1], {2: "cost: USD 20.25"}, []),
+    "German errors": case("a.csv", spend("2025-03-01,#NV,c1,1.00,1", "2025-03-02,#BEZUG!,c1,1.00,1", "2025-03-03,######,c1,1.00,1"), [4, 1, 0, 0, 0, 3],
+                          {2: "channel: #NV", 3: "channel: #BEZUG!", 4: "channel: ######"}, []),
+    "marks of a missing value in Parquet": case(
+        "a.parquet", as_parquet(spent_on=["2025-03-01"], channel=["g"], campaign_id=["c1"], cost=["10.50"], clicks=["n/a"]),
+        [1, 0, 1, 0, 0, 0], {}, GOOD[:1], missing=["n/a"],
+    ),
+}  # fmt: skip
+
+
+@known_fault
+@pytest.mark.parametrize("name", OPEN)
+def test_open(name, take):
+    file, content, settings, counts, why, values = OPEN[name]
+    got = take({file: renamed(content, "")}, json.dumps({"sources": {"a": {"file": file, **settings}}})[1:-1])
+    assert got.counts() == counts
+    assert got.why().keys() == why.keys()
+    assert got.values() == values
+
+
+@known_fault
+@pytest.mark.parametrize("kind", ["object", "category", "string"])
+def test_formulas_are_written_harmless_whatever_the_type_of_the_column(kind, tmp_path):
+    rows = pd.DataFrame({"=a": pd.Series(["=1+1", None, "x"]).astype(kind), "n": [-1.5, 2, 3]})
+    who.write_csv(rows, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8-sig").splitlines() == [
+        "'=a,n",
+        "'=1+1,-1.5",
+        ",2.0",
+        "x,3.0",
+    ]

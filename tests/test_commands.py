@@ -24,21 +24,30 @@ from helpers.practices import readiness
 OLD = 40 * 86_400
 
 
+@pytest.fixture(scope="module")
+def whole_shop(home):
+    """The small shop with one run."""
+    folder = write_shop(home, "shop")
+    write_run(Client("shop"))
+    return folder
+
+
 @pytest.fixture()
-def shop(home, request):
-    """A fresh copy of the small shop, with one run."""
+def shop(whole_shop, request):
+    """A fresh copy of the small shop."""
     name = f"shop-{request.node.name[5:40].rstrip('_-')}"
-    write_shop(home, name)
-    write_run(Client(name))
+    shutil.copytree(whole_shop, whole_shop.with_name(name))
     yield Client(name)
-    shutil.rmtree(home / "data" / name)
+    shutil.rmtree(whole_shop.with_name(name))
 
 
 # --- new --------------------------------------------------------------------------------------
 
 
 def test_new_writes_settings_that_work_at_once(command, home):
-    code, out, _err = command("new", "acme", "--title", 'Acme & "Söhne": 1', "--timezone", "Europe/Berlin", "--country", "DE")
+    code, out, _err = command(
+        "new", "acme", "--title", 'Acme & "Söhne": 1', "--timezone", "Europe/Berlin", "--country", "DE"
+    )
     assert code == 0
     assert "playbook check acme" in out
     client = Client("acme")
@@ -56,7 +65,11 @@ def test_new_writes_settings_that_work_at_once(command, home):
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"zone": "Mars/Base"}, "no time zone"), ({"currency": "Euro"}, "three capitals"), ({"country": "Germany"}, "two")],
+    [
+        ({"zone": "Mars/Base"}, "no time zone"),
+        ({"currency": "Euro"}, "three capitals"),
+        ({"country": "Germany"}, "two"),
+    ],
 )
 def test_new_writes_nothing_for_values_that_cannot_be(home, options, says):
     with pytest.raises(PlaybookError, match=says):
@@ -69,7 +82,11 @@ def test_new_names_every_setting_and_each_works_when_uncommented(home):
     uncommented = re.sub(r"(?m)^#(?=\S|  )", "", text)
     found = Settings.model_validate(yaml.safe_load(uncommented.replace("{on:", '{"on":')))
     assert set(Settings.model_fields) <= set(found.model_fields_set)
-    assert found.sources["till"].model_fields_set >= set(type(found.sources["till"]).model_fields) - {"package", "database", "query"}
+    assert found.sources["till"].model_fields_set >= set(type(found.sources["till"]).model_fields) - {
+        "package",
+        "database",
+        "query",
+    }
     assert found.matching.model_fields_set == set(type(found.matching).model_fields)
 
 
@@ -79,7 +96,12 @@ def test_new_names_every_setting_and_each_works_when_uncommented(home):
 def test_check_says_what_each_file_is_and_needs_no_matching(shop):
     found = readiness(shop)
     files = {f[0]: f for f in found.files}
-    assert files["orders.csv"][1:5] == ("Shopify orders", "6", "csv, utf-8, comma, decimal ., day first", "orders, products")
+    assert files["orders.csv"][1:5] == (
+        "Shopify orders",
+        "6",
+        "csv, utf-8, comma, decimal ., day first",
+        "orders, products",
+    )
     assert files["profiles.csv"][1] == "Klaviyo profiles"
     assert files["visits.csv"][1:5:3] == ("not known", "not used")
     rows = dict(found.rows)
@@ -101,7 +123,9 @@ def test_check_names_what_a_header_lacks_and_what_comes_next(home, command):
     head = "Name,Email,Financial Status,Total,Created at,Lineitem quantity,Lineitem name,Lineitem price\n"
     folder = home / "data" / "cut"
     (folder / "raw").mkdir(parents=True)
-    (folder / "client.yaml").write_text("schema_version: 1\ntitle: Cut\ncurrency: EUR\ntimezone: UTC\n", encoding="utf-8")
+    (folder / "client.yaml").write_text(
+        "schema_version: 1\ntitle: Cut\ncurrency: EUR\ntimezone: UTC\n", encoding="utf-8"
+    )
     (folder / "raw" / "cut.csv").write_text(head + "#1,a@example.com,paid,5,2025-01-01,1,x,5\n", encoding="utf-8")
     found = readiness(Client("cut"))
     assert found.first is None
@@ -115,7 +139,8 @@ def test_check_names_what_a_header_lacks_and_what_comes_next(home, command):
 # --- suggestions ------------------------------------------------------------------------------
 
 ORDERS = (
-    "Bestellnummer;Bestelldatum;Kundennummer;Artikelnummer;Artikelbezeichnung;Warengruppe;Menge;Einzelpreis;Umsatz (EUR)\n"
+    "Bestellnummer;Bestelldatum;Kundennummer;Artikelnummer;Artikelbezeichnung;"
+    "Warengruppe;Menge;Einzelpreis;Umsatz (EUR)\n"
     "B1;03.02.2025 09:15;K1;A1;Kerze groß;Deko;2;10,50;21,00\n"
     "B1;03.02.2025 09:15;K1;A2;Vase;Deko;1;1.099,00;1.099,00\n"
     "B2;28.02.2025 18:40;K2;A1;Kerze groß;Deko;1;10,50;9,45\n"
@@ -189,7 +214,9 @@ def test_french_and_chinese_headings_are_understood():
 
 def test_content_decides_where_a_heading_does_not():
     found = guess(
-        ["Beleg", "am", "wer", "Betrag", "Artikel"], ["1", "03.02.2025", "a@example.com", "9,50", "x"], ["2", "04.02.2025", "b@example.com", "1,50", "y"]
+        ["Beleg", "am", "wer", "Betrag", "Artikel"],
+        ["1", "03.02.2025", "a@example.com", "9,50", "x"],
+        ["2", "04.02.2025", "b@example.com", "1,50", "y"],
     )
     assert found.columns["ordered_at"] == '"am"'
     assert found.person["email"] == '"wer"'
@@ -273,7 +300,9 @@ def everything(folder):
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         text = path.read_bytes().decode("utf-8", "replace")
         if path.suffix == ".parquet":
-            text = json.dumps(duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall(), default=str, ensure_ascii=False)
+            text = json.dumps(
+                duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall(), default=str, ensure_ascii=False
+            )
         yield path.relative_to(folder).as_posix(), text.lower()
 
 
@@ -283,11 +312,18 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
     older = write_run(shop, "2025-05-01-20250502T000000000", notebook=json.dumps({"cells": [anna]}))
     (shop.latest / "notebooks" / "01_collect.ipynb").write_text(f'"{tom} {anna}x"', encoding="utf-8")
     quarantine = shop.private("quarantine") / "r.csv"
-    lines = [["source_file", "source_line", "original"], ["orders.csv", "2", "x"], ["orders.csv", "5", "x"], ["a.csv", "1", "Anna@example.com"]]
+    lines = [
+        ["file", "line", "original"],
+        ["orders.csv", "2", "x"],
+        ["orders.csv", "5", "x"],
+        ["a.csv", "1", "Anna@example.com"],
+    ]
     quarantine.write_text("\n".join(map(",".join, lines)), encoding="utf-8")
     held = pd.DataFrame({"source_file": ["orders.csv"] * 2, "source_line": [2, 5], "original": ["anna's", "lea's"]})
     held.to_parquet(older / "tables" / "quarantine.parquet")
-    events = pd.DataFrame({"visitor_id": ["v1", "v1", "v2", "v2"], "customer_id": [anna, None, anna, tom], "n": [1, 2, 3, 4]})
+    events = pd.DataFrame(
+        {"visitor_id": ["v1", "v1", "v2", "v2"], "customer_id": [anna, None, anna, tom], "n": [1, 2, 3, 4]}
+    )
     events.to_parquet(older / "tables" / "events.parquet")
     lineage = (older / "tables" / "orders.json").read_bytes()
     command("lists", shop.name, "--for", "email")
@@ -300,9 +336,9 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
     assert "Erase yourself: raw/profiles.csv, line 2\n" in out
     assert "Erase yourself: raw/tickets.csv, line 2\n" in out
     needles = [anna.lower(), "anna@example.com", "schmidt", "15123456789"]
-    for path, text in everything(shop.folder):
+    for path, content in everything(shop.folder):
         if not path.startswith("raw/") and path != f"runs/{shop.latest.name}/notebooks/01_collect.ipynb":
-            assert not [n for n in needles if re.search(rf"{n}(?!x)", text)], path
+            assert not [n for n in needles if re.search(rf"{n}(?!x)", content)], path
     assert not (older / "notebooks" / "05_plan.ipynb").exists()
     assert (older / "tables" / "orders.json").read_bytes() == lineage
     assert pd.read_parquet(older / "tables" / "quarantine.parquet")["source_line"].tolist() == [5]
@@ -317,14 +353,19 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
     assert len(opened.identity.people) == 4
     assert stage(opened, "orders").filter(lambda t: t.customer_id.isnull()).count().execute() == 2
     assert opened.identity.people.set_index("email")["customer_id"].to_dict()["tom@example.com"] == tom
+    tickets = stage(opened, "tickets").order_by("source_line").to_pandas()
+    assert tickets["source_forgotten"].tolist() == [True, False]  # cleaning leaves that line out
+    assert tickets["text"].isna().tolist() == [True, False]
+    assert not stage(opened, "orders").source_forgotten.any().execute()
     code, _out, err = command("forget", shop.name, "--email", "anna@example.com")
     assert (code, "knows nobody" in err) == (2, True)
 
 
 def test_a_forgotten_person_stays_out_when_another_file_names_them(shop):
     keep.forget(shop, phone="+49 (0)151 234 567 89")
-    again = [{"Id": "9", "Requester": "A. Schmidt", "Requester id": "999", "Requester email": "ANNA@example.com", "Subject": "hi",
-              "Status": "New", "Created at": "2025-06-12 09:00:00", "Solved at": ""}]  # fmt: skip
+    anna = {"Requester": "A. Schmidt", "Requester id": "999", "Requester email": "ANNA@example.com"}
+    case = {"Id": "9", "Subject": "hi", "Status": "New", "Created at": "2025-06-12 09:00:00", "Solved at": ""}
+    again = [case | anna]
     (shop.folder / "raw" / "tickets2.csv").write_text(text(again), encoding="utf-8")
     records = open_sources(connect(), Client(shop.name)).identity.records
     assert not records["email"].str.lower().eq("anna@example.com").any()
@@ -353,10 +394,16 @@ def test_two_people_with_one_contact_are_not_forgotten_together(shop):
 def test_a_client_without_contacts_forgets_a_number(home):
     folder = home / "data" / "bare"
     (folder / "raw").mkdir(parents=True)
-    (folder / "raw" / "till.csv").write_text("nr,who,day,paid\n1,SHOPPER-7,2025-01-01,5\n2,SHOPPER-8,2025-01-02,6\n", encoding="utf-8")
-    columns = "{order_id: nr, line_no: '1', customer_id: who, ordered_at: day, product_id: \"'x'\", quantity: '1', revenue: paid}"
-    settings = f"schema_version: 1\ntitle: B\ncurrency: EUR\ntimezone: UTC\nsources: {{till: {{file: till.csv}}}}\n"
-    (folder / "client.yaml").write_text(f"{settings}tables: {{orders: {{source: till, columns: {columns}}}}}\n", encoding="utf-8")
+    (folder / "raw" / "till.csv").write_text(
+        "nr,who,day,paid\n1,SHOPPER-7,2025-01-01,5\n2,SHOPPER-8,2025-01-02,6\n", encoding="utf-8"
+    )
+    columns = (
+        "{order_id: nr, line_no: '1', customer_id: who, ordered_at: day, product_id: nr, quantity: '1', revenue: paid}"
+    )
+    settings = "schema_version: 1\ntitle: B\ncurrency: EUR\ntimezone: UTC\nsources: {till: {file: till.csv}}\n"
+    (folder / "client.yaml").write_text(
+        f"{settings}tables: {{orders: {{source: till, columns: {columns}}}}}\n", encoding="utf-8"
+    )
     tables = folder / "runs" / "r" / "tables"
     tables.mkdir(parents=True)
     pd.DataFrame({"customer_id": ["SHOPPER-7", "SHOPPER-8"]}).to_parquet(tables / "segments.parquet")
@@ -376,7 +423,11 @@ def age(path, seconds=OLD):
 
 
 def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
-    ids = pd.read_parquet(shop.folder / "private" / "people" / "people.parquet").set_index("email")["customer_id"].to_dict()
+    ids = (
+        pd.read_parquet(shop.folder / "private" / "people" / "people.parquet")
+        .set_index("email")["customer_id"]
+        .to_dict()
+    )
     keep.lists(shop, "email")
     shop.file.write_text(shop.file.read_text(encoding="utf-8") + "keep_runs: 1\n", encoding="utf-8")
     for i, name in enumerate(["2024-01-01-a", "2024-01-02-b"]):
@@ -404,8 +455,15 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     for why in ("older than 30 days", "half-written", "the lab", "1 newer runs exist"):
         assert why in out
     left = {p for p, _ in everything(shop.folder)}
-    assert {p for p in left if p.startswith("private/")} == {"private/key", "private/people/ids.parquet", "private/lists/today/z.csv"}
-    assert {p for p in left if "2024-01-01-a" in p} == {"runs/2024-01-01-a/run.json", "runs/2024-01-01-a/tables/audiences.parquet"}
+    assert {p for p in left if p.startswith("private/")} == {
+        "private/key",
+        "private/people/ids.parquet",
+        "private/lists/today/z.csv",
+    }
+    assert {p for p in left if "2024-01-01-a" in p} == {
+        "runs/2024-01-01-a/run.json",
+        "runs/2024-01-01-a/tables/audiences.parquet",
+    }
     assert "runs/2025-07-01-c/tables/orders.parquet" in left
     assert not [p for p in left if p.startswith("runs/lab") or p.endswith(".part")]
     assert {p for p in left if p.startswith("raw/")} == {p for p in before if p.startswith("raw/")}
@@ -415,7 +473,9 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     # The contact data are gone, yet people keep their pseudonyms, whatever the records are called today.
     again = open_sources(connect(), Client(shop.name)).identity.people
     assert again.set_index("email")["customer_id"].to_dict() == ids
-    assert not re.search("example|schmidt", json.dumps(pd.read_parquet(shop.folder / "private/people/ids.parquet").values.tolist()))
+    assert not re.search(
+        "example|schmidt", json.dumps(pd.read_parquet(shop.folder / "private/people/ids.parquet").values.tolist())
+    )
 
 
 def test_clean_up_without_a_name_looks_at_every_client(shop, command):

@@ -234,6 +234,9 @@ def test_good_lines_give_back_the_true_revenue(small, records):
         assert number["Net sales"] / 1.19 == pytest.approx(o.revenue, abs=0.01)
         assert number["Gross sales"] - number["Discounts"] == pytest.approx(number["Net sales"], abs=0.011)
         assert (row["Receipt type"] == "Refund") == o.is_return
+        local = pd.to_datetime(row["Date"], format="%d.%m.%Y %H:%M" if "." in row["Date"] else "%Y-%m-%d %H:%M")
+        utc = local.tz_localize("Europe/Berlin").tz_convert("UTC").tz_localize(None)
+        assert pd.Timedelta(0) <= pd.Timestamp(o.ordered_at) - utc < pd.Timedelta(minutes=1)
         assert (row["Status"] == "Cancelled") == (o.status == "cancelled")
     web = orders[orders.channel == "web"]
     whole = web.assign(good=good[web.index]).groupby("order_id").good.transform("all")
@@ -248,6 +251,8 @@ def test_good_lines_give_back_the_true_revenue(small, records):
         assert goods - float(first["Discount Amount"]) == pytest.approx(float(first["Subtotal"]), abs=0.011 * len(rows))
         assert float(first["Subtotal"]) / 1.19 == pytest.approx(lines.revenue.sum(), abs=0.011)
         assert float(first["Refunded Amount"]) / 1.19 == pytest.approx(lines.refunded.sum(), abs=0.011)
+        created = pd.to_datetime(first["Created at"]).tz_convert("UTC").tz_localize(None)
+        assert (pd.to_datetime(lines.ordered_at) == created).all()
         assert (first["Cancelled at"] != "") == (lines.status == "cancelled").all()
         seen += 1
     assert seen > 200
@@ -267,6 +272,39 @@ def test_records_lead_to_people_and_not_every_contact_is_one_person(small, recor
     addresses = {a.rpartition("@")[2] for r in records["klaviyo_profiles.csv"].values() for a in r[:1] if "@" in a}
     reserved = re.compile(r"(.*\.)?example(\.com|\.org|\.net)?", re.IGNORECASE)
     assert all(reserved.fullmatch(a) for a in addresses)
+
+
+def test_events_belong_to_the_orders_and_people_they_name(small, records):
+    orders = truth(small, "orders").drop_duplicates("order_id").set_index("order_id")
+    number, seen = truth(small, "people").set_index("person").customer_number, 0
+    for row in records["ga4_events.jsonl"].values():
+        if '"event_name":"purchase"' not in row or '"20620503"' in row or not row.endswith("}"):
+            continue
+        event = json.loads(row)
+        order = orders.loc[event["ecommerce"]["transaction_id"]]
+        assert event.get("user_id", number[order.person]) == number[order.person]
+        if event["event_timestamp"] != "later":
+            at = pd.to_datetime(int(event["event_timestamp"]), unit="us")
+            assert abs(at - pd.Timestamp(order.ordered_at)) < pd.Timedelta(minutes=30)
+        seen += 1
+    web = (orders.channel == "web") & (orders.ordered_at >= "2026-01-01")
+    assert seen == pytest.approx(load("world")["events"]["tracked"] * web.sum(), rel=0.12)
+
+
+def test_answers_follow_their_factors_and_part_worths(large):
+    rows = pd.read_csv(large / "raw" / "surveymonkey.csv", header=None, skiprows=2, dtype=str).drop_duplicates()
+    scores = truth(large, "factor_scores")
+    rows = rows[rows[0].duplicated(keep=False).eq(False)].sort_values(0).reset_index(drop=True)
+    assert len(rows) == len(scores)
+    for k, (factor, loading, statement) in enumerate(load("words")["battery"]):
+        item = pd.to_numeric(rows[11 + k])
+        found = {f: item.corr(scores[f]) for f in ("style", "thrift", "ease")}
+        assert max(found, key=found.get) == factor, statement
+        assert found[factor] == pytest.approx(loading, abs=0.2)
+    c = pd.read_csv(large / "raw" / "choices.csv", dtype={"price": str})
+    share = c[c.price.str.isdigit()].groupby(c.price.str.zfill(3)).chosen.mean()
+    assert share.is_monotonic_decreasing
+    assert c.groupby(["respondent_id", "task"]).chosen.sum().eq(1).all()
 
 
 def test_dirt_comes_at_the_stated_rates(large):

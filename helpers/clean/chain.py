@@ -269,6 +269,9 @@ def rules_for(run: Store, spec: tables.Table, staged: ir.Table, as_of: date) -> 
     """
     brought = run.frame("rules") if "rules" in run.reads else pd.DataFrame(columns=["table"])
     steps = _general_steps(run, spec, staged)
+    if "source_forgotten" in staged.columns:  # before all others, so that no line of theirs is held and shown
+        reason = "the person asked to be forgotten; erase the line in raw/"
+        steps.insert(0, _step("asked to be forgotten", spec, "filter", "source_forgotten", reason))
     for r in brought[brought["table"] == spec.name].itertuples():
         where = f"source_name = '{r.source}' AND ({r.where})"
         steps.append(CleanStep(step=r.step, table=spec.name, action=r.action, where=where, reason=r.reason))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import date
 
 import ibis
 import pandas as pd
@@ -14,9 +15,13 @@ from helpers import tables
 from helpers.clean.repeats import repeats
 from helpers.store import Store
 
+HANDLED = {  # what the first steps of cleaning do by themselves
+    "exact repeat": "each row is used once",
+    "older export": "the newer file is believed",
+    "told by another source": "the source of higher precedence is believed",
+    "same key, other content": "the first row is used, the others are held",
+}
 COVERAGE = {
-    "older export",
-    "told by another source",
     "missing day",
     "part of a week",
     "campaign outside the data",
@@ -41,6 +46,8 @@ def _decision(run: Store, row) -> dict:
     decided = settled.get(row.subject) or settled.get("*")
     if decided:
         return {"status": "settled", "decision": decided.decision, "reason": decided.reason}
+    if row.rule in HANDLED:
+        return {"status": "settled", "decision": HANDLED[row.rule], "reason": "a general rule; tune it under rules"}
     if row.rule in COVERAGE:
         return {"status": "reported", "decision": "nothing to clean", "reason": "a matter of what the data cover"}
     return {"status": "open", "decision": "", "reason": f"decide under settled.{row.rule} in client.yaml"}
@@ -104,11 +111,24 @@ def redemption_days(run: Store) -> Iterator[dict]:
 
 
 def calendar_gaps(run: Store) -> Iterator[dict]:
-    """Days without any order, and first or last weeks that are not whole."""
-    days = run.read("staged_orders").select("ordered_on").distinct().to_pandas()["ordered_on"].dropna()
+    """Days without any order, a run of them as one, and first or last weeks that are not whole."""
+    orders = run.read("staged_orders")
+    possible = orders.filter(_.ordered_on.between(date(1990, 1, 1), date.today()))
+    days = possible.select("ordered_on").distinct().to_pandas()["ordered_on"]
     days = pd.DatetimeIndex(days).sort_values()
-    for day in pd.date_range(days[0], days[-1]).difference(days):
-        yield _row("missing day", f"orders, {day:%d %B %Y}", "1.7", "no order on this day", 1, len(days))
+    if days.empty:
+        return
+    lost = pd.date_range(days[0], days[-1]).difference(days).to_series()
+    runs = [r for _, r in lost.groupby((lost.diff() != pd.Timedelta(days=1)).cumsum())]
+    if len(runs) > 10:  # a small shop: not each is worth a line
+        longest = max(len(r) for r in runs)
+        said = f"no order on {len(lost)} days, at most {longest} in a row"
+        yield _row("missing day", "orders, whole period", "1.7", said, len(lost), len(days))
+        runs = []
+    for r in runs:
+        first = f"{r.iloc[0]:%d %B %Y}"
+        when, said = (first, "no order on this day") if len(r) == 1 else (f"from {first}", f"no order on {len(r)} days")
+        yield _row("missing day", f"orders, {when}", "1.7", said, len(r), len(days))
     for end, left in (("first", 7 - days[0].weekday()), ("last", days[-1].weekday() + 1)):
         if left < 7:
             yield _row("part of a week", f"orders, {end} week", "1.7", f"holds {left} of 7 days", left, len(days))

@@ -12,15 +12,18 @@ CREATE OR REPLACE MACRO truth_of(x) AS CASE
     WHEN lower(CAST(x AS VARCHAR)) IN ('true', 't', 'yes', 'y', '1', 'ja', 'oui', 'wahr', '是') THEN TRUE
     WHEN lower(CAST(x AS VARCHAR)) IN ('false', 'f', 'no', 'n', '0', 'nein', 'non', 'falsch', '否') THEN FALSE END;
 CREATE OR REPLACE MACRO has_offset(x) AS regexp_matches(x, '\d:\d\d.*([+-]\d\d:?\d\d|[+-]\d\d|Z| ?UTC| ?GMT)$');
-CREATE OR REPLACE MACRO local_moment(dates, x) AS coalesce(TRY_CAST(x AS TIMESTAMP),
-    CASE WHEN dates = 'month first' THEN try_strptime(x, ['%m/%d/%Y %H:%M:%S', '%m/%d/%Y %H:%M', '%m/%d/%Y %I:%M:%S %p',
-        '%m/%d/%Y %I:%M %p', '%m/%d/%Y', '%m-%d-%Y %H:%M:%S', '%m-%d-%Y %H:%M', '%m-%d-%Y', '%m/%d/%y %H:%M', '%m/%d/%y', '%m.%d.%Y'])
-    ELSE try_strptime(x, ['%d/%m/%Y %H:%M:%S', '%d/%m/%Y %H:%M', '%d/%m/%Y %I:%M:%S %p', '%d/%m/%Y %I:%M %p', '%d/%m/%Y',
-        '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M', '%d.%m.%Y', '%d-%m-%Y %H:%M:%S', '%d-%m-%Y %H:%M', '%d-%m-%Y', '%d.%m.%y %H:%M',
-        '%d.%m.%y', '%d/%m/%y %H:%M', '%d/%m/%y']) END,
+-- Years of two digits come before the others: %Y and a cast would read 26 as the year 26.
+CREATE OR REPLACE MACRO local_moment(dates, x) AS coalesce(CASE WHEN regexp_matches(x, '^\d{4}') THEN TRY_CAST(x AS TIMESTAMP) END,
+    CASE WHEN dates = 'month first' THEN try_strptime(x, ['%m/%d/%y %H:%M', '%m/%d/%y %I:%M %p', '%m/%d/%y',
+        '%m/%d/%Y %H:%M:%S', '%m/%d/%Y %H:%M', '%m/%d/%Y %I:%M:%S %p', '%m/%d/%Y %I:%M %p', '%m/%d/%Y',
+        '%m-%d-%Y %H:%M:%S', '%m-%d-%Y %H:%M', '%m-%d-%Y', '%m.%d.%Y'])
+    ELSE try_strptime(x, ['%d.%m.%y %H:%M', '%d.%m.%y', '%d/%m/%y %H:%M', '%d/%m/%y %I:%M %p', '%d/%m/%y',
+        '%d/%m/%Y %H:%M:%S', '%d/%m/%Y %H:%M', '%d/%m/%Y %I:%M:%S %p', '%d/%m/%Y %I:%M %p', '%d/%m/%Y',
+        '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M', '%d.%m.%Y', '%d-%m-%Y %H:%M:%S', '%d-%m-%Y %H:%M', '%d-%m-%Y']) END,
+    CASE WHEN regexp_matches(x, '\d{4}') THEN
     try_strptime(x, ['%Y/%m/%d %H:%M:%S', '%Y/%m/%d %H:%M', '%Y/%m/%d', '%Y.%m.%d %H:%M:%S', '%Y.%m.%d', '%Y%m%d', '%Y%m%d%H%M%S',
     '%Y年%m月%d日', '%Y-%m-%d %I:%M %p', '%Y-%m-%d %I:%M:%S %p', '%b %d, %Y %I:%M %p', '%b %d, %Y %I:%M:%S %p', '%b %d, %Y, %I:%M %p',
-    '%b %d, %Y %H:%M', '%b %d, %Y', '%d %b %Y %H:%M:%S', '%d %b %Y %H:%M', '%d %b %Y', '%B %d, %Y', '%d %B %Y']));
+    '%b %d, %Y %H:%M', '%b %d, %Y', '%d %b %Y %H:%M:%S', '%d %b %Y %H:%M', '%d %b %Y', '%B %d, %Y', '%d %B %Y']) END);
 CREATE OR REPLACE MACRO with_offset(x) AS timezone('UTC', coalesce(TRY_CAST(regexp_replace(x, ' (UTC|GMT)$', '+00') AS TIMESTAMPTZ),
     try_strptime(replace(x, ' UTC', ' +0000'), ['%Y-%m-%d %H:%M:%S %z', '%Y-%m-%dT%H:%M:%S%z', '%Y-%m-%d %H:%M:%S%z',
     '%d/%m/%Y %H:%M:%S %z', '%a, %d %b %Y %H:%M:%S %z'])));
@@ -53,12 +56,14 @@ CREATE OR REPLACE MACRO scale_step(x) AS CASE
         '非常同意') THEN 5 END;
 CREATE OR REPLACE MACRO answer_score(x) AS coalesce(scale_step(lower(x)), TRY_CAST(replace(
     regexp_extract(x, '^(\d{1,3}([.,]\d+)?)\s*(分|$|[-–—=:(（]\s*[^\d\s])', 1), ',', '.') AS DOUBLE));
+-- The highest usual answer to a question: three in a hundred may lie off the scale.
+CREATE OR REPLACE MACRO usual_top(question, answer) AS quantile_disc(answer_score(answer), 0.97) OVER (PARTITION BY question);
 -- What kind of question a column is, from its words and all its answers; in doubt text, which is searched for names.
 -- `who` tells people apart, so that a file that is there twice counts once.
 CREATE OR REPLACE MACRO question_kind(question, answer, who) AS CASE
     WHEN count(answer_score(answer)) OVER (PARTITION BY question) >= greatest(0.9 * count(answer) OVER (PARTITION BY question), 1)
-        AND max(answer_score(answer)) OVER (PARTITION BY question) <= 10
-    THEN CASE WHEN regexp_matches(question, '(?i)recommend|empfehl|推荐') AND (max(answer_score(answer)) OVER (PARTITION BY question) > 5
+        AND usual_top(question, answer) <= 10
+    THEN CASE WHEN regexp_matches(question, '(?i)recommend|empfehl|推荐') AND (usual_top(question, answer) > 5
             OR min(answer_score(answer)) OVER (PARTITION BY question) = 0) THEN 'nps'
         WHEN regexp_matches(question, '(?i)satisf|zufrieden|满意') THEN 'csat' ELSE 'scale' END
     WHEN bool_or(contains(answer, '┋') OR answer = question OR suffix(question, ' - ' || answer)) OVER (PARTITION BY question)
@@ -66,8 +71,10 @@ CREATE OR REPLACE MACRO question_kind(question, answer, who) AS CASE
         <= least(12, count(DISTINCT CASE WHEN answer IS NOT NULL THEN who END) OVER (PARTITION BY question) / 2)
         AND max(length(answer)) OVER (PARTITION BY question) <= 60) THEN 'choice'
     ELSE 'text' END;
-CREATE OR REPLACE MACRO scale_top(question, answer) AS CASE WHEN max(answer_score(answer)) OVER (PARTITION BY question) <= 5 THEN 5
-    WHEN max(answer_score(answer)) OVER (PARTITION BY question) <= 7 THEN 7 ELSE 10 END;
+-- The top of a scale: as the question says it, as in (1-7), else the next of 5, 7 and 10.
+CREATE OR REPLACE MACRO scale_top(question, answer) AS coalesce(
+    TRY_CAST(regexp_extract(question, '\b[01]\s*(?:-|–|—|~|to|bis|到|至)\s*(\d{1,2})', 1) AS INTEGER),
+    CASE WHEN usual_top(question, answer) <= 5 THEN 5 WHEN usual_top(question, answer) <= 7 THEN 7 ELSE 10 END);
 -- Whether an answer says who somebody is: email, phone, name or other.
 CREATE OR REPLACE MACRO contact_kind(question, answer) AS CASE
     WHEN regexp_full_match(answer, '[^@\s]+@[^@\s]+\.[^@\s]+') THEN 'email'

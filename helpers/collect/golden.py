@@ -50,7 +50,7 @@ def golden(records: pd.DataFrame, people: pd.DataFrame, precedence: list[str]) -
     if "consent_at" in rows:
         out["consent_at"] = by["consent_at"].max()
     if "ids" in rows:
-        out["ids"] = _joined(rows["ids"].str.split().explode(), rows["person"])
+        out["ids"] = _joined(rows["ids"].astype("str").str.findall(r"\S+").explode(), rows["person"])
     out["sources"], out["records"] = _joined(rows["source"], rows["person"]), by.size()
     return out.reset_index(), differ
 

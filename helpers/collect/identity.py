@@ -62,11 +62,11 @@ def match(records: pd.DataFrame, settings: MatchSettings, country: str = "") -> 
     groups.join_shared("phone", PHONE, strict=True)
     pairs = score_pairs(people, groups.person(), 0.01, trained=len(people) >= settings.learn_from)
     least = np.where(_score_nameless(pairs, groups), settings.nameless, settings.same)
-    pairs["joins"] = pairs["score"] >= least
+    torn = pairs[["a", "b"]].isin(groups.torn).any(axis=1)
+    pairs = pairs.assign(joins=(pairs["score"] >= least) & ~torn, torn=torn)
     pairs = pairs.sort_values(["score", "a", "b"], ascending=[False, True, True], ignore_index=True)
-    for a, b in pairs.loc[pairs["joins"], ["a", "b"]].itertuples(index=False):
-        if not {a, b} & groups.torn:
-            groups.join(a, b, SCORED)
+    for a, b in pairs.loc[pairs["joins"], ["a", "b"]].to_numpy().tolist():
+        groups.join(a, b, SCORED)
     doubtful = _doubtful(pairs[pairs["score"] >= settings.doubtful], groups, people["record"])
     links = groups.links().merge(pairs[["a", "b", "score"]], on=["a", "b"], how="left")
     links["score"] = links["score"].mask(links["how"] == NUMBER, 1.0).fillna(settings.doubtful)
@@ -232,11 +232,13 @@ def _doubtful(pairs: pd.DataFrame, groups: _Groups, record: pd.Series) -> pd.Dat
     """The likeliest pair of records of each two people that may be one, with what was compared, in words."""
     person = groups.person().to_numpy()
     a, b = person[pairs["a"]], person[pairs["b"]]
-    left = pairs[a != b].assign(low=np.minimum(a, b)[a != b], high=np.maximum(a, b)[a != b])
-    left = left.drop_duplicates(["low", "high"])
-    open_ = [not groups.contradict(*p) for p in left[["low", "high"]].itertuples(index=False)]
-    left = left[np.array(open_, dtype=bool)]
-    why = [", ".join(w for w in words if w) for words in left[list(FIXED)].astype("str").itertuples(index=False)]
+    left = pairs.assign(low=np.minimum(a, b), high=np.maximum(a, b))[a != b].drop_duplicates(["low", "high"])
+    fits = [not groups.contradict(*p) for p in left[["low", "high"]].itertuples(index=False)]
+    left = left[np.array(fits, dtype=bool)]
+    left = left.assign(score=left["score"].mask(left["torn"], left["score"].clip(upper=0.5)))  # one of two at best
+    left = left.sort_values(["score", "a", "b"], ascending=[False, True, True])
+    said = left[list(FIXED)].astype("str").assign(torn=left["torn"].map({True: "fits two people", False: ""}))
+    why = [", ".join(w for w in words if w) for words in said.itertuples(index=False)]
     ids = {f"record_{c}": record.to_numpy()[left[c]] for c in "ab"}
     return pd.DataFrame(ids | {"score": left["score"].to_numpy(), "why": pd.Series(why, dtype="str")})
 

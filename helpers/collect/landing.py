@@ -30,6 +30,8 @@ VERSION = 3  # raise it when what is stored changes
 BATCH = 20_000
 LARGE = 50_000_000  # bytes from which reading is announced
 DATABASE_WAIT = 10  # seconds for a connection
+READ_ONLY = dict.fromkeys(("mysql", "mariadb"), "SET SESSION TRANSACTION READ ONLY")
+READ_ONLY |= {"postgresql": "SET TRANSACTION READ ONLY", "sqlite": "PRAGMA query_only = ON"}
 _DAY = re.compile(r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?![.\d])")
 _VALUE = re.compile(r"^([-+$€£¥(]*\d[\d.,\s]*[%)]?|\d{1,4}[-/.年]\d{1,2}.*)$")  # a number or a day
 
@@ -326,6 +328,8 @@ def _land_database(client: Client, name: str, spec: Source) -> Landed:
             "Set it and run again."
         )
     asked = spec.query if re.search(r"\s", spec.query) else f"SELECT * FROM {spec.query}"
+    if not re.match(r"(?i)[\s(]*(SELECT|WITH|VALUES|TABLE)\b", asked):
+        raise PlaybookError(f"{shown}.query: a query only reads: begin it with SELECT or WITH, or name a table.")
     place = client.private("landing") / f"{name}-database.parquet"
     try:
         address = _driver(sql.make_url(url))
@@ -333,6 +337,8 @@ def _land_database(client: Client, name: str, spec: Source) -> Landed:
             raise PlaybookError(f"{shown}: the SQLite file that {spec.database} names is not there. Correct its URL.")
         engine = sql.create_engine(address, poolclass=sql.NullPool)
         with engine.connect().execution_options(stream_results=True, yield_per=BATCH) as connection:
+            if address.get_backend_name() in READ_ONLY:
+                connection.exec_driver_sql(READ_ONLY[address.get_backend_name()])
             result = connection.execute(sql.text(asked.replace(":", r"\:")))  # a colon names no parameter here
             keys, mark = list(result.keys()), spec.decimal or "."
             rows = ((i, [_text(c, mark) for c in row], "") for i, row in enumerate(result, 1))

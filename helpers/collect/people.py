@@ -56,6 +56,11 @@ def fold(text: str) -> str:
     return re.sub("([aou])e", r"\1", text)
 
 
+def first_word(column: pd.Series) -> pd.Series:
+    """What stands before the first space."""
+    return column.astype("str").str.extract(r"^(\S+)", expand=False)
+
+
 def normalise(records: pd.DataFrame, country: str = "") -> pd.DataFrame:
     """The records in a form that can be compared; `country` (DE) is where a phone number without prefix is from.
 
@@ -67,7 +72,7 @@ def normalise(records: pd.DataFrame, country: str = "") -> pd.DataFrame:
     raw = records.reindex(columns=COLUMNS).astype("str")
     raw = raw.apply(lambda s: s.str.strip().mask(lambda t: t == ""))
     raw = raw.sort_values("record", ignore_index=True)
-    country = raw["country"].str.upper().where(raw["country"].str.fullmatch("[A-Za-z]{2}", na=False), country)
+    country = raw["country"].str.upper().where(raw["country"].str.fullmatch("[A-Za-z]{2}", na=False), country or "")
     out = raw[["record", "source"]].copy()
     out["email"] = _each(raw["email"], _email)
     out["email_key"] = _each(out["email"], _email_key)
@@ -92,7 +97,7 @@ def _each(column: pd.Series, make: Callable[[str], str | None]) -> pd.Series:
 def _pairwise(column: pd.Series, other: pd.Series, make: Callable[[str, str], str | None]) -> pd.Series:
     """`make` of each distinct pair of values where the first is known."""
     pairs = pd.Series(list(zip(column, other, strict=True)), index=column.index)[column.notna()]
-    made = {(v, o): make(v, o if isinstance(o, str) else None) or None for v, o in set(pairs)}
+    made = {pair: make(*pair) or None for pair in set(pairs)}
     return pairs.map(made).reindex(column.index).astype("str")
 
 
@@ -168,12 +173,10 @@ def _people_names(raw: pd.DataFrame) -> pd.DataFrame:
     texts = full.fillna(first.where(apart).fillna("") + "\n" + last.where(apart).fillna(""))
     made = {t: _split_name(t) for t in texts.unique()}
     names = pd.DataFrame(texts.map(made).tolist(), columns=["first", "last"], index=raw.index, dtype="str")
-    firsts, lasts = (names.loc[apart, c].str.extract(r"^(\S+)", expand=False).value_counts() for c in ("first", "last"))
-    word = {c: names[c].str.extract(r"^(\S+)", expand=False) for c in names}
-    given = {
-        c: (w.map(firsts).astype(float).fillna(0) + 0.5) / (w.map(lasts).astype(float).fillna(0) + 0.5)
-        for c, w in word.items()
-    }
+    word = {c: first_word(names[c]) for c in names}
+    firsts, lasts = (word[c][apart].value_counts() for c in ("first", "last"))
+    said = {c: [w.map(n).astype(float).fillna(0) + 0.5 for n in (firsts, lasts)] for c, w in word.items()}
+    given = {c: as_first / as_last for c, (as_first, as_last) in said.items()}
     lone = ~apart & names["first"].eq("") & (given["last"] > 3)  # a single word that is a first name
     swap = (given["last"] / given["first"] > 10) | lone
     names.loc[swap] = names.loc[swap, ["last", "first"]].to_numpy()
@@ -247,9 +250,7 @@ class NameRules:
     @classmethod
     def of(cls, people: pd.DataFrame) -> NameRules:
         """Rules for normalised records; a name is common where three records, and one in 10,000, have it."""
-        return cls(
-            people["first"].str.extract(r"^(\S+)", expand=False).value_counts().to_dict(), max(3, len(people) / 10_000)
-        )
+        return cls(first_word(people["first"]).value_counts().to_dict(), max(3, len(people) / 10_000))
 
     def _both_common(self, a: str, b: str) -> bool:
         fewer, more = sorted((self.counts.get(a, 0), self.counts.get(b, 0)))

@@ -102,6 +102,9 @@ def recognise(cells: list[str], only: str = "") -> tuple[Preset | None, list[str
 
 _WORKED_OUT = {"ordered_at_local", "ordered_on"}
 _WHO = {"customer_id", "unit_id"}
+_ORIGIN = {"market": "outside", "reviews": "outside"} | dict.fromkeys(
+    ("events", "spend", "messages", "surveys", "experiments", "choices", "traffic"), "online"
+)
 
 
 def _canonical(table: str) -> Preset:
@@ -116,7 +119,7 @@ def _canonical(table: str) -> Preset:
     return Preset(
         name=f"playbook_{table}",
         title=f"{table} in the playbook's own columns",
-        origin="offline",
+        origin=_ORIGIN.get(table, "offline"),
         header=header,
         optional=optional,
         key=spec.key,

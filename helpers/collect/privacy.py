@@ -23,6 +23,7 @@ ROWS, TEXTS = 2_000, 20_000  # rows looked at, and of columns with free text
 SHOWN = {"person.region", "person.city", "person.gender", "person.birth_year", "person.account_type", "person.since",
          "person.acquisition_channel", "person.consent_email", "person.consent_sms", "person.consent_ads",
          "person.consent_at"}  # fmt: skip
+AS_IT_IS = " as it is"  # marks a place that holds the very cells of a column
 COLUMNS = ["source", "column", "holds", "cells", "looked_at", "done", "reason"]
 
 _LETTER = "A-Za-zÀ-ɏ"
@@ -89,7 +90,7 @@ def find_contacts(text: str, country: str = "") -> list[Find]:
     dates stay. `country` (DE) is where phone numbers without prefix are from.
 
     >>> find_contacts("Order 4003600000000014, 12.05.2024, 19.99 EUR: call +49 151 23456789")
-    [(46, 62, 'phone')]
+    [(52, 68, 'phone')]
     """
     if not _QUICK.search(text):
         return []
@@ -319,7 +320,7 @@ def _heads(text: str, term: str) -> bool:
     if term[0] == "=":
         return text == word
     if "\u4e00" <= term[0] <= "\u9fff":
-        return text.startswith(word) if term.endswith("*") else word in text.split()[-1:] or text.endswith(word)
+        return word in text if term.endswith("*") else text.endswith(word)
     return re.search(rf"\b{re.escape(word)}{'' if term.endswith('*') else chr(92) + 'b'}", text) is not None
 
 
@@ -339,7 +340,7 @@ def scan(opened: Opened) -> pd.DataFrame:
             if _is_free_text(cells):
                 cells = _sample(opened, group, [c], TEXTS)[c].dropna()
             holds, count = _look(c, cells, known, country)
-            done, reason = _done(uses.get(c.lower(), set()), holds)
+            done, reason = _done(uses.get(c.lower(), set()), holds, heading_kind(c))
             rows.append((group, c, ", ".join(holds), count, len(cells), done, reason))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -387,15 +388,20 @@ def _look(column: str, cells: pd.Series, known: KnownNames, country: str) -> tup
     return sorted(found), hit if found else 0
 
 
-def _done(uses: set[str], holds: list[str]) -> tuple[str, str]:
+def _done(uses: set[str], holds: list[str], heading: str) -> tuple[str, str]:
     """What was done with a column, and why, in words."""
+    plain = {u.removesuffix(AS_IT_IS) for u in uses if u.endswith(AS_IT_IS)}
+    uses = {u.removesuffix(AS_IT_IS) for u in uses}
     stored = sorted(u for u in uses if not u.startswith(("rows.", "person.")))
     shown = ", ".join(stored[:3]) + (" ..." if len(stored) > 3 else "")
+    tells_who = any(u.startswith("person.") and u not in SHOWN for u in uses)
     if not uses:
         return "dropped", "no table uses it"
-    if any(_is_masked(u) for u in uses):
+    if holds == ["customer id"] and plain - {u for u in plain if u.startswith("person.")}:
+        return "kept", f"stored as {shown}; the client's own number, with no contact data beside it"
+    if any(_is_masked(u) for u in plain or uses) and not (heading and tells_who):
         return "masked", f"stored as {shown}; contacts and known names in it become marks such as [name]"
-    if any(u.startswith("person.") and u not in SHOWN for u in uses):
+    if tells_who:
         return "replaced by a pseudonym", "used to know who is who; tables hold the pseudonym alone"
     if any(u.endswith(".pseudonym") for u in uses):
         return "replaced by a pseudonym", "tables hold a keyed pseudonym in its place"
@@ -403,8 +409,6 @@ def _done(uses: set[str], holds: list[str]) -> tuple[str, str]:
         return "kept", "describes the person in customers; names nobody alone"
     if not stored:
         return "dropped", "read to sort or find rows only"
-    if holds == ["customer id"]:
-        return "kept", f"stored as {shown}; the client's own number, with no contact data beside it"
     if holds:
         return "kept", f"stored as {shown} although it may be personal: map it under person, or leave it out"
     return "kept", f"stored as {shown}; not personal"
@@ -422,16 +426,21 @@ def column_uses(opened: Opened, group: str) -> dict[str, set[str]]:
     What a SELECT of a preset works out is followed back to the columns of the file.
     """
     uses: dict[str, set[str]] = {}
-    style = opened.style(group)
+    style, columns = opened.style(group), {c.lower() for f in opened.of(group) for c in f.facts["columns"]}
     for parts in opened.parts.values():
         for p in parts:
             if p.group != group and group not in re.findall(r"\w+", p.rows):
                 continue
             made = _made_of(p, style)
+            turned = re.search(r"(?i)\bUNPIVOT\b[^(]*\(\s*(\w+)\s+FOR\b", p.rows)
+            if turned:  # each answer stands in a row of its own
+                named = _words(p.rows.replace("'", '"'))
+                made.setdefault(turned[1].lower(), set()).update(c for c in columns if c not in named)
             for c, e in p.columns.items():
                 place = f"{p.table}.{c}"
                 for name in _origins(e, made):
-                    uses.setdefault(name, set()).add(f"{place}.pseudonym" if "pseudonym(" in e else place)
+                    alone = AS_IT_IS if e == _q(name) or e.lower() in (_q(name), name) else ""
+                    uses.setdefault(name, set()).add(f"{place}.pseudonym" if "pseudonym(" in e else place + alone)
             for field, e in p.person.items():
                 for name in _origins(e, made):
                     uses.setdefault(name, set()).add(f"person.{field}")

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy import sparse
 
-from helpers.collect.people import nickname_forms
+from helpers.collect.people import first_word, nickname_forms
 
 # Compared in this order, the first that holds counts: condition, in words, m, u. The last line is all the rest.
 FIXED: dict[str, list[tuple[str, str, float, float]]] = {
@@ -151,7 +151,7 @@ def _without(shares: np.ndarray, name: int) -> np.ndarray:
 
 def _frame(people: pd.DataFrame) -> pd.DataFrame:
     """The columns that are compared; a name of one letter says too little to count."""
-    given = people["first"].str.extract(r"^(\S+)", expand=False)
+    given = first_word(people["first"])
     frame = pd.DataFrame(
         {
             "unique_id": people.index,

@@ -81,6 +81,13 @@ class Opened:
         """Whether any file names a person."""
         return any(p.person for parts in self.parts.values() for p in parts)
 
+    @cached_property
+    def has_forgotten(self) -> bool:
+        """Whether anybody asked to be forgotten."""
+        from helpers.collect.who import forgotten
+
+        return bool(forgotten(self.client))
+
     def style(self, group: str) -> dict[str, str]:
         """SQL for the decimal mark, order of dates, zone and currency of a group's rows."""
         files = self.of(group)
@@ -151,12 +158,9 @@ def _view(opened: Opened, group: str) -> None:
     con.execute(f"CREATE OR REPLACE TEMP VIEW {_q('all ' + group)} AS {union}")
     shown = f"preset {preset.name}" if preset else group
     layout = f"coalesce(({preset.layout}), FALSE)" if preset and preset.layout else "FALSE"
-    # Files of one kind overlap: the one that reaches furthest is the newest, and comes first.
-    if len(files) > 1:
-        day = _day(files[0])
-        query = f"SELECT source_file, max({day}) FROM {_q('all ' + group)} WHERE {day} <= current_date GROUP BY 1"
-        last = dict(opened.query(query, shown).fetchall()) if day else {}
-        files.sort(key=lambda f: (str(last.get(f.file) or ""), f.file), reverse=True)
+    if len(files) > 1:  # files of one kind overlap: the one that reaches furthest is the newest, and comes first
+        last = {f.file: days[-1] if len(days := _days(opened, f)) else pd.Timestamp.min for f in files}
+        files.sort(key=lambda f: (last[f.file], f.file), reverse=True)
         others = [f for f in opened.landed if f.group != group]
         opened.landed[:] = others + files
     rank = " ".join(f"WHEN {_text(f.file)} THEN {i}" for i, f in enumerate(files))
@@ -376,6 +380,12 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
         cells |= {c: "who.who_customer" for c, e in part.columns.items() if e == "person"}
         cells |= {c: "who.who_record" for c, e in part.columns.items() if e == "record"}
         source += f" LEFT JOIN {_q(who)} AS who ON who.who_key = {_text(part.group + '|')} || ({record})"
+        if opened.has_forgotten:  # their lines stay countable, without a word of theirs
+            gone = f"(({record}) IS NOT NULL AND who.who_key IS NULL AND {group}.source_problem IS NULL)"
+            free = [c for c in cells if c in table.columns and table.columns[c].unit == "free text"]
+            cells |= {c: f"CASE WHEN NOT {gone} THEN {cells[c]} END" for c in free}
+            cells["source_unreadable"] = f"CASE WHEN {gone} THEN '' ELSE {cells['source_unreadable']} END"
+            cells["source_forgotten"] = gone if part.table != "orders" else "FALSE"
     return f"SELECT {', '.join(f'{e} AS {_q(c)}' for c, e in cells.items())} FROM {source}"
 
 
@@ -476,21 +486,22 @@ def missing_days(days: pd.Series) -> list[pd.Timestamp]:
     return list(pd.date_range(known.min(), known.max()).difference(known))
 
 
-def _day(f: Landed) -> str:
-    """SQL for the day of a row, from the settings or the preset; empty for files without dates."""
+def _days(opened: Opened, f: Landed) -> pd.DatetimeIndex:
+    """The distinct days of a file's rows that can be, in order; empty for files without dates."""
     said = f.spec.dated or (f.preset.dated if f.preset else "")
-    return (
-        f"coalesce(TRY_CAST(({said}) AS DATE), TRY(day_of(source_dates, source_zone, CAST(({said}) AS VARCHAR))))"
-        if said
-        else ""
-    )
+    if not said:
+        return pd.DatetimeIndex([])
+    style = opened.style(f.group)
+    day = f"day_of({style['dates']}, {_text(opened.client.settings.timezone)}, CAST(said AS VARCHAR))"
+    query = f"SELECT DISTINCT ({said}) AS said FROM {_q('all ' + f.group)} WHERE source_file = {_text(f.file)}"
+    days = opened.query(f"SELECT DISTINCT {day} FROM ({query})", f.file).fetchall()
+    return pd.DatetimeIndex(sorted(d for (d,) in days if d and date(1990, 1, 1) <= d <= date.today()))
 
 
 def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
     facts, preset = f.facts, f.preset
     layout = facts["layout"] + facts["preset_layout"]
     table = opened.counted_in(f.group)
-    why = f", {facts['dates_why']}" if facts["dates_why"] else ""
     card = {
         "source": f.group,
         "file": f.file,
@@ -502,7 +513,7 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
         "encoding": facts["encoding"],
         "delimiter": facts["delimiter"],
         "decimal": facts["decimal"] if facts["kind"] == "csv" else "",
-        "dates": facts["dates"] + why if facts["kind"] == "csv" else "",
+        "dates": f"{facts['dates']}, {facts['dates_why']}" if facts["dates_why"] else "",
         "header_line": facts["header_line"],
         "sha256": facts["sha256"],
         "lines": facts["lines"] + facts["layout"],
@@ -520,20 +531,15 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
     if not table:
         near = f" It is nearly {facts['near'][0]}." if facts["near"] else ""
         card["note"] = f"not used: nothing knows this file.{near}"
-    day = _day(f)
-    if day:
-        query = f"SELECT DISTINCT {day} FROM {_q(f.group)} WHERE source_file = {_text(f.file)}"
-        days = pd.DatetimeIndex(
-            [d for (d,) in opened.query(query, f.file).fetchall() if d and 1990 <= d.year <= date.today().year]
-        )
-        if len(days):
-            first, last = days.min(), days.max()
-            card |= {
-                "first_on": first.date(),
-                "last_on": last.date(),
-                "days_missing": (last - first).days + 1 - len(days),
-                "age_days": max((pd.Timestamp(as_of) - last).days, 0),
-            }
+    days = _days(opened, f)
+    if len(days):
+        first, last = days[0], days[-1]
+        card |= {
+            "first_on": first.date(),
+            "last_on": last.date(),
+            "days_missing": (last - first).days + 1 - len(days),
+            "age_days": max((pd.Timestamp(as_of) - last).days, 0),
+        }
     return card
 
 

@@ -55,11 +55,8 @@ def utc(t: np.ndarray) -> pd.DatetimeIndex:
 
 def show(times: pd.DatetimeIndex, length: int = 19) -> np.ndarray:
     """Times as text such as 2026-09-30 17:00:00, cut to `length` letters, empty where missing."""
-    out = (
-        np.char.replace(np.datetime_as_string(times.as_unit("s").values), "T", " ").astype(f"U{length}").astype(object)
-    )
-    out[np.asarray(times.isna())] = ""
-    return out
+    shown = np.datetime_as_string(times.as_unit("s").values).tolist()
+    return np.array(["" if x == "NaT" else x[:length].replace("T", " ") for x in shown], dtype=object)
 
 
 NUMBERS = {

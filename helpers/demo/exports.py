@@ -67,8 +67,9 @@ def shopify(w: SimpleNamespace) -> list[Sheet]:
         for column in cells:
             if not column.startswith(("Name", "Lineitem", "Vendor")):
                 cells[column][~first] = ""
-        who = np.where(first, d.person, -1)
-        sheet = Sheet(f"shopify_orders_{name}.csv", cells, person=who, order=d.index, whole=x["lines"] == 1)
+        who, single = np.where(first, d.person, -1), (x["lines"] == 1).to_numpy()
+        rows = {"person": who, "order": d.index, "whole": single, "safe": single | ~first}
+        sheet = Sheet(f"shopify_orders_{name}.csv", cells, **rows)
         sheet.note(x.currency == "CHF", "foreign currency", "held", "Currency")
         if number == 2:
             sheet.note(old & back, "stale copy", "duplicate", "Refunded Amount")

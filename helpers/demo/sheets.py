@@ -43,18 +43,19 @@ class Sheet:
     """One raw file: a column of text cells for each header name, hidden columns beside them, and its defects.
 
     `person` (index, -1 for none), `order` (index of a true order line, -1 for none), `whole` (the row is a record by
-    itself) and `locked` (no defect may be planted) have one entry a row. `above` and `below` hold layout rows (lists
-    of cells). A sheet without header has one column whose cells are whole lines.
+    itself), `safe` (no other row needs it) and `locked` (no defect may be planted) have one entry a row. `above` and
+    `below` hold layout rows (lists of cells), `titles` of which are no header. A sheet without header has one column,
+    whose cells are whole lines.
     """
 
     def __init__(self, file: str, columns: dict, **options) -> None:
         o = SimpleNamespace(header=list(columns), sep=",", encoding="utf-8", above=[], below=[], person=-1, order=-1)
-        o.__dict__.update({"whole": True, "locked": False, "titles": 0} | options)
+        o.__dict__.update({"whole": True, "safe": True, "locked": False, "titles": 0} | options)
         self.file, self.o = file, o
         self.n = len(next(iter(columns.values())))
         self.cells = {c: np.array(v, dtype=object) for c, v in columns.items()}
         self.hidden = {
-            k: np.array(np.broadcast_to(getattr(o, k), self.n)) for k in ("person", "order", "whole", "locked")
+            k: np.array(np.broadcast_to(getattr(o, k), self.n)) for k in ("person", "order", "whole", "safe", "locked")
         }
         self.at = np.arange(self.n, dtype=float)  # place in the file; copies stand half a step below
         self.defects: list[tuple] = []  # row, column, kind, expect
@@ -69,7 +70,7 @@ class Sheet:
     def plant(self, rules: str, rng: np.random.Generator, number: int = 1) -> Sheet:
         """Plant the defects of this source; its first file gets at least one of each kind, rates permitting."""
         rows = self.n
-        for rule in load("dirt")[rules]:
+        for rule in load("dirt")[rules] if rows else []:
             if rule["do"] == "cut":
                 last = int(np.argmax(self.at))
                 if rule["file"] == number and not self.hidden["locked"][last]:
@@ -85,7 +86,7 @@ class Sheet:
         do, column, values = rule["do"], rule.get("column", ""), rule.get("values", [])
         free = ~self.hidden["locked"]
         if "rows" in rule:
-            free &= self.hidden["whole"]
+            free &= self.hidden[rule["rows"]]
         cells = self.cells[column] if column in self.cells else next(iter(self.cells.values()))
         chosen = []
         for row in rng.permutation(np.flatnonzero(free)):

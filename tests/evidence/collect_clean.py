@@ -47,7 +47,7 @@ def collect_and_clean(folder: Path):
 
 
 def fates(opened, run, cleaned) -> pd.DataFrame:
-    """What became of every line: file, line, fate, rule. Of a line that became several rows the best fate counts."""
+    """What became of every line: file, line, fate, rule, held_in_part. Of several rows of a line the best fate counts."""
     from helpers import clean
 
     clean.ledgers(run, cleaned, run.frame("sources"))  # raises where a line is lost
@@ -58,8 +58,10 @@ def fates(opened, run, cleaned) -> pd.DataFrame:
         lines = lines.select("source_name", "source_file", "source_line", "fate", "rule").to_pandas()
         seen.append(lines[lines["source_name"].isin(counted)])
     lines = pd.concat(seen).rename(columns={"source_file": "file", "source_line": "line"})
+    held = lines.groupby(["file", "line"])["fate"].agg(lambda f: (f == "held").any()).rename("held_in_part").reset_index()
     lines["fate"] = pd.Categorical(lines["fate"].fillna("loaded"), ["loaded", "duplicate", "filtered", "held"], ordered=True)
-    return lines.sort_values("fate").drop_duplicates(["file", "line"])[["file", "line", "fate", "rule"]]
+    best = lines.sort_values("fate").drop_duplicates(["file", "line"])[["file", "line", "fate", "rule"]]
+    return best.merge(held, on=["file", "line"])
 
 
 def score_defects(folder: Path, lines: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -68,14 +70,27 @@ def score_defects(folder: Path, lines: pd.DataFrame, seed: int) -> pd.DataFrame:
     both = planted.merge(lines, on=["file", "line"], how="left")
     both["fate"] = both["fate"].astype("str").fillna("layout")  # no data row came of it
     both["met"] = [fate in MET[e] for fate, e in zip(both["fate"], both["expect"], strict=True)]
+    both["met"] |= (both["expect"] == "held") & both["held_in_part"].eq(True)  # one answer of a questionnaire
+    twice = _older_copies(folder, both[(both["kind"] == "overlap row") & ~both["met"]], lines)
+    both["met"] |= both.set_index(["file", "line"]).index.isin(list(twice))  # its older copy was left out instead
     kinds = both.groupby(["kind", "expect"]).agg(planted=("met", "size"), met=("met", "sum")).reset_index()
     good = lines.merge(planted[["file", "line"]].drop_duplicates(), on=["file", "line"], how="left", indicator=True)
-    good = good[good["_merge"] == "left_only"]
+    good = good[(good["_merge"] == "left_only") & ~good.set_index(["file", "line"]).index.isin(list(twice.values()))]
     bad = good["fate"].astype("str").isin(["held", "duplicate"]) | (
         (good["fate"] == "filtered") & ~good["rule"].isin(["cancelled web order", "cancelled receipt", "after the last day"])
     )
     none = {"kind": "good lines wrongly left out", "expect": "loaded", "planted": len(good), "met": int((~bad).sum())}
     return pd.concat([kinds, pd.DataFrame([none])]).assign(seed=seed)
+
+
+def _older_copies(folder: Path, rows: pd.DataFrame, lines: pd.DataFrame) -> dict[tuple, tuple]:
+    """For each of these lines the equal line of another file that was taken as the duplicate."""
+    texts = {f: (folder / "raw" / f).read_text(encoding="utf-8", errors="replace").splitlines() for f in lines["file"].unique()
+             if f.startswith("shopify")}  # fmt: skip
+    left_out = lines[(lines["fate"] == "duplicate") & lines["file"].isin(list(texts))]
+    known = {texts[f][n - 1]: (f, n) for f, n in zip(left_out["file"], left_out["line"], strict=True)}
+    asked = zip(rows["file"], rows["line"], strict=True)
+    return {(f, n): known[texts[f][n - 1]] for f, n in asked if texts[f][n - 1] in known}
 
 
 def score_matching(folder: Path, opened, seed: int) -> pd.DataFrame:
