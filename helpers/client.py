@@ -56,7 +56,7 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 
 def _one_character(mark: str) -> str:
     mark = "\t" if mark in ("tab", r"\t") else mark
-    if len(mark) > 1 or mark in '"\r\n':
+    if len(mark) > 1 or mark in ('"', "\r", "\n"):
         raise ValueError("write one character, or tab")
     return mark
 

@@ -450,7 +450,7 @@ def _due(client: Client) -> Iterator[Due]:
     taken: set[Path] = set()
     for path in sorted(p for p in private.rglob("*") if p.is_file() and p not in stays):
         run = path.relative_to(private).parts[1] if path.is_relative_to(private / "audiences") else ""
-        if _age(path) > days * 86_400:
+        if max(_age(p) for p in _together(path)) > days * 86_400:
             why = f"older than {days} days"
         elif run and not (runs / run).is_dir():
             why = "its run is gone"
@@ -470,6 +470,13 @@ def _due(client: Client) -> Iterator[Due]:
         for path in sorted(p for p in old.rglob("*") if p.is_file() and p.name not in KEPT_OF_RUNS):
             if path.suffix != ".part":
                 yield Due(path, f"{client.settings.keep_runs} newer runs exist", path.stat().st_size)
+
+
+def _together(path: Path) -> list[Path]:
+    """The files that are of use only with this one: all of the contact map, or the two of a landed file."""
+    if path.parent.name == "people":
+        return [p for p in path.parent.iterdir() if p.name != "ids.parquet"]
+    return [p for p in (path.with_suffix(".parquet"), path.with_suffix(".json"), path) if p.is_file()]
 
 
 def _age(path: Path) -> float:

@@ -9,8 +9,8 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
-from statsmodels.stats.power import TTestIndPower
+from scipy.optimize import brentq
+from scipy.stats import f, ncf, norm
 from statsmodels.stats.proportion import (
     power_proportions_2indep,
     proportion_confint,
@@ -82,9 +82,12 @@ def size_means(effect: float, spread: float, power: float = 0.80) -> float:
     if not effect:
         return float("inf")
     size = min(abs(effect) / spread, 5) if spread else 5  # at five, two units a group are enough; no solution above
-    if size < 0.01:  # so many units that the t is a normal distribution, and the search for it does not end
-        return float(2 * ((norm.ppf(0.975) + norm.ppf(power)) / size) ** 2)
-    return float(TTestIndPower().solve_power(size, alpha=0.05, power=power))
+    plain = 2 * ((norm.ppf(0.975) + norm.ppf(power)) / size) ** 2  # with a normal in place of the t: a little too few
+
+    def missing(n: float) -> float:  # the t-test's power by the noncentral F, which stays finite where the t does not
+        return ncf.sf(f.ppf(0.95, 1, 2 * n - 2), 1, 2 * n - 2, n * size**2 / 2) - power
+
+    return float(brentq(missing, 1.2, plain + 10))
 
 
 # --- forecast of daily sales -----------------------------------------------------------------

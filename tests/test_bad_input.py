@@ -174,7 +174,7 @@ def column_name(i):
     return (chr(64 + i // 26) if i >= 26 else "") + chr(65 + i % 26)
 
 
-def xlsx(**sheets) -> bytes:
+def xlsx(more=None, /, **sheets) -> bytes:
     """A workbook: lists of rows by the name of their sheet; a row may be None (not there)."""
     ns = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -188,6 +188,7 @@ def xlsx(**sheets) -> bytes:
         f'<xf numFmtId="10"/></cellXfs></styleSheet>',
     }
     listed = links = ""
+    reach = f'<dimension ref="{more["dimension"]}"/>' if more else ""
     for i, (name, rows) in enumerate(sheets.items(), 1):
         listed += f'<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>'
         links += f'<Relationship Id="rId{i}" Type="{rel}/worksheet" Target="worksheets/sheet{i}.xml"/>'
@@ -197,7 +198,7 @@ def xlsx(**sheets) -> bytes:
             if row is not None
         )
         parts[f"xl/worksheets/sheet{i}.xml"] = (
-            f'<?xml version="1.0"?><worksheet {ns}><sheetData>{body}</sheetData></worksheet>'
+            f'<?xml version="1.0"?><worksheet {ns}>{reach}<sheetData>{body}</sheetData></worksheet>'
         )
     links += f'<Relationship Id="rId99" Type="{rel}/styles" Target="styles.xml"/>'
     parts["xl/workbook.xml"] = (
@@ -371,6 +372,16 @@ REFUSED = {
         r"a\.xls: not a readable workbook .*Save it again",
     ),
     "workbook of empty sheets": ({"a.xlsx": xlsx(S=[], T=[])}, "", r"a\.xlsx: the file is empty\. Export it again"),
+    "workbook with a cell far away": (
+        {"a.xlsx": xlsx({"dimension": "A1:XFD1048576"}, S=[["a"]])},
+        "",
+        r"a\.xlsx, sheet S: its last cell is XFD1048576, far from any table\. Delete the empty rows",
+    ),
+    "workbook whose part is damaged": (
+        {"a.xlsx": XLSX.replace(b"sheetId", b"sheetJd")},
+        "",
+        r"a\.xlsx: not a readable workbook \(.*\)\. Save it again as \.xlsx",
+    ),
     "no such sheet": (
         {"ads.xlsx": xlsx(Jan=[["day"]], Feb=[["day"]])},
         "sources: {ads: {file: ads.xlsx, sheet: March}}",
@@ -918,6 +929,14 @@ KEPT = {
     "days without marks between": case("a.csv", spend("20250301,g,c1,1.00,1"), [2, 1, 1, 0, 0, 0], {}, [1.0]),
     # --- settings
     "a header line in the settings": case("a.csv", "x,y,z,a,b\n" + spend(*ROWS), [5, 2, 3, 0, 0, 0], header_line=2),
+    "an order of days in the settings": case(
+        "a.csv",
+        spend("02/03/2025,g,c1,1.00,1", "13/03/2025,g,c2,2.00,1"),
+        [3, 1, 1, 0, 0, 1],
+        {3: "spent_on: 13/03/2025"},
+        ONE[:1],
+        dates="month first",
+    ),
     "a wrong header line in the settings": case("a.csv", spend(*ROWS), [4, 2, 0, 0, 2, 0], {}, [], header_line=2),
     "a delimiter called tab": case("a.csv", spend(*ROWS).replace(",", "\t"), delimiter="tab"),
     "a wrong delimiter in the settings": case("a.csv", spend(*ROWS), [4, 1, 0, 0, 3, 0], {}, [], delimiter=";"),
@@ -942,6 +961,21 @@ KEPT = {
         [4, 1, 1, 0, 0, 2],
         {3: "channel: #REF!", 4: "clicks: #DIV/0!"},
         [0.125],
+    ),
+    "xlsx with formulas, worked out and not": case(
+        "a.xlsx",
+        in_xlsx(
+            S=[
+                HEAD,
+                ["2025-03-01", "g", "c1", Raw('<c r="@@"><f>5+5.5</f><v>10.5</v></c>'), 1],
+                ["2025-03-02", "g", "c1", Raw('<c r="@@"><f>D2*2</f><v></v></c>'), 1],
+                ["2025-03-03", "g", "c1", 1, Raw('<c r="@@" t="e"><f>1/0</f><v>#DIV/0!</v></c>')],
+                ["2025-03-04", "g", "c1", 1, Raw('<c r="@@"><f>A1&amp;"x"</f></c>')],
+            ]
+        ),
+        [5, 1, 1, 0, 0, 3],
+        {3: "cost: =D2*2", 4: "clicks: #DIV/0!", 5: 'clicks: =A1&"x"'},
+        [10.5],
     ),
     "xlsx with numbers as text": case("a.xlsx", in_xlsx(S=[HEAD, *([d, a, c, f"{x:.2f}", str(n)] for d, a, c, x, n in TYPED)])),
     "xlsx with decimal commas as text beside numbers": case(

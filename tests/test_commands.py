@@ -478,6 +478,19 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     )
 
 
+def test_what_belongs_together_expires_together(shop):
+    landing, people = shop.private("landing"), shop.private("people")
+    one = next(landing.glob("*.parquet"))
+    for path in (one, people / "summary.parquet"):
+        age(path)
+    keep.clean_up(shop)
+    assert not one.exists()
+    assert not one.with_suffix(".json").exists()
+    assert os.listdir(people) == ["ids.parquet"]
+    assert len(list(landing.glob("*.parquet"))) == 3
+    assert len(open_sources(connect(), Client(shop.name)).identity.people) == 5
+
+
 def test_clean_up_without_a_name_looks_at_every_client(shop, command):
     code, out, _err = command("clean-up", "--dry-run")
     assert code == 0

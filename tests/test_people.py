@@ -9,7 +9,7 @@ import pytest
 
 from helpers.collect import golden as golden_records
 from helpers.collect.golden import golden, pseudonyms
-from helpers.collect.identity import MatchSettings, match
+from helpers.collect.identity import Matching, match
 from helpers.collect.people import COLUMNS, NameRules, normalise
 from helpers.collect.scores import name_lift
 
@@ -189,7 +189,7 @@ def people(*rows, source="crm"):
 
 def groups(*rows, **settings):
     """Who is who, as a text such as "ab c"."""
-    found = match(people(*rows), MatchSettings(**settings), "DE").people
+    found = match(people(*rows), Matching(**settings), "DE").people
     return " ".join("".join(sorted(g)) for _, g in found.groupby("person")["record"])
 
 
@@ -334,13 +334,13 @@ def test_a_mailbox_of_many_is_nobodys():
 
 def test_numbers_that_differ_keep_apart_whom_others_would_chain():
     chain = [ANNA | MAIL | {"ids": "C-1"}, ANNA | MAIL | PHONE, ANNA | PHONE | {"ids": "C-2"}]
-    found = match(people(*chain), MatchSettings(), "DE").people
+    found = match(people(*chain), Matching(), "DE").people
     assert found.groupby("person").size().tolist() == [2, 1]
 
 
 def test_a_torn_record_is_listed_not_joined():
     rows = people(ANNA | PHONE | {"email": "a@example.org"}, BERND | PHONE | {"email": "b@example.org"}, PHONE)
-    found = match(rows, MatchSettings(doubtful=0.01), "DE")
+    found = match(rows, Matching(doubtful=0.01), "DE")
     assert found.people["how"].tolist() == ["alone"] * 3
     pairs = set(zip(found.doubtful["record_a"], found.doubtful["record_b"], strict=True))
     assert pairs == {("a", "c"), ("b", "c")}
@@ -352,13 +352,13 @@ def test_a_torn_record_is_listed_not_joined():
 
 def test_few_or_no_records_and_empty_columns():
     for rows in ([], [{}], [{}, {}], [{"email": "x@example.org"}]):
-        found = match(people(*rows) if rows else people({}).iloc[:0], MatchSettings())
+        found = match(people(*rows) if rows else people({}).iloc[:0], Matching())
         assert len(found.people) == len(rows)
         assert found.people["how"].eq("alone").all()
         assert found.doubtful.columns.tolist() == ["record_a", "record_b", "score", "why"]
         assert found.summary["people"].eq(len(rows)).all()
     with pytest.raises(ValueError, match="twice"):
-        match(people({"record": "x"}, {"record": "x"}), MatchSettings())
+        match(people({"record": "x"}, {"record": "x"}), Matching())
 
 
 # --- how well -------------------------------------------------------------------------------------------------
@@ -367,7 +367,7 @@ def test_few_or_no_records_and_empty_columns():
 @pytest.fixture(scope="module", params=range(1, 6))
 def matched(request):
     records, truth = simulate(700, request.param)
-    return records, truth, match(records, MatchSettings(), "DE")
+    return records, truth, match(records, Matching(), "DE")
 
 
 def test_precision_and_recall(matched):
@@ -400,8 +400,8 @@ def test_the_summary_adds_up_and_its_trust_is_honest(matched):
 def test_the_same_comes_out_in_any_order_and_quietly(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     records, _ = simulate(150, 6)
-    one = match(records, MatchSettings(), "DE")
-    two = match(records.iloc[::-1].reset_index(drop=True), MatchSettings(), "DE")
+    one = match(records, Matching(), "DE")
+    two = match(records.iloc[::-1].reset_index(drop=True), Matching(), "DE")
     for name in ("people", "doubtful", "summary"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(two, name))
     assert capfd.readouterr() == ("", "")
@@ -412,8 +412,8 @@ def test_few_records_use_the_fixed_weights():
     found = []
     for seed in (7, 8, 9):
         records, truth = simulate(60, seed)
-        assert len(records) < MatchSettings().learn_from
-        person = match(records, MatchSettings(), "DE").people.set_index("record")["person"]
+        assert len(records) < Matching().learn_from
+        person = match(records, Matching(), "DE").people.set_index("record")["person"]
         found.append(precision_recall(person, truth))
     precision, recall = np.mean(found, axis=0)
     assert precision >= 0.97

@@ -11,12 +11,15 @@ import csv
 import gzip
 import io
 import json
+import pickle
 import re
+import subprocess
+import sys
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
 from html import unescape
 from itertools import islice
 from pathlib import Path
@@ -31,6 +34,7 @@ Record = tuple[int, list[str], str]  # line where it starts, cells, what is wron
 
 LONGEST_CELL = 1_000_000  # characters
 LONGEST_RECORD = 1_000  # lines; a quotation mark that is not closed would swallow the rest of the file
+LARGEST_SHEET = 100_000_000  # cells; calamine keeps the empty ones too
 SAMPLE = 200
 HEADER_WITHIN = 60  # records
 STRAY = re.compile("[\x00\ud800-\udfff\ufffd]")
@@ -47,6 +51,10 @@ _OWN = ("line", "problem", "file", "repeat", "rank", "head", "country", "decimal
 OWN = {f"source_{c}" for c in (*_OWN, "name", "order", "unreadable")}  # columns that the playbook adds to a file's own
 # A protected .xlsx has this stream; an old .xls says FILEPASS right after its first record [MS-XLS 2.4.117].
 _LOCKED = re.compile("EncryptedPackage".encode("utf-16-le") + rb"|\t\x08\x10\0\0[\5\6].{14}/\0", re.DOTALL)
+_ERROR = re.compile(rb'<(?:\w+:)?c\b([^>]*\bt="e"[^>]*)>(?:<(?:\w+:)?f\b.*?)?<(?:\w+:)?v>([^<]*)<', re.DOTALL)
+_FORMULA = re.compile(
+    rb"<(?:\w+:)?c\b([^>]*)><(?:\w+:)?f\b[^>]*>([^<]*)</(?:\w+:)?f>(?:<(?:\w+:)?v ?/>|<v></v>)?</(?:\w+:)?c>"
+)
 _NOT_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"Rar!", b"7z\xbc\xaf", b"SQLite format 3")
 POINT = re.compile(r"^[^\w]*(\d{1,3}(,\d{3})*|\d+)\.(\d{1,2}|\d{4,})[^\w]*$")
 COMMA = re.compile(r"^[^\w]*(\d{1,3}(\.\d{3})*|\d+),(\d{1,2}|\d{4,})[^\w]*$")
@@ -179,7 +187,7 @@ def csv_records(lines: Iterable[str], delimiter: str, width: int = 0, encoding: 
                 problem = f"a cell of more than {LONGEST_CELL:,} characters"
             elif "expected after" in str(e) and len(source.taken) == 1:
                 problem = "a quotation mark inside a cell is not doubled"
-        if len(source.taken) > 1 and width and len(cells) != width and not problem:
+        if not problem and width and len(source.taken) > 1 and len(cells) != width:
             problem = "a quotation mark is not closed"
         if problem:
             source.give_back()
@@ -319,54 +327,125 @@ def find_delimiter(lines: list[str]) -> str:
 
 def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     """The cells of one sheet: the one asked for, else the first with a known header, else the first not empty."""
-    import python_calamine as calamine
-
     with opened(path) as f:
         content = f.read()
     if _LOCKED.search(content):
         raise PlaybookError(f"{path.name}: protected by a password. Save it again as .xlsx without a password.")
     try:
-        book = calamine.load_workbook(io.BytesIO(content))  # by its content: an .xlsx may be called .xls
-        names = [s.name for s in book.sheets_metadata if s.typ == calamine.SheetTypeEnum.WorkSheet]
+        hidden, read = (_xls if content.startswith(b"\xd0") else _workbook)(content, path.name)
+        names = list(hidden)
         if spec.sheet and spec.sheet not in names:
             raise PlaybookError(f'{path.name}: no sheet "{spec.sheet}". It has {", ".join(names)}.')
         if not spec.sheet:
-            hidden = {s.name for s in book.sheets_metadata if s.visible != calamine.SheetVisibleEnum.Visible}
-            tops = {n: book.get_sheet_by_name(n).to_python(nrows=HEADER_WITHIN) for n in names if n not in hidden}
-            tops = {n: [[_cell(c) for c in row] for row in top] for n, top in tops.items() if any(map(any, top))}
+            tops = {n: [[_cell(c) for c in row] for row in read(n, HEADER_WITHIN)] for n in names if not hidden[n]}
+            tops = {n: top for n, top in tops.items() if any(map(any, top))}
             known = [n for n, top in tops.items() if any(_known(row)[0] for row in top)]
             names = [*known, *tops]
             style.unread = [n for n in tops if n != names[0]]
         style.sheet = spec.sheet or (names or [""])[0]
-        rows = book.get_sheet_by_name(style.sheet).to_python(skip_empty_area=False) if style.sheet else []
-    except calamine.CalamineError as e:
-        raise PlaybookError(f"{path.name}: not a readable workbook ({e}). Save it again as .xlsx.") from None
-    for (row, column), error in _error_cells(content, style.sheet).items() if rows else ():
-        rows[row][column] = error
+        rows = read(style.sheet, None) if style.sheet else []
+    except BaseException as e:  # calamine panics on some damaged files, and a panic is no Exception
+        if type(e).__name__ not in _DAMAGED:
+            raise
+        reason = str(e).strip().rstrip(".").splitlines()[0] if str(e) else "it is damaged"
+        raise PlaybookError(f"{path.name}: not a readable workbook ({reason}). Save it again as .xlsx.") from None
     style.decimal = spec.decimal or decimal_mark(c for row in rows[:500] for c in row if isinstance(c, str))
     return ((i, [_cell(c, style.decimal) for c in row], "") for i, row in enumerate(rows, 1))
 
 
-def _error_cells(content: bytes, sheet: str) -> dict[tuple[int, int], str]:
-    """The cells of an .xlsx that hold an error such as #REF!, by row and column from 0; calamine gives them empty."""
-    found: dict[tuple[int, int], str] = {}
-    if not content.startswith(b"PK"):
-        return found
-    with zipfile.ZipFile(io.BytesIO(content)) as z:
-        if "xl/workbook.xml" not in z.namelist():
-            return found
-        ids = {s["name"]: s["id"] for s in _tags(z.read("xl/workbook.xml"), "sheet")}
-        parts = {r["Id"]: r["Target"] for r in _tags(z.read("xl/_rels/workbook.xml.rels"), "Relationship")}
-        part = parts[ids[sheet]]
-        data = z.read(part.lstrip("/") if part.startswith("/") else f"xl/{part}")
-    for head, body in re.findall(rb'<(?:\w+:)?c\b([^>]*\bt="e"[^>]*)>(.*?)</(?:\w+:)?c>', data, re.DOTALL):
-        letters, row = re.search(rb'\br="([A-Z]+)(\d+)"', head).groups()
-        column = 0
-        for letter in letters:
-            column = column * 26 + letter - 64
-        error = re.search(rb"<(?:\w+:)?v>([^<]*)<", body)
-        found[int(row) - 1, column - 1] = error[1].decode() if error else "#ERROR"
-    return found
+_DAMAGED = {
+    "CalamineError",
+    "ZipError",
+    "XmlError",
+    "PanicException",
+    "BadZipFile",
+    "KeyError",
+    "IndexError",
+    "NotImplementedError",
+    "error",
+}
+Sheets = tuple[dict[str, bool], Callable[[str, int | None], list[list]]]  # name -> hidden; the first rows of a sheet
+
+
+def _workbook(content: bytes, file: str) -> Sheets:
+    """The sheets of an .xlsx, .xlsb or .ods."""
+    import python_calamine as calamine
+
+    parts = _sheet_parts(content)
+    for name, data in parts.items():
+        reach = re.search(rb'<(?:\w+:)?dimension ref="[A-Z]+\d+:([A-Z]+)(\d+)"', data(4096))
+        if reach and _column(reach[1]) * int(reach[2]) > LARGEST_SHEET:
+            last = (reach[1] + reach[2]).decode()
+            raise PlaybookError(
+                f"{file}, sheet {name}: its last cell is {last}, far from any table. Delete the empty rows and "
+                "columns, and save it."
+            )
+    book = calamine.load_workbook(io.BytesIO(content))  # by its content: an .xlsx may be called .xls
+    visible = calamine.SheetVisibleEnum.Visible
+    hidden = {s.name: s.visible != visible for s in book.sheets_metadata if s.typ == calamine.SheetTypeEnum.WorkSheet}
+
+    def read(name: str, n: int | None) -> list[list]:
+        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=n)
+        for row, column, text in _lost_cells(parts[name](-1)) if n is None and name in parts else ():
+            rows.extend([] for _ in range(row - len(rows)))
+            rows[row - 1] += [""] * (column - len(rows[row - 1]))
+            rows[row - 1][column - 1] = text
+        return rows
+
+    return hidden, read
+
+
+# A damaged .xls may make calamine panic, or ask for so much memory that the process ends: so it gets one of its own.
+_XLS = """
+import io, pickle, sys
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+except ImportError:
+    pass
+import python_calamine as calamine
+book = calamine.load_workbook(io.BytesIO(sys.stdin.buffer.read()))
+work = [s for s in book.sheets_metadata if s.typ == calamine.SheetTypeEnum.WorkSheet]
+hidden = {s.name: s.visible != calamine.SheetVisibleEnum.Visible for s in work}
+cells = {s.name: book.get_sheet_by_name(s.name).to_python(skip_empty_area=False) for s in work}
+sys.stdout.buffer.write(pickle.dumps((hidden, cells)))
+"""
+
+
+def _xls(content: bytes, file: str) -> Sheets:
+    """The sheets of an old workbook."""
+    done = subprocess.run([sys.executable, "-I", "-c", _XLS], input=content, capture_output=True)
+    if done.returncode:
+        raise PlaybookError(f"{file}: not a readable workbook (it is damaged). Save it again as .xlsx.")
+    hidden, cells = pickle.loads(done.stdout)
+    return hidden, lambda name, n: cells[name][:n]
+
+
+def _sheet_parts(content: bytes) -> dict[str, Callable[[int], bytes]]:
+    """The XML of each sheet of an .xlsx by its name, its first bytes or all (-1); empty for other kinds."""
+    z = zipfile.ZipFile(io.BytesIO(content))
+    if "xl/workbook.xml" not in z.namelist():
+        return {}
+    ids = {s["name"]: s["id"] for s in _tags(z.read("xl/workbook.xml"), "sheet")}
+    parts = {r["Id"]: r["Target"] for r in _tags(z.read("xl/_rels/workbook.xml.rels"), "Relationship")}
+    files = {n: parts[i].lstrip("/") if parts[i].startswith("/") else f"xl/{parts[i]}" for n, i in ids.items()}
+    return {n: lambda size, file=file: z.open(file).read(size) for n, file in files.items() if "worksheets/" in file}
+
+
+def _lost_cells(data: bytes) -> Iterator[tuple[int, int, str]]:
+    """The cells of an .xlsx sheet that calamine gives empty, by row and column from 1.
+
+    Those that hold an error such as #REF!, and formulas that no spreadsheet has worked out yet.
+    """
+    for kind in (_ERROR, _FORMULA):
+        for head, text in kind.findall(data):
+            letters, row = re.search(rb'\br="([A-Z]+)(\d+)"', head).groups()
+            yield int(row), _column(letters), unescape(("" if kind is _ERROR else "=") + text.decode())
+
+
+def _column(letters: bytes) -> int:
+    """The number of a column, A being 1."""
+    return reduce(lambda n, letter: n * 26 + letter - 64, letters, 0)
 
 
 def _tags(xml: bytes, name: str) -> list[dict[str, str]]:

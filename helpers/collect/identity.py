@@ -9,26 +9,14 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
+from helpers.client import Matching
 from helpers.collect.people import NameRules, normalise
 from helpers.collect.scores import FIXED, score_pairs
 
 NUMBER, EMAIL, PHONE, SCORED, ALONE = "same number", "same e-mail", "same phone and name", "scored", "alone"
 
 Name = tuple[str, str]  # first and last, folded; empty where not known
-
-
-class MatchSettings(BaseModel):
-    """What decides who is who (`matching:` in client.yaml)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    same: float = Field(0.95, gt=0, le=1)  # from this probability on, two records are one person
-    nameless: float = Field(0.9, gt=0, le=1)  # as `same`, for a record without a name and the one owner of its phone
-    doubtful: float = Field(0.5, gt=0, le=1)  # from here on to `same`: listed for review, not merged
-    crowd: int = Field(20, ge=2)  # an e-mail or phone that more names share is nobody's own
-    learn_from: int = Field(200, ge=50)  # with fewer records the fixed weights are used
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,7 @@ class Matched:
     summary: pd.DataFrame
 
 
-def match(records: pd.DataFrame, settings: MatchSettings, country: str = "") -> Matched:
+def match(records: pd.DataFrame, settings: Matching, country: str = "") -> Matched:
     """Find the records that are one person: by number, e-mail, phone with name, then by score.
 
     `country` (such as DE) reads phone numbers without prefix. Records whose first names or numbers contradict are

@@ -294,7 +294,7 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
             columns, lines = file.schema_arrow.names, file.metadata.num_rows
             for _ in file.iter_batches(BATCH):
                 pass
-    except (pa.ArrowException, OSError) as e:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         reason = str(e).splitlines()[0].rstrip(".")
         raise PlaybookError(f"{path.name}: not a whole Parquet file ({reason}). Export it again.") from None
     twice = [c for c, n in Counter(map(str.lower, columns)).items() if n > 1]

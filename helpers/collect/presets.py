@@ -101,7 +101,7 @@ def recognise(cells: list[str], only: str = "") -> tuple[Preset | None, list[str
 
 
 _WORKED_OUT = {"ordered_at_local", "ordered_on"}
-_WHO = {"customer_id", "unit_id"}
+_WHO = {"customer_id", "unit_id", "respondent_id"}
 _ORIGIN = {"market": "outside", "reviews": "outside"} | dict.fromkeys(
     ("events", "spend", "messages", "surveys", "experiments", "choices", "traffic"), "online"
 )
@@ -122,6 +122,7 @@ def _canonical(table: str) -> Preset:
         origin=_ORIGIN.get(table, "offline"),
         header=header,
         optional=optional,
+        timezone="UTC",
         key=spec.key,
         dated=f'"{spec.day}"' if spec.day and spec.day not in _WORKED_OUT else "",
         repeats="once" if spec.key else "keep",

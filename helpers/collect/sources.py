@@ -251,11 +251,16 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
 
 
 def _further(opened: Opened, group: str, preset: Preset) -> tuple[dict[str, str], set[str]]:
-    """Columns of a file in the playbook's own words that no table knows, kept; and those that hold numbers."""
+    """Columns of a file in the playbook's own words that no table knows, kept; and those that hold numbers.
+
+    One whose heading says that it holds personal data, such as customer_email, is dropped.
+    """
+    from helpers.collect.privacy import heading_kind
+
     if not preset.name.startswith("playbook_"):
         return {}, set()
     known = {c.lower() for c in preset.header + preset.optional}
-    more = {c: _q(c) for f in opened.of(group) for c in f.facts["columns"] if c.lower() not in known}
+    more = {c: _q(c) for f in opened.of(group) for c in f.facts["columns"] if c.lower() not in known and not heading_kind(c)}
     mark, numbers = opened.style(group)["decimal"], set()
     for c in more:
         query = f"SELECT count({_q(c)}), count(amount_of({mark}, {_q(c)})) FROM {_q(group)}"
@@ -287,16 +292,17 @@ def stage(opened: Opened, name: str) -> ir.Table:
 
 def _masked(opened: Opened, staged: ir.Table, name: str, free: list[str]) -> ir.Table:
     """The table with personal data in its free texts replaced by [e-mail], [phone], [name] and the like."""
-    from helpers.collect.privacy import mask
+    from helpers.collect.privacy import known_names, mask
 
     known = opened.identity.names if opened.has_people else pd.Series(dtype="str")
+    names = known_names(opened.identity.records) if opened.has_people else set()  # in every spelling
     joins, replaced = [], []
     who = "customer_id" if "customer_id" in staged.columns else "NULL::VARCHAR"
     for i, c in enumerate(free):
         query = f"SELECT DISTINCT {_q(c)} AS text, {who} AS who FROM {_q('stage ' + name)} WHERE {_q(c)} IS NOT NULL"
         texts = opened.query(query, name).df()
         own = texts["who"].map(known) if len(known) else None
-        texts["masked"] = mask(texts["text"], set(known), own, opened.client.settings.country)
+        texts["masked"] = mask(texts["text"], names, own, opened.client.settings.country)
         opened.con.con.register(f"masked {name} {c}", texts)
         joins.append(
             f"LEFT JOIN {_q(f'masked {name} {c}')} AS m{i} ON m{i}.text = s.{_q(c)} AND m{i}.who IS NOT DISTINCT FROM {who}"

@@ -138,7 +138,8 @@ def look_back(orders: ir.Table, segments: pd.DataFrame, as_of: date) -> pd.DataF
     silent = (important["recency"] > times * important["usual_gap"]) & (important["recency"] > late)
     others = important[~silent]
     kept = others["came"].sum() / (others["usual"].sum() or 1.0)
-    return important[silent].assign(missing=kept * important["usual"] - important["came"])[["usual", "came", "missing"]]
+    known = important.assign(missing=kept * important["usual"] - important["came"])
+    return known.loc[silent, ["usual", "came", "missing"]]
 
 
 def yearly_value(back: pd.DataFrame, people: int, rescued: float, best: float) -> pd.Series:
