@@ -157,16 +157,18 @@ def maker(table: str) -> str:
 def last_full_day(orders: ir.Table) -> date:
     """The last day that looks complete.
 
-    The last day counts when its last order is no earlier than the earliest closing order of the
-    28 days before; otherwise the export stopped in the middle of the day.
+    A few dates after a silence that is long for this shop are slips (day and month swapped, say) and do not count.
+    The last day left counts when its last order is no earlier than the earliest closing order of the 28 days
+    before; otherwise the export stopped in the middle of the day.
     """
-    close = (
-        orders.group_by("ordered_on")
-        .agg(at=orders.ordered_at_local.max())
-        .order_by(ibis.desc("ordered_on"))
-        .limit(29)
-        .to_pandas()
-    )
+    close = orders.group_by("ordered_on").agg(at=orders.ordered_at_local.max(), lines=orders.count())
+    close = close.order_by(ibis.desc("ordered_on")).to_pandas().dropna()
+    days = pd.to_datetime(close["ordered_on"])
+    gaps = days.diff(-1).dt.days
+    for i in gaps.index[gaps > max(3, 3 * gaps.quantile(0.95))]:
+        if close["lines"][: i + 1].sum() < 0.01 * close["lines"][i + 1 :].sum():
+            return last_full_day(orders.filter(orders.ordered_on <= days[i + 1].date()))
+    close = close.head(29)
     hours = pd.to_datetime(close["at"]).dt.hour
     last = pd.Timestamp(close["ordered_on"].iloc[0]).date()
     full = len(close) == 1 or hours.iloc[0] >= hours.iloc[1:].min()

@@ -270,3 +270,15 @@ def test_cleaning_twice_gives_the_same_table(tiny):
     _, run = tiny()
     once, twice = (run.write("orders", cleaned_tables(run)["orders"].rows).to_pandas() for _ in range(2))
     pd.testing.assert_frame_equal(once, twice, check_exact=True)
+
+
+def test_a_few_late_dates_after_a_silence_are_slips(tiny):
+    days = [*pd.date_range("2024-01-01", "2024-03-20"), pd.Timestamp("2024-03-26")]
+    lines = [(d, n) for d in days for n in range(1 if d.day == 26 and d.month == 3 else 3)]
+    till = "receipt,line,who,moment,article,pieces,price,off,paid\n" + "".join(
+        f"R{i},1,C,{d:%Y-%m-%d} 11:00:00,3,1,2.00,0,2.00\n" for i, (d, _) in enumerate(lines)
+    )
+    first, _ = tiny(till=till)
+    assert store.last_full_day(first.read("staged_orders")) == date(2024, 3, 20)
+    orders = first.read("staged_orders")
+    assert store.last_full_day(orders.filter(orders.ordered_on > date(2024, 3, 18))) == date(2024, 3, 26)  # too few to tell

@@ -329,9 +329,9 @@ def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     """The cells of one sheet: the one asked for, else the first with a known header, else the first not empty."""
     with opened(path) as f:
         content = f.read()
-    if _LOCKED.search(content):
-        raise PlaybookError(f"{path.name}: protected by a password. Save it again as .xlsx without a password.")
     try:
+        if _is_locked(content):
+            raise PlaybookError(f"{path.name}: protected by a password. Save it again as .xlsx without a password.")
         hidden, read = (_xls if content.startswith(b"\xd0") else _workbook)(content, path.name)
         names = list(hidden)
         if spec.sheet and spec.sheet not in names:
@@ -353,18 +353,17 @@ def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     return ((i, [_cell(c, style.decimal) for c in row], "") for i, row in enumerate(rows, 1))
 
 
-_DAMAGED = {
-    "CalamineError",
-    "ZipError",
-    "XmlError",
-    "PanicException",
-    "BadZipFile",
-    "KeyError",
-    "IndexError",
-    "NotImplementedError",
-    "error",
-}
+_DAMAGED = {"CalamineError", "WorksheetNotFound", "ZipError", "XmlError", "PanicException"}
+_DAMAGED |= {"BadZipFile", "KeyError", "IndexError", "NotImplementedError", "error"}
 Sheets = tuple[dict[str, bool], Callable[[str, int | None], list[list]]]  # name -> hidden; the first rows of a sheet
+
+
+def _is_locked(content: bytes) -> bool:
+    if not content.startswith(b"PK"):
+        return bool(_LOCKED.search(content))
+    with zipfile.ZipFile(io.BytesIO(content)) as z:
+        manifest = "META-INF/manifest.xml"  # of an .ods
+        return manifest in z.namelist() and b"encryption-data" in z.read(manifest)
 
 
 def _workbook(content: bytes, file: str) -> Sheets:
