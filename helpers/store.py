@@ -154,23 +154,36 @@ def maker(table: str) -> str:
     return next((n for n in notebooks() if table in declared(n)[1]), "the notebook that makes it")
 
 
-def last_full_day(orders: ir.Table) -> date:
-    """The last day that looks complete.
+def body(orders: ir.Table) -> tuple[date, date]:
+    """First and last day of the orders, less a few dates that stand apart.
 
-    A few dates after a silence that is long for this shop are slips (day and month swapped, say) and do not count.
-    The last day left counts when its last order is no earlier than the earliest closing order of the 28 days
-    before; otherwise the export stopped in the middle of the day.
+    A handful of lines (below a hundredth of the others) before or after a silence that is long for this shop are
+    slips, such as day and month swapped.
     """
-    close = orders.group_by("ordered_on").agg(at=orders.ordered_at_local.max(), lines=orders.count())
-    close = close.order_by(ibis.desc("ordered_on")).to_pandas().dropna()
-    days = pd.to_datetime(close["ordered_on"])
-    gaps = days.diff(-1).dt.days
+    lines = orders.group_by("ordered_on").agg(n=orders.count()).order_by("ordered_on").to_pandas().dropna()
+    days = pd.to_datetime(lines["ordered_on"])
+    gaps = days.diff().dt.days
+    n, whole = lines["n"].cumsum(), lines["n"].sum()
+    first, last = 0, len(days) - 1
     for i in gaps.index[gaps > max(3, 3 * gaps.quantile(0.95))]:
-        if close["lines"][: i + 1].sum() < 0.01 * close["lines"][i + 1 :].sum():
-            return last_full_day(orders.filter(orders.ordered_on <= days[i + 1].date()))
-    close = close.head(29)
+        if n[i - 1] < 0.01 * whole:
+            first = i
+        elif whole - n[i - 1] < 0.01 * whole:
+            last = i - 1
+            break
+    return days[first].date(), days[last].date()
+
+
+def last_full_day(orders: ir.Table) -> date:
+    """The last day that looks complete; dates that stand apart from the others do not count (see `body`).
+
+    The last day counts when its last order is no earlier than the earliest closing order of the 28 days before;
+    otherwise the export stopped in the middle of the day.
+    """
+    last = body(orders)[1]
+    close = orders.filter(orders.ordered_on <= last).group_by("ordered_on").agg(at=orders.ordered_at_local.max())
+    close = close.order_by(ibis.desc("ordered_on")).limit(29).to_pandas()
     hours = pd.to_datetime(close["at"]).dt.hour
-    last = pd.Timestamp(close["ordered_on"].iloc[0]).date()
     full = len(close) == 1 or hours.iloc[0] >= hours.iloc[1:].min()
     return last if full else last - timedelta(days=1)
 

@@ -69,24 +69,25 @@ def control_totals(opened: Opened) -> pd.DataFrame:
         rows += _own_totals(opened, group)
     totals = pd.DataFrame(rows, columns=["measure", "given_by", "expected", "ours"])
     totals = totals.astype({"expected": float, "ours": float})
-    totals["difference"] = (totals["ours"] - totals["expected"]).round(6)
+    totals["difference"] = (totals["ours"] - totals["expected"]).round(2) + 0.0
     totals["agrees"] = np.abs(totals["difference"]) < 0.005
     return totals
 
 
 def _own_totals(opened: Opened, group: str) -> list[dict]:
-    """Totals that a file carries itself (a preset says in which row), beside the sum of its other rows."""
+    """Totals that a file carries itself (a preset says in which row), beside the sum of its other rows, each taken once."""
     preset = opened.of(group)[0].preset
     measures = {k: v for k, v in (preset.totals if preset else {}).items() if k != "row"}
     if not measures:
         return []
     mark = opened.style(group)["decimal"]
+    again = f"(SELECT (source_file, source_line) FROM {_q('again ' + group)})" if preset.repeats == "once" else "((NULL, NULL))"
     sums = ", ".join(
         f"sum(amount_of({mark}, {e})) FILTER (total), sum(amount_of({mark}, {e})) FILTER (NOT layout)"
         for e in measures.values()
     )
     query = f"""SELECT source_file, {sums} FROM (SELECT *, coalesce(({preset.totals["row"]}), FALSE) AS total,
-        coalesce(({preset.layout}), FALSE) AS layout FROM {_q("all " + group)}) GROUP BY source_file ORDER BY source_file"""
+        coalesce(({preset.layout}), FALSE) OR (source_file, source_line) IN {again} AS layout FROM {_q("all " + group)}) GROUP BY source_file ORDER BY source_file"""
     found = opened.query(query, f"preset {preset.name}, totals").fetchall()
     return [
         {"measure": f"{file}: {measure}", "given_by": file, "expected": row[2 * i], "ours": row[2 * i + 1]}

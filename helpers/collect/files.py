@@ -354,7 +354,7 @@ def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
 
 
 _DAMAGED = {"CalamineError", "WorksheetNotFound", "ZipError", "XmlError", "PanicException"}
-_DAMAGED |= {"BadZipFile", "KeyError", "IndexError", "NotImplementedError", "error"}
+_DAMAGED |= {"BadZipFile", "ValueError", "UnicodeDecodeError", "KeyError", "IndexError", "NotImplementedError", "error"}
 Sheets = tuple[dict[str, bool], Callable[[str, int | None], list[list]]]  # name -> hidden; the first rows of a sheet
 
 

@@ -497,8 +497,7 @@ def _days(opened: Opened, f: Landed) -> pd.DatetimeIndex:
     said = f.spec.dated or (f.preset.dated if f.preset else "")
     if not said:
         return pd.DatetimeIndex([])
-    style = opened.style(f.group)
-    day = f"day_of({style['dates']}, {_text(opened.client.settings.timezone)}, CAST(said AS VARCHAR))"
+    day = f"day_of({_text(f.style['dates'])}, {_text(opened.client.settings.timezone)}, CAST(said AS VARCHAR))"
     query = f"SELECT DISTINCT ({said}) AS said FROM {_q('all ' + f.group)} WHERE source_file = {_text(f.file)}"
     days = opened.query(f"SELECT DISTINCT {day} FROM ({query})", f.file).fetchall()
     return pd.DatetimeIndex(sorted(d for (d,) in days if d and date(1990, 1, 1) <= d <= date.today()))

@@ -70,6 +70,7 @@ def score_defects(folder: Path, lines: pd.DataFrame, seed: int) -> pd.DataFrame:
     both = planted.merge(lines, on=["file", "line"], how="left")
     both["fate"] = both["fate"].astype("str").fillna("layout")  # no data row came of it
     both["met"] = [fate in MET[e] for fate, e in zip(both["fate"], both["expect"], strict=True)]
+    both.loc[both["kind"] == "swapped day and month", "met"] = both["fate"] == "held"  # loaded with a wrong day is no mending
     both["met"] |= (both["expect"] == "held") & both["held_in_part"].eq(True)  # one answer of a questionnaire
     twice = _older_copies(folder, both[(both["kind"] == "overlap row") & ~both["met"]], lines)
     both["met"] |= both.set_index(["file", "line"]).index.isin(list(twice))  # its older copy was left out instead
