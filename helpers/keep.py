@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 import yaml
 from pydantic import ValidationError
 
+from helpers import store
 from helpers.client import Client, PlaybookError, Settings, connect, home
 from helpers.collect import open_sources, people
 from helpers.collect.sources import Opened, _q, _text
-from helpers.collect.who import forgotten, traces, write_csv
+from helpers.collect.who import forgotten, traces
 
 CHANNELS = ("email", "sms", "ads")
 WHO = ("customer_id", "unit_id", "respondent_id", "record_id", "visitor_id")  # columns that say who it is
@@ -119,7 +120,7 @@ def _list(channel: str, audience: str, listed: pd.DataFrame, known: pd.DataFrame
     for ending, table in _columns(chosen, channel).items():
         path = place / f"{channel}_{name}{ending}.csv"
         path.touch(mode=0o600)
-        write_csv(table.drop_duplicates(), path)
+        store.write_csv(table.drop_duplicates(), path)
         files.append(path)
     counts = pd.Series(why[why != ""], dtype="str").value_counts().to_dict()
     return Written(audience, files, len(rows), len(chosen), counts)

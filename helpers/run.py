@@ -27,7 +27,7 @@ from papermill.exceptions import PapermillExecutionError
 import helpers
 from helpers import store
 from helpers.client import Client, PlaybookError, connect, parse_day
-from helpers.collect import data_span, held_originals, open_sources, order_times, write_csv
+from helpers.collect import data_span, held_originals, open_sources, order_times
 from helpers.optimize import write_decisions
 from helpers.show import report
 
@@ -318,7 +318,7 @@ def _keep_originals(client: Client, folder: Path) -> None:
     held = pd.read_parquet(folder / "tables" / "quarantine.parquet")
     originals = held_originals(open_sources(connect(), client), held) if len(held) else held
     if len(originals):
-        write_csv(originals, client.private("quarantine") / f"{folder.name}.csv")
+        store.write_csv(originals, client.private("quarantine") / f"{folder.name}.csv")
 
 
 def _set_latest(client: Client, run_id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -17,6 +18,8 @@ from helpers import tables
 from helpers.client import Client, PlaybookError, connect, home, parse_day
 
 SCHEMA_VERSION = 1
+FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")  # what a spreadsheet would run
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _current: Store | None = None
 
 
@@ -186,6 +189,27 @@ def last_full_day(orders: ir.Table) -> date:
     hours = pd.to_datetime(close["at"]).dt.hour
     full = len(close) == 1 or hours.iloc[0] >= hours.iloc[1:].min()
     return last if full else last - timedelta(days=1)
+
+
+def safe_cell(value: object) -> object:
+    """A cell that no spreadsheet runs as a formula: an apostrophe goes before it, numbers stay (OWASP, CSV injection).
+
+    >>> safe_cell("=1+1"), safe_cell("-12.5"), safe_cell("usual gap 9 days"), safe_cell(" @SUM(A1)"), safe_cell(-3)
+    ("'=1+1", '-12.5', 'usual gap 9 days', "' @SUM(A1)", -3)
+    """
+    dangerous = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
+    return f"'{value}" if dangerous else value
+
+
+def write_csv(rows: pd.DataFrame, path: Path) -> None:
+    """Write a CSV that a spreadsheet opens (UTF-8 with its mark) and in which no cell or heading runs as a formula.
+
+    A half-written file is never left behind.
+    """
+    part = path.with_suffix(".part")
+    safe = rows.astype(object).map(safe_cell).rename(columns=safe_cell)
+    safe.to_csv(part, index=False, encoding="utf-8-sig", lineterminator="\n")
+    os.replace(part, path)
 
 
 def now() -> datetime:

@@ -11,8 +11,29 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import yaml
 
-CANONICAL = ["orders", "customers", "records", "products", "campaigns", "messages", "coupons", "redemptions", "promotions"]
-CANONICAL += ["events", "spend", "surveys", "tickets", "reviews", "market", "accounts", "deals", "experiments", "choices"]
+CANONICAL = [
+    "orders",
+    "customers",
+    "records",
+    "products",
+    "campaigns",
+    "messages",
+    "coupons",
+    "redemptions",
+    "promotions",
+]
+CANONICAL += [
+    "events",
+    "spend",
+    "surveys",
+    "tickets",
+    "reviews",
+    "market",
+    "accounts",
+    "deals",
+    "experiments",
+    "choices",
+]
 CANONICAL += ["traffic"]
 TYPES = {
     "text": dt.string,

@@ -281,4 +281,6 @@ def test_a_few_late_dates_after_a_silence_are_slips(tiny):
     first, _ = tiny(till=till)
     assert store.last_full_day(first.read("staged_orders")) == date(2024, 3, 20)
     orders = first.read("staged_orders")
-    assert store.last_full_day(orders.filter(orders.ordered_on > date(2024, 3, 18))) == date(2024, 3, 26)  # too few to tell
+    assert store.last_full_day(orders.filter(orders.ordered_on > date(2024, 3, 18))) == date(
+        2024, 3, 26
+    )  # too few to tell

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ibis.config import Config
 from statsmodels.stats.power import TTestIndPower
 
-from helpers import plan, stats, tables
+from helpers import plan, stats, store, tables
 from helpers.client import PlaybookError
 from helpers.plan import audiences, strategy, targets
 from helpers.plan.wording import wording
@@ -353,7 +353,7 @@ def test_the_holdout_is_chance_and_a_seed_repeats_it():
 
 @given(st.text(max_size=20))
 def test_no_cell_starts_a_formula(text):
-    cell = audiences.safe_cell(text)
+    cell = store.safe_cell(text)
     assert cell.removeprefix("'") == text or cell == text
     assert cell[:1] not in ("=", "+", "@", "\t", "\r") or cell == ""
     assert not cell.startswith("-") or audiences.NUMBER.fullmatch(cell)
@@ -379,7 +379,7 @@ def test_files_hold_those_to_be_contacted_and_nobody_else(tmp_path):
         "private/audiences/lab/win_back.csv",
         "private/audiences/lab/keep.csv",
     ]
-    with files[0].open(encoding="utf-8", newline="") as f:
+    with files[0].open(encoding="utf-8-sig", newline="") as f:
         rows = list(csv.DictReader(f))
     assert [r["customer_id"] for r in rows] == ["1", '\'=cmd|"/c calc"!A1']
     assert rows[0]["reason"] == 'usual gap 1,5 days; "x"'

@@ -3,7 +3,7 @@
 from helpers.collect.catalogue import catalogue, claims, consent_sentence, control_totals, mapping_sheet, preset_rules
 from helpers.collect.privacy import laws, scan
 from helpers.collect.sources import Opened, data_span, missing_days, open_sources, order_times, source_cards, stage
-from helpers.collect.who import contradictions, held_originals, how_sure, people_stages, write_csv
+from helpers.collect.who import contradictions, held_originals, how_sure, people_stages
 
 __all__ = [
     "Opened",
@@ -25,5 +25,4 @@ __all__ = [
     "scan",
     "source_cards",
     "stage",
-    "write_csv",
 ]

@@ -75,19 +75,24 @@ def control_totals(opened: Opened) -> pd.DataFrame:
 
 
 def _own_totals(opened: Opened, group: str) -> list[dict]:
-    """Totals that a file carries itself (a preset says in which row), beside the sum of its other rows, each taken once."""
+    """Totals that a file carries itself (a preset says in which row), beside the sum of its others, each once."""
     preset = opened.of(group)[0].preset
     measures = {k: v for k, v in (preset.totals if preset else {}).items() if k != "row"}
     if not measures:
         return []
     mark = opened.style(group)["decimal"]
-    again = f"(SELECT (source_file, source_line) FROM {_q('again ' + group)})" if preset.repeats == "once" else "((NULL, NULL))"
+    again = (
+        f"(SELECT (source_file, source_line) FROM {_q('again ' + group)})"
+        if preset.repeats == "once"
+        else "((NULL, NULL))"
+    )
     sums = ", ".join(
         f"sum(amount_of({mark}, {e})) FILTER (total), sum(amount_of({mark}, {e})) FILTER (NOT layout)"
         for e in measures.values()
     )
     query = f"""SELECT source_file, {sums} FROM (SELECT *, coalesce(({preset.totals["row"]}), FALSE) AS total,
-        coalesce(({preset.layout}), FALSE) OR (source_file, source_line) IN {again} AS layout FROM {_q("all " + group)}) GROUP BY source_file ORDER BY source_file"""
+        coalesce(({preset.layout}), FALSE) OR (source_file, source_line) IN {again} AS layout
+        FROM {_q("all " + group)}) GROUP BY source_file ORDER BY source_file"""
     found = opened.query(query, f"preset {preset.name}, totals").fetchall()
     return [
         {"measure": f"{file}: {measure}", "given_by": file, "expected": row[2 * i], "ours": row[2 * i + 1]}
@@ -118,8 +123,8 @@ def consent_sentence(customers: pd.DataFrame) -> str:
     """How many people may be contacted, may not, and are not known to have said, in a sentence for each channel."""
     words = {"email": "e-mail", "sms": "text message", "ads": "matched advertising"}
     return " ".join(
-        f"By {words[c]} {n['given']:,} people may be contacted, {n['refused']:,} may not, and of {n['not known']:,} it is "
-        "not known."
+        f"By {words[c]} {n['given']:,} people may be contacted, {n['refused']:,} may not, and of "
+        f"{n['not known']:,} it is not known."
         for c, n in unseen(customers).items()
     )
 

@@ -1,12 +1,15 @@
 -- How text becomes values, once for all files. `mark` is the file's decimal mark, `dates` its order of dates.
-CREATE OR REPLACE MACRO plain_number(x) AS regexp_replace(regexp_replace(regexp_replace(CAST(x AS VARCHAR),
-    '[\s\x{00A0}\x{202F}''’€$£¥]|^[A-Z]{3}|[A-Z]{3}$', '', 'g'), '^\((.*)\)$', '-\1'), '^(.*\d)-$', '-\1');
+-- Only the client's own currency may stand in the cell, in signs or letters (own_currency is made when the sources are opened).
+CREATE OR REPLACE MACRO plain_number(x) AS regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(trim(CAST(x AS VARCHAR)), '\s+%$', '%'),
+    '^([-+(]?)\s*' || own_currency() || '\s*|\s*' || own_currency() || '(\)?)$', '\1\2'), '(\d)[\s\x{00A0}\x{202F}''’](\d{3})\b', '\1\2', 'g'),
+    '^\((.*)\)$', '-\1'), '^(.*\d)-$', '-\1');
 CREATE OR REPLACE MACRO number_text(mark, x) AS CASE
     WHEN mark = ',' AND regexp_full_match(x, '[-+]?(\d{1,3}(\.\d{3})+|\d+)?(,\d+)?%?') THEN replace(replace(x, '.', ''), ',', '.')
     WHEN mark <> ',' AND regexp_full_match(x, '[-+]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?([eE][-+]?\d+)?%?') THEN replace(x, ',', '')
     END;
+CREATE OR REPLACE MACRO finite(x) AS CASE WHEN isfinite(x) THEN x END;
 CREATE OR REPLACE MACRO as_number(x) AS
-    TRY_CAST(rtrim(x, '%') AS DOUBLE) / CASE WHEN suffix(x, '%') THEN 100 ELSE 1 END;
+    finite(TRY_CAST(rtrim(x, '%') AS DOUBLE)) / CASE WHEN suffix(x, '%') THEN 100 ELSE 1 END;
 CREATE OR REPLACE MACRO amount_of(mark, x) AS as_number(number_text(mark, plain_number(x)));
 CREATE OR REPLACE MACRO truth_of(x) AS CASE
     WHEN lower(CAST(x AS VARCHAR)) IN ('true', 't', 'yes', 'y', '1', 'ja', 'oui', 'wahr', '是') THEN TRUE
@@ -37,7 +40,8 @@ CREATE OR REPLACE MACRO moment_of(dates, zone, x) AS CASE WHEN x IS NULL THEN NU
 -- A text as a day: an offset is turned into the client's own zone, `own`.
 CREATE OR REPLACE MACRO day_of(dates, own, x) AS CASE WHEN x IS NULL THEN NULL
     WHEN has_offset(x) THEN CAST(timezone(own, timezone('UTC', with_offset(dates, x))) AS DATE) ELSE CAST(local_moment(dates, x) AS DATE) END;
-CREATE OR REPLACE MACRO spoilt(x) AS regexp_full_match(x, '#(REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!)|=?#REF!.*');
+CREATE OR REPLACE MACRO spoilt(x) AS regexp_full_match(x,
+    '#(REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|NV|BEZUG!|WERT!|ZAHL!|N/V|VALEUR!|NOM\?|NOMBRE!|#+)|=?#REF!.*');
 CREATE OR REPLACE MACRO rounded_id(x) AS regexp_full_match(x, '\d([.,]\d+)?[eE]\+\d+');
 -- The days that a title or comment names, such as "August 1, 2026 - August 31, 2026", in their order.
 CREATE OR REPLACE MACRO english_month(x) AS list_reduce([['. ', ' '], ['Januar ', 'January '], ['Februar ', 'February '],

@@ -336,9 +336,10 @@ def _land_database(client: Client, name: str, spec: Source) -> Landed:
         if address.drivername == "sqlite" and not Path(address.database or "").is_file():  # it would make an empty one
             raise PlaybookError(f"{shown}: the SQLite file that {spec.database} names is not there. Correct its URL.")
         engine = sql.create_engine(address, poolclass=sql.NullPool)
-        with engine.connect().execution_options(stream_results=True, yield_per=BATCH) as connection:
+        with engine.connect() as connection:
             if address.get_backend_name() in READ_ONLY:
                 connection.exec_driver_sql(READ_ONLY[address.get_backend_name()])
+            connection.execution_options(stream_results=True, yield_per=BATCH)  # in parts, never all at once
             result = connection.execute(sql.text(asked.replace(":", r"\:")))  # a colon names no parameter here
             keys, mark = list(result.keys()), spec.decimal or "."
             rows = ((i, [_text(c, mark) for c in row], "") for i, row in enumerate(result, 1))

@@ -23,6 +23,8 @@ from helpers.collect.landing import Landed, land
 from helpers.collect.presets import Preset
 
 LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
+_CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
+_SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥|元"}  # of other currencies: $
 FILE_ROOM = 10**10  # lines that a file may have in `source_order`
 
 
@@ -42,8 +44,11 @@ class Part:
 
     def sql(self, expression: str, style: dict[str, str]) -> str:
         """An expression of a mapping as plain SQL: `amount(x)` and `moment(x)` know how the file is written."""
-        with_mark = re.sub(r"\bamount\(", f"amount_of({style['decimal']}, ", expression)
-        return re.sub(r"\bmoment\(", f"moment_of({style['dates']}, {style['zone']}, ", with_mark)
+        begins = {
+            "amount(": f"amount_of({style['decimal']}, ",
+            "moment(": f"moment_of({style['dates']}, {style['zone']}, ",
+        }
+        return _CALL.sub(lambda m: m[1] or begins[m[2]], expression)
 
 
 @dataclass
@@ -54,6 +59,7 @@ class Opened:
     client: Client
     landed: list[Landed]
     parts: dict[str, list[Part]] = field(default_factory=dict)
+    days: dict[str, dict[str, pd.DatetimeIndex]] = field(default_factory=dict)  # of each group and file, once looked up
 
     def of(self, group: str) -> list[Landed]:
         """The files that are read under one name, the newest first."""
@@ -112,6 +118,9 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
     `source_currency`; what stands above its rows: `source_head`; and the client's `source_country`.
     Raises PlaybookError for a file that is missing or not readable.
     """
+    own = client.settings.currency
+    signs = f"(?:{own}|{_SIGNS.get(own, '[$]')})"
+    con.con.execute(f"CREATE OR REPLACE TEMP MACRO own_currency() AS {_text(signs)}")
     con.con.execute(resources.files("helpers.collect").joinpath("engine.sql").read_text(encoding="utf-8"))
     mapped = _mapped(client)
     landed = [_named(land(client, name, spec), group, mapped) for name, group, spec in client.sources()]
@@ -193,21 +202,28 @@ def _view(opened: Opened, group: str) -> None:
 
 def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None) -> str:
     have = {c.lower(): c for c in f.facts["columns"]}
-    marks = ", ".join(_text(m) for m in ["", *f.spec.missing, *(preset.missing if preset else [])])
-    if f.facts["kind"] == "parquet":
+    marks = ["", *f.spec.missing, *(preset.missing if preset else [])]
+    from_parquet = f.facts["kind"] == "parquet"
+    kinds = {}
+    if from_parquet:
         schema = opened.con.con.sql(f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})").fetchall()
-        nested = {c for c, kind, *_ in schema if "STRUCT" in kind or "[]" in kind or "MAP" in kind}
-        cells = [f"CAST(to_json({_q(c)}) AS VARCHAR) AS {_q(c)}" if c in nested else _q(c) for c in f.facts["columns"]]
-        cells += ["file_row_number + 1 AS source_line", "CAST(NULL AS VARCHAR) AS source_problem"]
-        rows = f"read_parquet({_text(str(f.parquet))}, file_row_number = TRUE)"
-    else:
-        cells = [
-            f"CASE WHEN trim({_q(have[c.lower()])}) NOT IN ({marks}) THEN trim({_q(have[c.lower()])}) END AS {_q(c)}"
-            for c in wanted
-            if c.lower() in have
-        ]
-        cells += ["source_line", "source_problem"]
-        rows = f"read_parquet({_text(str(f.parquet))})"
+        kinds = {c: kind for c, kind, *_ in schema}
+
+    def cell(c: str) -> str:
+        kind = kinds.get(c, "VARCHAR")
+        if "STRUCT" in kind or "[]" in kind or "MAP" in kind:
+            return f"CAST(to_json({_q(c)}) AS VARCHAR)"
+        if kind != "VARCHAR" or f.spec.package:  # what a package brings is clean
+            return _q(c)
+        text = f"trim({_q(c)})"
+        for mark in marks:
+            text = f"nullif({text}, {_text(mark)})"
+        return text
+
+    cells = [f"{cell(have[c.lower()])} AS {_q(c)}" for c in wanted if c.lower() in have]
+    cells += ["file_row_number + 1 AS source_line", "NULL::VARCHAR AS source_problem"] if from_parquet else []
+    cells += [] if from_parquet else ["source_line", "source_problem"]
+    rows = f"read_parquet({_text(str(f.parquet))}{', file_row_number = TRUE' if from_parquet else ''})"
     cells += [f"CAST(NULL AS VARCHAR) AS {_q(c)}" for c in wanted if c.lower() not in have]
     zone = f.spec.timezone or (preset and (preset.timezone or opened.client.settings.timezone)) or "UTC"
     dates = f.spec.dates or (preset.dates if preset else "") or f.facts["dates"] or _usual(opened.client)
@@ -260,7 +276,9 @@ def _further(opened: Opened, group: str, preset: Preset) -> tuple[dict[str, str]
     if not preset.name.startswith("playbook_"):
         return {}, set()
     known = {c.lower() for c in preset.header + preset.optional}
-    more = {c: _q(c) for f in opened.of(group) for c in f.facts["columns"] if c.lower() not in known and not heading_kind(c)}
+    more = {
+        c: _q(c) for f in opened.of(group) for c in f.facts["columns"] if c.lower() not in known and not heading_kind(c)
+    }
     mark, numbers = opened.style(group)["decimal"], set()
     for c in more:
         query = f"SELECT count({_q(c)}), count(amount_of({mark}, {_q(c)})) FROM {_q(group)}"
@@ -305,7 +323,8 @@ def _masked(opened: Opened, staged: ir.Table, name: str, free: list[str]) -> ir.
         texts["masked"] = mask(texts["text"], names, own, opened.client.settings.country)
         opened.con.con.register(f"masked {name} {c}", texts)
         joins.append(
-            f"LEFT JOIN {_q(f'masked {name} {c}')} AS m{i} ON m{i}.text = s.{_q(c)} AND m{i}.who IS NOT DISTINCT FROM {who}"
+            f"LEFT JOIN {_q(f'masked {name} {c}')} AS m{i} ON m{i}.text = s.{_q(c)} "
+            f"AND m{i}.who IS NOT DISTINCT FROM {who}"
         )
         replaced.append(f"m{i}.masked AS {_q(c)}")
     view = _q("masked " + name)
@@ -336,7 +355,8 @@ def _merged(opened: Opened, name: str, selects: list[str]) -> str:
     ]
     keys = ", ".join(_q(k) for k in key)
     given = " AND ".join(f"{_q(k)} IS NOT NULL" for k in key)
-    return f"SELECT {', '.join([keys, *values, *lineage])} FROM ({union}) WHERE {given} AND NOT source_repeat GROUP BY {keys}"
+    cells = ", ".join([keys, *values, *lineage])
+    return f"SELECT {cells} FROM ({union}) WHERE {given} AND NOT source_repeat GROUP BY {keys}"
 
 
 def _staged(opened: Opened, name: str, selects: list[str]) -> ir.Table:
@@ -368,7 +388,9 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
         cells = {"ordered_at_local": own_clock, "ordered_on": f"CAST({own_clock} AS DATE)"} | cells
     if part.table == "records" and "email" in part.person:
         e = part.sql(part.person["email"], style)
-        doubts.append(f"CASE WHEN NOT regexp_matches({e}, '^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$') THEN 'e-mail: not an address' END")
+        doubts.append(
+            f"CASE WHEN NOT regexp_matches({e}, '^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$') THEN 'e-mail: not an address' END"
+        )
     order = f"{number * 1000}::BIGINT * {FILE_ROOM} + {group}.source_rank * {FILE_ROOM}::BIGINT + {group}.source_line"
     line = f"{group}.source_line IS NOT NULL"
     cells |= {
@@ -401,7 +423,7 @@ def _kinds(opened: Opened, part: Part) -> dict[str, str]:
         style = opened.style(part.group)
         said = {c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")}
         said |= {f"person.{c}": part.sql(e, style) for c, e in part.person.items()}
-        cells = ", ".join(f"({e}) AS {_q(c)}" for c, e in said.items())
+        cells = ", ".join(f"({e}) AS column_{i}_" for i, e in enumerate(said.values()))
         try:
             rows = opened.con.con.sql(f"DESCRIBE SELECT {cells} FROM {part.sql(part.rows, style)}").fetchall()
         except duckdb.Error as e:
@@ -409,7 +431,7 @@ def _kinds(opened: Opened, part: Part) -> dict[str, str]:
             raise PlaybookError(
                 f"{part.shown}: {_first_line(e)} {part.group} has the columns {', '.join(dict.fromkeys(have))[:400]}."
             ) from None
-        part.kinds = {row[0]: row[1] for row in rows}
+        part.kinds = dict(zip(said, (row[1] for row in rows), strict=True))
     return part.kinds
 
 
@@ -438,7 +460,7 @@ def _typed(expression: str, found: str, wanted: dt.DataType | None, style: dict[
 
 def _doubts(column: str, text: str, cell: str, wanted: dt.DataType | None) -> list[str]:
     """What may be wrong with a text cell, as SQL that is empty where nothing is."""
-    said = f"'{column}: ' || left({text}, 80)"
+    said = f"{_text(column + ': ')} || left({text}, 80)"
     if wanted is not None and not wanted.is_string():
         return [f"CASE WHEN ({text}) IS NOT NULL AND {cell} IS NULL THEN {said} END"]
     doubts = [f"CASE WHEN spoilt({text}) THEN {said} END"]
@@ -494,13 +516,21 @@ def missing_days(days: pd.Series) -> list[pd.Timestamp]:
 
 def _days(opened: Opened, f: Landed) -> pd.DatetimeIndex:
     """The distinct days of a file's rows that can be, in order; empty for files without dates."""
-    said = f.spec.dated or (f.preset.dated if f.preset else "")
+    return opened.days.setdefault(f.group, _days_of(opened, opened.of(f.group))).get(f.file, pd.DatetimeIndex([]))
+
+
+def _days_of(opened: Opened, files: list[Landed]) -> dict[str, pd.DatetimeIndex]:
+    said = files[0].spec.dated or (files[0].preset.dated if files[0].preset else "")
     if not said:
-        return pd.DatetimeIndex([])
-    day = f"day_of({_text(f.style['dates'])}, {_text(opened.client.settings.timezone)}, CAST(said AS VARCHAR))"
-    query = f"SELECT DISTINCT ({said}) AS said FROM {_q('all ' + f.group)} WHERE source_file = {_text(f.file)}"
-    days = opened.query(f"SELECT DISTINCT {day} FROM ({query})", f.file).fetchall()
-    return pd.DatetimeIndex(sorted(d for (d,) in days if d and date(1990, 1, 1) <= d <= date.today()))
+        return {}
+    style, own = opened.style(files[0].group), _text(opened.client.settings.timezone)
+    dates = style["dates"] if style["dates"].startswith("'") else "source_dates"
+    group = files[0].group
+    query = f"""SELECT DISTINCT source_file, day_of({dates}, {own}, CAST(said AS VARCHAR)) AS day FROM
+        (SELECT DISTINCT source_file, source_dates, ({said}) AS said FROM {_q("all " + group)})"""
+    days = opened.query(query, files[0].file).df().dropna()
+    possible = days[days["day"].between(pd.Timestamp(1990, 1, 1), pd.Timestamp(date.today()))]
+    return {file: pd.DatetimeIndex(sorted(rows["day"])) for file, rows in possible.groupby("source_file")}
 
 
 def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
@@ -533,6 +563,8 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
         "key": ", ".join(f.spec.key or (preset.key if preset else [])),
         "note": f.spec.note or (preset.note if preset else ""),
     }
+    if facts.get("unread"):
+        card["note"] += f" {'; not read: ' if card['note'] else 'not read: '}{', '.join(map(str, facts['unread']))}"
     if not table:
         near = f" It is nearly {facts['near'][0]}." if facts["near"] else ""
         card["note"] = f"not used: nothing knows this file.{near}"

@@ -15,6 +15,7 @@ from helpers.client import Client, PlaybookError
 from helpers.collect.keys import key_of, keyed
 from helpers.collect.people import _phone as read_phone
 from helpers.collect.sources import Opened, Part, _kinds, _q, _text, _typed
+from helpers.store import write_csv
 from helpers.tables import get
 
 TEXT = ["email", "phone", "name", "first_name", "last_name", "street", "zip", "city", "country"]
@@ -92,7 +93,9 @@ def identify(opened: Opened) -> Identity:
         everybody["first_seen_at"] = everybody["person"].map(records.groupby("person")["since_at"].min())
         pairs = pd.concat([records[["record_id", "customer_id"]], pairs]).drop_duplicates("record_id")
         pairs.to_parquet(earlier, index=False)
-        differ = differ.assign(people=differ["differ"]).rename(columns={"source_a": "source_used", "source_b": "source_other"})
+        differ = differ.assign(people=differ["differ"]).rename(
+            columns={"source_a": "source_used", "source_b": "source_other"}
+        )
         differ = differ.loc[differ["people"] > 0, list(get("contradictions").columns)]
         found = Identity(records, everybody.drop(columns="person"), matched.summary, differ, matched.doubtful)
         for n in names:
@@ -188,19 +191,6 @@ def _review(client: Client, found: Identity) -> None:
     write_csv(both, client.private() / "match_review.csv")
 
 
-def write_csv(rows: pd.DataFrame, path) -> None:
-    """Write a CSV that a spreadsheet opens without running what a cell says.
-
-    A text that begins with = + - @ (or a tab or line break) gets an apostrophe before it (OWASP, CSV injection).
-    """
-    harmless = rows.copy()
-    for c in harmless.columns:
-        if harmless[c].dtype == object or pd.api.types.is_string_dtype(harmless[c]):
-            text = harmless[c].astype("str")
-            harmless[c] = harmless[c].mask(harmless[c].notna() & text.str.match(r"[=+\-@\t\r\n]"), "'" + text)
-    harmless.to_csv(path, index=False, encoding="utf-8-sig")
-
-
 def people_stages(opened: Opened) -> pd.DataFrame:
     """How many records became how many people, stage by stage (table `people`); empty where no file names a person."""
     if not opened.has_people:
@@ -225,7 +215,7 @@ def contradictions(opened: Opened) -> pd.DataFrame:
 
 
 def held_originals(opened: Opened, quarantine: pd.DataFrame) -> pd.DataFrame:
-    """The held rows of files under raw/ with every cell as it was read: file, line, table, rule, reason, value, original.
+    """The held rows of files under raw/: file, line, table, rule, reason, value, and each cell as read (original).
 
     Private: the originals hold what the files hold. Mend the file and run again, and a row leaves this list.
     """

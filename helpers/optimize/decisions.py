@@ -7,7 +7,7 @@ read and never overwritten. Advice that comes again is the same decision, known 
 from __future__ import annotations
 
 import csv
-import os
+import re
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pandas as pd
 from helpers import tables
 from helpers.client import PlaybookError
 from helpers.show.findings import Finding
+from helpers.store import write_csv
 
 STATUSES = ["advised", "accepted", "rejected", "done"]
 NUMBERS, DAYS = ["expected", "low", "high", "actual"], ["advised_on", "check_on"]
@@ -72,7 +73,7 @@ def read_decisions(path: Path) -> pd.DataFrame:
             raise PlaybookError(
                 f"{shown}, line {reader.line_num}: more cells than columns. Put text that holds a comma in quotes."
             )
-        rows.append(_checked({c: (v or "").strip() for c, v in row.items()}, where))
+        rows.append(_checked({c: re.sub(r"^'(?=\s*[=+\-@])", "", (v or "").strip()) for c, v in row.items()}, where))
         name = rows[-1]["decision_id"]
         if name in ids:
             raise PlaybookError(f'{where} "decision_id": "{name}" stands in line {ids[name]} too. Keep one line.')
@@ -98,9 +99,7 @@ def merge_decisions(kept: pd.DataFrame, advised: pd.DataFrame) -> pd.DataFrame:
 
 def write_decisions(log: pd.DataFrame, path: Path) -> None:
     """Write the log for people to edit; a spreadsheet opens it, and a half-written file is never left behind."""
-    part = path.with_suffix(".part")
-    log.to_csv(part, index=False, encoding="utf-8-sig", lineterminator="\n")
-    os.replace(part, path)
+    write_csv(log, path)
 
 
 def what_came(log: pd.DataFrame, as_of: date) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import re
 import shutil
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -20,11 +18,9 @@ from helpers import stats
 from helpers.client import PlaybookError
 from helpers.plan.wording import wording
 from helpers.show import words
-from helpers.store import Store
+from helpers.store import Store, write_csv
 
 QUARTER, USUAL_DAYS = 91, 182  # days looked ahead; days that usual sales are counted over
-FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")  # what a spreadsheet would run
-NUMBER = re.compile(r"-?\d+(\.\d+)?")
 COLUMNS = ["audience", "customer_id", "reason", "expected_value"]
 EXPORTED = ["customer_id", "reason", "expected_value", "consent"]
 
@@ -195,20 +191,8 @@ def write_lists(run: Store, listed: pd.DataFrame, names: str) -> list[Path]:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.touch(mode=0o600)
         people = listed[(listed["audience"] == name) & ~listed["is_holdout"]]
-        people[EXPORTED].map(safe_cell).to_csv(
-            file, index=False, encoding="utf-8", quoting=csv.QUOTE_ALL, lineterminator="\n"
-        )
+        write_csv(people[EXPORTED], file)
     return files
-
-
-def safe_cell(value: object) -> str:
-    """A cell that no spreadsheet runs as a formula: an apostrophe goes before it, numbers stay (OWASP, CSV injection).
-
-    >>> safe_cell("=1+1"), safe_cell("-12.5"), safe_cell("usual gap 9 days"), safe_cell(" @SUM(A1)")
-    ("'=1+1", '-12.5', 'usual gap 9 days', "' @SUM(A1)")
-    """
-    text = str(value)
-    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def _reason(person: tuple, pattern: str) -> str:

@@ -47,7 +47,7 @@ def collect_and_clean(folder: Path):
 
 
 def fates(opened, run, cleaned) -> pd.DataFrame:
-    """What became of every line: file, line, fate, rule, held_in_part. Of several rows of a line the best fate counts."""
+    """What became of every line: file, line, fate, rule, held_in_part; of several rows of a line the best fate."""
     from helpers import clean
 
     clean.ledgers(run, cleaned, run.frame("sources"))  # raises where a line is lost
@@ -58,8 +58,12 @@ def fates(opened, run, cleaned) -> pd.DataFrame:
         lines = lines.select("source_name", "source_file", "source_line", "fate", "rule").to_pandas()
         seen.append(lines[lines["source_name"].isin(counted)])
     lines = pd.concat(seen).rename(columns={"source_file": "file", "source_line": "line"})
-    held = lines.groupby(["file", "line"])["fate"].agg(lambda f: (f == "held").any()).rename("held_in_part").reset_index()
-    lines["fate"] = pd.Categorical(lines["fate"].fillna("loaded"), ["loaded", "duplicate", "filtered", "held"], ordered=True)
+    held = (
+        lines.groupby(["file", "line"])["fate"].agg(lambda f: (f == "held").any()).rename("held_in_part").reset_index()
+    )
+    lines["fate"] = pd.Categorical(
+        lines["fate"].fillna("loaded"), ["loaded", "duplicate", "filtered", "held"], ordered=True
+    )
     best = lines.sort_values("fate").drop_duplicates(["file", "line"])[["file", "line", "fate", "rule"]]
     return best.merge(held, on=["file", "line"])
 
@@ -70,7 +74,9 @@ def score_defects(folder: Path, lines: pd.DataFrame, seed: int) -> pd.DataFrame:
     both = planted.merge(lines, on=["file", "line"], how="left")
     both["fate"] = both["fate"].astype("str").fillna("layout")  # no data row came of it
     both["met"] = [fate in MET[e] for fate, e in zip(both["fate"], both["expect"], strict=True)]
-    both.loc[both["kind"] == "swapped day and month", "met"] = both["fate"] == "held"  # loaded with a wrong day is no mending
+    both.loc[both["kind"] == "swapped day and month", "met"] = (
+        both["fate"] == "held"
+    )  # loaded with a wrong day is no mending
     both["met"] |= (both["expect"] == "held") & both["held_in_part"].eq(True)  # one answer of a questionnaire
     twice = _older_copies(folder, both[(both["kind"] == "overlap row") & ~both["met"]], lines)
     both["met"] |= both.set_index(["file", "line"]).index.isin(list(twice))  # its older copy was left out instead
@@ -78,7 +84,8 @@ def score_defects(folder: Path, lines: pd.DataFrame, seed: int) -> pd.DataFrame:
     good = lines.merge(planted[["file", "line"]].drop_duplicates(), on=["file", "line"], how="left", indicator=True)
     good = good[(good["_merge"] == "left_only") & ~good.set_index(["file", "line"]).index.isin(list(twice.values()))]
     bad = good["fate"].astype("str").isin(["held", "duplicate"]) | (
-        (good["fate"] == "filtered") & ~good["rule"].isin(["cancelled web order", "cancelled receipt", "after the last day"])
+        (good["fate"] == "filtered")
+        & ~good["rule"].isin(["cancelled web order", "cancelled receipt", "after the last day"])
     )
     none = {"kind": "good lines wrongly left out", "expect": "loaded", "planted": len(good), "met": int((~bad).sum())}
     return pd.concat([kinds, pd.DataFrame([none])]).assign(seed=seed)
@@ -86,8 +93,8 @@ def score_defects(folder: Path, lines: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def _older_copies(folder: Path, rows: pd.DataFrame, lines: pd.DataFrame) -> dict[tuple, tuple]:
     """For each of these lines the equal line of another file that was taken as the duplicate."""
-    texts = {f: (folder / "raw" / f).read_text(encoding="utf-8", errors="replace").splitlines() for f in lines["file"].unique()
-             if f.startswith("shopify")}  # fmt: skip
+    shop = [f for f in lines["file"].unique() if f.startswith("shopify")]
+    texts = {f: (folder / "raw" / f).read_text(encoding="utf-8", errors="replace").splitlines() for f in shop}
     left_out = lines[(lines["fate"] == "duplicate") & lines["file"].isin(list(texts))]
     known = {texts[f][n - 1]: (f, n) for f, n in zip(left_out["file"], left_out["line"], strict=True)}
     asked = zip(rows["file"], rows["line"], strict=True)
@@ -111,7 +118,8 @@ def score_matching(folder: Path, opened, seed: int) -> pd.DataFrame:
     mail = who["email"].str.strip().str.lower().fillna(who["record"])
     return pd.DataFrame(
         [
-            {"seed": seed, "method": m, "records": len(who), "people": who["true"].nunique()} | pairs(who["true"], label)
+            {"seed": seed, "method": m, "records": len(who), "people": who["true"].nunique()}
+            | pairs(who["true"], label)
             for m, label in (("ours", who["person"]), ("equal e-mail", mail))
         ]
     )
@@ -121,7 +129,12 @@ def pairs(true: pd.Series, found: pd.Series) -> dict[str, float]:
     """Precision and recall over pairs of records that are put together."""
     n = lambda s: (s.value_counts() * (s.value_counts() - 1) // 2).sum()  # noqa: E731
     right = n(true.astype(str) + "\n" + found.astype(str))
-    return {"found_pairs": int(n(found)), "true_pairs": int(n(true)), "precision": right / n(found), "recall": right / n(true)}
+    return {
+        "found_pairs": int(n(found)),
+        "true_pairs": int(n(true)),
+        "precision": right / n(found),
+        "recall": right / n(true),
+    }
 
 
 def main() -> None:
