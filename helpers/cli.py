@@ -169,7 +169,13 @@ def clean_up_(
     from helpers.keep import clean_up
 
     for name in [client] if client else names():
-        due = clean_up(Client(name), dry_run)
+        try:
+            due = clean_up(Client(name), dry_run)
+        except PlaybookError as e:
+            if client:
+                raise
+            print(f"{name}: left alone. {e}")  # the others still get their turn
+            continue
         for why in dict.fromkeys(d.why for d in due):
             some = [d for d in due if d.why == why]
             print(f"{name}: {len(some):,} files or folders, {sum(d.bytes for d in some) / 1e6:,.1f} MB: {why}")

@@ -252,6 +252,7 @@ class Client:
         """A folder under private/, made when it is not there."""
         folder = self.folder.joinpath("private", *parts)
         folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "private").chmod(0o700)  # the owner's alone
         return folder
 
     def source_path(self, source: str, spec: Source) -> Path:

@@ -24,8 +24,9 @@ from pydantic import ValidationError
 from helpers import store
 from helpers.client import Client, PlaybookError, Settings, connect, home
 from helpers.collect import open_sources, people
+from helpers.collect.keys import keyed
 from helpers.collect.sources import Opened, _q, _text
-from helpers.collect.who import forgotten, traces
+from helpers.collect.who import CHECK, forgotten, traces
 
 CHANNELS = ("email", "sms", "ads")
 WHO = ("customer_id", "unit_id", "respondent_id", "record_id", "visitor_id")  # columns that say who it is
@@ -288,7 +289,7 @@ def _tombstones(opened: Opened, theirs: pd.DataFrame, known: bool, done: Forgott
         gone -= set().union(*traces(client, others))
     file = client.private() / "forgotten.json"
     part = file.with_suffix(".part")
-    part.write_text(json.dumps(sorted(forgotten(client) | gone), indent=0), encoding="utf-8")
+    part.write_text(json.dumps(sorted(forgotten(client) | gone | {keyed(client, CHECK)}), indent=0), encoding="utf-8")
     os.replace(part, file)
     done.files.append(_shown(client, file))
 
@@ -459,7 +460,8 @@ def _due(client: Client) -> Iterator[Due]:
             continue
         taken.add(path)
         yield Due(path, why, path.stat().st_size)
-    for path in sorted(p for p in client.folder.rglob("*.part") if p.is_file() and p not in taken):
+    parts = [p for folder in (runs, private) for p in folder.rglob("*.part")]  # never in raw/
+    for path in sorted(p for p in parts if p.is_file() and p not in taken):
         if _age(path) > AT_WORK:
             yield Due(path, "half-written", path.stat().st_size)
     lab = runs / "lab"
@@ -470,7 +472,7 @@ def _due(client: Client) -> Iterator[Due]:
     for old in every[client.settings.keep_runs + 1 :]:
         for path in sorted(p for p in old.rglob("*") if p.is_file() and p.name not in KEPT_OF_RUNS):
             if path.suffix != ".part":
-                yield Due(path, f"{client.settings.keep_runs} newer runs exist", path.stat().st_size)
+                yield Due(path, f"more than {client.settings.keep_runs} newer runs exist", path.stat().st_size)
 
 
 def _together(path: Path) -> list[Path]:

@@ -639,6 +639,13 @@ ENCODED = {
 }
 
 KEPT = {
+    "a blank line before a row of words": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,10.50,1", "", "2025-03-01,f,c2,unknown,1", "2025-03-01,f,c3,10.50,1"),
+        [5, 2, 2, 0, 0, 1],
+        {4: "cost: unknown"},
+        [10.5, 10.5],
+    ),
     "a heading with an apostrophe": case(
         "a.csv", spend(ROWS[0] + ",x", header=SPEND + ",customer's note"), [2, 1, 1, 0, 0, 0], {}, GOOD[:1]
     ),
@@ -1441,7 +1448,7 @@ def test_a_table_and_a_query_of_a_database(query, counts, values, take, shop_db)
     got = take({}, DATABASE.replace("QUERY", json.dumps(query)))
     assert got.counts() == counts
     assert got.values() == values
-    assert got.ledger.index.tolist() == ["database (TEST_SHOP_DB)"]
+    assert got.ledger.index.tolist() == ["shop (database TEST_SHOP_DB)"]
 
 
 def test_odd_values_of_a_database_are_held_or_kept(take, shop_db):

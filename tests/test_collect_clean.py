@@ -284,3 +284,27 @@ def test_a_few_late_dates_after_a_silence_are_slips(tiny):
     assert store.last_full_day(orders.filter(orders.ordered_on > date(2024, 3, 18))) == date(
         2024, 3, 26
     )  # too few to tell
+
+
+def test_full_days_after_a_closed_week_are_no_slips(tiny):
+    days = [*pd.date_range("2024-01-01", "2024-12-20"), *pd.date_range("2024-12-28", "2024-12-31")]
+    till = "receipt,line,who,moment,article,pieces,price,off,paid\n" + "".join(
+        f"R{i}-{n},1,C,{d:%Y-%m-%d} 11:00:00,3,1,2.00,0,2.00\n" for i, d in enumerate(days) for n in range(3)
+    )
+    first, _ = tiny(till=till)
+    assert store.body(first.read("staged_orders")) == (date(2024, 1, 1), date(2024, 12, 31))
+
+
+def test_contacts_in_a_wrong_cell_do_not_reach_the_tables(tiny):
+    till = TILL.replace("R4,1,C,2024-03-31 11:00:00,3,two", "R4,1,C,anna@example.com,3,call 0151 23456789")
+    _, run = tiny(till=till)
+    held = clean.quarantined(list(cleaned_tables(run).values())).to_pandas().to_json()
+    assert "[e-mail]" in held
+    assert "anna@example.com" not in held
+    assert "23456789" not in held
+
+
+def test_timeliness_is_a_share(tiny):
+    _, run = tiny()
+    score = clean.quality(run, cleaned_tables(run), date(2024, 4, 1))
+    assert score["score"].between(0, 1).all()

@@ -391,8 +391,15 @@ def test_two_people_with_one_contact_are_not_forgotten_together(shop):
     assert before != (shop.folder / "private" / "people" / "people.parquet").read_bytes()
 
 
+def test_another_key_does_not_bring_the_forgotten_back(shop, monkeypatch):
+    keep.forget(shop, phone="+49 (0)151 234 567 89")
+    monkeypatch.setenv("PLAYBOOK_KEY", "quite another key, long enough")
+    with pytest.raises(PlaybookError, match="made with another key"):
+        _ = open_sources(connect(), shop).identity
+
+
 def test_a_client_without_contacts_forgets_a_number(home):
-    folder = home / "data" / "bare"
+    folder = home / "data" / "bare-till"
     (folder / "raw").mkdir(parents=True)
     (folder / "raw" / "till.csv").write_text(
         "nr,who,day,paid\n1,SHOPPER-7,2025-01-01,5\n2,SHOPPER-8,2025-01-02,6\n", encoding="utf-8"
@@ -407,12 +414,12 @@ def test_a_client_without_contacts_forgets_a_number(home):
     tables = folder / "runs" / "r" / "tables"
     tables.mkdir(parents=True)
     pd.DataFrame({"customer_id": ["SHOPPER-7", "SHOPPER-8"]}).to_parquet(tables / "segments.parquet")
-    done = keep.forget(Client("bare"), number="SHOPPER-7")
+    done = keep.forget(Client("bare-till"), number="SHOPPER-7")
     assert pd.read_parquet(tables / "segments.parquet")["customer_id"].tolist() == ["SHOPPER-8"]
     assert done.raw == {"till.csv": [2]}
     assert "erase the lines first" in done.notes[0]
     with pytest.raises(PlaybookError, match="say --number"):
-        keep.forget(Client("bare"), email="a@example.com")
+        keep.forget(Client("bare-till"), email="a@example.com")
 
 
 # --- clean-up ---------------------------------------------------------------------------------
@@ -440,6 +447,9 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     (lab / "x.csv").write_bytes(b"1")
     part = shop.latest / "tables" / "y.part"
     part.write_bytes(b"22")
+    raw = shop.folder / "raw" / "export.part"  # nothing is ever touched there
+    raw.write_bytes(b"333")
+    age(raw)
     fresh = shop.private("lists", "today") / "z.csv"
     fresh.write_text("x", encoding="utf-8")
     for path in [*shop.private().rglob("*"), lab / "x.csv", lab, lab.parent, part]:
@@ -455,6 +465,7 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     for why in ("older than 30 days", "half-written", "the lab", "1 newer runs exist"):
         assert why in out
     left = {p for p, _ in everything(shop.folder)}
+    assert "raw/export.part" in left
     assert {p for p in left if p.startswith("private/")} == {
         "private/key",
         "private/people/ids.parquet",

@@ -86,7 +86,7 @@ def _timeliness(rows: ir.Table, name: str, as_of: date) -> tuple[float | None, s
     if name not in ("orders", "redemptions") or not day:
         return None, ""
     window = pd.Timestamp(as_of) - pd.Timedelta(days=27)
-    days = rows.filter(_[day] >= window.date()).select(day).distinct().count().execute()
+    days = rows.filter(_[day].between(window.date(), as_of)).select(day).distinct().count().execute()
     return days / 28, f"{28 - days} of the last 28 days without a row"
 
 

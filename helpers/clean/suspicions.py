@@ -199,13 +199,9 @@ def empty_lines(run: Store) -> Iterator[dict]:
 def odd_discounts(run: Store) -> Iterator[dict]:
     """Discounts above what was paid, and sales without a single return."""
     orders = run.read("staged_orders")
+    more = (orders.discount > orders.revenue) & (orders.revenue >= 0)
     t = (
-        orders.agg(
-            n=_.count(),
-            rows=(_.discount > _.revenue).sum(),
-            money=_.revenue.sum(where=_.discount > _.revenue),
-            back=(_.quantity < 0).sum(),
-        )
+        orders.agg(n=_.count(), rows=more.sum(), money=_.revenue.sum(where=more), back=(_.quantity < 0).sum())
         .to_pandas()
         .fillna(0)
         .iloc[0]

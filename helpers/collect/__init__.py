@@ -4,9 +4,11 @@ from helpers.collect.catalogue import catalogue, claims, consent_sentence, contr
 from helpers.collect.privacy import laws, scan
 from helpers.collect.sources import Opened, data_span, missing_days, open_sources, order_times, source_cards, stage
 from helpers.collect.who import contradictions, held_originals, how_sure, people_stages
+from helpers.store import body
 
 __all__ = [
     "Opened",
+    "body",
     "catalogue",
     "claims",
     "consent_sentence",

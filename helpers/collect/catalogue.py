@@ -114,6 +114,7 @@ def claims(spend: ir.Table, orders: ir.Table) -> pd.DataFrame:
     web = orders.filter(_.channel != "store") if "channel" in orders.columns else orders
     own = web.group_by(month=_.ordered_on.truncate("M")).agg(orders=_.order_id.nunique(), sales=_.revenue.sum())
     both = months.inner_join(own, "month").order_by("month").to_pandas()
+    both["month"] = pd.to_datetime(both["month"]).dt.strftime("%B %Y")
     both["share_claimed"] = both["claimed"] / both["orders"]
     both["share_sales_claimed"] = both["claimed_sales"] / both["sales"]
     return both
@@ -148,7 +149,7 @@ def catalogue(run: Store, opened: Opened, names: list[str]) -> pd.DataFrame:
                 "from_sources": ", ".join(dict.fromkeys(p.group for p in parts))
                 or ("matched people" if rows_stored else "not supplied"),
                 "bytes": path.stat().st_size,
-                "kept_until": f"{run.settings.keep_runs} newer runs exist",
+                "kept_until": f"more than {run.settings.keep_runs} newer runs exist",
             }
         )
     return pd.DataFrame(rows)

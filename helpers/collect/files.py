@@ -583,6 +583,11 @@ def _header(head: list[Record], spec: Source, style: Style, file: str) -> tuple[
             return preset, i
         near = near or missing
     style.near = near
+    if spec.preset:
+        lacks = f" It is {near[0]}." if near else ""
+        raise PlaybookError(
+            f"{file}: its header is not that of the preset {spec.preset}.{lacks} Correct one of the two."
+        )
     widths = Counter(len([c for c in cells if c.strip()]) for _, cells, _p in head)
     usual = max(widths, key=lambda w: (w > 1, widths[w]), default=0)
     full = [i for i, (_, cells, _p) in enumerate(head[:HEADER_WITHIN]) if sum(bool(c.strip()) for c in cells) >= usual]

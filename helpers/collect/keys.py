@@ -14,6 +14,8 @@ def key_of(client: Client) -> bytes:
     """The client's secret key: $PLAYBOOK_KEY, or private/key, made on first use."""
     said = os.environ.get("PLAYBOOK_KEY", "")
     if said:
+        if len(said) < 16:
+            raise PlaybookError("the environment variable PLAYBOOK_KEY is too short. Use 16 characters or more.")
         return said.encode()
     file = client.private() / "key"
     if not file.is_file():

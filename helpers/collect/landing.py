@@ -26,7 +26,7 @@ from helpers.client import Client, PlaybookError, Source, file_hash, readable
 from helpers.collect import files
 from helpers.collect.presets import Preset, presets
 
-VERSION = 3  # raise it when what is stored changes
+VERSION = 4  # raise it when what is stored changes
 BATCH = 20_000
 LARGE = 50_000_000  # bytes from which reading is announced
 DATABASE_WAIT = 10  # seconds for a connection
@@ -112,7 +112,7 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
     schema = pa.schema(
         [*((c, pa.string()) for c in style.columns), ("source_line", pa.int64()), ("source_problem", pa.string())]
     )
-    sight, rows = _Sight(), _Body(style)
+    sight, rows = _Sight(style.delimiter), _Body(style)
     lines, whole = 0, False
     part = place.with_suffix(".part")
     try:
@@ -215,8 +215,13 @@ class _Body:
     def _begins_another(self, cells: list[str], following: files.Record | None) -> bool:
         """Whether a row after a blank or comment line is the header of another table.
 
-        It is all words, also where our rows hold numbers or days; or it is of another width, as the row after it.
+        It is all words, also where our rows hold numbers or days, and no cell is one that our rows hold or an e-mail;
+        or it is of another width, as the row after it.
         """
+        if any("@" in c for c in cells) or any(
+            c in column for c, column in zip(cells, zip(*self.recent, strict=True), strict=False)
+        ):
+            return False
         last = max((i for i, c in enumerate(cells) if c.strip()), default=-1)
         words = [c.strip() for c in cells[: last + 1]]
         if len(words) < 2 or not all(w and not _VALUE.match(w) for w in words):
@@ -246,7 +251,8 @@ def _unmarked(cells: list[str]) -> list[str]:
 class _Sight:
     """What a look at a part of the rows shows: the decimal mark, and whether the day or the month comes first."""
 
-    def __init__(self) -> None:
+    def __init__(self, delimiter: str) -> None:
+        self.delimiter = delimiter
         self.point = self.comma = self.day_first = self.month_first = self.slashes = self.dots = 0
 
     def look(self, batch: list[files.Record]) -> None:
@@ -267,6 +273,8 @@ class _Sight:
 
     @property
     def decimal(self) -> str:
+        if not self.comma and not self.point and self.delimiter == ";":  # written where the comma is the decimal mark
+            return ","
         return "," if self.comma > self.point else "."
 
     @property
@@ -353,7 +361,7 @@ def _land_database(client: Client, name: str, spec: Source) -> Landed:
             f"{spec.database} and the query."
         ) from None
     facts |= {"sha256": file_hash(place), "bytes": place.stat().st_size}
-    return Landed(name, f"database ({spec.database})", spec, place, presets().get(facts["preset"]), facts)
+    return Landed(name, f"{name} (database {spec.database})", spec, place, presets().get(facts["preset"]), facts)
 
 
 def _without_secrets(text: str, url: str) -> str:

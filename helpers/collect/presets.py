@@ -118,7 +118,7 @@ def _canonical(table: str) -> Preset:
     number = f"'company:' || \"{who}\"" if table in ("accounts", "deals") else f'"{who}"'
     return Preset(
         name=f"playbook_{table}",
-        title=f"{table} in the playbook's own columns",
+        title=f"{table} (own columns)",
         origin=_ORIGIN.get(table, "offline"),
         header=header,
         optional=optional,

@@ -40,7 +40,8 @@ class Part:
     derived: bool = False
     shown: str = ""  # where a mistake in it is to be mended
     kinds: dict[str, str] = field(default_factory=dict)  # the engine's type of each expression
-    numbers: set[str] = field(default_factory=set)  # further columns that hold numbers
+    further: list[str] = field(default_factory=list)  # columns that no table knows, kept
+    numbers: set[str] = field(default_factory=set)  # those of them that hold numbers
 
     def sql(self, expression: str, style: dict[str, str]) -> str:
         """An expression of a mapping as plain SQL: `amount(x)` and `moment(x)` know how the file is written."""
@@ -258,7 +259,7 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
             columns = m.columns | further
             rows = f"({m.rows.replace('{rows}', _q(group))}) AS {_q(group)}" if m.rows else _q(group)
             shown = f"preset {preset.name}, {table}"
-            part = Part(table, group, columns, rows, m.person, m.derived, shown, numbers=numbers)
+            part = Part(table, group, columns, rows, m.person, m.derived, shown, further=list(further), numbers=numbers)
             parts.setdefault(table, []).append(part)
     order = [*settings.precedence, *opened.groups]
     for mine in parts.values():
@@ -305,6 +306,7 @@ def stage(opened: Opened, name: str) -> ir.Table:
     derived = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if p.derived]
     staged = _staged(opened, name, own + ([_merged(opened, name, derived)] if derived else []))
     free = [c.name for c in table.columns.values() if c.unit == "free text" and c.name in staged.columns]
+    free += [*sorted({c for p in parts for c in p.further if staged[c].type().is_string()}), "source_unreadable"]
     return _masked(opened, staged, name, free) if free else staged
 
 
@@ -563,6 +565,10 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
         "key": ", ".join(f.spec.key or (preset.key if preset else [])),
         "note": f.spec.note or (preset.note if preset else ""),
     }
+    if n := facts["layout_kinds"].get("another table in the same file"):
+        card["note"] += (
+            f"{'; ' if card['note'] else ''}{n:,} lines belong to another table in the same file and are not read"
+        )
     if facts.get("unread"):
         card["note"] += f" {'; not read: ' if card['note'] else 'not read: '}{', '.join(map(str, facts['unread']))}"
     if not table:

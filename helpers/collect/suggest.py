@@ -60,6 +60,9 @@ def _synonyms() -> dict[str, dict[str, list[str]]]:
     }
 
 
+_MADE_UP = "source_file || ' line ' || source_line"  # where nothing names a row
+
+
 def _plain(heading: str) -> str:
     """A heading without case, accents, units and marks.
 
@@ -172,7 +175,7 @@ def _simple(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
             guess.columns["customer_id"] = "person"
     for c in spec.columns.values():
         if c.required and c.name not in guess.columns:
-            guess.columns[c.name] = "CAST(source_line AS VARCHAR)" if c.name.endswith("_id") else f"'{guess.name}'"
+            guess.columns[c.name] = _MADE_UP if c.name.endswith("_id") else f"'{guess.name}'"
             guess.notes[c.name] = "no column looks like it; this stands in"
     guess.key = [found[k] for k in spec.key if k in found]
 
@@ -180,10 +183,10 @@ def _simple(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
 def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]) -> None:
     has = {c: _col(s) for c, s in found.items() if "." not in c}
     columns, notes = guess.columns, guess.notes
-    columns["order_id"] = has.get("order_id", "CAST(source_line AS VARCHAR)")
+    columns["order_id"] = has.get("order_id", _MADE_UP)
     if "order_id" not in has:
         notes["order_id"] = "no column looks like an order's number: each line is taken as an order"
-    counted = f"row_number() OVER (PARTITION BY {columns['order_id']} ORDER BY source_line)"
+    counted = f"row_number() OVER (PARTITION BY source_file, {columns['order_id']} ORDER BY source_line)"
     columns["line_no"] = has.get("line_no", counted)
     _person(guess, found)
     if guess.person:
@@ -278,7 +281,7 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
     if usable:
         lines += ["", "sources:"]
     for g in usable:
-        lines += [f"  {_key(g.name)}:", f"    file: {_say(g.file)}", "    origin: online   # or offline, or outside"]
+        lines += [f"  {_key(g.name)}:", f"    file: {_say(g.file)}"]
         lines += [f"    timezone: {g.timezone}   # of times that carry no offset"] if g.timezone else []
         lines += [f"    dated: {_say(g.dated)}   # the day of a row"] if g.dated else []
         lines += [f"    key: [{', '.join(_say(k) for k in g.key)}]   # what names a row"] if g.key else []

@@ -21,6 +21,8 @@ from helpers.tables import get
 TEXT = ["email", "phone", "name", "first_name", "last_name", "street", "zip", "city", "country"]
 MORE = ["region", "gender", "birth_year", "account_type", "acquisition_channel"]
 CONSENT = ["consent_email", "consent_sms", "consent_ads"]
+CHECK = "the key of these marks"
+VERSION = "1"  # raise it when the matching changes
 MAP, GOLDEN = "who is who", "golden records"
 
 
@@ -54,7 +56,13 @@ class Identity:
 def forgotten(client: Client) -> set[str]:
     """Keyed pseudonyms of the e-mails, phones and records of people who asked to be forgotten."""
     file = client.folder / "private" / "forgotten.json"
-    return set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
+    marks = set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
+    if marks and keyed(client, CHECK) not in marks:
+        raise PlaybookError(
+            f"data/{client.name}/private/forgotten.json was made with another key, so people who asked to be forgotten "
+            "would come back. Put the old key back (private/key, or PLAYBOOK_KEY)."
+        )
+    return marks
 
 
 def identify(opened: Opened) -> Identity:
@@ -69,7 +77,8 @@ def identify(opened: Opened) -> Identity:
         json.dumps(client.settings.precedence),
         str(sorted(forgotten(client))),
     ]
-    said += [f.facts["sha256"] for f in opened.landed] + [p.rows + json.dumps(p.person) for p in parts]
+    said += [f"{f.parquet.name} {f.facts['sha256']} {f.style}" for f in opened.landed]
+    said += [p.rows + json.dumps(p.person) for p in parts] + [client.settings.country, keyed(client, "who"), VERSION]
     fingerprint = hashlib.sha256("\n".join(said).encode()).hexdigest()
     names = ("records", "people", "summary", "contradictions", "doubtful")
     stamp = place / "fingerprint"
@@ -90,7 +99,9 @@ def identify(opened: Opened) -> Identity:
         everybody["customer_id"] = everybody["person"].map(ids)
         records = records.merge(matched.people, on="record", how="left")
         records["customer_id"] = records["person"].map(ids)
-        everybody["first_seen_at"] = everybody["person"].map(records.groupby("person")["since_at"].min())
+        everybody["first_seen_at"] = pd.to_datetime(
+            everybody["person"].map(records.groupby("person")["since_at"].min())
+        )
         pairs = pd.concat([records[["record_id", "customer_id"]], pairs]).drop_duplicates("record_id")
         pairs.to_parquet(earlier, index=False)
         differ = differ.assign(people=differ["differ"]).rename(
