@@ -8,7 +8,10 @@ import hashlib
 import importlib.util
 import os
 import re
+import shutil
+import tempfile
 import warnings
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -309,9 +312,14 @@ def file_hash(path: Path) -> str:
 
 
 def connect(memory: str = "2GB") -> ibis.BaseBackend:
-    """A fresh in-memory DuckDB behind Ibis: all cores, and a bound on its memory."""
+    """A fresh in-memory DuckDB behind Ibis: all cores, a bound on its memory, and what is more in a folder of its own.
+
+    DuckDB's own default is .tmp in the working folder, where a killed run leaves customers' rows behind.
+    """
     quiet_ibis()
-    con = ibis.duckdb.connect(memory_limit=memory)
+    spill = tempfile.mkdtemp(prefix="playbook-")
+    con = ibis.duckdb.connect(memory_limit=memory, temp_directory=spill)
+    weakref.finalize(con, shutil.rmtree, spill, ignore_errors=True)
     con.raw_sql("SET TimeZone = 'UTC'")
     return con
 

@@ -15,7 +15,6 @@ from datetime import date
 from importlib import resources
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import yaml
@@ -307,18 +306,19 @@ def _tables(client: Client) -> Iterator[Path]:
 
 def _visitors(client: Client, ids: set[str]) -> set[str]:
     """The browsers that were used by this person alone."""
-    con, found = duckdb.connect(), set()
+    engine, found = connect(), set()
     for path in _tables(client):
         if {"visitor_id", "customer_id"} <= set(pq.read_schema(path).names):
             query = """SELECT visitor_id FROM read_parquet(?) WHERE visitor_id IS NOT NULL GROUP BY visitor_id
                 HAVING bool_or(list_contains(?, customer_id)) AND count(DISTINCT customer_id) = 1"""
-            found |= {v for (v,) in con.execute(query, [str(path), sorted(ids)]).fetchall()}
+            found |= {v for (v,) in engine.con.execute(query, [str(path), sorted(ids)]).fetchall()}
     return found
 
 
 def _from_tables(client: Client, person: _Person, done: Forgotten) -> None:
     """Rewrite every stored table that holds the person; lineage files stay as they are."""
-    con, lines = duckdb.connect(), [(f, n) for f, ns in done.raw.items() for n in ns]
+    engine, lines = connect(), [(f, n) for f, ns in done.raw.items() for n in ns]
+    con = engine.con
     con.execute("CREATE TABLE gone (file VARCHAR, line BIGINT)")
     if lines:
         con.executemany("INSERT INTO gone VALUES (?, ?)", lines)

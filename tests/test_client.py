@@ -1,11 +1,13 @@
 """Settings and bad input: each mistake gives one line that says what to do."""
 
+import gc
 import os
+from pathlib import Path
 
 import pytest
 import yaml
 
-from helpers.client import Client, PlaybookError
+from helpers.client import Client, PlaybookError, connect
 
 GOOD = {
     "schema_version": 1,
@@ -110,3 +112,16 @@ def test_check_runs_nothing_and_says_what_is_missing(command, home):
     assert "not supplied" in out
     assert "needs messages" in out
     assert set(os.listdir(folder)) <= {"client.yaml", "raw", "private"}
+
+
+def test_what_does_not_fit_in_memory_is_written_to_a_folder_of_ours_that_goes(tmp_path, monkeypatch):
+    """DuckDB's own default is .tmp in the working folder: customers' rows, where git sees them."""
+    monkeypatch.chdir(tmp_path)
+    engine = connect("50MB")
+    spill = Path(engine.con.sql("SELECT current_setting('temp_directory')").fetchone()[0])
+    engine.con.sql("CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS a FROM range(2000000) r(i)")
+    assert list(spill.iterdir())
+    assert not list(tmp_path.iterdir())
+    del engine
+    gc.collect()
+    assert not spill.exists()
