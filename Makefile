@@ -17,7 +17,7 @@ test: .venv/ready
 	@$(PY) -B -m pytest -p no:cacheprovider
 
 evidence: .venv/ready
-	@$(PY) tests/evidence/collect_clean.py
+	@$(PY) tests/evidence
 
 lab: .venv/ready
 	@$(PY) -m jupyterlab notebooks

@@ -139,6 +139,53 @@ class Matching(_Model):
     learn_from: int = Field(200, ge=50)  # with fewer records the fixed weights are used
 
 
+class Economics(_Model):
+    """What an order leaves and what customers cost. What is not known here is worked out from the data, or left out."""
+
+    margin: float | None = Field(None, gt=0, le=1)  # share of sales left after the goods; empty: from costs in the data
+    discount_rate: float = Field(0.10, ge=0, lt=1)  # a year
+    order_cost: float = Field(0.0, ge=0)  # to pick, pack and ship one order
+    contact_cost: float = Field(0.0, ge=0)  # one message to one person
+    case_cost: float = Field(0.0, ge=0)  # one service case, where tickets carry no cost
+    acquisition_cost: dict[str, float] = {}  # one new customer, by acquisition channel; else ad spend over new customers
+
+
+class Tier(_Model):
+    """One member tier: who reaches it, and what it gives."""
+
+    name: str
+    sales: float = Field(0.0, ge=0, alias="from")  # sales in a year from which a customer is in it
+    benefit: float = Field(0.0, ge=0, le=1)  # share of sales given back
+    fixed: float = Field(0.0, ge=0)  # cost of its other benefits, a member and year
+    perks: str = ""
+
+
+class Threshold(_Model):
+    """A key indicator of leaving: a measure of the customer and where it begins to warn."""
+
+    measure: str
+    above: float | None = None
+    below: float | None = None
+    reason: str = ""
+
+
+class AccountIndicator(_Model):
+    """One indicator of business accounts."""
+
+    group: str  # such as value, credit, operation, risk, compliance or verification
+    better: Literal["high", "low"] = "high"
+    weight: float | None = Field(None, ge=0)
+    values: dict[str, float] = {}  # points for each answer in words
+
+
+class AccountRules(_Model):
+    """How business accounts are scored; without indicators the notebook's own standard set is used."""
+
+    weights: Literal["given", "entropy", "pairs"] = "entropy"
+    indicators: dict[str, AccountIndicator] = {}
+    pairs: dict[str, float] = {}  # "credit_score / lawsuits": how many times as important the first is (1/9 to 9)
+
+
 class Settlement(_Model):
     """What was decided about a suspicion."""
 
@@ -167,6 +214,11 @@ class Settings(_Model):
     private_days: int = Field(30, ge=1)  # what lies in private/ is due after so many days
     retention_days: int = Field(0, ge=0)  # rows older than this are left out; 0: none
     settled: dict[str, dict[str, Settlement]] = {}  # rule -> subject (or "*") -> decision
+    economics: Economics = Economics()
+    rfm_cuts: dict[Literal["recency", "frequency", "monetary"], float] = {}  # where high begins; else by quantile
+    tiers: list[Tier] = []  # member tiers, the lowest first
+    churn_thresholds: dict[str, Threshold] = {}  # key indicators of leaving, by name
+    accounts: AccountRules = AccountRules()
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
     keep_runs: int = Field(10, ge=1)
     parameters: dict[str, Any] = {}  # notebook parameters for this client

@@ -34,7 +34,7 @@ CANONICAL += [
     "experiments",
     "choices",
 ]
-CANONICAL += ["traffic"]
+CANONICAL += ["traffic", "memberships"]
 TYPES = {
     "text": dt.string,
     "int": dt.int64,

@@ -1,6 +1,4 @@
-"""How well collect and clean do on the simulated client, whose truth is known: five seeds, tables beside this file.
-
-    python tests/evidence/collect_clean.py [--customers N] [--seeds N]
+"""How well collect and clean do: people matched, defects met, good lines kept.
 
 matching.csv: pairs of records of one person, found by us and by equal e-mail alone, as precision and recall.
 defects.csv: of each kind of planted defect how many were met as a careful reader would, and how many good lines
@@ -9,14 +7,11 @@ were wrongly held.
 
 from __future__ import annotations
 
-import argparse
-import os
-import tempfile
 from pathlib import Path
 
 import pandas as pd
+from twins import World
 
-HERE = Path(__file__).parent
 MET = {  # what may become of a line with a defect, by what a careful reader should make of it
     "layout": {"layout"},
     "duplicate": {"duplicate"},
@@ -26,24 +21,18 @@ MET = {  # what may become of a line with a defect, by what a careful reader sho
 }
 
 
-def collect_and_clean(folder: Path):
-    """Steps 1 and 2 on one client, in this process: the opened sources and the marked tables."""
-    from helpers import clean, collect, store, tables
-    from helpers.client import Client
+def score(made: World) -> dict[str, pd.DataFrame]:
+    """Matching and defects of one twin."""
+    lines = fates(made.opened, made.run, made.cleaned)
+    return {"matching": score_matching(made.folder, made.opened), "defects": score_defects(made.folder, lines)}
 
-    client, lab = Client(folder.name), folder / "runs" / "lab"
-    first = store.Store("01_collect", client, lab)
-    opened = collect.open_sources(first.con, client)
-    for table in tables.CANONICAL:
-        first.write(f"staged_{table}", collect.stage(opened, table))
-    first.write("sources", collect.source_cards(opened, first.as_of))
-    first.write("rules", collect.preset_rules(opened))
-    second = store.Store("02_clean", client, lab, str(first.as_of))
-    cleaned = {"products": clean.clean_table(second, "products", second.as_of)}
-    for table in tables.CANONICAL:
-        if table != "products":
-            cleaned[table] = clean.clean_table(second, table, second.as_of, cleaned["products"].rows)
-    return opened, second, cleaned
+
+def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a seed and method of matching; one row a kind of defect, all seeds together."""
+    if name == "matching":
+        return rows.round(4)
+    kinds = rows.groupby(["kind", "expect"])[["planted", "met"]].sum().reset_index()
+    return kinds.assign(share=(kinds["met"] / kinds["planted"]).round(4))
 
 
 def fates(opened, run, cleaned) -> pd.DataFrame:
@@ -68,7 +57,7 @@ def fates(opened, run, cleaned) -> pd.DataFrame:
     return best.merge(held, on=["file", "line"])
 
 
-def score_defects(folder: Path, lines: pd.DataFrame, seed: int) -> pd.DataFrame:
+def score_defects(folder: Path, lines: pd.DataFrame) -> pd.DataFrame:
     """For each kind of defect: planted, met; and the good lines, with how many were held."""
     planted = pd.read_csv(folder / "truth" / "defects.csv").drop_duplicates(["file", "line", "kind"])
     both = planted.merge(lines, on=["file", "line"], how="left")
@@ -88,7 +77,7 @@ def score_defects(folder: Path, lines: pd.DataFrame, seed: int) -> pd.DataFrame:
         & ~good["rule"].isin(["cancelled web order", "cancelled receipt", "after the last day"])
     )
     none = {"kind": "good lines wrongly left out", "expect": "loaded", "planted": len(good), "met": int((~bad).sum())}
-    return pd.concat([kinds, pd.DataFrame([none])]).assign(seed=seed)
+    return pd.concat([kinds, pd.DataFrame([none])])
 
 
 def _older_copies(folder: Path, rows: pd.DataFrame, lines: pd.DataFrame) -> dict[tuple, tuple]:
@@ -101,7 +90,7 @@ def _older_copies(folder: Path, rows: pd.DataFrame, lines: pd.DataFrame) -> dict
     return {(f, n): known[texts[f][n - 1]] for f, n in asked if texts[f][n - 1] in known}
 
 
-def score_matching(folder: Path, opened, seed: int) -> pd.DataFrame:
+def score_matching(folder: Path, opened) -> pd.DataFrame:
     """Precision and recall over pairs of records, ours and those of equal e-mail."""
     truth = pd.read_csv(folder / "truth" / "records.csv")
     found = opened.identity.records
@@ -118,8 +107,7 @@ def score_matching(folder: Path, opened, seed: int) -> pd.DataFrame:
     mail = who["email"].str.strip().str.lower().fillna(who["record"])
     return pd.DataFrame(
         [
-            {"seed": seed, "method": m, "records": len(who), "people": who["true"].nunique()}
-            | pairs(who["true"], label)
+            {"method": m, "records": len(who), "people": who["true"].nunique()} | pairs(who["true"], label)
             for m, label in (("ours", who["person"]), ("equal e-mail", mail))
         ]
     )
@@ -135,36 +123,3 @@ def pairs(true: pd.Series, found: pd.Series) -> dict[str, float]:
         "precision": right / n(found),
         "recall": right / n(true),
     }
-
-
-def main() -> None:
-    """Run the study and write its tables."""
-    ask = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    ask.add_argument("--customers", type=int, default=1500)
-    ask.add_argument("--seeds", type=int, default=5)
-    asked = ask.parse_args()
-    matching, defects = [], []
-    with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch)
-        (home / "notebooks").symlink_to(HERE.parents[1] / "notebooks")
-        os.environ["PLAYBOOK_HOME"] = scratch
-        from helpers.demo import write_twin
-
-        for seed in range(11, 11 + asked.seeds):
-            folder = write_twin(home / "data" / f"twin{seed}", asked.customers, seed)
-            opened, run, cleaned = collect_and_clean(folder)
-            lines = fates(opened, run, cleaned)
-            defects.append(score_defects(folder, lines, seed))
-            matching.append(score_matching(folder, opened, seed))
-            print(f"seed {seed} done", flush=True)
-    whole = pd.concat(matching).round(4)
-    whole.to_csv(HERE / "matching.csv", index=False)
-    print(whole.to_string(index=False))
-    kinds = pd.concat(defects).groupby(["kind", "expect"])[["planted", "met"]].sum().reset_index()
-    kinds["share"] = (kinds["met"] / kinds["planted"]).round(4)
-    kinds.to_csv(HERE / "defects.csv", index=False)
-    print(kinds.to_string(index=False))
-
-
-if __name__ == "__main__":
-    main()
