@@ -109,6 +109,16 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
     return folder
 
 
+TOGETHER = {f"test_{name}.py": "reports" for name in ("grocer", "notebooks", "report", "run")}  # they share whole runs
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share the tests: files stay whole, and what builds on the same run stays in one process."""
+    for item in items:
+        group = "notebooks" if item.path.suffix == ".ipynb" else TOGETHER.get(item.path.name, item.path.name)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def home() -> Path:
     """The tests' own home."""

@@ -839,7 +839,8 @@ def hit(opened, name, step):
     """The ids of the rows that a rule of a preset concerns."""
     counted = opened.counted_in(name)
     where = next(r["where"] for r in presets()[name].tables[counted].rules if r["step"] == step)
-    stage(opened, counted)
+    if f"stage {counted}" not in opened.con.list_tables():
+        stage(opened, counted)
     own = f"source_name = '{name}'"
     marked = f'SELECT *, {own} AND ({where}) AS hit FROM "stage {counted}"'
     query = f"SELECT DISTINCT {tables.get(counted).key[0]} FROM ({marked}) WHERE hit ORDER BY 1"
