@@ -84,24 +84,24 @@ def test_a_number_without_prefix_is_read_in_the_clients_country():
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
-    {
-        "Requester email": "e-mail",
-        "Adresse e-mail": "e-mail",
-        "Telefonnummer": "phone",
-        "billing_phone": "phone",
-        "1、您的手机号码是？": "phone",
-        "PLZ": "address",
-        "Lieferadresse": "address",
-        "IP Address": "IP",
-        "来自IP": "IP",
-        "Vorname": "name",
-        "收货人": "name",
-        "customerId": "customer id",
-        "Kundennr.": "customer id",
-        "Geburtsdatum": "date of birth",
-    }.items()
-    | dict.fromkeys(
-        ["Lineitem name", "Campaign name", "Name", "Hotel", "Subtotal", "Zipper", "Email opt-in"], ""
+    (
+        {
+            "Requester email": "e-mail",
+            "Adresse e-mail": "e-mail",
+            "Telefonnummer": "phone",
+            "billing_phone": "phone",
+            "1、您的手机号码是？": "phone",
+            "PLZ": "address",
+            "Lieferadresse": "address",
+            "IP Address": "IP",
+            "来自IP": "IP",
+            "Vorname": "name",
+            "收货人": "name",
+            "customerId": "customer id",
+            "Kundennr.": "customer id",
+            "Geburtsdatum": "date of birth",
+        }
+        | dict.fromkeys(["Lineitem name", "Campaign name", "Name", "Hotel", "Subtotal", "Zipper", "Email opt-in"], "")
     ).items(),
 )
 def test_headings_of_personal_columns_are_known(heading, kind):
