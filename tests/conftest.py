@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 CHECKOUT = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="playbook é "))  # a space and an accent, as users have
@@ -109,14 +110,19 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
     return folder
 
 
-TOGETHER = {f"test_{name}.py": "reports" for name in ("grocer", "notebooks", "report", "run")}  # they share whole runs
+class Files(LoadFileScheduling):
+    """Two processes share the tests; files stay whole, and those that build on the same runs stay together."""
+
+    RUNS = ("test_grocer.py", "test_notebooks.py", "test_report.py", "test_run.py")
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "notebooks" if file.endswith(".ipynb") else "runs" if file.endswith(self.RUNS) else file
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes share the tests: files stay whole, and what builds on the same run stays in one process."""
-    for item in items:
-        group = "notebooks" if item.path.suffix == ".ipynb" else TOGETHER.get(item.path.name, item.path.name)
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Files:
+    """Share the tests out by `Files`."""
+    return Files(config, log)
 
 
 @pytest.fixture(scope="session")
