@@ -1,5 +1,6 @@
 """What people see: charts, tables, findings, sentences, and the report made of them."""
 
+from helpers.show.cards import cards
 from helpers.show.charts import bars, dots, heat, lines, scatter
 from helpers.show.findings import begin, finding, needs, takeaways, text, unseen
 from helpers.show.tables import table
@@ -8,6 +9,7 @@ from helpers.show.words import count, day, listing, money, percent
 __all__ = [
     "bars",
     "begin",
+    "cards",
     "count",
     "day",
     "dots",

@@ -82,6 +82,11 @@ class Page:
         """File name beside the index."""
         return f"{self.name}.html"
 
+    @property
+    def step(self) -> str:
+        """The step it belongs to: 04 for 04_segment and its chapters."""
+        return self.name[:2]
+
 
 def build(folder: Path, client: Client) -> Path:
     """Write the report of a finished run into its folder and give back the index page."""
