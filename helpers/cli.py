@@ -66,7 +66,7 @@ def run(
 @app.command()
 def check(client: ClientName):
     """Read a client's settings and data; say which practices they can carry and what is missing. Runs nothing."""
-    from helpers.practices import readiness
+    from helpers.practices import in_short, readiness
 
     found = readiness(Client(client))
     console = Console()
@@ -81,6 +81,7 @@ def check(client: ClientName):
         print(*(f"  {line}" for line in found.guessed), sep="\n")
     console.print(_grid("Tables", ["table", "rows"], found.rows))
     console.print(_grid("Practices", ["no.", "practice", "notebook", "can it run?"], found.practices))
+    print(in_short(found))
     print(f"Next: {found.next_step}")
 
 
@@ -131,11 +132,15 @@ def lists_(
     """Write the latest run's lists of people as files that a channel imports; only who gave consent is on them."""
     from helpers.keep import lists
 
-    for done in lists(Client(client), for_):
+    every = lists(Client(client), for_)
+    for done in every:
         why = ", ".join(f"{n:,} {reason}" for reason, n in done.left_out.items()) or "nobody"
-        print(f"{done.audience}: {done.on_list:,} on the list, {done.written:,} written; left out: {why}")
-        print(*(f"  {_shown(f)}" for f in done.files), sep="\n")
-    print("These files hold contacts: import them, then delete them. playbook clean-up removes them when they are due.")
+        written = f"{done.written:,} written" if done.files else f"nobody to write to by {for_}, so no file"
+        print(f"{done.audience}: {done.on_list:,} on the list, {written}; left out: {why}")
+        for file in done.files:
+            print(f"  {_shown(file)}")
+    if any(done.files for done in every):
+        print("These files hold contacts: import them, then delete them; playbook clean-up removes them when due.")
 
 
 @app.command()

@@ -81,7 +81,8 @@ def lists(client: Client, channel: str) -> list[Written]:
 
     Only people who gave consent for this channel, never those kept out to measure the effect. email: Email, First
     Name, Last Name. sms: Phone Number (international, behind an apostrophe as importers ask), Country and names. ads:
-    SHA-256 of the contacts in the form that each platform asks for: one file for Meta, one for Google.
+    SHA-256 of the contacts in the form that each platform asks for: one file for Meta, one for Google. A list of
+    nobody is no file, and one of the same day is taken away.
     """
     if channel not in CHANNELS:
         raise PlaybookError(f'there is no channel "{channel}". Write --for email, sms or ads.')
@@ -119,6 +120,9 @@ def _list(channel: str, audience: str, listed: pd.DataFrame, known: pd.DataFrame
     chosen, files, name = rows[why == ""].sort_index(), [], re.sub(r"\W+", "_", audience)
     for ending, table in _columns(chosen, channel).items():
         path = place / f"{channel}_{name}{ending}.csv"
+        if chosen.empty:
+            path.unlink(missing_ok=True)
+            continue
         path.touch(mode=0o600)
         store.write_csv(table.drop_duplicates(), path)
         files.append(path)

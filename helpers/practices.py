@@ -15,7 +15,7 @@ from helpers.client import Client, PlaybookError, connect, home
 from helpers.collect import data_span, open_sources
 from helpers.collect.landing import Landed
 from helpers.collect.sources import Opened, _kinds, _q
-from helpers.collect.suggest import as_yaml, suggest
+from helpers.collect.suggest import Suggestion, as_yaml, suggest
 
 SAMPLE = 2_000  # rows from which a file is guessed
 
@@ -62,6 +62,17 @@ def readiness(client: Client) -> Readiness:
     step = _next_step(opened, problem, path)
     files = [_file(opened, f) for f in opened.landed]
     return Readiness(client.settings.title, first, last, step, files, shown, listed, path, guessed)
+
+
+def in_short(found: Readiness) -> str:
+    """How many files are known and how many practices can run, in a sentence."""
+    files, unknown = len(found.files), sum(f[1] == "not known" for f in found.files)
+    able = sum(p[3] == "yes" for p in found.practices)
+    known = f"{files - unknown} {'is' if files - unknown == 1 else 'are'} known"
+    return (
+        f"In short: of {files} file{'s' * (files != 1)} {known} and {unknown} {'is' if unknown == 1 else 'are'} not; "
+        f"{able} of {len(found.practices)} practices can run."
+    )
 
 
 def count_rows(opened: Opened) -> dict[str, int]:
@@ -127,7 +138,12 @@ def _suggest(opened: Opened, unknown: list[Landed]) -> tuple[Path | None, list[s
         place.unlink(missing_ok=True)
         return None, []
     place.write_text(as_yaml(guesses, opened.client.name), encoding="utf-8")
-    return place, [f"{g.file}: {g.table}" if g.table else f"{g.file}: {g.lacks}" for g in guesses]
+    return place, [f"{g.file}: {_near(g)}{g.table or g.lacks}" for g in guesses]
+
+
+def _near(g: Suggestion) -> str:
+    taken = "; the columns that fit are taken from there: " if g.table else "; "
+    return f"nearly {g.near}{taken}" if g.near else ""
 
 
 def _next_step(opened: Opened, problem: str, suggestions: Path | None) -> str:

@@ -133,7 +133,19 @@ def test_check_names_what_a_header_lacks_and_what_comes_next(home, command):
     assert found.next_step.startswith("no orders yet. Look over data/cut/suggestions.yaml")
     code, out, _err = command("check", "cut")
     assert code == 0
-    assert "Next: no orders yet" in out
+    guessed = "cut.csv: nearly Shopify orders without Currency; the columns that fit are taken from there: orders"
+    assert guessed in out
+    suggested = (folder / "suggestions.yaml").read_text(encoding="utf-8")
+    assert "# cut.csv is nearly Shopify orders without Currency" in suggested.split("\nsources:")[0]
+    orders = yaml.safe_load(suggested)["tables"]["orders"][0]
+    assert orders["columns"]["order_id"] == '"Name"'  # Shopify's order number, which a plain guess takes for a person
+    assert orders["columns"]["ordered_at"] == '"Created at"'
+    assert set(orders["person"]) == {"record", "email"}
+    *_, short, following = out.strip().splitlines()
+    total = len(found.practices)
+    able = sum(p[3] == "yes" for p in found.practices)
+    assert short == f"In short: of 1 file 0 are known and 1 is not; {able} of {total} practices can run."
+    assert following.startswith("Next: no orders yet")
 
 
 # --- suggestions ------------------------------------------------------------------------------
@@ -227,6 +239,23 @@ def test_content_decides_where_a_heading_does_not():
     assert "Total tax" not in str(tax.columns)
 
 
+@pytest.mark.parametrize(
+    "cells", [["K1003", "K1004", "K1003"], ["CUST-0007", "CUST-0011", "CUST-2"], ["1003", "1004", "7"]]
+)
+@pytest.mark.parametrize("heading", ["Kunde", "Client", "Kundenname", "客户"])
+def test_a_column_of_codes_is_a_number_and_never_a_name(heading, cells):
+    rows = [[f"B{i}", "2025-02-03", who, "9,50", "Vase"] for i, who in enumerate(cells)]
+    found = guess(["Beleg", "Datum", heading, "Betrag", "Artikel"], *rows)
+    assert found.person == {"record": f'"{heading}"', "ids": f'"{heading}"'}
+    named = guess(["Beleg", "Datum", heading, "Betrag", "Artikel"], *([*r[:2], "Anna Schmidt", *r[3:]] for r in rows))
+    assert named.person["name"] == f'"{heading}"'
+
+
+def test_a_number_of_its_own_leaves_a_code_like_name_alone():
+    found = guess(["Beleg", "Datum", "Kundennr", "Kunde", "Betrag"], ["1", "2025-02-03", "7", "K1003", "9,50"])
+    assert found.person == {"record": '"Kundennr"', "ids": '"Kundennr"'}
+
+
 def test_a_file_like_no_table_is_said_to_be_so():
     found = guess(["Kampagne", "Ort"], ["x", "y"])
     assert found.table == ""
@@ -279,6 +308,20 @@ def test_lists_for_ads_hold_hashes_in_each_platforms_form(shop):
     meta, google = (pd.read_csv(f).to_dict("records") for f in done.files)
     assert meta == [{"em": sha("anna.schmidt+x@gmail.com"), "ph": sha("4915123456789")}]
     assert google == [{"Email": sha("annaschmidt@gmail.com"), "Phone": sha("+4915123456789")}]
+
+
+def test_a_list_of_nobody_is_no_file_and_takes_an_older_one_away(shop, command):
+    command("lists", shop.name, "--for", "email")
+    (older,) = (shop.folder / "private" / "lists").rglob("*.csv")
+    people = shop.folder / "private" / "people" / "people.parquet"
+    rows = pd.read_parquet(people)
+    rows.assign(consent_email=False).to_parquet(people)
+    code, out, _err = command("lists", shop.name, "--for", "email")
+    assert code == 0
+    (line,) = out.strip().splitlines()
+    assert line.endswith("5 on the list, nobody to write to by email, so no file; left out: 5 consent refused")
+    assert not older.exists()
+    assert not list((shop.folder / "private" / "lists").rglob("*.csv"))
 
 
 def test_lists_say_why_there_are_none(command, home, shop):

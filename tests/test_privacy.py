@@ -144,6 +144,21 @@ tables: {deals: {source: club, columns: {deal_id: nr, stage: contact}}}
     assert "map it under person" in found["reason"]
 
 
+@pytest.mark.parametrize("expression", ["shopper", "upper(shopper)"])
+def test_a_number_without_contacts_is_said_to_stay_as_it_is(home, expression):
+    mapping = f"""
+sources: {{till: {{file: till.csv}}}}
+tables: {{redemptions: {{source: till, columns: {{redemption_id: nr, customer_id: {expression}, coupon_id: nr}}}}}}
+"""
+    name = f"plain-{len(expression)}"
+    opened = opened_shop(home, name, {"till.csv": "nr,shopper\n1,S-17\n2,S-18\n"}, mapping)
+    found = scan(opened).set_index(["source", "column"]).loc[("till", "shopper")]
+    assert found["done"] == "kept"
+    assert "stored as redemptions.customer_id" in found["reason"]
+    assert "not as a pseudonym" in found["reason"]
+    assert "person" in found["reason"]
+
+
 def needles():
     """The client's names, e-mails and phones, in the forms in which they might show."""
     for p in PEOPLE:

@@ -23,6 +23,7 @@ ROWS, TEXTS = 2_000, 20_000  # rows looked at, and of columns with free text
 SHOWN = {"person.region", "person.city", "person.gender", "person.birth_year", "person.account_type", "person.since",
          "person.acquisition_channel", "person.consent_email", "person.consent_sms", "person.consent_ads",
          "person.consent_at"}  # fmt: skip
+OWN_NUMBERS = ("customer_id", "unit_id", "respondent_id")
 AS_IT_IS = " as it is"  # marks a place that holds the very cells of a column
 COLUMNS = ["source", "column", "holds", "cells", "looked_at", "done", "reason"]
 
@@ -397,6 +398,9 @@ def _done(uses: set[str], holds: list[str], heading: str) -> tuple[str, str]:
     tells_who = any(u.startswith("person.") and u not in SHOWN for u in uses)
     if not uses:
         return "dropped", "no table uses it"
+    if set(holds) <= {"customer id"} and any(u.partition(".")[2] in OWN_NUMBERS for u in stored):
+        why = "the client's own number as it stands, not as a pseudonym, because the mapping names no `person`"
+        return "kept", f"stored as {shown}: {why}"
     if holds == ["customer id"] and plain - {u for u in plain if u.startswith("person.")}:
         return "kept", f"stored as {shown}; the client's own number, with no contact data beside it"
     if any(_is_masked(u) for u in plain or uses) and not (heading and tells_who):

@@ -15,6 +15,7 @@ import yaml
 from helpers import tables
 from helpers.collect.landing import Landed
 from helpers.collect.people import fold
+from helpers.collect.presets import presets
 from helpers.collect.privacy import heading_kind
 
 MONEY = ["revenue", "unit_price"]
@@ -26,6 +27,7 @@ _FURTHER = ["unit_price", "discount", "revenue", "cost", "channel", "store_id", 
 WHO = ["ids", "email", "phone", "name", "last_name"]
 _DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|\d{4}年\d{1,2}月\d{1,2}日.*|\d{4}-\d\d-\d\d.*")
 _AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|¥|[A-Z]{3})?\)?")
+_CODE = re.compile(r"[^\W\d_]+[-_/.]?\d[\w-]*")  # letters, then digits, no space
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _TAX = re.compile(r"\b(tax|vat|mwst|ust|steuer|tva)\b")
 _OFFSET = r"\d:\d\d.*(?:[+-]\d\d:?\d\d|Z| ?UTC| ?GMT)$"
@@ -48,6 +50,7 @@ class Suggestion:
     dated: str = ""
     timezone: str = ""
     more: list[Suggestion] = field(default_factory=list)  # further tables that the same file fills
+    near: str = ""  # the preset that it nearly is, and what it lacks
     lacks: str = ""  # for a file like no table
 
 
@@ -81,14 +84,17 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
     """
     columns = [c for c in file.facts["columns"] if c in rows]
     kinds = {c: _content(rows[c]) for c in columns}
+    nearly, of_preset = _of_preset(file, columns)
     scored = []
     for table, known in _synonyms().items():
-        found = _by_heading(columns, known, kinds)
+        fixed = {c: s for c, s in of_preset.get(table, {}).items() if c in known}
+        left = [c for c in columns if c not in of_preset.get(table, {}).values()]
+        found = fixed | _by_heading(left, {c: said for c, said in known.items() if c not in fixed}, kinds)
         lacking = [n for n in known["needs"] if not _has(n, found)]
         scored.append((len(lacking), -len(found) / max(len(columns), 1), table, found))
     # A file of people looks like orders to half its columns: what is needed decides before what is found.
     lacking, share, table, found = min(scored, key=lambda s: s[:2])
-    guess = Suggestion(file.name, file.file)
+    guess = Suggestion(file.name, file.file, near=nearly)
     if lacking or -share < 0.3:
         _, _, near, seen = max(scored, key=lambda s: (len(s[3]), -s[0]))
         missing = [n for n in _synonyms()[near]["needs"] if not _has(n, seen)]
@@ -113,6 +119,10 @@ def _by_heading(columns: list[str], known: dict[str, list[str]], kinds: dict[str
                 if hit := next((c for c in left if fits(plain[c], s)), ""):
                     found[canonical] = hit
                     break
+    if "person.ids" in known and "person.ids" not in found:  # "Kunde" may hold names or numbers: the cells tell
+        numbers = (c for c in columns if c not in found.values() and kinds[c] in ("code", "number"))
+        if hit := next((c for c in numbers if plain[c] in known.get("person.name", ())), ""):
+            found["person.ids"] = hit
     for canonical, kind in (("person.email", "e-mail"), ("ordered_at", "date"), ("spent_on", "date")):
         left = [c for c in columns if kinds[c] == kind and c not in found.values()]
         sold = canonical != "ordered_at" or {"order_id", "product_id", "product_name", "quantity"} & set(found)
@@ -136,19 +146,38 @@ def _suits(canonical: str, kind: str) -> bool:
         return kind in ("money", "number", "empty")
     if base == "email":
         return kind in ("e-mail", "empty")
+    if canonical in ("person.name", "person.first_name", "person.last_name") and kind == "code":
+        return False
     words = base in ("name", "first_name", "last_name", "product_name")
     return kind not in ("e-mail", "date") and not (words and kind in ("number", "money"))
 
 
 def _content(cells: pd.Series) -> str:
-    """What most cells of a column are: e-mail, date, time, money, number, text, or empty."""
+    """What most cells of a column are: e-mail, date, money, number, code, text, or empty."""
     some = cells.dropna().astype("str").head(500)
     if some.empty:
         return "empty"
     for kind, pattern in (("e-mail", _EMAIL), ("date", _DATE), ("money", _AMOUNT)):
         if some.str.fullmatch(pattern).mean() > (0.6 if kind != "money" else 0.3):
             return kind
-    return "number" if some.str.fullmatch(r"[-+]?[\d.,' ]+").mean() > 0.8 else "text"
+    if some.str.fullmatch(r"[-+]?[\d.,' ]+").mean() > 0.8:
+        return "number"
+    return "code" if some.str.fullmatch(_CODE).mean() > 0.8 else "text"
+
+
+def _of_preset(file: Landed, columns: list[str]) -> tuple[str, dict[str, dict[str, str]]]:
+    """The preset that a file nearly is, with what it lacks; by table, what that preset takes as it stands from it."""
+    near = next(iter(file.facts.get("near", ())), "")
+    preset = next((p for p in presets().values() if near.startswith(f"{p.title} without ")), None)
+    theirs = {preset.known(c)[0]: c for c in columns} if preset else {}
+    if preset is None or len(theirs.keys() & set(preset.header)) < 0.75 * len(preset.header):
+        return "", {}
+    found = {}
+    for table, filled in preset.tables.items():
+        by = filled.columns | {f"person.{c}": e for c, e in filled.person.items()}
+        plain = {c: e[1:-1] for c, e in by.items() if re.fullmatch(r'"[^"]+"', e)}
+        found[table] = {c: theirs[heading] for c, heading in plain.items() if heading in theirs}
+    return near, found
 
 
 def _has(need: str, found: dict[str, str]) -> bool:
@@ -277,6 +306,9 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
         "# Look each line over, then paste it there: what stands under sources: and tables: goes under the same words.",
         "# Left: our column. Right: yours, or an SQL expression over yours. data/README.md says what ours mean.",
     ]
+    for g in guesses:
+        if g.near:
+            lines.append(f"# {g.file} is nearly {g.near}: look whether the file has that under another heading.")
     usable = [g for g in guesses if g.table]
     if usable:
         lines += ["", "sources:"]
