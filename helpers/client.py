@@ -23,7 +23,7 @@ from zoneinfo import available_timezones
 import ibis
 import pandas as pd
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class PlaybookError(Exception):
@@ -140,50 +140,68 @@ class Matching(_Model):
 
 
 class Economics(_Model):
-    """What an order leaves and what customers cost. What is not known here is worked out from the data, or left out."""
+    """What an order leaves and what customers cost, in the client's currency. A cost of 0 counts as free."""
 
     margin: float | None = Field(None, gt=0, le=1)  # share of sales left after the goods; empty: from costs in the data
     discount_rate: float = Field(0.10, ge=0, lt=1)  # a year
     order_cost: float = Field(0.0, ge=0)  # to pick, pack and ship one order
     contact_cost: float = Field(0.0, ge=0)  # one message to one person
     case_cost: float = Field(0.0, ge=0)  # one service case, where tickets carry no cost
-    acquisition_cost: dict[str, float] = {}  # one new customer, by acquisition channel; else ad spend over new customers
+    # one new customer, by acquisition channel ("all": on average); without, advertising over new customers
+    acquisition_cost: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
 class Tier(_Model):
-    """One member tier: who reaches it, and what it gives."""
+    """One member tier: who reaches it, and what it gives. Amounts in the client's currency, a year."""
 
-    name: str
-    sales: float = Field(0.0, ge=0, alias="from")  # sales in a year from which a customer is in it
+    name: str = Field(min_length=1)
+    sales: float = Field(0.0, ge=0, alias="from")  # sales less returns in a year from which a customer is in it
     benefit: float = Field(0.0, ge=0, le=1)  # share of sales given back
-    fixed: float = Field(0.0, ge=0)  # cost of its other benefits, a member and year
-    perks: str = ""
+    fixed: float = Field(0.0, ge=0)  # cost of its other benefits, a member
+    perks: str = ""  # what it gives, in words
+
+
+def _rising(tiers: list[Tier]) -> list[Tier]:
+    lower = [t.sales for t in tiers]
+    if sorted(set(lower)) != lower or len({t.name for t in tiers}) < len(tiers):
+        raise ValueError("write the lowest tier first, each with a name of its own and a higher `from` than the last")
+    return tiers
 
 
 class Threshold(_Model):
-    """A key indicator of leaving: a measure of the customer and where it begins to warn."""
+    """A key indicator of leaving: a measure of the customer, and the line above or below which it warns."""
 
-    measure: str
+    measure: str = ""  # such as silence, times_usual_gap or slowest_reply; the message on a wrong one lists them all
     above: float | None = None
     below: float | None = None
     reason: str = ""
+    on: bool = True  # false switches off a standard indicator of that name
+
+    @model_validator(mode="after")
+    def _one_line(self) -> Threshold:
+        if self.on and (not self.measure or (self.above is None) == (self.below is None)):
+            raise ValueError("name a measure, and write either above or below")
+        return self
 
 
 class AccountIndicator(_Model):
-    """One indicator of business accounts."""
+    """One indicator of business accounts; with `amber` or `red` it is also a check of the risk card."""
 
-    group: str  # such as value, credit, operation, risk, compliance or verification
+    group: Literal["value", "credit", "operation", "risk", "compliance", "verification"]  # all but value are checks
     better: Literal["high", "low"] = "high"
-    weight: float | None = Field(None, ge=0)
-    values: dict[str, float] = {}  # points for each answer in words
+    weight: float = Field(1.0, ge=0)  # how much it counts beside the others, when weights are given
+    values: dict[str, float] = {}  # what each answer in words counts as
+    amber: float | None = None  # this value, or a worse one, sets the light to amber ...
+    red: float | None = None  # ... or to red
 
 
 class AccountRules(_Model):
-    """How business accounts are scored; without indicators the notebook's own standard set is used."""
+    """How business accounts are scored; without indicators the standard set of segment/accounts.yaml is used."""
 
-    weights: Literal["given", "entropy", "pairs"] = "entropy"
+    weights: Literal["given", "entropy", "pairs", "equal"] = "given"
     indicators: dict[str, AccountIndicator] = {}
-    pairs: dict[str, float] = {}  # "credit_score / lawsuits": how many times as important the first is (1/9 to 9)
+    # "credit / value" (groups), or "credit_score / lawsuits" (of one group): how many times as important the first is
+    pairs: dict[str, Annotated[float, Field(ge=0.11, le=9)]] = {}
 
 
 class Settlement(_Model):
@@ -215,8 +233,9 @@ class Settings(_Model):
     retention_days: int = Field(0, ge=0)  # rows older than this are left out; 0: none
     settled: dict[str, dict[str, Settlement]] = {}  # rule -> subject (or "*") -> decision
     economics: Economics = Economics()
-    rfm_cuts: dict[Literal["recency", "frequency", "monetary"], float] = {}  # where high begins; else by quantile
-    tiers: list[Tier] = []  # member tiers, the lowest first
+    # where high begins: at most so many days since the last order, more than so many orders, more than so much money
+    rfm_cuts: dict[Literal["recency", "frequency", "monetary"], float] = {}  # one left out is cut by the notebook's rule
+    tiers: Annotated[list[Tier], AfterValidator(_rising)] = []  # member tiers, the lowest first
     churn_thresholds: dict[str, Threshold] = {}  # key indicators of leaving, by name
     accounts: AccountRules = AccountRules()
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
@@ -429,6 +448,7 @@ def _first_error(error: ValidationError) -> str:
 
 
 _MODELS = {"sources": Source, "tables": Mapping, "controls": Control, "clean": CleanStep, "settled": Settlement}
+_MODELS |= {"tiers": Tier, "churn_thresholds": Threshold}
 
 
 def _check_references(settings: Settings, shown: str) -> None:

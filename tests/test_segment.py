@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import segment
+from helpers.client import Tier
 from helpers.segment.rfm import RULES
 
 AS_OF = date(2024, 6, 30)
@@ -103,9 +104,17 @@ def test_cut_lines_are_those_of_the_customers_with_orders(cut, lines):
     people = people_of((10, 1, 20), (20, 3, 30), (90, 8, 130), (400, 0, 0), (None, 0, 0))
     found = segment.cut_lines(people, cut)
     if cut == "0.75":
-        assert found.tolist() == [15, 5.5, 80]
+        assert found.tolist() == [15, 5, 80]  # more than 5.5 orders is more than 5
     else:
         assert found.tolist() == list(lines)
+
+
+def test_lines_of_the_settings_beat_the_quantile():
+    people = people_of((10, 1, 20), (20, 3, 30), (90, 8, 130))
+    lines = segment.cut_lines(people, "median", {"frequency": 7.0, "recency": 12.0})
+    assert lines.to_dict() == {"recency": 12, "frequency": 7, "monetary": 30}
+    typed = segment.add_type(people, lines)
+    assert typed["segment"].tolist() == ["general develop", "general win back", "important keep"]
 
 
 customer = st.tuples(
@@ -115,11 +124,19 @@ customer = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None, database=None)
-@given(st.lists(customer, max_size=25), st.sampled_from(["median", "mean", "0.8", "0.1"]))
-def test_every_score_falls_in_exactly_one_group(scores, cut):
-    people = people_of(*scores)
-    typed = segment.add_abc(segment.add_value_type(segment.add_type(people, segment.cut_lines(people, cut))))
+given_lines = st.dictionaries(st.sampled_from(["recency", "frequency", "monetary"]), st.floats(0, 500), max_size=3)
+thresholds = st.none() | st.lists(st.sampled_from([0.0, 5.0, 5.01, 100.0, 1e4]), min_size=1, unique=True).map(sorted)
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.lists(customer, max_size=25), st.sampled_from(["median", "mean", "0.8", "0.1"]), given_lines, thresholds)
+def test_every_score_falls_in_exactly_one_group(scores, cut, lines, begins):
+    people = people_of(*scores).assign(yearly_sales=lambda p: p["monetary"].mask(p["frequency"] == 0))
+    typed = segment.add_type(people, segment.cut_lines(people, cut, lines))
+    typed = segment.add_abc(segment.add_value_type(typed))
+    tiers = [Tier(name=f"t{i}", sales=b) for i, b in enumerate(begins or [])]
+    tiers = tiers or segment.propose_tiers(people["yearly_sales"])
+    typed = segment.add_tier(typed, tiers)
     names = segment.types()["segment"]
     assert len(typed) == len(scores)
     assert len(set(names)) == 8
@@ -130,6 +147,15 @@ def test_every_score_falls_in_exactly_one_group(scores, cut):
     assert (typed["segment"].str.startswith("important") == typed["m_high"]).all()
     assert typed["value_type"].isin([t["name"] for t in RULES["value_types"].values()]).all()
     assert typed["abc"].isin(["A", "B", "C"]).all()
+    # Each tier holds those between its threshold and the next, its own threshold included.
+    bounds = [
+        (t.name, t.sales, u.sales) for t, u in zip(tiers, [*tiers[1:], Tier(name="above", sales=1e300)], strict=True)
+    ]
+    sales = typed["yearly_sales"].clip(lower=0)
+    assert not typed["yearly_sales"].isna().any()
+    for name, low, high in bounds:
+        assert ((typed["tier"] == name) == ((sales >= low) & (sales < high))).all()
+    assert ((typed["tier"] == "no tier") == (sales < tiers[0].sales)).all()
     ranked = typed[typed["monetary"] > 0]
     assert (ranked["abc"] == "A").sum() <= 0.15 * len(ranked) + 1e-6
     if set(typed["abc"]) >= {"A", "C"}:
@@ -164,6 +190,30 @@ def test_every_history_falls_in_exactly_one_stage(histories, unusual):
     assert staged["standing"].isin(["new", "passing", "long-term"]).all()
     silence = (pd.Timestamp(AS_OF) - people["last_on"].fillna(people["first_on"])).dt.days
     assert ((staged["stage"] == "lost") == (silence > staged["lost_after"])).all()
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0.0, 10.0, 10.0, 25.5])), min_size=1, max_size=12))
+def test_customers_with_one_order_each_fall_in_exactly_one_group_of_every_kind(firsts):
+    ago, money = (np.array(x) for x in zip(*firsts, strict=True))
+    people = people_of(*[(a, int(a < 182), m * (a < 182)) for a, m in firsts]).assign(
+        first_on=pd.Timestamp(AS_OF) - pd.to_timedelta(ago, "D"), order_days=1, usual_gap=np.nan, yearly_sales=money
+    )
+    people["last_on"] = people["first_on"]
+    people = segment.add_type(people, segment.cut_lines(people, "median"))
+    none = pd.DataFrame({"times_usual_gap": [], "gaps": []})
+    people = segment.add_stage(people, segment.rhythm(people, none, 0.05), AS_OF)
+    people = segment.add_tier(people, segment.propose_tiers(people["yearly_sales"]))
+    people = segment.add_abc(segment.add_value_type(people))
+    assert len(people) == len(firsts)
+    names = {"segment": set(segment.types()["segment"]), "stage": set(RULES["stages"]), "abc": {"A", "B", "C"}}
+    names |= {"value_type": {"best", "frequent", "spender", "uncertain"}, "standing": {"new", "passing", "long-term"}}
+    for column, allowed in names.items():
+        assert people[column].isin(allowed).all(), column
+    assert people["tier"].notna().all()
+    # Equal histories are treated alike.
+    same = people.groupby(["recency", "frequency", "monetary", "yearly_sales"])
+    assert (same[["segment", "value_type", "abc", "stage", "tier"]].nunique() == 1).all().all()
 
 
 def test_value_matrix_splits_at_the_means_as_marcus_does():
@@ -292,6 +342,112 @@ def test_profile_weighs_the_average_order_by_orders():
     assert pd.isna(rows.loc["y", "average_order"])
 
 
+def test_classes_are_shown_beside_new_and_old_customers():
+    people = people_of((1, 9, 90), (1, 1, 80), (1, 1, 10), (1, 1, 10)).assign(
+        abc=["A", "A", "C", "C"], standing=["long-term", "new", "passing", "passing"]
+    )
+    rows = segment.by_standing(people).set_index("abc")
+    assert rows.loc["A", ["customers", "new", "long-term"]].tolist() == [2, 0.5, 0.5]
+    assert rows.loc["A", "long_term_sales"] == pytest.approx(90 / 170)
+    assert rows.loc["C", ["passing", "long_term_sales"]].tolist() == [1, 0]
+    assert rows.loc["B", "customers"] == 0
+    assert len(segment.by_standing(people.head(0))) == 3
+
+
+def test_changes_since_the_last_run_count_customers_and_money():
+    now = people_of((1, 3, 100), (1, 1, 10), (1, 1, 7)).assign(segment=["x", "y", "y"], tier="a", rule_version="1")
+    then = now.iloc[:2].assign(segment=["x", "x"], monetary=[90.0, 50.0], as_of=AS_OF).drop(columns="tier")
+    then = pd.concat([then, then.tail(1).assign(customer_id="gone", monetary=5.0)])
+    rows = segment.changed_since(then, now).set_index("what")
+    assert rows.loc["another type", ["customers", "share", "sales_before", "sales_now"]].tolist() == [1, 0.5, 50, 10]
+    assert rows.loc["not known then", ["customers", "sales_now"]].tolist() == [1, 7]
+    assert rows.loc["not known any more", ["customers", "sales_before"]].tolist() == [1, 5]
+    assert not rows.index.str.contains("tier").any()  # the earlier run had none
+    other = segment.changed_since(then, now.assign(rule_version="2"))["what"]
+    assert "another type (other rules)" in set(other)
+    before = then.assign(tier="a", rule_version="1, tiers 5")
+    tiers = set(segment.changed_since(before, now.assign(rule_version="1, tiers 6"))["what"])
+    assert {"another type", "another tier (other rules)"} <= tiers
+    assert segment.changed_since(None, now).empty
+
+
+def windows(*rows):
+    """The same customers in two windows: (orders, average) then and now, important from 100 on."""
+    then = people_of(*[(1, f, f * v) for (f, v), _ in rows])
+    now = people_of(*[(1, f, f * v) for _, (f, v) in rows])
+    return tuple(p.assign(m_high=p["monetary"] > 100) for p in (then, now))
+
+
+def test_a_change_in_sales_splits_into_orders_and_their_size():
+    then, now = windows(
+        ((10, 20), (4, 20)), ((10, 20), (0, 0)), ((2, 20), (4, 40)), ((10, 20), (10, 20)), ((0, 0), (9, 90))
+    )
+    moved = segment.movers(then, now)
+    assert moved["move"].tolist() == ["fell", "fell", "rose", "stayed important"]  # who did not order is no mover
+    parts = segment.parts_of_change(moved).set_index("move")
+    assert parts.loc["fell", ["change", "by_orders", "by_average_order", "share_by_orders"]].tolist() == [
+        -320,
+        -320,
+        0,
+        1,
+    ]
+    assert parts.loc["rose", ["change", "by_orders", "by_average_order"]].tolist() == [120, 60, 60]
+    assert segment.parts_of_change(moved.head(0)).empty
+
+
+@settings(max_examples=50, deadline=None, database=None)
+@given(st.lists(st.tuples(*[st.tuples(st.integers(1, 40), st.floats(0.5, 400))] * 2), min_size=1, max_size=20))
+def test_the_parts_of_a_change_add_up(pairs):
+    then, now = windows(*pairs)
+    moved = segment.movers(then, now)
+    parts = segment.parts_of_change(moved)
+    assert (parts["by_orders"] + parts["by_average_order"]).to_numpy() == pytest.approx(parts["change"].to_numpy())
+    gone = moved["move"].isin(["fell", "rose"])
+    assert parts["change"].sum() == pytest.approx((moved["monetary"] - moved["monetary_then"])[gone].sum())
+
+
+def moved_and_signs(seed, n=600):
+    """Important customers of whom those with complaints fall more often; a sign that only follows earlier sales."""
+    rng = np.random.default_rng(seed)
+    sales, complaints = rng.gamma(2, 200, n) + 100, rng.poisson(0.3, n)
+    fell = rng.random(n) < np.clip(0.8 - sales / 1500, 0.05, 1) + 0.15 * complaints
+    moved = pd.DataFrame(
+        {"customer_id": range(n), "monetary_then": sales, "move": np.where(fell, "fell", "stayed important")}
+    )
+    signs = {
+        "complaints, before": complaints,
+        "orders, before": sales // 20 + rng.poisson(3, n),
+        "noise, since": rng.random(n),
+    }
+    return moved, pd.DataFrame({"customer_id": range(n)} | signs)
+
+
+def test_drivers_find_what_makes_people_fall_and_not_what_follows_from_sales():
+    found = [segment.drivers(*moved_and_signs(seed)).set_index("move") for seed in range(20)]
+    difference = {
+        sign: [f.loc[f"fell: {sign}", "difference"] for f in found] for sign in ("complaints", "orders", "noise")
+    }
+    assert np.mean(difference["complaints"]) > 0.25
+    assert abs(np.mean(difference["orders"])) < 0.15  # a plain comparison gives -0.9: who had less fell more
+    assert np.mean([f.loc["fell: orders", "movers"] < f.loc["fell: orders", "stayers"] for f in found]) == 1
+    covered = [f.loc["fell: noise", "low"] <= 0 <= f.loc["fell: noise", "high"] for f in found]
+    assert 15 <= sum(covered) <= 20  # nine in ten
+    assert np.mean([f.loc["fell: complaints", "sure"] for f in found]) > 0.7
+    assert np.mean([f.loc["fell: noise", "sure"] for f in found]) < 0.2
+    broken = [(m.assign(move=m["move"].to_numpy()[::-1]), s) for m, s in map(moved_and_signs, range(5))]
+    assert sum(segment.drivers(*b).set_index("move").loc["fell: complaints", "sure"] for b in broken) <= 1
+
+
+def test_few_movers_or_unknown_signs_give_no_drivers():
+    moved, signs = moved_and_signs(1)
+    assert segment.drivers(moved.head(30), signs).empty
+    assert segment.drivers(moved, signs.assign(**{"complaints, before": np.nan}))["move"].tolist() == [
+        "fell: orders",
+        "fell: noise",
+    ]
+    assert segment.drivers(moved.head(0), signs.head(0)).empty
+
+
 def silent_sign(past):
     """What is known of the sign "silent" where two of ten important customers show it today."""
     now = people_of(*[(1, 5, 100)] * 10).assign(m_high=True, r_high=True, stage=["dormant", "lost"] + ["active"] * 8)
@@ -358,10 +514,11 @@ def test_no_orders_give_well_formed_empty_frames():
     assert segment.profile(people).empty
 
 
-def test_ibis_pandas_and_sql_agree_on_generated_orders(tmp_path):
+def test_helper_sql_pandas_and_lifetimes_agree_on_generated_orders(tmp_path):
     path = tmp_path / "orders.parquet"
     bench_rfm.generate(path, 20_000)
-    by_ibis, by_sql, by_pandas = (way(path) for way in bench_rfm.WAYS.values())
-    assert len(by_ibis) > 900
-    bench_rfm.assert_equal(by_ibis, by_sql)
-    bench_rfm.assert_equal(by_ibis, by_pandas)
+    by_helper, by_sql, by_pandas, by_lifetimes = (way(path) for way in bench_rfm.WAYS.values())
+    assert len(by_helper) > 900
+    bench_rfm.assert_equal(by_helper, by_sql)
+    bench_rfm.assert_equal(by_helper, by_pandas)
+    bench_rfm.assert_agrees(by_helper, by_lifetimes)

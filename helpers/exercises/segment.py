@@ -33,20 +33,6 @@ def silent_in_class_a(run: Store) -> Answers:
 
 
 @exercise
-def aov_of_win_back(run: Store) -> Answers:
-    """Sales over orders of one type."""
-    people = run.frame("segments")
-    group = people[people["segment"] == "important win back"]
-    return group["monetary"].sum() / group["frequency"].sum(), {
-        "That is the mean of each customer's average, where one with few orders weighs as much as one with many. "
-        "Divide all sales by all orders.": group["aov"].mean(),
-        "That is sales for each customer. Divide by the number of orders.": group["monetary"].mean(),
-        "That is the value for all customers. Choose one type first.": people["monetary"].sum()
-        / people["frequency"].sum(),
-    }
-
-
-@exercise
 def risen_to_important_value(run: Store) -> Answers:
     """Customers who came to the type from another."""
     moves = run.frame("segment_moves")

@@ -12,6 +12,7 @@ import pandas as pd
 from helpers import stats
 from helpers.segment.rfm import add_type, everyone, rfm
 from helpers.segment.stage import add_stage, gap_ratios, rhythm
+from helpers.segment.value import add_abc, add_value_type
 
 EVERY, MOST = 28, 13  # days between two earlier days, and how many of them at most: about a year
 SIGNS = {
@@ -29,10 +30,14 @@ class Rules(NamedTuple):
 
 
 def segments_on(orders: ir.Table, customers: pd.DataFrame, day: date, rules: Rules) -> pd.DataFrame:
-    """Type and stage of every customer as they would have been seen on `day`, from no later order."""
+    """Type, cell of the matrix, class and stage of all customers as they would have been seen on `day`.
+
+    From no later order; see `add_type`, `add_value_type`, `add_abc` and `add_stage`.
+    """
     people = everyone(rfm(orders, day, rules.window).to_pandas(), customers, day)
     ratios = gap_ratios(orders, day).to_pandas()
-    return add_stage(add_type(people, rules.lines), rhythm(people, ratios, rules.unusual), day)
+    people = add_abc(add_value_type(add_type(people, rules.lines)))
+    return add_stage(people, rhythm(people, ratios, rules.unusual), day)
 
 
 def past_signs(orders: ir.Table, customers: pd.DataFrame, as_of: date, rules: Rules) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from importlib import resources
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 import yaml
 from ibis import _
@@ -76,17 +77,19 @@ def everyone(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.Dat
     ).drop(columns="seen")
 
 
-def cut_lines(people: pd.DataFrame, cut: str) -> pd.Series:
+def cut_lines(people: pd.DataFrame, cut: str, given: dict[str, float] | None = None) -> pd.Series:
     """Where high begins for recency (days), frequency (orders) and monetary (currency).
 
     `cut` is "median", "mean", or the share of customers that is low, such as "0.75". Only customers with an
-    order in the window count; with none, the lines are empty. ValueError for another `cut`.
+    order in the window count; with none, the lines are empty. ValueError for another `cut`. The lines `given`
+    by name (the setting `rfm_cuts`) beat it. Days and orders are whole, so their lines are rounded down.
     """
     buyers = people.loc[people["frequency"] > 0, ["recency", "frequency", "monetary"]].astype(float)
-    if cut == "mean":
-        return buyers.mean()
-    low = 0.5 if cut == "median" else float(cut)
-    return buyers.quantile(low).mask(buyers.columns == "recency", buyers["recency"].quantile(1 - low))
+    low = 0.5 if cut in ("median", "mean") else float(cut)
+    lines = buyers.quantile(low).mask(buyers.columns == "recency", buyers["recency"].quantile(1 - low))
+    lines = buyers.mean() if cut == "mean" else lines
+    lines.update(pd.Series(given or {}, dtype=float))
+    return lines.where(lines.index == "monetary", np.floor(lines))
 
 
 def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:

@@ -42,6 +42,21 @@ def add_abc(people: pd.DataFrame, a: float = 0.15, b: float = 0.25) -> pd.DataFr
     return people.assign(abc=np.select([place <= round(a, 9), place <= round(a + b, 9)], ["A", "B"], "C"))
 
 
+def by_standing(people: pd.DataFrame) -> pd.DataFrame:
+    """Old and new, long-term and passing customers in each ABC class: one row a class, shares 0 to 1.
+
+    customers; new, passing and long-term: shares of them; long_term_sales: the part of the class's sales that
+    long-term customers bring.
+    """
+    shares = pd.crosstab(people["abc"], people["standing"], normalize="index")
+    shares = shares.reindex(index=["A", "B", "C"], columns=["new", "passing", "long-term"], fill_value=0.0)
+    sales = people["monetary"].groupby(people["abc"]).sum()
+    loyal = people.loc[people["standing"] == "long-term", "monetary"].groupby(people["abc"]).sum()
+    shares.insert(0, "customers", people["abc"].value_counts())
+    long_term = (loyal.reindex(sales.index).fillna(0) / sales.where(sales > 0)).rename("long_term_sales")
+    return shares.fillna({"customers": 0}).join(long_term).rename_axis("abc").reset_index()
+
+
 def pareto(people: pd.DataFrame) -> pd.DataFrame:
     """The share_of_sales (0 to 1) that the best percent_of_customers (0 to 100) with sales bring."""
     sales = people.loc[people["monetary"] > 0, "monetary"].sort_values(ascending=False)

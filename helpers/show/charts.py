@@ -152,6 +152,8 @@ def dots(
     ax.spines[["left"]].set_visible(False)
     if percent:
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    elif (frame[[value, low, high]].astype(float).dropna() % 1 == 0).all(axis=None):  # ranks and counts
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(ax, title, unit or value, "", False, alt or _alt("Dots with intervals", frame, value, label), own_x=True)
 
 

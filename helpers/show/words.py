@@ -46,10 +46,11 @@ def money(amount: float, currency: str = "") -> str:
 def percent(share: float, digits: int = 0, signed: bool = False) -> str:
     r"""A share as percent.
 
-    >>> percent(0.166, 1), percent(0.04, signed=True)
-    ('16.6\xa0%', '+4\xa0%')
+    >>> percent(0.166, 1), percent(0.04, signed=True), percent(-0.0001)
+    ('16.6\xa0%', '+4\xa0%', '0\xa0%')
     """
-    return "not known" if pd.isna(share) else f"{share * 100:{'+' if signed else ''},.{digits}f}{NBSP}%"
+    rounded = round(share * 100, digits) + 0.0  # plus nothing: never -0
+    return "not known" if pd.isna(share) else f"{rounded:{'+' if signed else ''},.{digits}f}{NBSP}%"
 
 
 def day(when: object) -> str:

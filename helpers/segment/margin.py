@@ -1,0 +1,41 @@
+"""What an order leaves: margin where costs are known, else sales."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from helpers.client import Economics
+
+KNOWN = 0.8  # share of sales whose cost must be known, to speak of margin
+
+
+def with_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> tuple[ir.Table, str]:
+    """The order lines with goods, handling and margin (each in currency), and the basis: "margin" or "sales".
+
+    goods: by the margin of the settings, else the cost of the line, else of its product; where a line's cost is
+    missing, by the mean share. handling: the cost of an order, spread over its lines. margin: sales less both. Where
+    the cost of more than a fifth of sales is unknown, the basis is sales, and nothing is taken off.
+    """
+    unit = products.filter(products.unit_cost.notnull()).select("product_id", "unit_cost")
+    lines = orders.left_join(unit, "product_id").drop("product_id_right")
+    lines = lines.mutate(goods=lines.cost.fill_null(lines.quantity * lines.unit_cost)).drop("unit_cost")
+    known = lines.goods.notnull()
+    sums = lines.agg(
+        sales=lines.revenue.abs().sum(),
+        known=lines.revenue.abs().sum(where=known),
+        net=lines.revenue.sum(where=known),
+        goods=lines.goods.sum(where=known),
+    )
+    sales, known, net, goods = sums.to_pandas().iloc[0].astype(float).fillna(0.0)
+    if economics.margin is not None:
+        lines = lines.mutate(goods=_.revenue * (1 - economics.margin))
+    elif net > 0 and known >= KNOWN * sales:
+        lines = lines.mutate(goods=_.goods.fill_null(_.revenue * (goods / net)))
+    else:
+        return lines.mutate(goods=0.0, handling=0.0, margin=_.revenue), "sales"
+    sold = _.quantity >= 0
+    parts = sold.sum().over(ibis.window(group_by="order_id")) if economics.order_cost else ibis.literal(1)
+    lines = lines.mutate(handling=sold.ifelse(economics.order_cost / parts.nullif(0), 0.0))
+    return lines.mutate(margin=_.revenue - _.goods - _.handling), "margin"
