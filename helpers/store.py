@@ -161,17 +161,19 @@ def body(orders: ir.Table) -> tuple[date, date]:
     """First and last day of the orders, less a few dates that stand apart.
 
     Days with hardly a line (a quarter of the usual, a hundredth of all together) before or after a silence that is
-    long for this shop are slips, such as day and month swapped.
+    long for this shop are slips, such as day and month swapped. After a silence of more than a year the hundredth is
+    enough.
     """
     lines = orders.group_by("ordered_on").agg(n=orders.count()).order_by("ordered_on").to_pandas().dropna()
     days = pd.to_datetime(lines["ordered_on"])
     gaps = days.diff().dt.days
-    n, whole, few = lines["n"].cumsum(), lines["n"].sum(), lines["n"].median() / 4
+    n, whole, few = lines["n"].cumsum(), lines["n"].sum(), max(lines["n"].median() / 4, 1)
     first, last = 0, len(days) - 1
     for i in gaps.index[gaps > max(3, 3 * gaps.quantile(0.95))]:
-        if n[i - 1] < 0.01 * whole and lines["n"][:i].max() <= max(few, 1):
+        most = whole if gaps[i] > 365 else few
+        if n[i - 1] < 0.01 * whole and lines["n"][:i].max() <= most:
             first = i
-        elif whole - n[i - 1] < 0.01 * whole and lines["n"][i:].max() <= max(few, 1):
+        elif whole - n[i - 1] < 0.01 * whole and lines["n"][i:].max() <= most:
             last = i - 1
             break
     return days[first].date(), days[last].date()

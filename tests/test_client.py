@@ -4,10 +4,13 @@ import gc
 import os
 from pathlib import Path
 
+import ibis
+import pandas as pd
 import pytest
 import yaml
 
 from helpers.client import Client, PlaybookError, connect
+from helpers.store import body
 
 GOOD = {
     "schema_version": 1,
@@ -125,3 +128,15 @@ def test_what_does_not_fit_in_memory_is_written_to_a_folder_of_ours_that_goes(tm
     del engine
     gc.collect()
     assert not spill.exists()
+
+
+def test_a_date_typed_wrong_is_not_the_last_day():
+    """Five lines of 2062 in a shop of fifteen a day: a slip; a few busy days after three weeks off: the shop."""
+    days = pd.date_range("2025-01-01", periods=300).repeat(15)
+
+    def last(*more):
+        at = pd.DatetimeIndex([*days, *more])
+        return body(ibis.memtable(pd.DataFrame({"ordered_on": at.date}), schema={"ordered_on": "date"}))[1]
+
+    assert last(*[pd.Timestamp("2062-05-12")] * 5).isoformat() == "2025-10-27"
+    assert last(*[pd.Timestamp("2025-11-20")] * 12).isoformat() == "2025-11-20"

@@ -482,3 +482,14 @@ def test_ranges_are_checked_only_against_months_that_are_over():
     assert tested["inside"].all()
     assert not plan.checked(daily.assign(revenue=daily["revenue"] * 2), tree)["inside"].any()
     assert len(plan.checked(daily, tree.head(0))) == 0
+
+
+def test_what_a_contact_brings_is_measured_where_messages_were_held_back():
+    row = {"rescued": 0.01, "low": 0.0, "high": 0.03, "held_out": 500, "measured": True}
+    helps = plan.contact_helps(pd.DataFrame([row]), assumed=0.2, best=0.3)
+    assert (helps.share, helps.most) == (0.01, 0.03)
+    assert "500" in helps.sure
+    for unknown in ([], [row | {"measured": False}]):
+        helps = plan.contact_helps(pd.DataFrame(unknown, columns=list(row)), assumed=0.2, best=0.3)
+        assert (helps.share, helps.most) == (0.2, 0.3)
+        assert helps.in_words.startswith("Assumed, not measured")

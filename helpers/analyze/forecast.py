@@ -46,8 +46,10 @@ def forecast(paths: pd.DataFrame, sales: pd.DataFrame, tested: pd.DataFrame) -> 
 def by_month(paths: pd.DataFrame) -> pd.DataFrame:
     """Expected sales and 90 % interval by month ahead, and over all of them in the last row.
 
-    Each path is added up first, so the interval is that of the sum.
+    Each path is added up first, so the interval is that of the sum. Empty without paths.
     """
+    if paths.empty:
+        return pd.DataFrame(columns=["month", "forecast", "low", "high"])
     months = paths.groupby(paths.index.strftime("%B %Y"), sort=False).sum()
     months.loc["together"] = paths.sum()
     return _interval(months.T).rename_axis("month").reset_index()

@@ -6,6 +6,7 @@ import shutil
 from datetime import date, timedelta
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -136,6 +137,30 @@ def look_back(orders: ir.Table, segments: pd.DataFrame, as_of: date) -> pd.DataF
     kept = others["came"].sum() / (others["usual"].sum() or 1.0)
     known = important.assign(missing=kept * important["usual"] - important["came"])
     return known.loc[silent, ["usual", "came", "missing"]]
+
+
+class Helps(NamedTuple):
+    """What a contact is reckoned to bring back: the share, at most, and in words what that rests on."""
+
+    share: float
+    most: float
+    in_words: str
+    sure: str
+    action: str
+
+
+def contact_helps(measured: pd.DataFrame, assumed: float, best: float) -> Helps:
+    """The part of the missing sales that a contact brings back: as measured (`message_response`), else as assumed.
+
+    `best` is the largest share that any segment's coupons reached, the most that an assumption may promise.
+    """
+    says = wording("helps")
+    for found in measured[measured["measured"].astype(bool)].itertuples():
+        ends = {c: words.percent(getattr(found, c), 1) for c in ("rescued", "low", "high")}
+        sure = says["measured_sure"].format(held=words.count(found.held_out))
+        return Helps(found.rescued, found.high, says["measured"].format(**ends), sure, says["measured_action"])
+    said = says["assumed"].format(share=words.percent(assumed))
+    return Helps(assumed, best, said, says["assumed_sure"], says["assumed_action"])
 
 
 def yearly_value(back: pd.DataFrame, people: int, rescued: float, best: float) -> pd.Series:

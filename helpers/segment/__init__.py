@@ -64,6 +64,7 @@ from helpers.segment.contribution import (
 from helpers.segment.features import habit_periods, habits_kept
 from helpers.segment.groups import (
     GROUPS_VERSION,
+    METHODS,
     VERDICTS,
     assign_groups,
     choose_method,
@@ -110,6 +111,7 @@ from helpers.segment.moves import (
 )
 from helpers.segment.needs import brand_loyalty, find_needs, loyalty, need_table, relation, survey_answers
 from helpers.segment.personas import (
+    CARD,
     MEASURES,
     PERSONAS_VERSION,
     answer_tests,
@@ -181,6 +183,7 @@ from helpers.segment.win_back import (
     churn_changes,
     last_looks,
     left_out,
+    list_in_words,
     list_range,
     message_response,
     win_back_list,
@@ -188,9 +191,11 @@ from helpers.segment.win_back import (
 
 __all__ = [
     "ACCOUNT_VERSION",
+    "CARD",
     "CHURN",
     "GROUPS_VERSION",
     "MEASURES",
+    "METHODS",
     "PERSONAS_VERSION",
     "PLAIN",
     "VALUE_VERSION",
@@ -298,6 +303,7 @@ __all__ = [
     "level_needed",
     "light_counts",
     "line_counts",
+    "list_in_words",
     "list_range",
     "look_days",
     "looks",

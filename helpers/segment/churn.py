@@ -16,6 +16,7 @@ import yaml
 from ibis import _
 from scipy.stats import norm
 
+from helpers import stats
 from helpers.client import PlaybookError, Threshold
 from helpers.segment.rfm import add_type, cut_lines
 from helpers.show import words
@@ -266,26 +267,37 @@ def by_threshold(people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     return people.assign(sign=sign, by_threshold=count > 0, threshold_score=count + rank / (len(lines) + 1))
 
 
-def line_counts(people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
-    """Each key indicator in words: indicator, measure, warns, customers beyond its line on the last look, left, reason.
+MANY = 100  # customers beyond a line from which "no" can be said of it
 
-    left: the share that left of those beyond the line on earlier days, all days together.
+
+def line_counts(people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    """Each key indicator: indicator, warns, customers beyond its line on the last look, left, foretold, reason.
+
+    left: the share that left of those beyond the line on earlier days, all days together; the last row has all
+    customers. foretold: whether that share lies surely above that of all (90 % interval, each customer counted once).
     """
     now, told = people["on"] == people["on"].max(), people["left"].notna()
-    rows = []
+    left = people["left"].astype(float)
+    rows, base = [], left[told].mean()
     for line in lines.itertuples():
         crossed = _crossed(people, line)
+        hits, heads = left[crossed & told], people.loc[crossed & told, "customer_id"].nunique()
+        ends = stats.share_interval(pd.Series([hits.mean() * heads]), pd.Series([heads])).iloc[0]
+        foretold = "yes" if ends["low"] > base else "no" if heads >= MANY else "too few to say"
         rows.append(
             {
                 "indicator": line.name,
-                "measure": CHURN["measures"][line.measure]["about"],
-                "warns": f"above {line.above:g}" if pd.notna(line.above) else f"below {line.below:g}",
+                "warns": f"{CHURN['measures'][line.measure]['about']}: "
+                + (f"above {line.above:g}" if pd.notna(line.above) else f"below {line.below:g}"),
                 "customers": int((crossed & now).sum()),
-                "left": people.loc[crossed & told, "left"].astype(float).mean(),
+                "left": hits.mean(),
+                "foretold": foretold,
                 "reason": line.reason,
             }
         )
-    return pd.DataFrame(rows, columns=["indicator", "measure", "warns", "customers", "left", "reason"])
+    rows.append({"indicator": "all customers", "customers": int(now.sum()), "left": base})
+    columns = ["indicator", "warns", "customers", "left", "foretold", "reason"]
+    return pd.DataFrame(rows, columns=columns).fillna({"warns": "", "foretold": "", "reason": ""})
 
 
 def _crossed(people: pd.DataFrame, line) -> pd.Series:

@@ -160,7 +160,8 @@ def compare_ways(people: pd.DataFrame, share: float, watch: Watch) -> pd.DataFra
     told = _tested(people)
     if told.empty:
         return pd.DataFrame(columns=BACKTEST)
-    told = told.assign(plain_score=told["silence"].astype(float), stake=told["monetary"].clip(lower=0))
+    sales = told["monetary"].clip(lower=0)
+    told = told.assign(plain_score=told["silence"].astype(float), big_score=sales, stake=sales)
     lists = {way: _listed(told, way, share) for way in WAYS if told[f"{way}_score"].notna().all()}
     lists[CHANCE] = told.groupby("on")["left"].transform(lambda day: max(round(share * len(day)), 1) / len(day))
     rows = [_caught(told, on_list.astype(float), lists["plain"].astype(float), watch) for on_list in lists.values()]

@@ -34,18 +34,30 @@ class Terms(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What a contact does: of those who would have stayed silent, the share that orders, with its 90 % interval."""
+    """What a contact does: of those who would have stayed silent, the share that orders, with its 90 % interval.
+
+    seen, with seen_low and seen_high, is what the messages held out alone say; the others weigh in the assumption.
+    """
 
     rescued: float
     low: float
     high: float
     held_out: int
     measured: bool
+    assumed: float
+    seen: float = float("nan")
+    seen_low: float = float("nan")
+    seen_high: float = float("nan")
+
+    def row(self, as_of: date) -> pd.DataFrame:
+        """The one row of the table `message_response`."""
+        return pd.DataFrame([self._asdict()]).assign(as_of=as_of)
 
     @property
     def in_words(self) -> str:
         """What is known, as a sentence."""
-        shares = {c: words.percent(getattr(self, c), 1) for c in ("rescued", "low", "high")}
+        fields = ("rescued", "low", "high", "assumed", "seen", "seen_low", "seen_high")
+        shares = {c: words.percent(getattr(self, c), 1) for c in fields}
         says = CHURN["says"]["measured" if self.measured else "assumed"]
         return says.format(held=words.count(self.held_out), **shares)
 
@@ -61,7 +73,7 @@ def message_response(messages: ir.Table, orders: ir.Table, as_of: date, watch: W
     seen = seen[pd.to_datetime(seen["on"]) <= pd.Timestamp(as_of) - pd.Timedelta(days=RESPONSE)]
     held = seen["is_holdout"].fillna(False).astype(bool)
     if held.sum() < HELD_OUT or (~held).sum() < HELD_OUT:
-        return Response(assumed, 0.0, 2 * assumed, int(held.sum()), measured=False)
+        return Response(assumed, 0.0, 2 * assumed, int(held.sum()), False, assumed)
     without = seen.loc[held, "came"].mean()
     own = np.where(
         held, (without - seen["came"]) / held.sum(), (seen["came"] - seen.loc[~held, "came"].mean()) / (~held).sum()
@@ -70,9 +82,9 @@ def message_response(messages: ir.Table, orders: ir.Table, as_of: date, watch: W
     effect = (seen.loc[~held, "came"].mean() - without) / (1 - without)
     weights = np.array([1 / max(assumed, 1e-9), 1 / error]) ** 2
     middle, spread = weights @ [assumed, effect] / weights.sum(), weights.sum() ** -0.5
-    reach = norm.ppf((1 + stats.LEVEL) / 2) * spread
-    ends = (max(float(v), 0.0) for v in (middle, middle - reach, middle + reach))
-    return Response(*ends, int(held.sum()), measured=True)
+    sides = norm.ppf((1 + stats.LEVEL) / 2) * np.array([0, -1, 1])
+    ends = np.clip(middle + sides * spread, 0, None)
+    return Response(*map(float, ends), int(held.sum()), True, assumed, *map(float, effect + sides * error))
 
 
 def sent(messages: ir.Table, orders: ir.Table, watch: Watch) -> ir.Table:
@@ -174,10 +186,20 @@ def left_out(rows: pd.DataFrame) -> pd.DataFrame:
     sums = worth.groupby("why").agg(
         customers=("customer_id", "size"),
         risk=("risk", "mean"),
-        at_stake=("lost", "sum"),
-        win_back_value=("gain", "sum"),
+        at_stake=("lost", _known_sum),
+        win_back_value=("gain", _known_sum),
     )
     return sums.reindex([w for w in order if w in sums.index]).rename_axis("what").reset_index()
+
+
+def _known_sum(values: pd.Series) -> float:
+    return values.sum(min_count=1)
+
+
+def list_in_words(named: pd.DataFrame, customers: pd.DataFrame, terms: Terms) -> str:
+    """Headline of the list: how many, and whether they may be written to."""
+    known = customers[f"consent_{terms.channel}"].notna().any()
+    return CHURN["says"]["listed" if known else "listed_unknown"].format(customers=words.count(len(named)))
 
 
 def churn_changes(before: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFrame:

@@ -80,7 +80,14 @@ def lines(
     if len(ys) > 1:
         _label_ends(ax, frame, x, ys)
     ax.grid(axis="x", visible=False)
-    _finish(ax, title, x, unit or (ys[0] if len(ys) == 1 else ""), percent, alt or _alt("Line chart", frame, ys[0], x))
+    _finish(
+        ax,
+        title,
+        x,
+        unit or (ys[0] if len(ys) == 1 else ""),
+        percent,
+        alt or _alt("Line chart", title, frame, ys[0], x, percent),
+    )
 
 
 def bars(
@@ -104,7 +111,7 @@ def bars(
     frame = frame.head(most) if not pd.api.types.is_numeric_dtype(frame[label]) else frame
     named = {highlight} if isinstance(highlight, str | int) else set(frame[label] if highlight is None else highlight)
     colors = [ACCENT if v in named else GREY for v in frame[label]]
-    alt = alt or _alt("Bar chart", frame, value, label)
+    alt = alt or _alt("Bar chart", title, frame, value, label, percent)
     if pd.api.types.is_numeric_dtype(frame[label]):
         _fig, ax = plt.subplots()
         ax.bar(frame[label], frame[value], color=colors, width=0.8)
@@ -151,10 +158,18 @@ def dots(
     ax.tick_params(left=False)
     ax.spines[["left"]].set_visible(False)
     if percent:
-        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     elif (frame[[value, low, high]].astype(float).dropna() % 1 == 0).all(axis=None):  # ranks and counts
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(ax, title, unit or value, "", False, alt or _alt("Dots with intervals", frame, value, label), own_x=True)
+    _finish(
+        ax,
+        title,
+        unit or value,
+        "",
+        False,
+        alt or _alt("Dots with intervals", title, frame, value, label, percent),
+        own_x=True,
+    )
 
 
 def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: bool = False, alt: str = "") -> None:
@@ -230,7 +245,8 @@ def scatter(
     for value, draw in zip(cross or (), (ax.axvline, ax.axhline), strict=False):
         draw(value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
     names_of = {x: x, y: y} | (labels or {})
-    _finish(ax, title, names_of[x], names_of[y], False, alt or _alt("Scatter plot", frame, y, x), own_x=True)
+    alt = alt or _alt("Scatter plot", title, frame, y, x)
+    _finish(ax, title, names_of[x], names_of[y], False, alt, own_x=True)
 
 
 def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x: bool = False) -> None:
@@ -274,13 +290,13 @@ def _nothing(frame: pd.DataFrame) -> bool:
     return True
 
 
-def _alt(kind: str, frame: pd.DataFrame, value: str, by: str) -> str:
+def _alt(kind: str, title: str, frame: pd.DataFrame, value: str, by: str, percent: bool = False) -> str:
     v = frame[value].astype(float)
     at = frame.loc[v.idxmax(), by] if v.notna().any() else ""
-    at = f"{at:%d %B %Y}" if isinstance(at, pd.Timestamp) else at
+    at = words.day(at) if isinstance(at, pd.Timestamp) else _tick(at, False) if isinstance(at, float) else at
     return (
-        f"{kind} of {_say(value)} by {_say(by)}: {len(frame)} points from {v.min():,.4g} to {v.max():,.4g}, "
-        f"highest at {at}."
+        f"{kind}. {title} {len(frame)} points from {_tick(v.min(), percent)} to {_tick(v.max(), percent)}, "
+        f"the highest at {at}."
     )
 
 
