@@ -234,7 +234,7 @@ class Settings(_Model):
     settled: dict[str, dict[str, Settlement]] = {}  # rule -> subject (or "*") -> decision
     economics: Economics = Economics()
     # where high begins: at most so many days since the last order, more than so many orders, more than so much money
-    rfm_cuts: dict[Literal["recency", "frequency", "monetary"], float] = {}  # one left out is cut by the notebook's rule
+    rfm_cuts: dict[Literal["recency", "frequency", "monetary"], float] = {}  # one left out is worked out
     tiers: Annotated[list[Tier], AfterValidator(_rising)] = []  # member tiers, the lowest first
     churn_thresholds: dict[str, Threshold] = {}  # key indicators of leaving, by name
     accounts: AccountRules = AccountRules()

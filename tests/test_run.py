@@ -104,7 +104,7 @@ def test_a_client_with_orders_and_products_alone_gets_a_report(home):
 
     write_corner(home, "bare", only_orders=True)
     page = run("bare").read_text(encoding="utf-8")
-    assert "the table messages" in page
+    assert "messages (from the mail or campaign tool)" in page
 
 
 def test_publishing_twice_replaces_the_folder(tmp_path):

@@ -189,7 +189,9 @@ def test_every_history_falls_in_exactly_one_stage(histories, unusual):
     assert staged["stage"].isin(list(RULES["stages"])).all()
     assert staged["standing"].isin(["new", "passing", "long-term"]).all()
     silence = (pd.Timestamp(AS_OF) - people["last_on"].fillna(people["first_on"])).dt.days
-    assert ((staged["stage"] == "lost") == (silence > staged["lost_after"])).all()
+    never = people["order_days"] == 0
+    assert ((staged["stage"] == "no order yet") == never).all()
+    assert ((staged["stage"] == "lost") == (~never & (silence > staged["lost_after"]))).all()
 
 
 @settings(max_examples=40, deadline=None, database=None)
@@ -283,6 +285,10 @@ def test_stages_follow_the_customers_own_rhythm():
         "first order": "new",
         "came once": "lost",
     }
+    listed = pd.DataFrame({"customer_id": ["never"], "first_seen_at": [pd.Timestamp(AS_OF) - pd.Timedelta(days=3)]})
+    known = segment.everyone(segment.rfm(table, AS_OF, 90).to_pandas(), listed, AS_OF)
+    known = segment.add_stage(known, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF)
+    assert known.set_index("customer_id").loc["never", "stage"] == "no order yet"
     standing = people.set_index("customer_id")["standing"]
     assert standing[["first order", "came once", "weekly, gone"]].tolist() == ["new", "passing", "long-term"]
 
@@ -391,6 +397,7 @@ def test_a_change_in_sales_splits_into_orders_and_their_size():
         0,
         1,
     ]
+    assert parts["ordered_no_more"].to_dict() == {"fell": 1, "rose": 0}
     assert parts.loc["rose", ["change", "by_orders", "by_average_order"]].tolist() == [120, 60, 60]
     assert segment.parts_of_change(moved.head(0)).empty
 
@@ -474,7 +481,7 @@ def test_a_sign_that_foretells_is_found_and_valued():
     found = segment.best_sign(silent_sign(past_of(60.0)), 182).iloc[0]
     assert found["extra"] == pytest.approx(-0.30, abs=0.02)
     assert found["low"] < found["extra"] < found["high"] < 0
-    assert found[["days", "days_told", "customers_now", "sales_now"]].tolist() == [4, 4, 2, 200]
+    assert found[["days", "days_told", "customers_now", "lost_now", "sales_now"]].tolist() == [4, 4, 2, 1, 200]
     assert found["stake"] == pytest.approx(-found["extra"] * 200 * 365 / 182)
     assert found["stake_low"] < found["stake"] < found["stake_high"]
 
@@ -512,6 +519,7 @@ def test_no_orders_give_well_formed_empty_frames():
     assert segment.bridge(segment.moves(people, people)).empty
     assert segment.pareto(people).empty
     assert segment.profile(people).empty
+    assert segment.profile(people, "value_type").empty
 
 
 def test_helper_sql_pandas_and_lifetimes_agree_on_generated_orders(tmp_path):

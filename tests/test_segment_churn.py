@@ -340,7 +340,7 @@ def raced(seed=0, days=4, n=200):
 def test_lists_of_one_length_are_compared_fairly():
     people = raced()
     found = segment.compare_ways(people, 0.1, RULE).set_index("way")
-    assert found.index.tolist() == ["rule", "rhythm", "threshold", "big", "plain", "chance"]  # the others could not judge
+    assert [*found.index] == ["rule", "rhythm", "threshold", "big", "plain", "chance"]  # the others could not judge
     assert (found["listed"] == 80).all()
     base = people["left"].mean()
     assert found.loc["rule", ["precision", "caught"]].tolist() == [1, 80]

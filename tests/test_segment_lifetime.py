@@ -222,6 +222,9 @@ def test_a_history_counts_days_with_an_order_in_exact_weeks():
     assert people.loc["a", ["x", "t_x", "T"]].tolist() == [1, 10 / 7, 30 / 7]
     assert people.loc["a", ["sales", "money", "value"]].tolist() == [20.0, 10.0, 5.0]
     assert people.loc["b", ["x", "t_x", "T"]].tolist() == [0, 0, 3 / 7]
+    last = segment.period(table, AS_OF, 15).set_index("customer_id")
+    assert last["orders"].to_dict() == {"a": 0, "b": 1, "c": 0}
+    assert last["money"].to_dict() == {"a": -1.5, "b": 3.5, "c": -3.5}
 
 
 def orders_with_cost(costs, units):
@@ -363,7 +366,11 @@ def test_the_back_test_hides_what_came_after(shop):
     rule, own = (scores.loc[m, "mean_error"] for m in ("last period's", "Pareto/NBD"))
     assert beside["gain"] == pytest.approx(rule - own)
     assert 0 < beside["low"] < beside["gain"] < beside["high"]
-    assert beside["verdict"] == "better than"
+    assert beside[["verdict", "rank_column"]].tolist() == ["better than", "predicted_value"]
+    worse = whole.assign(said=whole["said"].where(whole["method"] == "last period's", 1e6))
+    lost = segment.against_rule(worse, "Pareto/NBD").iloc[0]
+    assert lost[["verdict", "rank_column"]].tolist() == ["worse than", "money"]
+    assert lost["rank_by"] == "the money of the last period"
     assert segment.against_rule(whole, "").empty
     tenths = segment.deciles(whole, "Pareto/NBD")
     assert tenths["decile"].tolist() == list(range(1, 11))
@@ -477,8 +484,9 @@ def test_payback_cumulates_what_those_old_enough_have_left(newcomers, monkeypatc
 
 
 def test_the_last_click_counts_only_days_that_both_tools_cover():
-    lines = lines_of(*LINES)
-    orders = lines.mutate(ordered_at=lines.ordered_on.cast("timestamp"))
+    lines = lines_of(*LINES, ("e", 35, 100.0, 1))
+    channel = (lines.customer_id == "e").ifelse("store", "web")
+    timed = lines.mutate(ordered_at=lines.ordered_on.cast("timestamp"), channel=channel)
     seen = pd.DataFrame(
         {
             "occurred_at": pd.to_datetime(["2024-05-01", "2024-05-21", "2024-05-31", "2024-06-30"]),
@@ -492,10 +500,13 @@ def test_the_last_click_counts_only_days_that_both_tools_cover():
         ("2024-06-30", "x", "Z", 5.0),
     )
     people = segment.won(segment.add_history(segment.histories(lines, AS_OF).to_pandas(), AS_OF), CHANNELS, AS_OF, 100)
-    rows = segment.cost_by_campaign(orders, people, ibis.memtable(seen), spend)
+    rows = segment.cost_by_campaign(timed, people, ibis.memtable(seen), spend, AS_OF)
     assert rows["campaign"].tolist() == ["Film", "Sale"]
     assert rows["cost_each"].tolist() == [30.0, 60.0]  # b came before the first day of spend
-    assert segment.cost_by_campaign(orders, people, ibis.memtable(seen), spend_of()).empty
+    assert rows["days"].eq(52).all()  # 10 May to 30 June
+    # b, c and d: 30, 15 and 15; a is not new, e came in a store
+    assert rows["brought_each"].tolist() == pytest.approx([20.0, 20.0])
+    assert segment.cost_by_campaign(timed, people, ibis.memtable(seen), spend_of(), AS_OF).empty
 
 
 def test_historic_value_takes_off_what_it_cost_to_win_and_serve(newcomers):
@@ -513,6 +524,8 @@ def test_historic_value_takes_off_what_it_cost_to_win_and_serve(newcomers):
     parts = segment.historic_parts(people.reset_index()).set_index("part")["total"]
     assert parts["historic value"] == people["historic_value"].sum()
     assert parts["beside it: sales less the cost to win alone"] == 180 - 30
+    assert parts.index[0].startswith("sales so far (")
+    assert parts.iloc[0] == 180
 
 
 def test_messages_and_cases_cost_what_the_settings_or_the_help_desk_say():
@@ -566,7 +579,11 @@ def test_a_loss_after_bad_cases_is_found_with_its_range():
     assert found["low"] > 0
     held = [f["low"] <= 25 <= f["high"] for f in (segment.complaint_loss(cases_of(25.0, seed=s)) for s in range(40))]
     assert sum(held) >= 31  # nine in ten, of forty
+    assert found["direction"] == "less"
+    assert found["span"] == f"{found['high']:.0f} less to {found['low']:.0f} less"
     nothing = segment.complaint_loss(cases_of(0.0))
+    assert "less to" in nothing["span"]
+    assert nothing["span"].endswith("more")
     assert nothing["low"] < 0 < nothing["high"]
     assert np.isnan(segment.complaint_loss(cases_of(25.0, n=60))["loss"])
 
@@ -602,7 +619,7 @@ def test_standing_is_the_net_promoter_score_with_its_range():
     score = rows.loc["net promoter score"]
     assert score["value"] == pytest.approx(100 / 3)
     assert (score["high"] - score["low"]) / 2 / 1.645 == pytest.approx(4.14, abs=0.01)
-    assert rows.loc["mean stars of reviews", "value"] == 3
+    assert rows.loc["mean stars of reviews of the own brand", "value"] == 3
     none = segment.standing(
         ibis.memtable(scores).filter(ibis._.score > 99), ibis.memtable(stars).filter(ibis._.rating > 9)
     )

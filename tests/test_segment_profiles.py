@@ -150,6 +150,18 @@ def test_shares_are_cut_into_none_and_thirds():
     assert set(profiles.grouped(pd.Series([0.5] * 4), 2)) == {"up to 50 %"}
 
 
+def test_bands_keep_their_order_and_small_ones_join_their_neighbour():
+    incomes = ["Under 15K"] * 9 + ["15-24K"] * 8 + ["100-124K"] * 7 + ["125-149K"] * 2 + ["250K+"] * 1 + [None] * 3
+    found = profiles.grouped(pd.Series(incomes), 3, ordered=True)
+    named = ["Under 15K", "15-24K", "125-149K to 250K+", "100-124K"]
+    assert found.value_counts().to_dict() == {"Under 15K": 9, "15-24K": 8, "100-124K": 7, named[2]: 3, UNKNOWN: 3}
+    assert sorted(found.unique(), key=profiles._place) == ["Under 15K", "15-24K", "100-124K", named[2], UNKNOWN]
+    many = profiles.grouped(pd.Series([f"{a} to {a + 9}" for a in range(10, 200, 10)] * 4), 3, ordered=True)
+    assert many.nunique() == profiles.MOST
+    people, by = people_with(["65 and over", "18 to 24", "under 18", UNKNOWN] * 3, [9.0, 5.0, 1.0, 7.0] * 3)
+    assert segment.side_by_side(people, by)["age"].tolist() == ["under 18", "18 to 24", "65 and over", UNKNOWN]
+
+
 def people_with(groups, sales):
     index = pd.Index(range(len(sales)), name="customer_id")
     people = pd.DataFrame({"monetary": sales, "m_high": np.asarray(sales) > 50, "predicted_value": 1.0}, index=index)
@@ -206,6 +218,7 @@ def test_what_tells_is_told_apart_from_what_does_not():
     groups["asked"] = pd.Series(np.where(asked, rng.choice(["x", "y"], n), UNKNOWN), by.index)
     rows = segment.telling(pd.DataFrame(groups), people["monetary"]).set_index("grouping")
     assert rows.index[0] == "good"
+    assert rows["tells"].to_dict() == {"good": True, "broken": False, "many": False, "asked": False}
     truth = (
         1
         - people["monetary"].groupby(by).transform(lambda s: (s - s.mean()) ** 2).sum()

@@ -54,31 +54,37 @@ def cost_to_win(people: pd.DataFrame, spend: ir.Table, economics: Economics, as_
     return pd.concat([_for_all(found, ads["cost"].sum(), given.get(ALL)), found], ignore_index=True)
 
 
-def cost_by_campaign(orders: ir.Table, people: pd.DataFrame, events: ir.Table, spend: ir.Table) -> pd.DataFrame:
-    """What a new customer cost by ad campaign: campaign, spend, new_customers, cost_each; the dearest last.
+def cost_by_campaign(
+    lines: ir.Table, people: pd.DataFrame, events: ir.Table, spend: ir.Table, as_of: date
+) -> pd.DataFrame:
+    """What a new customer cost by ad campaign, the dearest last: campaign, days, spend, new_customers, cost_each.
 
     A customer counts for the campaign that brought the visit of the first order (the last click), as far as the site's
-    analytics know it. Only the days that both analytics and advertising cover.
+    analytics know it. Only the days that both analytics and advertising cover: `days`. brought_each: what a new
+    customer has left by the last day of `payback`, of those who came through a sales channel that the analytics see.
     """
-    seen = events.filter(events.order_id.notnull(), events.campaign_id.notnull())
-    names = ["campaign", "spend", "new_customers", "cost_each"]
+    seen = events.filter(events.order_id.notnull())
+    names = ["campaign", "days", "spend", "new_customers", "cost_each", "brought_each"]
     ends = [_ends(events.occurred_at.date()), _ends(spend.spent_on)]
     first, last = max(e[0] for e in ends), min(e[1] for e in ends)
     if not first <= last:
         return pd.DataFrame(columns=names)
     covered = people[people["won_on"].between(pd.Timestamp(first), pd.Timestamp(last))]
     firsts = (
-        orders.filter(_.customer_id.notnull(), _.quantity >= 0)
+        lines.filter(_.customer_id.notnull(), _.quantity >= 0)
         .group_by("customer_id")
-        .agg(order_id=_.order_id.argmin(_.ordered_at))
-        .inner_join(seen.group_by("order_id").agg(campaign=_.campaign_id.min()), "order_id")
+        .agg(order_id=_.order_id.argmin(_.ordered_at), through=_.channel.argmin(_.ordered_at))
+        .left_join(seen.group_by("order_id").agg(campaign=_.campaign_id.min()), "order_id")
         .to_pandas()
     )
-    came = firsts.loc[firsts["customer_id"].isin(covered["customer_id"]), "campaign"].map(_bare).value_counts()
+    came = firsts.loc[firsts["customer_id"].isin(covered["customer_id"]), "campaign"].dropna().map(_bare).value_counts()
     ads = spend.filter(_.spent_on.between(first, last)).group_by("campaign_id").agg(spend=_.cost.sum()).to_pandas()
     ads = ads.groupby(ads["campaign_id"].map(_bare))["spend"].sum().reset_index(name="spend")
     found = ads.rename(columns={"campaign_id": "campaign"}).assign(new_customers=ads["campaign_id"].map(came))
-    found["cost_each"] = found["spend"] / found["new_customers"]
+    found["cost_each"], found["days"] = found["spend"] / found["new_customers"], (last - first).days + 1
+    online = firsts["through"].isin(firsts.loc[firsts["order_id_right"].notna(), "through"])
+    online = payback(lines, people[people["customer_id"].isin(firsts.loc[online, "customer_id"])], as_of)
+    found["brought_each"] = online.loc[online["channel"] == ALL, "money"].tail(1).max()
     return found.dropna(subset="cost_each").sort_values("cost_each", ignore_index=True)[names]
 
 

@@ -75,7 +75,8 @@ def warning_signs(past: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     One row a sign. days: on how many days somebody showed it; days_told: on how many of them their sales then did
     worse than those of the other important customers; change and others: of the sales of those who showed it and
     of the others, over all days; extra: the difference, day by day, weighted by sales, with the ends low and high
-    of its 90 % interval, by bootstrap over customers; customers_now, sales_now. Empty where nobody showed it.
+    of its 90 % interval, by bootstrap over customers; customers_now, sales_now; lost_now: how many of
+    these are lost already. Empty where nobody showed it.
     """
     rows = []
     for sign, showed in SIGNS.items():
@@ -85,6 +86,7 @@ def warning_signs(past: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
                 "sign": sign,
                 **_foretold(past, past[sign].astype(bool)),
                 "customers_now": len(important),
+                "lost_now": (important["stage"] == "lost").sum(),
                 "sales_now": important["monetary"].sum(),
             }
         )

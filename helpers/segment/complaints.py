@@ -11,6 +11,7 @@ from ibis import _
 
 from helpers import stats
 from helpers.segment.contribution import WORDS
+from helpers.show import words
 
 FEWEST_BAD = 30  # customers with a bad case, to say what such a case loses
 LEVELS = [0.25, 0.5, 0.75]  # quantiles of earlier money: customers are compared between these
@@ -42,8 +43,8 @@ def complaint_loss(cases: pd.DataFrame) -> pd.Series:
     """What customers left after a bad case, against others with a case and as much money before it (`first_cases`).
 
     customers (with a bad case), others, loss: mean money less in the days after, with its 90 % interval low to high by
-    bootstrap over customers, both also in words: direction (less or more) and verdict. Empty below thirty customers on
-    either side.
+    bootstrap over customers, also in words: direction (less or more), span (the interval) and verdict. Empty below
+    thirty customers on either side.
     """
     bad = cases["is_bad"].astype(bool)
     found = {"customers": int(bad.sum()), "others": int((~bad).sum()), "loss": np.nan, "low": np.nan, "high": np.nan}
@@ -57,5 +58,10 @@ def complaint_loss(cases: pd.DataFrame) -> pd.Series:
     # Each customer's part of the difference: those with a bad case directly, the others through the level they set.
     own = (rest / bad.sum()).where(bad, -rest * n_bad / n_other / bad.sum()).fillna(0.0) * len(cases)
     low, high = stats.bootstrap_interval(own.to_numpy())
-    found |= {"loss": -own.mean(), "low": -high, "high": -low, "direction": "more" if own.mean() > 0 else "less"}
+    found |= {"loss": -own.mean(), "low": -high, "high": -low, "direction": _side(own.mean())}
+    found["span"] = " to ".join(f"{words.money(abs(end))} {_side(end)}" for end in (low, high))
     return pd.Series(found | {"verdict": "may be chance" if low < 0 < high else "is more than chance"})
+
+
+def _side(change: float) -> str:
+    return "more" if change > 0 else "less"

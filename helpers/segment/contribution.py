@@ -82,18 +82,19 @@ def contribution(people: pd.DataFrame, costs: pd.DataFrame, curve: pd.DataFrame)
 def contribution_parts(table: pd.DataFrame, sent: pd.Series, loss: pd.Series) -> pd.DataFrame:
     """What customers contribute, each part for itself: part, amount (currency) and kind.
 
-    From `contribution`, `referral_value` and `complaint_loss`. The parts overlap, so they are never added up.
+    From `contribution`, `referral_value` and `complaint_loss`; below zero is paid or lost. The parts overlap, so they
+    are never added up.
     """
     whole = table.iloc[0]
     referral = sent["money"] + sent["predicted_value"] if sent["customers"] else np.nan
     rows = [
-        ("customer asset: what is expected of all", whole["predicted_value"], "expected"),
+        ("customer asset: what is expected of all who have ordered", whole["predicted_value"], "expected"),
         ("direct value of the period", whole["direct_value"], "came"),
         ("revenue per user of the period", whole["revenue_per_user"], "came"),
         ("referral value", referral, "came and expected"),
         ("complaint loss of a customer with a bad case", -loss["loss"], "estimated"),
         ("cost to win new customers", -whole["cost_to_win"], "paid"),
-        ("cost to serve: messages and cases", -whole["cost_to_serve"], "paid"),
+        ("cost to serve: messages and cases", -whole["cost_to_serve"] or np.nan, "paid"),
     ]
     return pd.DataFrame(rows, columns=["part", "amount", "kind"])
 
@@ -128,7 +129,8 @@ def standing(surveys: ir.Table, reviews: ir.Table, own_brand: str = "") -> pd.Da
     stars = reviews.filter(_.rating.notnull()).select("brand", "rating").to_pandas()
     own = stars["brand"].astype("str").str.casefold() == own_brand.casefold()
     rated = stars.loc[own if own.any() else stars.index, "rating"]
-    rows = [_mean("net promoter score", 100 * kinds), _mean("mean stars of reviews", rated)]
+    of_whom = "of the own brand" if own.any() else "of all brands" if stars["brand"].nunique() > 1 else "on file"
+    rows = [_mean("net promoter score", 100 * kinds), _mean(f"mean stars of reviews {of_whom}", rated)]
     return pd.DataFrame([r for r in rows if r["answers"]])
 
 

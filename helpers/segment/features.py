@@ -74,13 +74,16 @@ def goods(orders: ir.Table, products: ir.Table, until: date) -> ir.Table:
     Where one category holds more than half of all lines it says little, and subcategories are used instead.
     """
     lines = _bought(orders, until, date.min).left_join(products, "product_id")
-    for level in ("category", "subcategory"):
-        counts = lines.filter(lines[level].notnull()).group_by(part=level).agg(n=_.count()).to_pandas()
-        shares = counts.set_index("part")["n"].sort_values(ascending=False, kind="stable") / counts["n"].sum()
-        if len(shares) > 1 and shares.iloc[0] <= TOO_COARSE:
-            break
+    level, shares = "category", _part_shares(lines, "category")
+    if (shares > TOO_COARSE).any() and len(finer := _part_shares(lines, "subcategory")) > 1:
+        level, shares = "subcategory", finer
     large = [str(part) for part in shares.index[shares >= LEAST_SHARE][:MOST_PARTS]]
     return products.filter(products[level].isin(large)).select("product_id", part=level)
+
+
+def _part_shares(lines: ir.Table, level: str) -> pd.Series:
+    counts = lines.filter(lines[level].notnull()).group_by(part=level).agg(n=_.count()).order_by("part").to_pandas()
+    return counts.set_index("part")["n"].sort_values(ascending=False, kind="stable") / counts["n"].sum()
 
 
 def tallies(orders: ir.Table, parts: ir.Table, until: date, since: date = date.min) -> ir.Table:
@@ -162,10 +165,11 @@ def habit_features(counts: pd.DataFrame, people: pd.DataFrame, learnt: dict[str,
     """One row a customer of `people`, columns (facet, part): what they are used to, in logs.
 
     Shares and sizes are drawn towards the average by as much as the customer's few orders leave open (empirical
-    Bayes: Robbins 1956, Efron and Morris 1975), so that chance makes no groups. Shares then become centred
-    log-ratios (Aitchison 1986), each part weighted by its usual share so that rare parts do not rule the distances
-    (Greenacre and Lewi 2009). All are logs, so a step of 0.7 is a factor of two everywhere, and nothing is scaled
-    up: a habit in which customers hardly differ hardly counts. Values far out are pulled in (4 robust deviations).
+    Bayes: Robbins 1956, Efron and Morris 1975), so that chance makes no groups: we take the log of a share that is to
+    be expected after what was seen. Logs of shares then become centred log-ratios (Aitchison 1986), each part weighted
+    by its usual share so that rare parts do not rule the distances (Greenacre and Lewi 2009). All are logs, so a step
+    of 0.7 is a factor of two everywhere, and nothing is scaled up: a habit in which customers hardly differ hardly
+    counts. Values far out are pulled in (4 robust deviations).
     """
     columns = {}
     for facet, prior in learnt.items():
@@ -174,7 +178,7 @@ def habit_features(counts: pd.DataFrame, people: pd.DataFrame, learnt: dict[str,
             own = people[f"{facet}_mean"].fillna(prior["mean"])
             columns["size", facet] = trust * (own - prior["mean"])
             continue
-        logs = np.log(wide(counts, facet, people.index).reindex(columns=prior.index, fill_value=0.0) + prior)
+        logs = digamma(wide(counts, facet, people.index).reindex(columns=prior.index, fill_value=0.0) + prior)
         usual = prior / prior.sum()
         centred = logs.sub(logs @ usual, axis=0) * np.sqrt(usual * len(usual))
         columns |= {(facet, part): centred[part] for part in prior.index}

@@ -119,9 +119,9 @@ def match_groups(before: pd.Series, now: pd.Series) -> pd.Series:
 def draw_map(features: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
     """A self-organising map of the customers, rows by columns: the group of most customers at each place.
 
-    Empty where no customer is; an empty frame below two customers or features.
+    Empty where no customer is; an empty frame without groups.
     """
-    if len(features) < 2 or _flat(features):
+    if len(features) < 2 or _flat(features) or groups.isna().all():
         return pd.DataFrame()
     net = som(_some(features.to_numpy(), MOST_FITTED, seed=1), k=2)
     most = (

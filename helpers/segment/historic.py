@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.segment.acquisition import ALL
+from helpers.show import words
 
 
 def add_historic(people: pd.DataFrame, costs: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
@@ -24,20 +25,20 @@ def add_historic(people: pd.DataFrame, costs: pd.DataFrame, served: pd.DataFrame
 
 
 def historic_parts(people: pd.DataFrame) -> pd.DataFrame:
-    """From yearly sales to historic value, for all customers and a mean one (`add_historic`): part, customer, total.
+    """From sales to historic value, for all customers and a mean one (`add_historic`): part, customer, total.
 
-    A cost of which nothing is known is empty.
+    The first part names yearly sales and years of a mean customer. A cost of which nothing is known is empty.
     """
     years = people["T"].mul(7).add(1).div(365).mean()  # the first day counts
     sums = people[["sales", "money", "serve", "win", "historic_value"]].sum()
-    costs = {"goods and handling": sums["sales"] - sums["money"], "cost to serve": sums["serve"], "cost to win": sums["win"]}
+    costs = {"goods and handling": sums["sales"] - sums["money"]}
+    costs |= {"cost to serve": sums["serve"], "cost to win": sums["win"]}
+    mean = f" ({words.money(sums['sales'] / len(people) / years)} a year x {years:.2f} years)" if years > 0 else ""
     rows = {
-        "years since the first order": (years, years * len(people)),
-        "sales a year": (sums["sales"] / len(people) / years, sums["sales"] / years) if years > 0 else (np.nan, np.nan),
-        "sales so far (yearly sales x years)": sums["sales"],
+        f"sales so far{mean}": sums["sales"],
         **{f"less {name}": -cost if cost else np.nan for name, cost in costs.items()},
         "historic value": sums["historic_value"],
         "beside it: sales less the cost to win alone": sums["sales"] - sums["win"],
     }
-    pairs = {k: v if isinstance(v, tuple) else (v / max(len(people), 1), v) for k, v in rows.items()}
-    return pd.DataFrame([(k, *v) for k, v in pairs.items()], columns=["part", "customer", "total"])
+    pairs = [(part, total / max(len(people), 1), total) for part, total in rows.items()]
+    return pd.DataFrame(pairs, columns=["part", "customer", "total"])

@@ -72,7 +72,8 @@ def against_rule(tested: pd.DataFrame, name: str) -> pd.DataFrame:
 
     total and caught: said_over_came and top_tenth_caught of `score_values`, rule_total, rule_caught those of the rule;
     gain: by how much less it errs for one customer, in currency, with its 90 % interval low to high; verdict: better,
-    worse, or neither where the interval holds zero; rank_by: in words, the model where it is better, else the rule.
+    worse, or neither where the interval holds zero; rank_by: in words, the model where it is better, else the rule,
+    which costs nothing; rank_column: of `value_customers` where the model is better, else of `period`.
     """
     if name not in set(tested["method"]):
         return pd.DataFrame()
@@ -85,8 +86,9 @@ def against_rule(tested: pd.DataFrame, name: str) -> pd.DataFrame:
     found |= {"caught": ours["top_tenth_caught"], "rule_caught": rule["top_tenth_caught"]}
     found |= {"gain": less.mean(), "low": low, "high": high}
     verdict = "better than" if low > 0 else "worse than" if high < 0 else "no better and no worse than"
-    rank_by = f"what {name} expects of them" if low > 0 else "the money of the last period"
-    return pd.DataFrame([found | {"verdict": verdict, "rank_by": rank_by}])
+    by_model = f"what {name} expects of them", "predicted_value"
+    rank_by, column = by_model if low > 0 else ("the money of the last period", "money")
+    return pd.DataFrame([found | {"verdict": verdict, "rank_by": rank_by, "rank_column": column}])
 
 
 def deciles(tested: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -48,19 +48,22 @@ def histories(lines: ir.Table, until: date) -> ir.Table:
     `lines` carry `margin`, whose sum is the money. Orders of one day count as one. A return is no order, but lowers
     sales and money. Lines without a customer are left out.
     """
+    return _sums(lines, until).filter(_.order_days > 0)
+
+
+def _sums(lines: ir.Table, until: date) -> ir.Table:
     days = (
         lines.filter(_.customer_id.notnull(), _.ordered_on <= until)
         .group_by("customer_id", "ordered_on")
         .agg(sales=_.revenue.sum(), money=_.margin.sum(), bought=(_.quantity >= 0).sum() > 0)
     )
-    people = days.group_by("customer_id").agg(
+    return days.group_by("customer_id").agg(
         first_on=_.ordered_on.min(where=_.bought),
         last_on=_.ordered_on.max(where=_.bought),
         order_days=_.bought.sum(),
         sales=_.sales.sum().round(2),
         money=_.money.sum().round(2),
     )
-    return people.filter(_.order_days > 0)
 
 
 def add_history(people: pd.DataFrame, until: date) -> pd.DataFrame:
@@ -80,8 +83,8 @@ def add_history(people: pd.DataFrame, until: date) -> pd.DataFrame:
 
 
 def period(lines: ir.Table, until: date, days: int) -> pd.DataFrame:
-    """Orders, sales and money of each customer in the `days` days up to `until`."""
-    rows = histories(lines.filter(_.ordered_on > until - timedelta(days=days)), until).to_pandas()
+    """Orders, sales and money of each customer in the `days` days up to `until`; a return alone is money, no order."""
+    rows = _sums(lines.filter(_.ordered_on > until - timedelta(days=days)), until).to_pandas()
     return rows.rename(columns={"order_days": "orders"})[["customer_id", "orders", "sales", "money"]]
 
 
@@ -111,7 +114,7 @@ def fit_models(people: pd.DataFrame) -> dict[str, Model]:
     columns = [same.index.get_level_values(c).to_numpy(float) for c in ("x", "t_x", "T")]
     many = people[people["x"] > 0]
     spend = gamma_gamma.fit(many["x"].to_numpy() + 1, many["value"].to_numpy())
-    known = spend if spend.converged and spend.params[1] > 1 else None
+    known = spend if spend.converged and np.isfinite(gamma_gamma.mean(spend.params)) else None
     mean = people["money"].sum() / people["order_days"].sum()
     fits = {name: kind.fit(*columns, same.to_numpy(float)) for name, kind in MODELS.items()}
     models = [Model(name, fit, known, mean) for name, fit in fits.items() if fit.converged]
@@ -187,7 +190,7 @@ def plain_values(people: pd.DataFrame, last: pd.DataFrame, days: int, scale: flo
         prob_alive=np.nan,
         expected_orders=before["orders"] * scale,
         average_value=(before["money"] / before["orders"].where(before["orders"] > 0)).fillna(mean),
-        predicted_value=before["money"] * scale / (1 + rate) ** (days / YEAR / 2),
+        predicted_value=before["money"].clip(lower=0) * scale / (1 + rate) ** (days / YEAR / 2),
         low=np.nan,
         high=np.nan,
         method=PLAIN,

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
-from helpers.segment.rfm import types
+from helpers.segment.rfm import RULES, types
 from helpers.stats import LEVEL
 
 UNSEEN, GONE = "not yet a customer", "no order in the window"
@@ -24,11 +24,16 @@ KINDS = {
 }
 GROUPS = {"segment": "type", "value_type": "cell of the matrix", "abc": "class", "stage": "stage", "tier": "tier"}
 MOVED = {"fell": "stayed important", "rose": "stayed general"}  # who moved, and those beside them who did not
+ACTIONS = {by: {t["name"]: t["action"] for t in RULES[k].values()}
+           for by, k in (("segment", "types"), ("value_type", "value_types"))}  # fmt: skip
 STRATA, FEWEST = 5, 20  # equal parts by earlier sales; movers and stayers needed for a comparison
 
 
 def profile(people: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
-    """One row a group, most sales first: customers, revenue, their shares (0 to 1), average_order in currency."""
+    """One row a group, most sales first: customers, revenue, their shares (0 to 1), average_order in currency.
+
+    For types and cells of the value matrix, also the action of types.yaml.
+    """
     groups = people.groupby(by).agg(
         customers=("customer_id", "size"), revenue=("monetary", "sum"), orders=("frequency", "sum")
     )
@@ -37,7 +42,8 @@ def profile(people: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
         share_of_sales=groups["revenue"] / (groups["revenue"].sum() or 1),
         average_order=groups["revenue"] / groups["orders"].where(groups["orders"] > 0),
     )
-    return groups.drop(columns="orders").sort_values("revenue", ascending=False).reset_index()
+    groups = groups.drop(columns="orders").sort_values("revenue", ascending=False).reset_index()
+    return groups.assign(action=groups[by].map(ACTIONS[by])) if by in ACTIONS else groups
 
 
 def moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
@@ -145,8 +151,8 @@ def parts_of_change(moved: pd.DataFrame) -> pd.DataFrame:
     """The change in sales of those who rose and fell, as the sum of two parts: orders, and the average order.
 
     Sales are orders times average order by definition, so this is bookkeeping, not a cause. The change in the one
-    counts at the mean of the other before and after (Bennet 1920). One row a move: customers, change, by_orders,
-    by_average_order, share_by_orders.
+    counts at the mean of the other before and after (Bennet 1920). One row a move: customers, ordered_no_more (those of
+    them without an order now), change, by_orders, by_average_order, share_by_orders.
     """
     f0, f1 = moved["frequency_then"], moved["frequency"]
     v0 = moved["aov_then"].astype(float)
@@ -156,6 +162,7 @@ def parts_of_change(moved: pd.DataFrame) -> pd.DataFrame:
     )
     sums = parts.groupby("move").agg(
         customers=("customer_id", "size"),
+        ordered_no_more=("frequency", lambda orders: (orders == 0).sum()),
         change=("change", "sum"),
         by_orders=("by_orders", "sum"),
         by_average_order=("by_average_order", "sum"),

@@ -47,9 +47,9 @@ def survey_answers(surveys: pd.DataFrame) -> pd.DataFrame:
 def find_needs(table: pd.DataFrame, seed: int = 1) -> Needs:
     """Needs behind the statements of `survey_answers`, by factor analysis with varimax rotation (Kaiser 1958).
 
-    As many factors as are larger than those of random answers (parallel analysis: Horn 1965). A statement belongs to
-    the need it loads on most. Scores come from answers centred within each person, since some people agree with
-    everything (Cunningham et al. 1977). Below 60 people or 4 statements everything is empty.
+    As many factors as random answers would not show (parallel analysis: Horn 1965). A statement belongs to the need it
+    loads on most. Some people agree with everything, so factors are counted on, and scores come from, answers centred
+    within each person (Cunningham et al. 1977). Below 60 people or 4 statements everything is empty.
     """
     empty = Needs(pd.DataFrame(columns=["need", "statement", "loading"]), table.iloc[:, :0], pd.Series(dtype="str"))
     table = table.loc[:, table.std() > 0]
@@ -71,14 +71,15 @@ def find_needs(table: pd.DataFrame, seed: int = 1) -> Needs:
 
 
 def _factors(standard: np.ndarray, seed: int, draws: int = 50) -> int:
-    """How many correlations among the answers are larger than 95 % of those of random answers."""
-    rng = np.random.default_rng(seed)
-    sizes = np.linalg.eigvalsh(np.corrcoef(standard, rowvar=False))[::-1]
-    by_chance = [
-        np.linalg.eigvalsh(np.corrcoef(rng.standard_normal(standard.shape), rowvar=False))[::-1] for _ in range(draws)
-    ]
-    larger = sizes > np.quantile(by_chance, 0.95, axis=0)
-    return int(np.argmin(larger)) if not larger.all() else len(sizes)
+    """One more than the directions of answers within people that are larger than 95 % of those of random answers."""
+
+    def sizes(rows: np.ndarray) -> np.ndarray:
+        return np.linalg.eigvalsh(np.cov(rows - rows.mean(axis=1, keepdims=True), rowvar=False))[::-1]
+
+    rng, own = np.random.default_rng(seed), sizes(standard)
+    by_chance = [sizes(rng.standard_normal(standard.shape)) for _ in range(draws)]
+    larger = own / own.sum() > np.quantile([s / s.sum() for s in by_chance], 0.95, axis=0)
+    return int(np.argmin(larger)) + 1
 
 
 def need_table(needs: Needs) -> pd.DataFrame:
@@ -90,20 +91,29 @@ def need_table(needs: Needs) -> pd.DataFrame:
     return said.sort_values("people", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def relation(left: pd.Series, right: pd.Series) -> dict[str, float]:
-    """How two divisions of the same people hang together: people in both, strength (0 to 1) and p.
+def say_chance(p: float) -> str:
+    """A small chance in words.
+
+    >>> say_chance(0.0004), say_chance(0.1321)
+    ('below 0.001', '0.132')
+    """
+    return "not known" if pd.isna(p) else "below 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def relation(left: pd.Series, right: pd.Series) -> dict[str, float | str]:
+    """How two divisions of the same people hang together: people in both, strength (0 to 1), p, and p in words (said).
 
     strength: Cramér's V, corrected for chance (Bergsma 2013); p: chi-square test of independence.
     """
     counts = pd.crosstab(left.dropna(), right.dropna())
     n = int(counts.to_numpy().sum())
     if min(counts.shape, default=0) < 2:
-        return {"people": n, "strength": np.nan, "p": np.nan}
+        return {"people": n, "strength": np.nan, "p": np.nan, "said": say_chance(np.nan)}
     chi, p, *_rest = chi2_contingency(counts, correction=False)
     r, c = counts.shape
     phi = max(0.0, chi / n - (r - 1) * (c - 1) / (n - 1))
     sides = min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1
-    return {"people": n, "strength": float(np.sqrt(phi / sides)), "p": float(p)}
+    return {"people": n, "strength": float(np.sqrt(phi / sides)), "p": float(p), "said": say_chance(float(p))}
 
 
 def brand_loyalty(orders: ir.Table, products: ir.Table) -> ir.Table:

@@ -13,16 +13,17 @@ import pandas as pd
 import yaml
 from ibis import _
 from scipy.stats import chi2, norm
-from statsmodels.stats.multitest import multipletests
 
 from helpers import stats
 from helpers.segment.features import Habits, wide
 from helpers.segment.groups import RULES as GROUP_RULES
+from helpers.segment.needs import say_chance
 from helpers.show import words
 
 RULES = yaml.safe_load(resources.files("helpers.segment").joinpath("personas.yaml").read_text(encoding="utf-8"))
 PERSONAS_VERSION: str = RULES["version"]
 MEASURES: dict[str, str] = RULES["measures"]
+CARD: dict[str, dict[str, str]] = RULES["card"]
 LEAST_HELD = 50  # contacts held out at random that make a comparison with them worth while
 LEAST_EVENTS = 5  # answers on either side that a group needs to be judged
 LEAST_ASKED = 20  # people of a persona who answered a survey before its needs are named
@@ -34,21 +35,22 @@ LEAST_ASKED = 20  # people of a persona who answered a survey before its needs a
 def portrait(counts: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
     """What each group does against all others: one row a group, facet and part of the `tallies`.
 
-    share: of the group's lines or orders; others: the same of everybody else; times: their ratio; sure: whether the
-    difference is beyond chance (three standard errors, each customer one unit).
+    share: of the group's lines or orders; others: the same of everybody else; more: their difference; times: their
+    ratio; sure: whether the difference is beyond chance (three standard errors, each customer one unit).
     """
     groups, rows = groups.dropna(), []
-    for facet in counts["facet"].unique():
+    for facet in sorted(counts["facet"].unique()):
         own = wide(counts, facet, groups.index)
         total = own.sum(axis=1)
         for group in sorted(groups.unique()):
             inside = groups == group
             (share, error), (others, other) = (_share(own[m], total[m]) for m in (inside, ~inside))
             part = {"group": group, "facet": facet, "part": own.columns, "share": share, "others": others}
-            part |= {"times": share / np.where(others > 0, others, np.nan)}
+            part |= {"more": share - others}
+            part |= {"times": np.where(share > 0, share / np.where(others > 0, others, 1e-9), others * 0)}
             part |= {"sure": np.abs(share - others) > RULES["sure"] * np.hypot(error, other)}
             rows.append(pd.DataFrame(part))
-    columns = ["group", "facet", "part", "share", "others", "times", "sure"]
+    columns = ["group", "facet", "part", "share", "others", "more", "times", "sure"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 
 
@@ -69,12 +71,12 @@ def name_groups(drawn: pd.DataFrame, groups: pd.Series, orders: pd.Series) -> pd
     for group in sorted(groups.dropna().unique()):
         own = drawn[(drawn["group"] == group) & drawn["sure"].astype(bool)]
         lead = own[(own["facet"] == "what") & (own["times"] >= rule["over"])]
-        lead = lead.assign(more=lead["share"] - lead["others"]).sort_values("more", ascending=False)
-        lead = lead.loc[lead["more"] >= rule["second"] * lead["more"].max(), "part"].head(2).map(plain).tolist()
+        lead = lead[lead["more"] >= rule["second"] * lead["more"].max()].nlargest(2, "more")["part"].map(plain).tolist()
         label = words.listing([*lead[:1], *(name[0].lower() + name[1:] for name in lead[1:])]) or rule["plain"]
         pace = orders.reindex(groups.index[groups == group]).mean() / typical
         pace = "high" if pace >= rule["rhythm"]["high"] else "low" if pace <= rule["rhythm"]["low"] else "same"
-        tails = own[own["times"] >= own["facet"].map(rule["tails"]).fillna(np.inf)].sort_values("times").tail(1)
+        tails = pd.concat([own[(own["facet"] == f) & (own["times"] >= least)] for f, least in rule["tails"].items()])
+        tails = tails.nlargest(1, "more")
         tail = [in_words(r.facet, r.part) for r in tails.itertuples()]
         rows.append((group, label, ", ".join([f"{label} {rule['buyers'][pace]}", *tail])))
     named = pd.DataFrame(rows, columns=["group", "label", "persona"])
@@ -84,13 +86,13 @@ def name_groups(drawn: pd.DataFrame, groups: pd.Series, orders: pd.Series) -> pd
     return named
 
 
-def standing_out(drawn: pd.DataFrame, named: pd.DataFrame, most: int = 10) -> pd.DataFrame:
+def standing_out(drawn: pd.DataFrame, named: pd.DataFrame, most: int = 8) -> pd.DataFrame:
     """Share of each part of the range in what each persona buys, for the parts that tell the personas apart most."""
     rows = drawn[drawn["facet"] == "what"].merge(named[["group", "persona"]], on="group")
     table = rows.assign(part=rows["part"].map(plain)).pivot_table("share", "persona", "part", sort=False)
     apart = (table.max() - table.min()).nlargest(most).index
     table = table[[c for c in table.columns if c in apart]]
-    return table.rename(index=lambda name: fill(name, 24), columns=lambda name: fill(name, 11))
+    return table.rename(index=lambda name: fill(name, 24), columns=lambda name: fill(name, 10))
 
 
 def plain(part: object) -> str:
@@ -128,8 +130,8 @@ def persona_rows(segments: pd.DataFrame, habits: Habits, groups: pd.Series, name
     orders = habits.people["orders"].reindex(people.index).fillna(0).astype(int)
     people = people.assign(
         number=group,
-        group=group.map(names["label"]),
-        persona=group.map(names["persona"]),
+        group=group.map(names["label"]).astype("str"),
+        persona=group.map(names["persona"]).astype("str"),
         orders=orders,
         known=people.index.isin(habits.known),
         favourite=_largest(beyond.where(bought >= 2)).map(plain, na_action="ignore"),
@@ -146,17 +148,19 @@ def persona_rows(segments: pd.DataFrame, habits: Habits, groups: pd.Series, name
 
 def _largest(table: pd.DataFrame) -> pd.Series:
     known = table.dropna(how="all") if table.shape[1] else table.iloc[:0]
-    return known.idxmax(axis=1).reindex(table.index) if len(known) else pd.Series(index=table.index, dtype="str")
+    return (known.idxmax(axis=1) if len(known) else pd.Series(dtype="str")).reindex(table.index).astype("str")
 
 
 def persona_figures(rows: pd.DataFrame, segments: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
     """One row a persona, most sales first: number, customers, known, active, sales, orders, average_order, worth.
 
     known and active are shares. Of `segments` the sales of the last year, and orders and sales of its window; worth:
-    mean of the predicted value of the next year, where `values` has it.
+    mean of the predicted value of the next year, in sales or margin (basis), where `values` has it.
     """
     people = rows[rows["persona"].notna()].merge(segments.drop(columns="segment", errors="ignore"), on="customer_id")
-    people = people.merge(values[["customer_id", "predicted_value"]], on="customer_id", how="left")
+    people = people.merge(
+        values.reindex(columns=["customer_id", "predicted_value", "basis"]), on="customer_id", how="left"
+    )
     found = people.groupby("persona").agg(
         number=("number", "first"),
         group=("group", "first"),
@@ -167,6 +171,7 @@ def persona_figures(rows: pd.DataFrame, segments: pd.DataFrame, values: pd.DataF
         money=("monetary", "sum"),
         active=("stage", lambda s: s.isin(["new", "active"]).mean()),
         worth=("predicted_value", "mean"),
+        basis=("basis", "first"),
     )
     whole = max(float(segments["yearly_sales"].sum()), 1e-9)
     found = found.assign(
@@ -201,16 +206,17 @@ def _statements(own: pd.DataFrame, rules: list[dict]) -> list[str]:
         if rule.get("always"):
             rows = rows.nlargest(1, "share")
         elif "over" in rule:
-            rows = rows[rows["sure"].astype(bool) & (rows["times"] >= rule["over"])].sort_values("times")[::-1]
+            rows = rows[rows["sure"].astype(bool) & (rows["times"] >= rule["over"])].nlargest(len(rows), "more")
         else:
-            rows = rows[rows["sure"].astype(bool) & (rows["times"] <= rule["under"])].sort_values("times")
+            rows = rows[rows["sure"].astype(bool) & (rows["times"] <= rule["under"])].sort_values("more")
         rows = rows.head(rule.get("most", 1))
         parts = [in_words(r.facet, r.part) for r in rows.itertuples()]
         if rule.get("join") and parts:
             rows, parts = rows.head(1), [words.listing(parts)]
         for part, row in zip(parts, rows.itertuples(), strict=True):
             filled = {"part": part, "share": words.percent(row.share), "others": words.percent(row.others)}
-            said.append(rule["say"].format(**filled, times=f"{row.times:.1f}", rest=words.percent(1 - row.share)))
+            times = "over 20" if row.times > 20 else f"{row.times:.1f}"
+            said.append(rule["say"].format(**filled, times=times, rest=words.percent(1 - row.share)))
         said += [rule["otherwise"]] if not parts and "otherwise" in rule else []
     return [s[0].upper() + s[1:] for s in said]
 
@@ -237,7 +243,9 @@ def persona_told(answers: pd.DataFrame, steady: pd.Series, figures: pd.DataFrame
         firm = {"steady": said["steady"][level], "jaccard": words.percent(score), "known": words.percent(card.known)}
         answer = [_answer(row) for row in answers[answers["group"] == card.persona].to_dict("records")]
         lead = said["lead" if pd.isna(card.worth) else "worth"]
-        lead = lead.format(customers=words.count(card.customers), worth=words.money(card.worth, currency))
+        lead = lead.format(
+            customers=words.count(card.customers), worth=words.money(card.worth, currency), basis=card.basis
+        )
         rows.append((card.persona, lead, answer[0] if answer else said["unsure"], said["firm"].format(**firm)))
     return pd.DataFrame(rows, columns=["persona", "lead", "answers", "firm"])
 
@@ -333,13 +341,17 @@ def compare_answers(rows: pd.DataFrame, divisions: dict[str, pd.Series]) -> pd.D
 
 
 def answer_tests(answers: pd.DataFrame) -> pd.DataFrame:
-    """One row a division of `compare_answers` with two groups to compare: groups, p, and off: those off the others."""
+    """One row a division of `compare_answers` with two groups to compare: groups, p, and off: those off the others.
+
+    said: p in words.
+    """
     judged = answers.dropna(subset=["p_all"])
     off = judged["p_adjusted"] < 1 - stats.LEVEL
     return (
         judged.assign(off=off)
         .groupby("division", sort=False)
         .agg(groups=("group", "size"), p=("p_all", "first"), off=("off", "sum"))
+        .assign(said=lambda rows: rows["p"].map(say_chance))
         .reset_index()
     )
 
@@ -351,8 +363,8 @@ def response(rows: pd.DataFrame, groups: pd.Series, measure: str) -> pd.DataFram
     and difference what the message added. With other measures usual is the rate of the other groups in the same
     campaigns. Campaigns are compared one by one and weighted by their size (Mantel and Haenszel; Greenland and
     Robins 1985). low and high: 90 % interval, customers as units; empty where answers are few. away: distance from
-    all groups together; p: chance of one as large if all answered alike; p_adjusted: for the number of groups asked
-    (Holm 1979); p_all: for all groups at once (Wald).
+    all groups together; p: chance of one as large if all answered alike; p_all: for all groups at once (Wald);
+    p_adjusted: p for the number of groups asked (Holm 1979), and never below p_all.
     """
     rows = rows.assign(group=rows["customer_id"].map(groups)).dropna(subset="group")
     extra, held = measure == "extra", rows["held"].astype(bool)
@@ -374,16 +386,17 @@ def response(rows: pd.DataFrame, groups: pd.Series, measure: str) -> pd.DataFram
 
 def _rates(rows: pd.DataFrame, treated: pd.Series) -> tuple[float, float, pd.Series]:
     """Mantel-Haenszel rates of the treated and the others, and the pull of each customer on their difference."""
-    side = rows.assign(side=treated).groupby(["campaign_id", "side"])["y"].agg(["size", "mean"]).unstack("side")
-    side = side.reindex(columns=pd.MultiIndex.from_product([["size", "mean"], [False, True]])).dropna()
-    n, rate = side["size"], side["mean"]
+    cells = rows.groupby([rows["campaign_id"], treated])["y"].agg(["size", "mean"]).unstack()
+    cells = cells.reindex(columns=pd.MultiIndex.from_product([["size", "mean"], [False, True]])).dropna()
+    n, rate = cells["size"], cells["mean"]
     weight = n[True] * n[False] / (n[True] + n[False])
     weight = weight / weight.sum()
-    rows = rows[rows["campaign_id"].isin(weight.index)]
-    at = pd.MultiIndex.from_arrays([rows["campaign_id"], treated[rows.index]])
-    each = rows["campaign_id"].map(weight).to_numpy() / n.stack().reindex(at).to_numpy()
-    pull = each * (rows["y"].to_numpy() - rate.stack().reindex(at).to_numpy()) * np.where(treated[rows.index], 1, -1)
-    pulls = pd.Series(pull, rows.index).groupby(rows["customer_id"]).sum()
+    pulls = 0.0
+    for side, sign in ((True, 1), (False, -1)):
+        own = rows[treated == side]
+        left = own["y"] - own["campaign_id"].map(rate[side])
+        pull = sign * left * own["campaign_id"].map(weight / n[side])  # empty where a campaign has one side only
+        pulls = pull.groupby(own["customer_id"]).sum().add(pulls, fill_value=0.0)
     return float((weight * rate[True]).sum()), float((weight * rate[False]).sum()), pulls
 
 
@@ -401,6 +414,7 @@ def _tested(judged: pd.DataFrame, pulls: pd.DataFrame, extra: bool) -> pd.DataFr
     away, around = contrast @ d, contrast @ spread @ contrast.T
     p = 2 * norm.sf(np.abs(away) / np.sqrt(np.diag(around)))
     wald = float(away[1:] @ np.linalg.pinv(around[1:, 1:], hermitian=True) @ away[1:])
-    return found.assign(
-        away=away, p=p, p_adjusted=multipletests(p, method="holm")[1], p_all=float(chi2.sf(wald, k - 1))
-    )
+    order = np.argsort(p)
+    holm = np.minimum(np.maximum.accumulate(p[order] * np.arange(k, 0, -1)), 1.0)[np.argsort(order)]
+    together = float(chi2.sf(wald, k - 1))
+    return found.assign(away=away, p=p, p_adjusted=np.maximum(holm, together), p_all=together)

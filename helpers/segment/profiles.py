@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from importlib import resources
 from itertools import pairwise
@@ -146,14 +147,16 @@ def described(customers: pd.DataFrame, did: pd.DataFrame, as_of: date) -> pd.Dat
     return known.assign(**{c: known[c].astype(float) for c in ("discounted", "coupons")})
 
 
-def grouped(values: pd.Series, fewest: int = FEWEST) -> pd.Series:
+def grouped(values: pd.Series, fewest: int = FEWEST, ordered: bool = False) -> pd.Series:
     """The group of each customer by one dimension: every customer is in exactly one.
 
     Shares are cut into none and thirds of the others. Groups of fewer than `fewest` customers, and those beyond the
-    eight largest, are pooled as "others"; missing answers are "not known".
+    eight largest, are pooled as "others"; missing answers are "not known". Bands in a natural order (`ordered`) are
+    pooled with their smaller neighbour instead.
     """
     named = _bands(values.astype(float), fewest) if pd.api.types.is_numeric_dtype(values) else values.astype(object)
     named = named.map(lambda v: UNKNOWN if pd.isna(v) or not str(v).strip() else str(v)).astype("str")
+    named = _with_neighbours(named, fewest) if ordered else named
     sizes = named[named != UNKNOWN].value_counts()
     own = sizes[sizes >= fewest].sort_index().sort_values(ascending=False, kind="stable").index[:MOST]
     return named.where(named.isin([*own, UNKNOWN]), OTHERS)
@@ -167,13 +170,18 @@ def groupings(
     A dimension counts where at least two groups are left besides "others" and "not known".
     """
     people = people.set_index("customer_id")
-    made = {n: grouped(people[c], fewest) for c, (n, _kind) in DIMENSIONS.items()}
+    made = {n: grouped(people[c], fewest, n in WORDS["ordered"]) for c, (n, _kind) in DIMENSIONS.items()}
     return pd.DataFrame({n: g for n, g in made.items() if len(set(g) - {OTHERS, UNKNOWN}) > 1}, index=people.index)
 
 
 def dimensions(groups: pd.DataFrame, *kinds: str) -> tuple[list[str], list[str]]:
-    """The names of the dimensions of these kinds: those that `groups` holds, and those missing."""
-    names = [n for n, kind in DIMENSIONS.values() if kind in kinds]
+    """The names of the dimensions of these kinds: those that `groups` holds, and those missing.
+
+    Kinds: who, where and how; "sales": the groups by sales of `past_groupings`.
+    """
+    names = [
+        n for n, kind in [*DIMENSIONS.values(), *((n, "sales") for n in WORDS["by_sales"].values())] if kind in kinds
+    ]
     return [n for n in names if n in groups], [n for n in names if n not in groups]
 
 
@@ -189,7 +197,7 @@ def past_groupings(then: pd.DataFrame, known: pd.DataFrame, fewest: int = FEWEST
 
 
 def side_by_side(people: pd.DataFrame, by: pd.Series) -> pd.DataFrame:
-    """The groups beside their sales, type and value; one row a group, the highest index first.
+    """The groups beside their sales, type and value; one row a group, the highest index first, bands in their order.
 
     people: indexed as `by`, with monetary, m_high and predicted_value. Columns: the group, under the name of `by`;
     customers, sales of one customer, index with its 90 % interval low to high, important (share of important
@@ -212,15 +220,18 @@ def side_by_side(people: pd.DataFrame, by: pd.Series) -> pd.DataFrame:
     ends = {"index": ratio, "low": (ratio - Z * error).clip(lower=0), "high": ratio + Z * error}
     table = table.assign(**{c: (100 * v).round() for c, v in ends.items()})
     order = ["customers", "sales", "index", "low", "high", "important", "next_year"]
-    return table[order].sort_values("index", ascending=False).reset_index()
+    table = table[order].sort_values("index", ascending=False)
+    table = table.loc[sorted(table.index, key=_place)] if by.name in WORDS["ordered"] else table
+    return table.rename_axis(by.name).reset_index()
 
 
 def telling(groups: pd.DataFrame, outcome: pd.Series) -> pd.DataFrame:
     """How much each grouping tells about an outcome, such as the sales of the next period; the most telling first.
 
     One row a column of `groups`, for the customers in its index; who has no outcome has 0. known: share of customers
-    with an answer; explained, with the ends low and high of its 90 % interval; highest and lowest: names of groups;
-    times: how many times as high the highest group's mean is.
+    with an answer; explained, with the ends low and high of its 90 % interval; highest and lowest: names of groups
+    ("others" among them); times: how many times as high the highest group's mean is; tells: the low end reaches the
+    least share of profiles.yaml, so that more than next to nothing is explained.
 
     explained: by how much the group's mean misses customers less, in squares, than the mean of all; each customer's
     own outcome is left out of the means (leave-one-out cross-validation), so that many small groups gain nothing, and
@@ -234,7 +245,7 @@ def telling(groups: pd.DataFrame, outcome: pd.Series) -> pd.DataFrame:
         gain = (_missed(x, known.astype("str")) - _missed(x, by)).fillna(0)
         share = gain.sum() / (total.sum() or np.nan)
         ends = stats.bootstrap_interval(((gain - share * total) / (total.mean() or np.nan)).to_numpy(), draws=500)
-        means = x.groupby(by).mean().drop([OTHERS, UNKNOWN], errors="ignore").sort_values()
+        means = x.groupby(by).mean().drop(UNKNOWN, errors="ignore").sort_values()
         rows.append(
             {
                 "grouping": name,
@@ -245,9 +256,10 @@ def telling(groups: pd.DataFrame, outcome: pd.Series) -> pd.DataFrame:
                 "highest": means.index[-1] if len(means) else "",
                 "lowest": means.index[0] if len(means) else "",
                 "times": means.iloc[-1] / means.iloc[0] if len(means) and means.iloc[0] > 0 else np.nan,
+                "tells": share + ends[0] >= WORDS["least"],
             }
         )
-    names = ["grouping", "known", "explained", "low", "high", "highest", "lowest", "times"]
+    names = ["grouping", "known", "explained", "low", "high", "highest", "lowest", "times", "tells"]
     return pd.DataFrame(rows, columns=names).sort_values("explained", ascending=False, ignore_index=True)
 
 
@@ -269,6 +281,27 @@ def _missed(x: pd.Series, by: pd.Series) -> pd.Series:
     """Squared distance of each customer from the mean of the others in the group; 0 where alone."""
     n, mean = (x.groupby(by).transform(how) for how in ("size", "mean"))
     return ((x - mean) * n / (n - 1).where(n > 1)).pow(2).fillna(0)
+
+
+def _place(band: str) -> tuple[bool, float, int]:
+    """Where a band such as "under 15K", "15-24K" or "65 and over" stands; pooled and unknown ones last."""
+    number, text = re.search(r"\d+(\.\d+)?", band), band.lower()
+    side = -1 if re.match("under|up to|less|<", text) else 1 if re.search("over|more|above|[+>]", text) else 0
+    return band in (OTHERS, UNKNOWN), float(number[0]) if number else -1.0, side
+
+
+def _with_neighbours(named: pd.Series, fewest: int) -> pd.Series:
+    sizes = named[named != UNKNOWN].value_counts()
+    parts = [([band], sizes[band]) for band in sorted(sizes.index, key=_place)]
+    while len(parts) > 1 and (len(parts) > MOST or min(n for _held, n in parts) < fewest):
+        small = min(range(len(parts)), key=lambda i: parts[i][1])
+        beside = min((i for i in (small - 1, small + 1) if 0 <= i < len(parts)), key=lambda i: parts[i][1])
+        a, b = sorted((small, beside))
+        parts[a : b + 1] = [(parts[a][0] + parts[b][0], parts[a][1] + parts[b][1])]
+    names = {
+        band: bands[0] if len(bands) == 1 else f"{bands[0]} to {bands[-1]}" for bands, _n in parts for band in bands
+    }
+    return named.map(names | {UNKNOWN: UNKNOWN}).astype("str")
 
 
 def _bands(shares: pd.Series, fewest: int) -> pd.Series:

@@ -178,7 +178,9 @@ def best_test(tests: pd.DataFrame) -> list[dict[str, str]]:
         shares = {"with_it": words.percent(t.with_it), "without": words.percent(t.without)}
         found.append(
             {
-                "headline": says["test"].format(variant=t.variant, experiment=t.experiment, points=points["effect"]),
+                "headline": says["test_unsure" if t.low <= 0 <= t.high else "test"].format(
+                    variant=t.variant, experiment=t.experiment, points=points["effect"], tests=len(tests)
+                ),
                 "evidence": says["test_evidence"].format(units=words.count(t.units), **shares),
                 "sure": says["test_sure"].format(tests=len(tests), low=points["low"], high=points["high"]),
             }

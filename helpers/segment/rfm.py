@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from importlib import resources
+from itertools import product
 
 import ibis
 import ibis.expr.types as ir
@@ -105,8 +106,8 @@ def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:
             "m_high": people["monetary"] > lines["monetary"],
         }
     )
-    code = pd.Series("", index=people.index).str.cat([high[c].map({True: "H", False: "L"}) for c in high])
-    return people.assign(**high, segment=code.map(types().set_index("code")["segment"]))
+    names = types().set_index("code")["segment"].loc[["".join(code) for code in product("LH", repeat=3)]]
+    return people.assign(**high, segment=names.iloc[high.to_numpy(dtype=int) @ [4, 2, 1]].set_axis(people.index))
 
 
 def types() -> pd.DataFrame:

@@ -58,26 +58,24 @@ def add_stage(people: pd.DataFrame, rhythm: pd.Series, as_of: date) -> pd.DataFr
     """Add dormant_after and lost_after (days of silence), standing and stage.
 
     The lines are multiples of the customer's own usual gap from `KNOWN_FROM` days with an order, else of the client's.
-    Silence: days since the last order; since first seen for who never ordered; without end if that is unknown.
+    Silence: days since the last order; where none is known (a return is no order) the stage is "no order yet".
     new_days: what the client's usual customer is lost after, and the time a first order stays new; it is new
     only where the data reach back at least the client's dormant line before it.
     standing: new, passing (old, and all orders within new_days of the first) or long-term.
-    stage: lost, dormant, new or active, the first that fits.
+    stage: no order yet, lost, dormant, new or active, the first that fits.
     """
     typical = rhythm["usual_gap"] if pd.notna(rhythm["usual_gap"]) else people["recency"].astype(float).max()
     usual = people["usual_gap"].where(people["order_days"] >= KNOWN_FROM, typical)
     silence, age = (_days(people[c], as_of) for c in ("last_on", "first_on"))
-    silence = silence.fillna(age).fillna(np.inf)
     new_days, watched = rhythm["lost"] * typical, (people["first_on"] - people["first_on"].min()).dt.days
     new = (age <= new_days) & (watched > rhythm["dormant"] * typical)
     span = (people["last_on"] - people["first_on"]).dt.days
     lines = {"dormant_after": usual * rhythm["dormant"], "lost_after": usual * rhythm["lost"]}
+    rules = [silence.isna(), silence > lines["lost_after"], silence > lines["dormant_after"], new]
     return people.assign(
         **lines,
         standing=np.select([new, span > new_days], ["new", "long-term"], "passing"),
-        stage=np.select(
-            [silence > lines["lost_after"], silence > lines["dormant_after"], new], ["lost", "dormant", "new"], "active"
-        ),
+        stage=np.select(rules, ["no order yet", "lost", "dormant", "new"], "active"),
     )
 
 

@@ -100,7 +100,8 @@ def add_benefits(people: pd.DataFrame, tiers: list[Tier], economics: Economics) 
 def tier_table(people: pd.DataFrame, tiers: list[Tier]) -> pd.DataFrame:
     """One row a tier, the lowest first (table `tiers`): size, sales, benefits and what is left.
 
-    people: of `add_benefits`. threshold, members, share_of_members, sales, share_of_sales, per_member (sales of one),
+    people: of `add_benefits`. threshold, benefit, fixed and perks (what the tier promises), members,
+    share_of_members, sales, share_of_sales, per_member (sales of one),
     margin, benefits, serving, left, losing (members whose year leaves less than nothing), loss (what they cost beyond
     what they bring), and the silent, members without sales in the year who were written to, with the messages wasted.
     """
@@ -116,6 +117,9 @@ def tier_table(people: pd.DataFrame, tiers: list[Tier]) -> pd.DataFrame:
     names = [*([NONE] if NONE in sums.index else []), *(t.name for t in tiers)]
     table = sums.reindex(names, fill_value=0)
     table.insert(0, "threshold", [next((t.sales for t in tiers if t.name == n), 0.0) for n in names])
+    promised = {t.name: {"benefit": t.benefit, "fixed": t.fixed, "perks": t.perks} for t in tiers}
+    table = table.assign(**{c: [promised.get(n, {}).get(c, none) for n in names]
+                            for c, none in (("benefit", 0.0), ("fixed", 0.0), ("perks", ""))})  # fmt: skip
     table.insert(2, "share_of_members", table["members"] / max(len(people), 1))
     table.insert(4, "share_of_sales", table["sales"] / (table["sales"].sum() or np.nan))
     table.insert(5, "per_member", table["sales"] / table["members"].where(table["members"] > 0))
@@ -139,7 +143,7 @@ def ways_up(people: pd.DataFrame, tiers: list[Tier]) -> pd.DataFrame:
         near = mine[(mine["frequency"] > 0) & (gap <= mine["aov"].clip(lower=NEAR * high.sales))]
         sales, gap = near["yearly_sales"].clip(lower=0), gap[near.index]
         costs = high.fixed - low.fixed + high.benefit * high.sales - low.benefit * sales
-        orders = np.ceil(gap / near["aov"].where(near["aov"] > 0)).median()
+        orders = np.ceil(np.ceil(gap / near["aov"].where(near["aov"] > 0)).median())
         rows.append((low.name, high.name, len(mine), len(near), gap.sum(), orders, rate * gap.sum(), costs.sum()))
     names = ["tier", "next_tier", "members", "near", "missing", "orders", "extra_margin", "extra_benefits"]
     table = pd.DataFrame(rows, columns=names)

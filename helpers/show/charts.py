@@ -237,7 +237,8 @@ def scatter(
         part = frame[frame[group] == name] if group else frame
         ax.scatter(part[x], part[y], s=9, alpha=0.5, color=palette[name], label=str(name), linewidths=0)
     if group:
-        ax.legend(loc="upper right", markerscale=2)
+        handles, labelled = ax.get_legend_handles_labels()
+        ax.legend(handles[::-1], labelled[::-1], loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
     if log:
         ax.set(xscale="log", yscale="log")
         for axis in (ax.xaxis, ax.yaxis):

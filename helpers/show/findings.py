@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from IPython.display import HTML, display
 
+from helpers import tables
 from helpers.client import quiet_ibis
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def needs(*names: str, what: str) -> bool:
     """True where the client brings all the tables that `what` needs; else say so in one sentence."""
     missing = [n for n in names if not len(_run.read(n).limit(1).to_pandas())]
     if missing:
-        unseen(f"{what[0].upper()}{what[1:]}.", f"the table {' and '.join(missing)}.")
+        where = [f"{n} (from the {tables.get(n).by})" for n in missing]
+        unseen(f"{what[0].upper()}{what[1:]}.", f"{' and '.join(where)}.")
     return not missing
 
 

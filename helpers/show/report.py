@@ -232,9 +232,15 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
         "findings": [_shown(f, top, currency, titles) for f in ranked],
         **_targets(pacing, client),
         "trust": [(n, t) for n, t in trust if t],
-        "unseen": [f for f in found if f.kind == "unseen"],
+        "unseen": _unseen([f for f in found if f.kind == "unseen"]),
         "pages": pages,
     }
+
+
+def _unseen(found: list[Finding]) -> list[dict[str, str]]:
+    """What could not be seen, one row for each thing that would show it."""
+    takes = dict.fromkeys(f.action for f in found)
+    return [{"headline": " ".join(f.headline for f in found if f.action == a), "action": a} for a in takes]
 
 
 def rank(found: list[Finding]) -> list[Finding]:

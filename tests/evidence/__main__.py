@@ -19,7 +19,7 @@ import pandas as pd
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-STUDIES = ["collect_clean", "accounts", "lifetime_value", "churn", "habits"]
+STUDIES = ["collect_clean", "accounts", "lifetime_value", "churn", "habits", "groups"]
 
 
 def main() -> None:

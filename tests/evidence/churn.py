@@ -82,6 +82,8 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 def truth_of(made: World, alive: pd.DataFrame, as_of, horizon: int, prob: pd.Series) -> pd.DataFrame:
     """The last look at those alive, beside the targets."""
     now = alive[alive["on"] == alive["on"].max()].merge(made.people, on="customer_id")
+    if now.empty:
+        raise ValueError(f"nobody is left to rank on {as_of}: {len(alive)} looks, {len(made.people)} people known")
     day = (pd.Timestamp(as_of) - START).days + 1
     return now.assign(
         plain_score=now["silence"],
