@@ -371,6 +371,7 @@ def test_the_back_test_hides_what_came_after(shop):
     lost = segment.against_rule(worse, "Pareto/NBD").iloc[0]
     assert lost[["verdict", "rank_column"]].tolist() == ["worse than", "money"]
     assert lost["rank_by"] == "the money of the last period"
+    assert lost["span"].count("larger") == 2
     assert segment.against_rule(whole, "").empty
     tenths = segment.deciles(whole, "Pareto/NBD")
     assert tenths["decile"].tolist() == list(range(1, 11))
@@ -505,6 +506,7 @@ def test_the_last_click_counts_only_days_that_both_tools_cover():
     assert rows["cost_each"].tolist() == [30.0, 60.0]  # b came before the first day of spend
     assert rows["days"].eq(52).all()  # 10 May to 30 June
     # b, c and d: 30, 15 and 15; a is not new, e came in a store
+    # b, c and d left 30, 15 and 15; a is not new, and e came in a store, which analytics do not see
     assert rows["brought_each"].tolist() == pytest.approx([20.0, 20.0])
     assert segment.cost_by_campaign(timed, people, ibis.memtable(seen), spend_of(), AS_OF).empty
 

@@ -18,6 +18,7 @@ HOURS = {"before eleven": 11, "around noon": 14, "in the afternoon": 17, "in the
 SHAPE = ["what", "price", "day", "hour", "size"]  # what groups are made of; place, month and value only describe them
 SHARES, SIZES = ["what", "where", "day", "hour", "price"], ["value", "lines"]
 FEWEST = 3  # orders from which a customer's habits count as known
+MOST_LEARNT = 20000  # customers from whom it is learnt how customers differ
 OUTLYING = 4.0  # robust standard deviations beyond which a value is pulled in
 
 
@@ -135,7 +136,7 @@ def order_sizes(orders: ir.Table, until: date, since: date = date.min) -> ir.Tab
 
 def wide(counts: pd.DataFrame, facet: str, who: pd.Index) -> pd.DataFrame:
     """One facet of `tallies`: customers down, parts across in alphabetical order, 0 where nothing was counted."""
-    rows = counts[counts["facet"] == facet]
+    rows = counts[(counts["facet"] == facet) & counts["customer_id"].isin(who)]
     return rows.pivot(index="customer_id", columns="part", values="n").reindex(who).fillna(0.0)
 
 
@@ -144,9 +145,11 @@ def usual_habits(counts: pd.DataFrame, people: pd.DataFrame) -> dict[str, pd.Ser
 
     Of shares: the parameters of the Dirichlet distribution they are drawn from, by part (`dirichlet`). Of sizes:
     mean, within and between: the variance of one order around its customer's mean, and of customers around theirs.
+    Of more than 20,000 customers as many are drawn.
     `people` is the frame of `order_sizes`, indexed by customer. A facet with one part only is left out.
     """
     known = people[people["orders"] >= FEWEST]
+    known = known.sample(MOST_LEARNT, random_state=1).sort_index() if len(known) > MOST_LEARNT else known
     found = {}
     for facet in (f for f in SHARES if f in set(counts["facet"])):
         own = wide(counts, facet, known.index)
@@ -206,7 +209,9 @@ def dirichlet(counts: np.ndarray) -> np.ndarray:
         slope = (digamma(a.sum()) - digamma(a.sum() + total)).sum() + (digamma(counts + a) - digamma(a)).sum(axis=0)
         return -fit, -slope * a
 
-    found = minimize(loss, np.log(10 * usual), jac=True, method="L-BFGS-B", bounds=[(-7.0, 9.0)] * len(usual))
+    # Where customers are alike, the likelihood only creeps upwards: sixty steps are near enough.
+    bounds, steps = [(-7.0, 9.0)] * len(usual), {"maxiter": 60}
+    found = minimize(loss, np.log(10 * usual), jac=True, method="L-BFGS-B", bounds=bounds, options=steps)
     return np.exp(found.x)
 
 

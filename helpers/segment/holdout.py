@@ -24,6 +24,7 @@ from helpers.segment.lifetime import (
     predict,
     simulations,
 )
+from helpers.show import words
 
 SCORES = ["said_over_came", "mean_error", "rank_correlation", "rank_of_orders", "top_tenth_caught", "ranges_held"]
 COLUMNS = ["method", "customer_id", "said_orders", "said", "orders", "actual", "needed"]
@@ -71,9 +72,9 @@ def against_rule(tested: pd.DataFrame, name: str) -> pd.DataFrame:
     """How a model did beside the plain rule, in one row, or none where it was not tested.
 
     total and caught: said_over_came and top_tenth_caught of `score_values`, rule_total, rule_caught those of the rule;
-    gain: by how much less it errs for one customer, in currency, with its 90 % interval low to high; verdict: better,
-    worse, or neither where the interval holds zero; rank_by: in words, the model where it is better, else the rule,
-    which costs nothing; rank_column: of `value_customers` where the model is better, else of `period`.
+    gain: by how much less it errs for one customer, in currency, with its 90 % interval low to high, as span in
+    words; verdict: better, worse, or neither where the interval holds zero; rank_by: in words, the model where it is
+    better, else the rule, which costs nothing; rank_column: of `value_customers` or of `period`.
     """
     if name not in set(tested["method"]):
         return pd.DataFrame()
@@ -84,7 +85,8 @@ def against_rule(tested: pd.DataFrame, name: str) -> pd.DataFrame:
     ours, rule = scores.loc[name], scores.loc[PLAIN]
     found = {"total": ours["said_over_came"], "rule_total": rule["said_over_came"]}
     found |= {"caught": ours["top_tenth_caught"], "rule_caught": rule["top_tenth_caught"]}
-    found |= {"gain": less.mean(), "low": low, "high": high}
+    span = " to ".join(f"{words.money(abs(end))} {'smaller' if end > 0 else 'larger'}" for end in (low, high))
+    found |= {"gain": less.mean(), "low": low, "high": high, "span": span}
     verdict = "better than" if low > 0 else "worse than" if high < 0 else "no better and no worse than"
     by_model = f"what {name} expects of them", "predicted_value"
     rank_by, column = by_model if low > 0 else ("the money of the last period", "money")

@@ -71,7 +71,7 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     known = rows.dropna(subset=["effect", "truth"])
     known = known.assign(
         covered=known["truth"].between(known["low"], known["high"]),
-        right_sign=np.sign(known["effect"]) == np.sign(known["truth"]),
+        right_sign=(known["effect"] > 0).astype(float).where(known["truth"] > 0),
     )
     by = known.groupby(["kind", "sign"], sort=False)
     means = by[["shown", "effect", "truth", "right_sign", "covered"]].mean()
