@@ -18,7 +18,7 @@ HOURS = {"before eleven": 11, "around noon": 14, "in the afternoon": 17, "in the
 SHAPE = ["what", "price", "day", "hour", "size"]  # what groups are made of; place, month and value only describe them
 SHARES, SIZES = ["what", "where", "day", "hour", "price"], ["value", "lines"]
 FEWEST = 3  # orders from which a customer's habits count as known
-MOST_LEARNT = 20000  # customers from whom it is learnt how customers differ
+MOST_LEARNT = 5000  # customers from whom it is learnt how customers differ
 OUTLYING = 4.0  # robust standard deviations beyond which a value is pulled in
 
 
@@ -145,13 +145,13 @@ def usual_habits(counts: pd.DataFrame, people: pd.DataFrame) -> dict[str, pd.Ser
 
     Of shares: the parameters of the Dirichlet distribution they are drawn from, by part (`dirichlet`). Of sizes:
     mean, within and between: the variance of one order around its customer's mean, and of customers around theirs.
-    Of more than 20,000 customers as many are drawn.
-    `people` is the frame of `order_sizes`, indexed by customer. A facet with one part only is left out.
+    `people` is the frame of `order_sizes`, indexed by customer. A facet with one part only is left out. Of more than
+    5,000 customers as many are drawn.
     """
     known = people[people["orders"] >= FEWEST]
     known = known.sample(MOST_LEARNT, random_state=1).sort_index() if len(known) > MOST_LEARNT else known
-    found = {}
-    for facet in (f for f in SHARES if f in set(counts["facet"])):
+    found, counted = {}, list(counts["facet"].unique())
+    for facet in (f for f in SHARES if f in counted):
         own = wide(counts, facet, known.index)
         own = own.loc[:, own.sum() > 0]
         if own.shape[1] > 1:
