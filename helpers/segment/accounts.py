@@ -195,11 +195,12 @@ def risk_card(checks: pd.DataFrame) -> pd.DataFrame:
     lights = np.select([has["red"], has["amber"], ~has["stale"], has["good"]], ["red", "amber", "green", "in part"], "")
     who = pd.Index(sorted(checks["customer_id"].unique()), name="customer_id")
     card = pd.Series(lights, has.index, dtype="str").replace("", "not checked").unstack("group")
-    card = card.reindex(index=who, columns=AREAS).fillna("not checked").rename_axis(columns=None)
+    card = card.reindex(index=who, columns=AREAS, fill_value="not checked").astype("str").rename_axis(columns=None)
+    card = card.fillna("not checked")
     card["found"] = _listed(made[light.isin(["red", "amber"])])
     card["not_checked"] = _listed(made[made["number"].isna()])
     card["old"] = _listed(made[made["old"]])
-    return card.fillna("").reset_index()
+    return card.astype("str").fillna("").reset_index()
 
 
 def account_card(checks: pd.DataFrame, customer_id: str) -> pd.DataFrame:
