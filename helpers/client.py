@@ -139,6 +139,12 @@ class Matching(_Model):
     learn_from: int = Field(200, ge=50)  # with fewer records the fixed weights are used
 
 
+def _two_steps(steps: list[str]) -> list[str]:
+    if len(set(steps)) < max(len(steps), 2):
+        raise ValueError("write two acts or more, each once")
+    return steps
+
+
 class Economics(_Model):
     """What an order leaves and what customers cost, in the client's currency. A cost of 0 counts as free."""
 
@@ -204,6 +210,17 @@ class AccountRules(_Model):
     pairs: dict[str, Annotated[float, Field(ge=0.11, le=9)]] = {}
 
 
+class Journeys(_Model):
+    """How acts on the site become visits, funnels and carts."""
+
+    session_gap: float = Field(30.0, gt=0)  # minutes without an act after which a new visit begins
+    steps: Annotated[list[str], AfterValidator(_two_steps)] = ["view_item", "add_to_cart", "begin_checkout", "purchase"]
+    order: Literal["loose", "strict"] = "loose"  # loose: other acts may lie between two steps
+    time_limit_hours: float = Field(168.0, gt=0)  # time that a visitor has from the first step on
+    cart_days: int = Field(14, ge=1)  # days after which a cart counts as lost
+    cart_test: str = "cart"  # part of the name of the experiment with reminders of carts
+
+
 class Settlement(_Model):
     """What was decided about a suspicion."""
 
@@ -238,6 +255,7 @@ class Settings(_Model):
     tiers: Annotated[list[Tier], AfterValidator(_rising)] = []  # member tiers, the lowest first
     churn_thresholds: dict[str, Threshold] = {}  # key indicators of leaving, by name
     accounts: AccountRules = AccountRules()
+    journeys: Journeys = Journeys()
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
     keep_runs: int = Field(10, ge=1)
     parameters: dict[str, Any] = {}  # notebook parameters for this client
@@ -448,7 +466,7 @@ def _first_error(error: ValidationError) -> str:
 
 
 _MODELS = {"sources": Source, "tables": Mapping, "controls": Control, "clean": CleanStep, "settled": Settlement}
-_MODELS |= {"tiers": Tier, "churn_thresholds": Threshold}
+_MODELS |= {"tiers": Tier, "churn_thresholds": Threshold, "journeys": Journeys}
 
 
 def _check_references(settings: Settings, shown: str) -> None:

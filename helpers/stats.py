@@ -7,10 +7,11 @@ from datetime import date
 from functools import partial
 from itertools import product
 
+import holidays
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.stats import f, ncf, norm
+from scipy.stats import chi2_contingency, f, ncf, norm
 from statsmodels.stats.proportion import (
     power_proportions_2indep,
     proportion_confint,
@@ -90,6 +91,23 @@ def size_means(effect: float, spread: float, power: float = 0.80) -> float:
     return float(brentq(missing, 1.2, plain + 10))
 
 
+def cramers_v(counts: pd.DataFrame) -> tuple[float, float]:
+    """How strongly two divisions of the same things hang together, 0 to 1, and the p of a chi-square test of none.
+
+    Cramér's V, corrected for chance (Bergsma 2013); (nan, nan) where a side has fewer than two classes.
+
+    >>> [round(v, 3) for v in cramers_v(pd.DataFrame([[30, 10], [10, 30]]))]
+    [0.49, 0.0]
+    """
+    n, (r, c) = int(counts.to_numpy().sum()), counts.shape
+    if min(r, c) < 2:
+        return float("nan"), float("nan")
+    chi, p, *_rest = chi2_contingency(counts, correction=False)
+    phi = max(0.0, chi / n - (r - 1) * (c - 1) / (n - 1))
+    sides = min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1
+    return float(np.sqrt(phi / sides)), float(p)
+
+
 # --- forecast of daily sales -----------------------------------------------------------------
 
 PLAIN = {"seasonal naive": 1, "four-week mean": 4}  # weeks whose same weekdays are averaged
@@ -108,6 +126,18 @@ def next_quarter_end(as_of: date) -> pd.Timestamp:
     Timestamp('2018-03-31 00:00:00')
     """
     return (pd.Period(as_of, "Q") + 1).end_time.normalize()
+
+
+def public_holidays(country: str, first: date, last: date) -> pd.Series:
+    """Names of the public holidays of a country (ISO code) by day; empty where its calendar is not known.
+
+    >>> public_holidays("DE", date(2026, 4, 1), date(2026, 4, 30)).tolist()
+    ['Good Friday', 'Easter Monday']
+    """
+    years = range(pd.Timestamp(first).year, pd.Timestamp(last).year + 1)
+    known = country in holidays.list_supported_countries()
+    found = pd.Series(holidays.country_holidays(country, years=years, language="en_US") if known else {}, dtype="str")
+    return found.set_axis(pd.DatetimeIndex(found.index)).sort_index()[pd.Timestamp(first) : pd.Timestamp(last)]
 
 
 @threadpool_limits.wrap(limits=1)  # the matrices are small: more threads only wait for one another

@@ -34,7 +34,7 @@ CANONICAL += [
     "experiments",
     "choices",
 ]
-CANONICAL += ["traffic", "memberships"]
+CANONICAL += ["traffic", "memberships", "stock", "calendar", "interviews"]
 TYPES = {
     "text": dt.string,
     "int": dt.int64,

@@ -1,6 +1,7 @@
 """Collect and clean on a till file with planted defects: each is found, each line is accounted for."""
 
 import json
+import shutil
 from datetime import date
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from helpers import clean, collect, store, tables
 from helpers.client import Client, PlaybookError
+from helpers.demo import write_twin
 
 SETTINGS = """\
 schema_version: 1
@@ -308,3 +310,37 @@ def test_timeliness_is_a_share(tiny):
     _, run = tiny()
     score = clean.quality(run, cleaned_tables(run), date(2024, 4, 1))
     assert score["score"].between(0, 1).all()
+
+
+def test_planted_defects_of_stock_and_interviews_are_met(home, tmp_path):
+    """What is wrong in these files of the simulated client is held or counted once, and every other line is used."""
+    made = write_twin(tmp_path / "twin", 60, 4, events=False)
+    for file in (made / "raw").iterdir():
+        if not file.name.startswith(("inventory_", "interviews", "calendar", "shopify_orders_late")):
+            file.unlink()
+    folder = shutil.copytree(made, home / "data" / "talks")
+    settings = "schema_version: 1\ntitle: T\ncurrency: EUR\ntimezone: Europe/Berlin\ncountry: DE\n"
+    (folder / "client.yaml").write_text(settings, encoding="utf-8")
+    client = Client("talks")
+    first = store.Store("01_collect", client, tmp_path, "2026-09-30")
+    opened = collect.open_sources(first.con, client)
+    first.write("rules", collect.preset_rules(opened))
+    names = ("stock", "interviews", "calendar")
+    for name in names:
+        first.write(f"staged_{name}", collect.stage(opened, name))
+    run = store.Store("02_clean", client, tmp_path, "2026-09-30")
+    cleaned = {name: clean.clean_table(run, name, run.as_of) for name in names}
+    defects = pd.read_csv(made / "truth" / "defects.csv")
+    lines = {name: c.marked.to_pandas() for name, c in cleaned.items()}
+    for name, file in (("stock", "inventory_export_2026-09-30.csv"), ("interviews", "interviews.csv")):
+        rows, planted = lines[name], defects[defects["file"] == file].set_index("line")["expect"]
+        fate = rows.set_index("source_line")["fate"]
+        assert set(planted.index[planted == "held"]) <= set(fate.index[fate == "held"]), file
+        assert set(planted.index[planted == "duplicate"]) <= set(fate.index[fate == "duplicate"]), file
+        assert set(fate.index[fate.notna()]) <= set(planted.index), file
+    stock = cleaned["stock"].rows.to_pandas()
+    assert set(stock["store_id"]) == {"web", "Berlin Mitte", "Hamburg Altona", "München Sendling"}
+    assert stock["stocked_on"].astype("str").eq("2026-09-30").all()
+    assert not cleaned["interviews"].rows.to_pandas()["text"].str.contains(r"@|\d{6}").any()
+    ahead = pd.to_datetime(cleaned["calendar"].rows.to_pandas()["held_on"]) > "2026-09-30"
+    assert 0 < ahead.sum() < len(ahead)  # days to come stay

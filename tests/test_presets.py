@@ -510,6 +510,128 @@ def test_zendesk(bring):
     ]
 
 
+@pytest.mark.parametrize(
+    ("tags", "stage_of_sale"),
+    [
+        ("before_sale", "before"),
+        ("vip pre-sales hamburg", "before"),
+        ("mug,During_Sale", "during"),
+        ("aftersales broken", "after"),
+        ("post_purchase", "after"),
+        ("售后 退款", "after"),
+        ("pre_sale after_sale", None),  # more than one stage
+        ("wholesale aftershave before", None),
+        ("", None),
+    ],
+)
+def test_stage_of_the_sale_from_tags(bring, tags, stage_of_sale):
+    opened = bring({"tickets.csv": ZENDESK.replace("mug broken,Solved", f'"{tags}",Solved')})
+    assert cells(table(opened, "tickets").head(1), "ticket_id stage") == [("55", stage_of_sale)]
+
+
+def survey(question, answers, below=None):
+    """A SurveyMonkey export with one question and these answers."""
+    head = "Respondent ID,Collector ID,Start Date,End Date,IP Address"
+    rows = [f"{9000 + i},1,07/13/2026 09:00:00 AM,07/13/2026 09:05:00 PM,10.0.0.1,{a}" for i, a in enumerate(answers)]
+    return "\n".join([f'{head},"{question}"', f",,,,,{below or 'Response'}", *rows]) + "\n"
+
+
+REPEATED = ["too dear", "late parcel", "nothing", "more colours"] * 10  # few and short, as options are
+OPEN = [
+    ("What should we do better?", REPEATED, "Open-Ended Response", "text"),  # the second heading says so
+    ("Was sollen wir besser machen?", REPEATED, "Offene Antwort", "text"),
+    ("Any other comments?", REPEATED, None, "text"),  # the question asks for words of one's own
+    ("您的建议", ["很好", "太慢"] * 20, None, "text"),
+    ("Why did you come?", [f"because of reason {i}" for i in range(40)], None, "text"),  # many different answers
+    ("Why did you come?", ["I saw the lamp in a magazine at my doctor's and wanted it at once"] * 40, None, "text"),
+    ("What should we do better?", REPEATED, None, "choice"),
+    ("Which of these suggestions is best?", REPEATED, None, "choice"),
+    ("您最喜欢哪个建议？", ["颜色", "价格"] * 20, None, "choice"),
+    ("Comments on our prices (1-5)", [1, 2, 5, 4] * 10, None, "scale"),
+]
+
+
+@pytest.mark.parametrize(("question", "answers", "below", "kind"), OPEN)
+def test_open_questions_are_texts_and_choices_stay(bring, question, answers, below, kind):
+    rows = table(bring({"survey.csv": survey(question, answers, below)}), "surveys")
+    assert rows["kind"].eq(kind).all() and len(rows) == len(answers) and rows["question"].eq(question).all()
+    said = {"text": "comment", "choice": "choice", "scale": "score"}[kind]
+    assert rows[said].notna().all() and rows[[c for c in ("comment", "choice", "score") if c != said]].isna().all(
+        axis=None
+    )
+
+
+@pytest.mark.parametrize("name", ["typeform", "qualtrics"])
+def test_open_questions_of_other_tools(bring, name):
+    """The same comment from many people is still a comment, and who wrote a number in it is not shown."""
+    fields = {"typeform": ("ab{},5,,{},,,2026-07-01 10:00:00,2026-07-01 10:05:00,n", "Why?", TYPEFORM)}
+    fields["qualtrics"] = (
+        "2026-07-01 10:00:00,2026-07-01 10:05:00,IP Address,1.2.3.4,100,True,2026-07-01 10:05:01,R_{},,,9,{}",
+        "Why?",
+        QUALTRICS,
+    )
+    row, asked, sample = fields[name]
+    head = "".join(sample.splitlines(keepends=True)[: 3 if name == "qualtrics" else 1]).replace(asked, "Suggestions?")
+    said = ["ring me on 0151 2345678", "nothing"] * 20
+    rows = table(bring({"a.csv": head + "".join(row.format(100 + i, a) + "\n" for i, a in enumerate(said))}), "surveys")
+    open_ones = rows[rows["question"] == "Suggestions?"]
+    assert open_ones["kind"].eq("text").all() and len(open_ones) == 40
+    assert set(open_ones["comment"]) == {"ring me on [phone]", "nothing"}
+
+
+INVENTORY = """\
+Handle,Title,Option1 Name,Option1 Value,Option2 Name,Option2 Value,Option3 Name,Option3 Value,SKU,HS Code,COO,Location,Bin name,\
+Incoming (not editable),Unavailable (not editable),Committed (not editable),Available (not editable),On hand (current),On hand (new)
+mug,Mug,Title,Default Title,,,,,K-1,,,Köln,,12,0,1,39,40,
+mug,Mug,Title,Default Title,,,,,K-1,,,Online,,0,0,3,-2,1,
+towel,Towel,Title,Default Title,,,,,K-2,,,Köln,,0,0,0,not stocked,not stocked,
+towel,Towel,Title,Default Title,,,,,K-2,,,Online,,0,0,0,?,?,
+mug,Mug,Title,Default Title,,,,,K-1,,,Bonn,,0,0,0,-4,-4,
+"""  # noqa: E501
+
+
+def test_shopify_inventory(bring):
+    opened = bring({"inventory_export_2026-06-30.csv": INVENTORY, "orders.csv": SHOPIFY})
+    assert opened.landed[0].preset.name == "shopify_inventory"
+    rows = table(opened, "stock")
+    assert cells(rows, "stocked_on product_id store_id on_hand available incoming is_not_stocked") == [
+        ("2026-06-30", "K-1", "Köln", 40.0, 39.0, 12.0, False),
+        ("2026-06-30", "K-1", "web", 1.0, -2.0, 0.0, False),
+        ("2026-06-30", "K-2", "Köln", 0.0, None, 0.0, True),
+        ("2026-06-30", "K-2", "web", None, None, 0.0, False),
+        ("2026-06-30", "K-1", "Bonn", -4.0, -4.0, 0.0, False),
+    ]
+    assert rows["source_unreadable"].tolist() == ["", "", "", "on_hand: ?", ""]
+    assert len(hit(opened, "shopify_inventory", "never stocked there")) == 1
+
+
+def test_inventory_without_a_date_counts_for_the_last_day_of_the_orders(bring):
+    older = INVENTORY.replace(" (not editable)", "").replace("On hand (current),On hand (new)", "On hand,x")
+    opened = bring({"inventory_export_1.csv": older, "orders.csv": SHOPIFY})
+    assert set(cells(table(opened, "stock"), "stocked_on")) == {("2026-07-02",)}
+    assert table(bring({"inventory_export_1.csv": INVENTORY}), "stock")["stocked_on"].isna().all()  # no order at all
+
+
+def test_interviews_in_our_own_words(bring):
+    text = "passage_id,respondent_id,question,text,coder,code\n"
+    text += '1,C-100,Why?,"Call Anna Bolt, anna@example.com, 0151 2345678",A,price\n1,C-100,Why?,Too dear,B,price\n'
+    rows = table(bring({"coded.csv": text, "survey.csv": SURVEYMONKEY}), "interviews")
+    assert cells(rows, "passage_id coder code text") == [
+        ("1", "A", "price", "Call [name], [e-mail], [phone]"),
+        ("1", "B", "price", "Too dear"),
+    ]
+    assert rows["respondent_id"].nunique() == 1 and "C-100" not in set(rows["respondent_id"])
+
+
+def test_calendar_may_lie_ahead(bring):
+    text = "held_on,name,kind,region\n2026-11-27,Black Friday,sale,\n2031-01-02,Stocktaking,closed,Köln\n"
+    rows = table(bring({"days.csv": text}), "calendar")
+    assert cells(rows, "held_on name kind region source_unreadable") == [
+        ("2026-11-27", "Black Friday", "sale", None, ""),
+        ("2031-01-02", "Stocktaking", "closed", "Köln", ""),
+    ]
+
+
 HUBSPOT_CONTACTS = (
     "Record ID,First Name,Last Name,Email,Phone Number,Create Date,Customer Number,Unsubscribed from all email\n"
     "101,Anna,Bolt,anna@example.com,0151 2345678,2026-01-05 10:00,C-100,true\n"
@@ -776,6 +898,7 @@ SAMPLES = {
     "mailchimp_audience": MAILCHIMP,
     "meta_ads": META,
     "qualtrics": QUALTRICS,
+    "shopify_inventory": INVENTORY,
     "shopify_orders": SHOPIFY,
     "square_items": SQUARE,
     "stripe_payments": STRIPE,
@@ -798,7 +921,8 @@ def test_lines_stay_and_overlaps_count_once(bring, name):
     width = max(len(row) for row in csv.reader(lines))
     whole = [line for line, row in zip(lines, csv.reader(lines), strict=True) if ending == "jsonl" or len(row) == width]
     again = next(line for line in reversed(whole) if not line.startswith(("Total", "Grand")))
-    opened = bring({f"b.{ending}": text + again + broken, f"a.{ending}": "".join(lines[:-1])})
+    newer, older = (f"{x} 2026-07-01.{ending}" for x in "ba")  # some files say their day in their name alone
+    opened = bring({newer: text + again + broken, older: "".join(lines[:-1])})
     assert {f.preset.name for f in opened.landed} == {name}
     cards = source_cards(opened, date(2026, 12, 31))
     assert (
@@ -807,8 +931,8 @@ def test_lines_stay_and_overlaps_count_once(bring, name):
         and cards["columns_used"].gt(2).all()
     )
     rows = table(opened, opened.counted_in(name))
-    new = rows[rows["source_file"] == f"b.{ending}"]
-    facts = next(f.facts for f in opened.landed if f.file == f"b.{ending}")
+    new = rows[rows["source_file"] == newer]
+    facts = next(f.facts for f in opened.landed if f.file == newer)
     assert new["source_line"].nunique() == facts["lines"] - facts["preset_layout"]
     last = new["source_line"].max()
     at_end = rows["source_line"] == last
@@ -816,7 +940,7 @@ def test_lines_stay_and_overlaps_count_once(bring, name):
     assert rows.loc[rows["source_line"] == last - 1, "source_repeat"].all()
     key = tables.get(opened.counted_in(name)).key
     kept = rows[~rows["source_repeat"] & ~at_end].sort_values("source_order").drop_duplicates(key)
-    assert kept["source_file"].eq(f"b.{ending}").all() and len(rows) > len(new) >= len(kept)
+    assert kept["source_file"].eq(newer).all() and len(rows) > len(new) >= len(kept)
 
 
 RULES = [

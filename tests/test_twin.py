@@ -14,8 +14,10 @@ import yaml
 from conftest import CHECKOUT
 
 from helpers.client import PlaybookError
-from helpers.demo import write_twin
+from helpers.demo import interviews, write_twin
+from helpers.demo.behave import simulate
 from helpers.demo.constants import load, text
+from helpers.demo.sheets import Sheet
 
 SHOPIFY, LOYVERSE = "shopify_orders_", "loyverse_receipts_"
 
@@ -80,7 +82,7 @@ def test_same_seed_same_bytes_and_another_seed_differs(tmp_path):
     same = {name for name in a if a[name] == c[name]}
     fixed = ["sensitivity.csv", "seasonality.csv", "pairs.csv", "partworths.csv", "loadings.csv", "products.csv"]
     fixed += ["README.md", "files.txt", "world.yaml", "dirt.yaml"]
-    assert same == {"client.yaml", *(f"truth/{n}" for n in fixed)}
+    assert same == {"client.yaml", "raw/calendar.csv", *(f"truth/{n}" for n in fixed)}
 
 
 def test_it_writes_again_over_its_own_files_only(tmp_path):
@@ -122,6 +124,10 @@ HEADERS = {  # as public documents show them; the first and the last names of lo
     "hubspot_deals.csv": (9, "Record ID,Deal Name,Deal Stage,Amount,Deal owner,Associated Company IDs"),
     "wenjuanxing.xls": (11, "序号,提交答卷时间,所用时间,来源,来源详情,来自IP"),
     "experiments.csv": (7, "experiment_id,unit_id,variant,assigned_at,outcome,value,pre_value"),
+    "inventory_export_2026-09-30.csv": (19, "Handle,Title,Option1 Name,Option1 Value,Option2 Name,Option2 Value,"
+        "Option3 Name,Option3 Value,SKU,HS Code,COO,Location,Bin name,Incoming (not editable)"),
+    "calendar.csv": (4, "held_on,name,kind,region"),
+    "interviews.csv": (6, "passage_id,respondent_id,question,text,coder,code"),
     "promotions.csv": (5, "product_id,store_id,week_on,display,mailer"),
 }  # fmt: skip
 
@@ -421,6 +427,60 @@ def test_people_behave_as_their_traits_say(large):
     assert (p[p.dropout_day < 730].orders_after == 0).all()
     assert p.orders_after.sum() > 0
     assert np.corrcoef(now.purchase_rate * (now.dropout_day > 730), now.orders_after)[0, 1] > 0.5
+
+
+def test_stock_is_as_planned_and_slow_sellers_lie_longer(large):
+    s, rule = truth(large, "stock"), load("world")["stock"]["cover"]
+    raw = pd.read_csv(large / "raw" / "inventory_export_2026-09-30.csv").drop_duplicates(["SKU", "Location"])
+    both = s.merge(raw, left_on=["product_id", "store"], right_on=["SKU", "Location"])
+    assert (both.on_hand.astype(str) == both["On hand (current)"]).mean() > 0.98
+    o = truth(large, "orders", parse_dates=["ordered_at"])
+    late = o[~o.is_return & (o.status == "done") & (o.ordered_at >= "2026-07-01 22:00")]  # 13 weeks, UTC
+    sold = late.groupby(["product_id", "place"]).quantity.sum() / 13
+    found = sold.reindex(pd.MultiIndex.from_frame(s[["product_id", "place"]]), fill_value=0)
+    assert np.allclose(found, s.weekly_units)
+    busy = s[s.weekly_units > 1].assign(cover=lambda x: x.on_hand / x.weekly_units)
+    for plan, (low, high) in {"overstocked": rule["overstocked"], "short": rule["short"]}.items():
+        x = s[s.plan == plan]
+        assert x.planned_weeks.between(low, high).all() and x.product_id.nunique() > 3
+    assert np.allclose(busy.cover, busy.planned_weeks, atol=0.51)
+    units = s.groupby("plan").weekly_units.mean()
+    assert units["overstocked"] < units["usual"] < units["short"]
+
+
+def test_coders_agree_as_often_as_their_rates_say(monkeypatch):
+    """Kappa by hand from the clean file is that of the truth, and the expected one is that of many coded passages."""
+    monkeypatch.setattr(Sheet, "plant", lambda sheet, *_: sheet)
+    w = simulate(60, 2)
+    raw, a = pd.DataFrame(interviews.interviews(w).cells), w.agreement.set_index("theme")
+    assert not raw.duplicated(["passage_id", "coder", "code"]).any() and raw.respondent_id.nunique() == 24
+    for theme, row in a.iterrows():
+        by = raw[raw.code == theme].groupby("coder").passage_id.agg(set)
+        x, y = (w.passages.passage_id.isin(by[c]) for c in "AB")
+        seen, chance = np.mean(x == y), x.mean() * y.mean() + (1 - x.mean()) * (1 - y.mean())
+        assert (seen - chance) / (1 - chance) == pytest.approx(row.found)
+    s, rng = load("world")["interviews"], np.random.default_rng(1)
+    true = rng.choice(len(a), 100_000, p=list(s["share"].values()))
+    many = interviews._agreement(np.stack([interviews._code(rng, true, s) for _ in range(2)]), s)
+    assert np.allclose(many.found, many.kappa, atol=0.02) and a.kappa.between(0.4, 0.85).all()
+
+
+def test_emotional_subjects_are_opened_more_and_sell_no_more(large):
+    styles, m = truth(large, "styles").set_index("campaign_id"), pd.read_csv(large / "raw" / "messages.csv", dtype=str)
+    m = m[(m.delivered == "true")].drop_duplicates("message_id").join(styles, on="campaign_id")
+    opened = m.opened_at.notna().groupby(m["style"]).mean()
+    clicked = m[m.opened_at.notna()].assign(hit=lambda x: x.clicked_at.notna()).groupby("style").hit.mean()
+    stated = load("world")["mail"]["style"]["emotional"]
+    assert opened["emotional"] / opened["rational"] == pytest.approx(stated["open"], abs=0.05)
+    assert clicked["emotional"] / clicked["rational"] == pytest.approx(stated["click"], abs=0.15)
+    assert styles.groupby("kind")["style"].value_counts().unstack().nunique(axis=1).eq(1).all()  # half of each kind
+    chance = truth(large, "messages").groupby(["kind", "group"]).chance.nunique()
+    assert chance.eq(1).all()  # the style moves no order
+    subjects = pd.read_csv(large / "raw" / "klaviyo_campaigns.csv").drop_duplicates("Campaign ID")
+    known = {s: "|".join(re.escape(t).replace(r"\{theme\}", ".*") for k in x.values() for t in k)
+             for s, x in load("words")["subjects"].items()}  # fmt: skip
+    for row in subjects.itertuples():
+        assert re.fullmatch(known[styles["style"][row._23]], row.Subject), row.Subject
 
 
 def test_the_page_states_the_dirt_table():

@@ -23,6 +23,7 @@ REFERENCES = {
     "coupons": {"campaign_id": "campaigns", "product_id": "products"},
     "redemptions": {"campaign_id": "campaigns", "customer_id": "customers", "coupon_id": "coupons"},
     "promotions": {"product_id": "products"},
+    "stock": {"product_id": "products"},
 }
 
 

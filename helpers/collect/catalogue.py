@@ -14,7 +14,16 @@ from helpers.collect.privacy import unseen
 from helpers.collect.sources import Opened, _q
 from helpers.store import Store
 
-PERSONAL = {"customer_id", "unit_id", "visitor_id", "age_band", "income_band", "household_size", "region", "city"}
+PERSONAL = {
+    "customer_id",
+    "unit_id",
+    "visitor_id",
+    "respondent_id",
+    "age_band",
+    "income_band",
+    "household_size",
+    "city",
+}
 
 
 def mapping_sheet(opened: Opened) -> pd.DataFrame:

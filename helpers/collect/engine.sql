@@ -50,6 +50,8 @@ CREATE OR REPLACE MACRO english_month(x) AS list_reduce([['. ', ' '], ['Januar '
 CREATE OR REPLACE MACRO days_named(dates, x) AS list_transform(regexp_extract_all(x, '\b20\d{6}\b|\d{4}[-/年]\d{1,2}[-/月]\d{1,2}日?' ||
     '|\p{L}{3,9} \d{1,2}, \d{4}|\d{1,2}\.? \p{L}{3,9} \d{4}|\d{1,2}[./]\d{1,2}[./]\d{4}'),
     lambda day: CAST(local_moment(dates, english_month(day)) AS DATE));
+-- The last day of the orders, for files that show how things are now; set when the sources are open.
+CREATE OR REPLACE MACRO last_order_day() AS CAST(NULL AS DATE);
 -- Surveys: an answer as a number, be it "9", "9 - very likely", "5分" or a step of a usual scale in words.
 CREATE OR REPLACE MACRO scale_step(x) AS CASE
     WHEN x IN ('very dissatisfied', 'extremely dissatisfied', 'strongly disagree', 'sehr unzufrieden', 'stimme gar nicht zu',
@@ -66,16 +68,22 @@ CREATE OR REPLACE MACRO answer_score(x) AS coalesce(scale_step(lower(x)), TRY_CA
     regexp_extract(x, '^(\d{1,3}([.,]\d+)?)\s*(分|$|[-–—=:(（]\s*[^\d\s])', 1), ',', '.') AS DOUBLE));
 -- The highest usual answer to a question: three in a hundred may lie off the scale.
 CREATE OR REPLACE MACRO usual_top(question, answer) AS quantile_disc(answer_score(answer), 0.97) OVER (PARTITION BY question);
+-- A question that asks for words of one's own; one that asks which of several does not.
+CREATE OR REPLACE MACRO asks_freely(question) AS regexp_matches(question, '(?i)\b(comments?|suggestions?|remarks?|anything else|' ||
+    'own words|anregung(en)?|anmerkung(en)?|kommentare?|verbesserungsvorschl[aä]ge?|eigenen worten|commentaires?|remarques?)\b' ||
+    '|建议|想说|补充说明|留言') AND NOT regexp_matches(question, '(?i)\b(which|welche[rs]?|quel(le)?s?|choose|select)\b|哪|选');
 -- What kind of question a column is, from its words and all its answers; in doubt text, which is searched for names.
--- `who` tells people apart, so that a file that is there twice counts once.
-CREATE OR REPLACE MACRO question_kind(question, answer, who) AS CASE
+-- `who` tells people apart, so that a file that is there twice counts once. A question is open where the file's second
+-- heading says so (`open`, one question a line), where it asks for one's own words, or where answers are many or long.
+CREATE OR REPLACE MACRO question_kind(question, answer, who, open) AS CASE
     WHEN count(answer_score(answer)) OVER (PARTITION BY question) >= greatest(0.9 * count(answer) OVER (PARTITION BY question), 1)
         AND usual_top(question, answer) <= 10
     THEN CASE WHEN regexp_matches(question, '(?i)recommend|empfehl|推荐') AND (usual_top(question, answer) > 5
             OR min(answer_score(answer)) OVER (PARTITION BY question) = 0) THEN 'nps'
         WHEN regexp_matches(question, '(?i)satisf|zufrieden|满意') THEN 'csat' ELSE 'scale' END
-    WHEN bool_or(contains(answer, '┋') OR answer = question OR suffix(question, ' - ' || answer)) OVER (PARTITION BY question)
-        OR (count(DISTINCT answer) OVER (PARTITION BY question)
+    WHEN bool_or(contains(answer, '┋') OR answer = question OR suffix(question, ' - ' || answer)) OVER (PARTITION BY question) THEN 'choice'
+    WHEN list_contains(string_split(open, chr(10)), question) OR asks_freely(question) THEN 'text'
+    WHEN (count(DISTINCT answer) OVER (PARTITION BY question)
         <= least(12, count(DISTINCT CASE WHEN answer IS NOT NULL THEN who END) OVER (PARTITION BY question) / 2)
         AND max(length(answer)) OVER (PARTITION BY question) <= 60) THEN 'choice'
     ELSE 'text' END;

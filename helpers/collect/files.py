@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from html import unescape
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,7 +47,7 @@ _USUAL = {
     "shift_jis": re.compile(rb"\x81[\x40-\xac]|\x82[\x4f-\xf1]|\x83[\x40-\x96]|[\x88-\x98][\x40-\x7e\x80-\xfc]"),
 }
 _ODD_LATIN = re.compile(r"[^\W\d_][¢-©«¬®-³µ¶¸¹»-¿×÷][^\W\d_]|[\x80-\x9f]")  # a sign within a word
-_OWN = ("line", "problem", "file", "repeat", "rank", "head", "country", "decimal", "dates", "zone", "currency")
+_OWN = ("line", "problem", "file", "repeat", "rank", "head", "open", "country", "decimal", "dates", "zone", "currency")
 OWN = {f"source_{c}" for c in (*_OWN, "name", "order", "unreadable")}  # columns that the playbook adds to a file's own
 # A protected .xlsx has this stream; an old .xls says FILEPASS right after its first record [MS-XLS 2.4.117].
 _LOCKED = re.compile("EncryptedPackage".encode("utf-16-le") + rb"|\t\x08\x10\0\0[\5\6].{14}/\0", re.DOTALL)
@@ -58,6 +58,7 @@ _FORMULA = re.compile(
 _NOT_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"Rar!", b"7z\xbc\xaf", b"SQLite format 3")
 POINT = re.compile(r"^[^\w]*(\d{1,3}(,\d{3})*|\d+)\.(\d{1,2}|\d{4,})[^\w]*$")
 COMMA = re.compile(r"^[^\w]*(\d{1,3}(\.\d{3})*|\d+),(\d{1,2}|\d{4,})[^\w]*$")
+OPEN = {"open-ended response", "offene antwort", "réponse ouverte", "开放式回答"}  # below an open question
 csv.field_size_limit(LONGEST_CELL)
 
 
@@ -73,6 +74,7 @@ class Style:
     preset: str = ""
     columns: list[str] = field(default_factory=list)
     currency: str = ""  # named in a heading
+    open: list[str] = field(default_factory=list)  # columns that a second heading calls open questions
     near: list[str] = field(default_factory=list)  # presets that the header nearly fits, with what is missing
     decimal: str = ""  # the mark in which a reader of typed cells wrote the numbers
     sheet: str = ""
@@ -559,6 +561,7 @@ def _with_header(style: Style, records: Iterable[Record], spec: Source, file: st
     style.preset = preset.name if preset else ""
     rows = [cells for _, cells, _p in head[at : at + style.header_rows]]
     style.columns, style.currency = column_names(rows, preset, file)
+    style.open = [c for c, below in zip_longest(style.columns, rows[1] if rows[1:] else []) if _is_open(c, below)]
 
     def again() -> Iterator[Record]:
         yield from head
@@ -626,4 +629,8 @@ def column_names(rows: list[list[str]], preset: Preset | None, file: str) -> tup
 
 
 def _says_more(text: str) -> bool:
-    return text.lower() not in {"response", "open-ended response", "antwort"} and not text.startswith("{")
+    return text.lower() not in {"response", "antwort", *OPEN} and not text.startswith("{")
+
+
+def _is_open(column: str | None, below: str | None) -> bool:
+    return bool(column) and (below or "").strip().lower() in OPEN

@@ -148,6 +148,7 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         "sheet": style.sheet,
         "unread": style.unread,
         "currency": style.currency,
+        "open": "\n".join(style.open),
         "decimal": spec.decimal or style.decimal or sight.decimal,
         "dates": spec.dates or sight.dates,
         "dates_why": "said in client.yaml" if spec.dates else sight.why,
@@ -314,7 +315,7 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
         )
     preset, near = (None, []) if spec.package else files.recognise(columns, spec.preset)
     found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": "."}
-    found |= dict.fromkeys(("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head"), "")
+    found |= dict.fromkeys(("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head", "open"), "")
     return found | {
         "preset": preset.name if preset else "",
         "header_line": 0,

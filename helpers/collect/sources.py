@@ -21,6 +21,7 @@ from helpers.client import Client, Mapping, PlaybookError
 from helpers.collect.keys import pseudonym_macro
 from helpers.collect.landing import Landed, land
 from helpers.collect.presets import Preset
+from helpers.store import body
 
 LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
 _CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
@@ -116,7 +117,8 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
 
     Each group of files is a view with its columns as text (Parquet keeps its types), `source_file`, `source_line`,
     `source_problem`, `source_repeat`; how the file is written: `source_decimal`, `source_dates`, `source_zone`,
-    `source_currency`; what stands above its rows: `source_head`; and the client's `source_country`.
+    `source_currency`; what stands above its rows: `source_head`; its open questions, one a line: `source_open`; and
+    the client's `source_country`.
     Raises PlaybookError for a file that is missing or not readable.
     """
     own = client.settings.currency
@@ -133,6 +135,11 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
     opened.parts = _parts(opened)
     for part in (p for parts in opened.parts.values() for p in parts):
         _kinds(opened, part)
+    snapshots = [p for p in opened.parts.get("stock", []) if "last_order_day()" in p.columns.get("stocked_on", "")]
+    if snapshots and "orders" in opened.parts:
+        days = order_times(opened)
+        if days.count().execute():
+            con.con.execute(f"CREATE OR REPLACE MACRO last_order_day() AS DATE '{body(days)[1]}'")
     return opened
 
 
@@ -229,7 +236,8 @@ def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None)
     zone = f.spec.timezone or (preset and (preset.timezone or opened.client.settings.timezone)) or "UTC"
     dates = f.spec.dates or (preset.dates if preset else "") or f.facts["dates"] or _usual(opened.client)
     f.style = {"decimal": f.facts["decimal"], "dates": dates, "zone": zone, "currency": f.facts["currency"]}
-    more = {"file": f.file, "head": f.facts.get("head", ""), "country": opened.client.settings.country}
+    more = {"file": f.file, "country": opened.client.settings.country}
+    more |= {k: f.facts.get(k, "") for k in ("head", "open")}
     cells += [f"{_text(v)} AS source_{k}" for k, v in (more | f.style).items()]
     return f"SELECT {', '.join(cells)} FROM {rows}"
 

@@ -99,9 +99,8 @@ def identify(opened: Opened) -> Identity:
         everybody["customer_id"] = everybody["person"].map(ids)
         records = records.merge(matched.people, on="record", how="left")
         records["customer_id"] = records["person"].map(ids)
-        everybody["first_seen_at"] = pd.to_datetime(
-            everybody["person"].map(records.groupby("person")["since_at"].min())
-        )
+        first = records.groupby("person")["since_at"].min().reindex(everybody["person"])
+        everybody["first_seen_at"] = pd.to_datetime(first.to_numpy())  # as an array: nobody may be known
         pairs = pd.concat([records[["record_id", "customer_id"]], pairs]).drop_duplicates("record_id")
         pairs.to_parquet(earlier, index=False)
         differ = differ.assign(people=differ["differ"]).rename(

@@ -293,8 +293,7 @@ def reviews(w: SimpleNamespace) -> Sheet:
     tone, chinese = np.where(good, "good", "bad"), w.people.locale.to_numpy()[d.person] == "cn"
     topic, rival = pick(rng, {"quality": 4, "price": 2, "delivery": 2.5, "service": 1.5}, n), rng.random(n) < 0.05
     body = [
-        _say(rng, words[k][s][2:] if zh else words[k][s][:2], item=name.lower())
-        + (f"\n{w.words['competitor'][s]}" if r else "")
+        _say(rng, words[k][s]["zh" if zh else "en"], item=name.lower()) + (f"\n{w.words['competitor'][s]}" if r else "")
         for k, s, zh, name, r in zip(topic, tone, chinese, g.name, rival, strict=True)
     ]
     rating = np.clip(np.round(np.where(good, rng.normal(4.5, 0.6, n), rng.normal(2.0, 0.8, n))), 1, 5).astype(int)

@@ -243,6 +243,7 @@ def _mail(w: SimpleNamespace) -> tuple[pd.DataFrame, pd.DataFrame]:
         f"{DATES[d]:%Y-%m} {themes[k % len(themes)]} ({x})"
         for k, (d, x) in enumerate(zip(days, mails.kind, strict=True))
     ]
+    mails["style"], mails["subject"] = _styles(w, mails)
     left, parts = np.full(w.n, np.inf), []
     for k, (t, kind) in enumerate(zip(mails.t, mails.kind, strict=True)):
         rows = np.flatnonzero((p.consent == "yes") & (p.acquired < t) & (left > t))
@@ -253,9 +254,10 @@ def _mail(w: SimpleNamespace) -> tuple[pd.DataFrame, pd.DataFrame]:
         sent = ~d.holdout & ~d.bounced
         chance = p.sensitivity.iloc[rows].map(m["uplift"][kind]).to_numpy(float)
         d["extra"] = here & (u[3] < chance)
+        style = m["style"][mails["style"][k]]
         keen = np.clip(m["open"] * np.exp(0.4 * p.engagement.to_numpy()[rows]), 0, 0.9)
-        opened = sent & ((u[4] < np.where(here, keen, m["open_gone"])) | d.extra)
-        factor = np.where((d.variant == "B") & (k % 2 == 0), m["variant_b"], 1)
+        opened = sent & ((u[4] < style["open"] * np.where(here, keen, m["open_gone"])) | d.extra)
+        factor = style["click"] * np.where((d.variant == "B") & (k % 2 == 0), m["variant_b"], 1)
         clicked = opened & ((u[5] < m["click"] * factor) | d.extra)
         d["opened_at"] = np.where(opened, t + 0.003 + 1.5 * u[6] ** 3, np.nan)
         d["clicked_at"] = np.where(clicked, d.opened_at + 0.001, np.nan)
@@ -266,6 +268,21 @@ def _mail(w: SimpleNamespace) -> tuple[pd.DataFrame, pd.DataFrame]:
         parts.append(d)
     w.left = left
     return mails, pd.concat(parts, ignore_index=True)
+
+
+def _styles(w: SimpleNamespace, mails: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Style and subject of each mail: half of the mails of a kind speak to feelings, the others tell facts."""
+    rng, styles = stream(w.seed, "styles"), np.array(list(w.c["mail"]["style"]), dtype=object)
+    style, subject = np.empty(len(mails), dtype=object), np.empty(len(mails), dtype=object)
+    for kind in ("newsletter", "offer"):
+        rows = rng.permutation(np.flatnonzero(mails.kind == kind))
+        style[rows] = styles[np.arange(len(rows)) % 2]
+        for name in styles:
+            mine = rows[style[rows] == name]
+            texts = rng.permutation(w.words["subjects"][name][kind])
+            theme = mails.name[mine].str[8:].str.split(" (", regex=False).str[0]
+            subject[mine] = [texts[i % len(texts)].format(theme=x) for i, x in enumerate(theme)]
+    return style, subject
 
 
 def _orders(w: SimpleNamespace) -> pd.DataFrame:

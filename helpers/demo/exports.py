@@ -216,7 +216,7 @@ def klaviyo(w: SimpleNamespace) -> list[Sheet]:
     s = s.reindex(range(len(w.mails)), fill_value=0)
     s["got"], s["opens"], s["clicks"] = s.sent - s.bounced, s.opened * 1.6, s.clicked * 1.3
     r = s.div(s.got.clip(lower=1), axis=0).assign(bounced=s.bounced / s.sent.clip(lower=1))
-    mails = w.mails.assign(subject=w.mails.name.str[8:], weekday=local(w.mails.t).day_name())
+    mails = w.mails.assign(weekday=local(w.mails.t).day_name())
     campaigns = Sheet("klaviyo_campaigns.csv", fill("klaviyo_campaigns", m=mails, s=s, r=r))
     rows = np.flatnonzero(p.profile & (p.acquired < DAYS))
     again = rows[(rng.random(len(rows)) < 0.4) & (p.email2.to_numpy()[rows] != "")]  # known by both addresses

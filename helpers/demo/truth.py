@@ -166,7 +166,9 @@ def _mail(w: SimpleNamespace) -> dict[str, pd.DataFrame]:
         caused_revenue=("caused_revenue", "sum"),
     )
     s = w.mails[["campaign_id", "kind"]].join(s.set_index("mail"), how="right").reset_index(drop=True)
-    return {"messages": s.assign(chance=[w.c["mail"]["uplift"][k][g] for k, g in zip(s.kind, s.group, strict=True)])}
+    s["chance"] = [w.c["mail"]["uplift"][k][g] for k, g in zip(s.kind, s.group, strict=True)]
+    factors = pd.DataFrame(w.c["mail"]["style"]).T.add_suffix("_factor")
+    return {"styles": w.mails[["campaign_id", "kind", "style"]].join(factors, on="style"), "messages": s}
 
 
 def _tests(w: SimpleNamespace) -> dict[str, pd.DataFrame]:
@@ -194,7 +196,7 @@ def _tests(w: SimpleNamespace) -> dict[str, pd.DataFrame]:
 
 
 def _answers(w: SimpleNamespace) -> dict[str, pd.DataFrame]:
-    """Part-worths, loadings, factor scores, topics, and the hidden quality of business accounts."""
+    """Part-worths, loadings, factor scores, topics, stock, interviews, and the hidden quality of business accounts."""
     c = w.c["conjoint"]
     worth = [(a, level, v) for a, levels in c["attributes"].items() for level, v in levels.items()]
     topics = pd.concat(w.topics, ignore_index=True)
@@ -205,5 +207,8 @@ def _answers(w: SimpleNamespace) -> dict[str, pd.DataFrame]:
         "loadings": pd.DataFrame(w.words["battery"], columns=["factor", "loading", "statement"]),
         "factor_scores": w.factors.assign(person=w.tag[w.factors.person]),
         "topics": topics.assign(person=w.tag[topics.person]),
+        "stock": w.stock,
+        "interviews": w.passages.assign(person=w.tag[w.passages.person]),
+        "agreement": w.agreement,
         "accounts": w.accounts.rename(columns={"id": "customer_id"}),
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from helpers.client import PlaybookError
-from helpers.demo import around, exports, truth
+from helpers.demo import around, exports, stock, truth
 from helpers.demo.behave import simulate
 from helpers.demo.constants import text
+from helpers.demo.interviews import interviews
 
 MARK = "files.txt"  # in truth/: the files that this program wrote
 
@@ -33,6 +34,7 @@ def write_twin(out: Path, customers: int = 5000, seed: int = 1, events: bool = T
     )
     written = []
     makers = [exports.shopify, exports.loyverse, exports.ads, exports.klaviyo, *around.MAKERS]
+    makers += [stock.inventory, stock.calendar, interviews]
     for make in [*makers, *([exports.ga4] if events else [])]:
         made = make(w)
         for sheet in made if isinstance(made, list) else [made]:

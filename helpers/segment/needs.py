@@ -9,7 +9,6 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
-from scipy.stats import chi2_contingency
 from sklearn.decomposition import FactorAnalysis
 
 from helpers import stats
@@ -106,14 +105,8 @@ def relation(left: pd.Series, right: pd.Series) -> dict[str, float | str]:
     strength: Cramér's V, corrected for chance (Bergsma 2013); p: chi-square test of independence.
     """
     counts = pd.crosstab(left.dropna(), right.dropna())
-    n = int(counts.to_numpy().sum())
-    if min(counts.shape, default=0) < 2:
-        return {"people": n, "strength": np.nan, "p": np.nan, "said": say_chance(np.nan)}
-    chi, p, *_rest = chi2_contingency(counts, correction=False)
-    r, c = counts.shape
-    phi = max(0.0, chi / n - (r - 1) * (c - 1) / (n - 1))
-    sides = min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1
-    return {"people": n, "strength": float(np.sqrt(phi / sides)), "p": float(p), "said": say_chance(float(p))}
+    strength, p = stats.cramers_v(counts)
+    return {"people": int(counts.to_numpy().sum()), "strength": strength, "p": p, "said": say_chance(p)}
 
 
 def brand_loyalty(orders: ir.Table, products: ir.Table) -> ir.Table:

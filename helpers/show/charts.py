@@ -1,8 +1,9 @@
-"""Five charts serve the playbook. One theme, one accent, grey for the rest, alt text on each."""
+"""A few charts serve the playbook. One theme, one accent, grey for the rest, alt text on each."""
 
 from __future__ import annotations
 
 from io import BytesIO
+from textwrap import fill, wrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -225,18 +226,27 @@ def scatter(
     labels: dict[str, str] | None = None,
     cross: tuple[float, float] | None = None,
     log: bool = False,
+    names: str = "",
+    size: str = "",
     alt: str = "",
 ) -> None:
-    """Points; `group` colours them, `cross` draws two cut lines, `labels` renames the axes."""
+    """Points; `group` colours them, `cross` draws two cut lines, `labels` renames the axes.
+
+    For a map of few things, `names` is a column written at each point, and `size` one that its area shows.
+    """
     if _nothing(frame):
         return
     _fig, ax = plt.subplots(figsize=(8, 4.6))
-    names = list(dict.fromkeys(frame[group])) if group else [""]
-    palette = dict(zip(names, [ACCENT, *sns.color_palette("Greys", len(names) + 1)[1:]], strict=False))
-    for name in reversed(names):
+    groups = list(dict.fromkeys(frame[group])) if group else [""]
+    palette = dict(zip(groups, [ACCENT, *sns.color_palette("Greys", len(groups) + 1)[1:]], strict=False))
+    for name in reversed(groups):
         part = frame[frame[group] == name] if group else frame
-        ax.scatter(part[x], part[y], s=9, alpha=0.5, color=palette[name], label=str(name), linewidths=0)
-    if group:
+        area = 30 + 1200 * (part[size] / frame[size].max()).astype(float) if size else 9
+        looks = {"alpha": 0.7 if size else 0.5, "color": palette[name], "linewidths": 0}
+        ax.scatter(part[x], part[y], s=area, label=str(name), **looks)
+    if names:
+        _write_names(ax, frame, x, y, names, size)
+    elif group:
         handles, labelled = ax.get_legend_handles_labels()
         ax.legend(handles[::-1], labelled[::-1], loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
     if log:
@@ -248,6 +258,109 @@ def scatter(
     names_of = {x: x, y: y} | (labels or {})
     alt = alt or _alt("Scatter plot", title, frame, y, x)
     _finish(ax, title, names_of[x], names_of[y], False, alt, own_x=True)
+
+
+def _write_names(ax: Axes, frame: pd.DataFrame, x: str, y: str, names: str, size: str) -> None:
+    for _at, row in frame.iterrows():
+        up = np.sqrt((30 + 1200 * row[size] / frame[size].max()) / np.pi) + 3 if size else 5
+        at = {"textcoords": "offset points", "ha": "center", "fontsize": 9.5}
+        ax.annotate(_short(row[names]), (row[x], row[y]), (0, up), **at)
+    ax.margins(0.15, 0.25)
+
+
+def tree(fitted: object, names: list[str], title: str, *, says: str = "yes", alt: str = "") -> None:
+    """A fitted decision tree of scikit-learn with few questions, read from left to right, for teaching.
+
+    `names` are its features in words, `says` what the share in each box does. The darker a box, the larger its share.
+    """
+    t = fitted.tree_
+    share, seen = t.value[:, 0, -1] / t.value[:, 0].sum(axis=1), t.n_node_samples
+    at, depth = _tree_places(t), fitted.get_depth()
+    leaves = max(place for _x, place in at.values()) + 1
+    _fig, ax = plt.subplots(figsize=(8, max(0.62 * leaves, 1.6)))
+    shade = sns.light_palette(ACCENT, as_cmap=True)
+    for node, (x, y) in at.items():
+        for child, word in ((t.children_left[node], "yes"), (t.children_right[node], "no")):
+            if child >= 0:
+                x2, y2 = at[child]
+                ax.plot([x, x2], [y, y2], color=GREY, linewidth=1.2, zorder=1)
+                spot = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+                ax.text(x + 0.5 * (x2 - x), y + 0.5 * (y2 - y), word, fontsize=8, color=SOFT, ha="center", bbox=spot)
+        cut = t.threshold[node]
+        cut = np.floor(cut) if cut % 1 == 0.5 else cut  # halfway between two whole numbers
+        asked = "" if t.feature[node] < 0 else f"{_wrap(names[t.feature[node]])}\nat most {cut:,.4g}?\n"
+        label = f"{asked}{words.percent(share[node])} {says} ({words.count(seen[node])})"
+        box = {"boxstyle": "round,pad=0.35", "facecolor": shade(0.08 + 0.62 * share[node]), "edgecolor": "#c9cdcf"}
+        ax.text(x, y, label, fontsize=7.6, color=INK, ha="center", va="center", bbox=box, zorder=2)
+    ax.set(xlim=(-0.5, depth + 0.45), ylim=(leaves - 0.4, -0.6))
+    ax.axis("off")
+    first = names[t.feature[0]] if t.feature[0] >= 0 else "nothing"
+    ends = share[t.children_left < 0]
+    alt = alt or (
+        f"Decision tree. {title} {len(ends)} end groups; the first question is about {first}; from "
+        f"{words.percent(ends.min())} to {words.percent(ends.max())} {says}."
+    )
+    _finish(ax, title, "", "", False, alt, own_x=True)
+
+
+def _tree_places(t: object) -> dict[int, tuple[float, float]]:
+    """Where each node stands: its depth, and leaves one below the other with parents in their middle."""
+    at, free = {}, iter(range(t.node_count))
+
+    def place(node: int, depth: int) -> float:
+        ends = [place(child, depth + 1) for child in (t.children_left[node], t.children_right[node]) if child >= 0]
+        at[node] = depth, sum(ends) / len(ends) if ends else next(free)
+        return at[node][1]
+
+    place(0, 0)
+    return at
+
+
+def graph(
+    frame: pd.DataFrame, title: str, *, order: list[str], ends: str = "", unit: str = "share of moves", alt: str = ""
+) -> None:
+    """A transition graph: nodes in `order` from left to right, moves on above the line, moves back below it.
+
+    `frame` has a row a move: source, target, share (of what follows the source) and moves (how many). Width shows how
+    many; moves to the node `ends` point down. Nodes without a move are left out.
+    """
+    if _nothing(frame):
+        return
+    seen = {*frame["source"], *frame["target"]}
+    nodes = [n for n in order if n in seen and n != ends]
+    at = {n: i for i, n in enumerate(nodes)}
+    _fig, ax = plt.subplots(figsize=(8, 4.6))
+    most = frame["moves"].max()
+    spans = [at[t] - at[s] for s, t in zip(frame["source"], frame["target"], strict=True) if t in at]
+    floor = -0.2 + 0.28 * min([0, *spans])  # names stand below the moves back
+    for row in frame.itertuples():
+        width = 1 + 7 * (row.moves / most) ** 0.5
+        color, text = (ACCENT if row.moves > most / 20 else GREY), _tick(row.share, True)
+        x, on = at[row.source], at.get(row.target)
+        if on is None:
+            arrow = {"arrowstyle": "-|>", "color": GREY, "lw": width, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 12}
+            ax.annotate("", (x, floor - 1.1), (x, floor - 0.42), arrowprops=arrow, zorder=1)
+            ax.text(x, floor - 1.17, text, ha="center", va="top", fontsize=9, color=SOFT)
+            continue
+        bend = 0.55 / (1 + abs(on - x) * 0.12)  # longer moves are flatter, so that all fit
+        style = {"arrowstyle": "-|>", "color": color, "lw": width, "alpha": 0.75, "mutation_scale": 9 + width}
+        style |= {"connectionstyle": f"arc3,rad={-bend}", "shrinkA": 9, "shrinkB": 9}
+        ax.annotate("", (on, 0), (x, 0), arrowprops=style, zorder=2)
+        # A quadratic curve passes its middle at half of its bend.
+        ax.text((x + on) / 2, bend * (on - x) / 2, text, ha="center", va="center", fontsize=9, color=INK,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=4)  # fmt: skip
+    ax.scatter(range(len(nodes)), [0] * len(nodes), s=150, color=INK, zorder=3)
+    for name, x in at.items():
+        ax.text(x, floor, fill(name, 10), ha="center", va="top", fontsize=9.5, color=INK, zorder=5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})  # fmt: skip
+    if ends:
+        ax.text(-0.55, floor - 1.17, f"{_say(ends)}:", ha="right", va="top", fontsize=9, color=SOFT)
+    ax.set(xlim=(-0.6, len(nodes) - 0.4), ylim=(floor - 1.4, 0.35 + 0.28 * max([1, *spans])), yticks=[], xticks=[])
+    ax.set_aspect("equal")
+    ax.spines[:].set_visible(False)
+    top = frame.loc[frame["moves"].idxmax()]
+    default = f"Transition graph. {title} {len(nodes)} acts; most often {top['source']} is followed by {top['target']}."
+    _finish(ax, title, unit, "", False, alt or default, own_x=True)
 
 
 def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x: bool = False) -> None:
@@ -307,6 +420,10 @@ def _tick(value: float, percent: bool) -> str:
 
 def _say(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _wrap(text: str, most: int = 20) -> str:
+    return "\n".join(wrap(text, most)).replace("$", r"\$")
 
 
 def _short(label: object, most: int = 34) -> str:

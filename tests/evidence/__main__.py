@@ -19,7 +19,8 @@ import pandas as pd
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-STUDIES = ["collect_clean", "accounts", "lifetime_value", "churn", "habits", "groups"]
+STUDIES = ["collect_clean", "accounts", "lifetime_value", "churn", "habits", "groups", "prices"]
+STUDIES += ["voice", "predictions", "relations", "journeys"]
 
 
 def main() -> None:

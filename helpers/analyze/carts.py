@@ -1,0 +1,166 @@
+"""Carts that were filled and left: what became of them, what they were worth, what a reminder brings (practice 3.4)."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+from scipy.stats import t as student
+
+from helpers import stats
+from helpers.analyze.sessions import JOURNEYS
+from helpers.show import words
+
+FATES = JOURNEYS["fates"]
+
+
+def usual_prices(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Table:
+    """What one unit of a product usually brings: sales / units of the last year, else its list price."""
+    lately = orders.filter(_.quantity > 0, _.ordered_on > ibis.literal(as_of - timedelta(days=365), type="date"))
+    paid = lately.group_by("product_id").agg(paid=_.revenue.sum() / _.quantity.sum())
+    listed = products.group_by("product_id").agg(listed=_.list_price.max())
+    both = paid.outer_join(listed, "product_id")
+    return both.select(
+        product_id=ibis.coalesce(both.product_id, both.product_id_right), price=ibis.coalesce(both.paid, both.listed)
+    )
+
+
+def carts(acts: ir.Table, prices: ir.Table) -> ir.Table:
+    """One row a visit in which a cart was filled: person, time of the first and last such act, value, how far it came.
+
+    `person` is the customer of the device, where it has shown exactly one, so that a device that signed in once is
+    known on all its visits. `value` adds up the usual price of each product put in, once: how many units were put in
+    is mostly not told, so it is a lower bound. `bought` marks carts bought in the same visit.
+    """
+    owner = acts.group_by("who").agg(n=_.customer_id.nunique(), owner=_.customer_id.max())
+    owner = owner.select("who", customer=(_.n == 1).ifelse(_.owner, ibis.null("string")))
+    filled = acts.filter(_.event_name.isin(JOURNEYS["cart"]))
+    goods = filled.select("session", "product_id").distinct().join(prices, "product_id")
+    worth = goods.group_by("session").agg(value=_.price.sum())
+    first = filled.group_by("session", "who").agg(at=_.occurred_at.min())
+    then = acts.join(first.select("session", "at"), "session").filter(_.occurred_at >= _.at)
+    ends = then.group_by("session").agg(
+        last_at=_.occurred_at.max(),
+        checkout=_.event_name.isin(JOURNEYS["checkout"]).ifelse(1, 0).max() == 1,
+        bought=_.event_name.isin(JOURNEYS["buy"]).ifelse(1, 0).max() == 1,
+    )
+    rows = first.join(ends, "session").left_join(worth, "session").drop("session_right")
+    rows = rows.left_join(owner, "who").drop("who_right")
+    return rows.mutate(person=ibis.coalesce(_.customer, _.who), known=_.customer.notnull())
+
+
+def later_purchases(carts: ir.Table, acts: ir.Table, orders: ir.Table) -> ir.Table:
+    """For each cart not bought in its visit, when its person next bought, by acts on the site or by any order.
+
+    Orders hold what the site does not track, and what was bought in stores. Columns: session, next_at.
+    """
+    people = carts.select("who", "person").distinct()
+    bought = acts.filter(_.event_name.isin(JOURNEYS["buy"])).join(people, "who").select("person", at=_.occurred_at)
+    sold = orders.filter(_.customer_id.notnull(), _.quantity > 0).select(person=_.customer_id, at=_.ordered_at)
+    both = carts.filter(~_.bought).select("session", "person", since=_.at).join(bought.union(sold), "person")
+    return both.filter(both["at"] > both.since).group_by("session").agg(next_at=_["at"].min())
+
+
+def follow_carts(carts: pd.DataFrame, later: pd.DataFrame, as_of: date, days: int) -> pd.DataFrame:
+    """Carts with their `fate`: bought in the visit, within a day, within `days`, not bought, or too recent to say."""
+    rows = carts.merge(later, how="left", on="session")
+    wait = (pd.to_datetime(rows["next_at"]) - pd.to_datetime(rows["at"])).dt.total_seconds() / 86400
+    watched = (pd.Timestamp(as_of) + pd.Timedelta(days=1) - pd.to_datetime(rows["at"])).dt.total_seconds() / 86400
+    fate = np.select(
+        [rows["bought"].astype(bool), wait <= 1, wait <= days, watched >= days],
+        ["visit", "day", "later", "lost"],
+        "open",
+    )
+    return rows.assign(fate=fate, value=rows["value"].astype(float), wait=wait)
+
+
+def cart_fates(rows: pd.DataFrame) -> pd.DataFrame:
+    """What became of carts, for known people and strangers: one row a fate, shares of the carts old enough to judge."""
+    told = rows.assign(who=rows["known"].map({True: "known", False: "strangers"}))
+    told = told[told["fate"] != "open"]
+    counts = told.pivot_table("session", "fate", "who", aggfunc="count", fill_value=0)
+    counts = counts.reindex(index=[f for f in FATES if f != "open"], columns=["known", "strangers"], fill_value=0)
+    table = counts.assign(carts=counts.sum(axis=1), value=told.groupby("fate")["value"].sum())
+    table = table.assign(value=table["value"].fillna(0.0).astype(float), share=table["carts"] / max(len(told), 1))
+    table[["low", "high"]] = stats.share_interval(table["carts"], pd.Series(len(told), table.index))
+    return table.rename(index=FATES).rename_axis("fate").reset_index()
+
+
+def carts_a_year(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.Series:
+    """Carts of a year by the pace of the time seen: `left` in the visit, `lost` in the end, `back` by themselves,
+    and their worth (left_value, lost_value). `reachable` counts left carts whose owner may be written to and did not
+    buy within a day, each person once a month.
+    """
+    days = (
+        max((pd.Timestamp(as_of) + pd.Timedelta(days=1) - pd.to_datetime(rows["at"]).min()).days, 1) if len(rows) else 1
+    )
+    judged = rows[rows["fate"] != "open"]
+    year = 365 / days * len(rows) / max(len(judged), 1)  # the recent ones will fare as the others did
+    left, lost = judged[judged["fate"] != "visit"], judged[judged["fate"] == "lost"]
+    allowed = customers.loc[customers["consent_email"].astype("boolean").fillna(False), "customer_id"]
+    some = left[left["person"].isin(allowed) & (left["fate"] != "day")]
+    reachable = some.assign(month=pd.to_datetime(some["at"]).dt.to_period("M")).drop_duplicates(["person", "month"])
+    sums = {"left": len(left), "lost": len(lost), "left_value": left["value"].sum(), "lost_value": lost["value"].sum()}
+    found = pd.Series(sums | {"reachable": len(reachable)}, dtype=float) * year
+    back = 1 - len(lost) / len(left) if len(left) else np.nan
+    return pd.concat([found, pd.Series({"back": back, "carts": float(len(rows)), "days": float(days)})])
+
+
+def reminder_effect(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
+    """What the client's own experiment on carts brought: one row a variant against the control; empty without one.
+
+    The experiment is the one whose id holds `name`; the control is the variant called so, else the first by name.
+    `effect` is the difference of means, `low` and `high` its 90 % interval (Welch 1947), in the units of `outcome`.
+    """
+    columns = ["experiment_id", "variant", "outcome", "control", "treated", "without", "effect", "low", "high"]
+    ours = (
+        experiments[experiments["experiment_id"].str.contains(name, case=False, regex=False)]
+        if name
+        else experiments[:0]
+    )
+    ours = ours[ours["value"].notna()]
+    rows = []
+    for test, units in ours.groupby("experiment_id"):
+        names = sorted(units["variant"].unique())
+        base = "control" if "control" in names else names[0]
+        a = units.loc[units["variant"] == base, "value"].astype(float)
+        for other in (n for n in names if n != base):
+            b = units.loc[units["variant"] == other, "value"].astype(float)
+            if min(len(a), len(b)) < 2:
+                continue
+            va, vb = a.var() / len(a), b.var() / len(b)
+            df = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1)) if va + vb else 1
+            half = student.ppf((1 + stats.LEVEL) / 2, df) * np.sqrt(va + vb)
+            effect = b.mean() - a.mean()
+            rows.append(
+                (test, other, units["outcome"].iloc[0], len(a), len(b), a.mean(), effect, effect - half, effect + half)
+            )
+    return pd.DataFrame(rows, columns=columns)
+
+
+def won_back(year: pd.Series, effect: pd.DataFrame) -> pd.DataFrame:
+    """What reminders of carts are worth in a year, by the client's own experiment: a row a variant.
+
+    value, low, high = effect on a reminded person x carts a year whose owner may be written to; `part` is the value as
+    a share of what the carts left in a year hold. No row without an experiment.
+    """
+    each = effect.assign(**effect[["effect", "low", "high"]].astype(float) * year["reachable"])
+    part = each["effect"] / year["left_value"] if year["left_value"] else np.nan
+    return effect.assign(value=each["effect"], value_low=each["low"], value_high=each["high"], part=part)
+
+
+def carts_in_words(year: pd.Series, days: int, currency: str) -> str:
+    """How many carts are left in a year, what they hold, and why that is not what can be won."""
+    if not year["carts"]:
+        return "No cart was filled."
+    pace, left, back = words.count(year["days"]), words.count(year["left"]), words.percent(year["back"])
+    held, lost = (words.money(year[c], currency) for c in ("left_value", "lost_value"))
+    return (
+        f"At the pace of {pace} days, {left} carts a year are left in their visit, with goods for {held} at what they "
+        f"usually bring. {back} of them are followed by an order within {days} days without our doing, as far as "
+        f"we see; {lost} are not."
+    )

@@ -1,0 +1,280 @@
+"""What each product line and each channel will sell: ways to forecast the parts, tested on the past (practice 3.11)."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+from sklearn.linear_model import PoissonRegressor
+from threadpoolctl import threadpool_limits
+
+from helpers import stats
+from helpers.analyze.describe import NOT_KNOWN
+from helpers.analyze.sales_drivers import feast_marks
+from helpers.show import words
+
+OTHERS, MOST_PARTS, LEAST_SHARE = "all others", 10, 0.01  # parts told apart, and the share of sales that makes one
+KINDS = {"category": "product line", "channel": "channel"}
+RECENT = 28  # days whose level goes on
+WEEKS = 13  # looked ahead
+SHARE_RULE, OWN, SCALED = "share of the total", "own calendar", "own calendar, fitted to the total"
+WAYS = ["seasonal naive", "four-week mean", SHARE_RULE, OWN, SCALED]  # plain rules first: they win ties
+SHRINK = 0.003  # ridge on the calendar's effects, so that a holiday seen twice is not believed in full
+TESTED = ["kind", "part", "way", "origin_on", "weeks", "horizon", "forecast", "actual"]
+SCORES = ["kind", "way", *stats.SPANS.values(), "error", "total_error", "covered", "chosen"]
+
+
+def line_sales(orders: ir.Table, products: ir.Table) -> ir.Table:
+    """Sales by day and part: of kind "category" and of kind "channel"; parts that nobody named are "not known"."""
+    lines = orders.left_join(products.select("product_id", "category"), "product_id")
+    each = [
+        lines.group_by("ordered_on", part=lines[kind].fill_null(NOT_KNOWN))
+        .agg(revenue=_.revenue.sum())
+        .mutate(kind=ibis.literal(kind))
+        .select("kind", "part", "ordered_on", "revenue")
+        for kind in ("category", "channel")
+    ]
+    return ibis.union(*each)
+
+
+def part_days(sales: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """Days down, parts across, by (kind, part); small parts together, and no kind that has one part only.
+
+    The ten largest parts with at least a hundredth of sales stand alone, so the parts of a kind add up to all sales.
+    """
+    if not len(sales):
+        return pd.DataFrame(index=pd.DatetimeIndex([]))
+    days = pd.date_range(sales["ordered_on"].min(), as_of)
+    found = {}
+    for kind, rows in sales.groupby("kind"):
+        sums = rows.groupby("part")["revenue"].sum().sort_values(ascending=False)
+        large = sums.index[sums >= LEAST_SHARE * sums.sum()][:MOST_PARTS]
+        named = rows["part"].where(rows["part"].isin(large), OTHERS)
+        wide = rows.pivot_table("revenue", "ordered_on", named, aggfunc="sum")
+        if wide.shape[1] > 1:
+            order = [*large, *([OTHERS] if OTHERS in wide else [])]
+            whole = wide.set_axis(pd.DatetimeIndex(wide.index)).reindex(days)[order].fillna(0.0)
+            found |= {(kind, str(part)): whole[part] for part in whole}
+    return pd.DataFrame(found, index=days)
+
+
+@threadpool_limits.wrap(limits=1)
+def backtest_lines(parts: pd.DataFrame, tested: pd.DataFrame, feasts: pd.DataFrame) -> pd.DataFrame:
+    """Forecast the parts from the origins of the back-test of the total, by each way, beside what came.
+
+    `tested` is the table `backtest`: its best method gives the total by week, known on each origin. Rows are single
+    weeks and sums of four and of thirteen. Empty where the total could not be tested.
+    """
+    method, _width, _coverage = stats.choose_method(tested)
+    weeks = tested[(tested["weeks"] == 1) & (tested["method"] == method)].sort_values("horizon")
+    found = []
+    for origin, rows in weeks.groupby("origin_on"):
+        past = parts[: pd.Timestamp(origin)]
+        said = forecast_parts(past, rows["forecast"].to_numpy(), feasts)
+        ahead = parts[pd.Timestamp(origin) :].iloc[1 : 7 * len(rows) + 1]
+        came = ahead.to_numpy().reshape(len(rows), 7, -1).sum(axis=1)
+        found += [_spans(way, frame, came, parts.columns).assign(origin_on=origin) for way, frame in said.items()]
+    return pd.concat(found, ignore_index=True)[TESTED] if found else pd.DataFrame(columns=TESTED)
+
+
+def forecast_parts(past: pd.DataFrame, total: np.ndarray, feasts: pd.DataFrame) -> dict[str, np.ndarray]:
+    """By way, the sales of the weeks after `past` ends: one row a week, one column a part.
+
+    `total` is the forecast of all sales in these weeks. own calendar: weekday, time of the month, season and feasts
+    of the part (a Poisson regression with a ridge), at the level of its last four weeks.
+    """
+    weeks, recent = len(total), past.tail(RECENT)
+    ones = np.ones((weeks, 1))
+    four = recent.sum().clip(lower=0).to_numpy() * 7 / max(len(recent), 1)
+    eight = past.tail(2 * RECENT).sum().clip(lower=0)
+    share = (eight / eight.groupby(level=0).transform("sum").where(lambda s: s > 0, 1.0)).to_numpy()
+    own = np.column_stack([_own_calendar(past[c], weeks, feasts) for c in past])
+    kinds = past.columns.get_level_values(0)
+    sums = pd.DataFrame(own.T).groupby(kinds.to_numpy()).transform("sum").T.to_numpy()
+    return {
+        "seasonal naive": ones * past.tail(7).sum().clip(lower=0).to_numpy(),
+        "four-week mean": ones * four,
+        SHARE_RULE: total[:, None] * share,
+        OWN: own,
+        SCALED: own * np.divide(total[:, None], sums, out=np.ones_like(sums), where=sums > 0),
+    }
+
+
+def score_ways(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a kind and way of a back-test (`backtest_lines`), the best of each kind first (table `line_methods`).
+
+    Errors are sums of absolute errors over sums of sales (so large lines weigh more), by span; error is their mean;
+    total_error that of the parts added up. The best has the smallest mean of the two: targets for the parts are
+    added up as well. covered: what calibrated 90 % intervals held on origins left out.
+    """
+    if not len(rows):
+        return pd.DataFrame(columns=SCORES).astype({"chosen": bool})
+    by = _shares_off(rows, ["kind", "way", "weeks"]).unstack("weeks")
+    whole = rows.groupby(["kind", "way", "weeks", "origin_on", "horizon"])[["forecast", "actual"]].sum().reset_index()
+    scores = by.rename(columns=stats.SPANS).assign(error=by.mean(axis=1))
+    scores["total_error"] = _shares_off(whole, ["kind", "way", "weeks"]).unstack("weeks").mean(axis=1)
+    scores["covered"] = rows.groupby(["kind", "way"])[TESTED].apply(_held_out)
+    scores = scores.reset_index().rename_axis(columns=None)
+    place = scores["way"].map({way: k for k, way in enumerate(WAYS)})
+    both = (scores["error"] + scores["total_error"]).round(6)
+    scores = scores.assign(both=both, place=place)
+    scores = scores.sort_values(["kind", "both", "place"], kind="stable", ignore_index=True)
+    return scores.assign(chosen=~scores.duplicated("kind")).reindex(columns=SCORES)
+
+
+def total_ahead(daily: pd.Series, tested: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
+    """Paths of all sales of the next thirteen weeks, by the method that won the back-test of the total.
+
+    Empty where the history is too short for any forecast.
+    """
+    if len(daily) < stats.FEWEST_DAYS:
+        return pd.DataFrame(index=pd.DatetimeIndex([]))
+    method, width, _coverage = stats.choose_method(tested)
+    return stats.sales_paths(daily, 7 * WEEKS, method, seed=seed, width=width)
+
+
+def forecast_lines(parts: pd.DataFrame, total: pd.DataFrame, rows: pd.DataFrame, feasts: pd.DataFrame) -> pd.DataFrame:
+    """The sales of each part in the weeks ahead by the way that won its kind (table `line_forecast`), with intervals.
+
+    `total` holds paths of daily sales (`total_ahead`), whose mean is the total; `rows` the back-test. Without one the
+    four-week mean, and no interval.
+    """
+    weeks = min(len(total) // 7, WEEKS)
+    if not weeks or parts.empty:
+        return pd.DataFrame(
+            columns=["kind", "part", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "method"]
+        )
+    scores = score_ways(rows)
+    won = scores[scores["chosen"]].set_index("kind")["way"]
+    whole = total.mean(axis=1).to_numpy()[: 7 * weeks].reshape(-1, 7).sum(axis=1)
+    said = forecast_parts(parts, whole, feasts)
+    found = []
+    for kind in parts.columns.get_level_values(0).unique():
+        way = won.get(kind, "four-week mean")
+        mine = _spans(way, said[way], None, parts.columns).query("kind == @kind")
+        half = _half_widths(rows[(rows["kind"] == kind) & (rows["way"] == way)], mine)
+        found.append(mine.assign(low=(mine["forecast"] - half).clip(lower=0), high=mine["forecast"] + half))
+    table = pd.concat(found)
+    first = [parts.index[-1].date() + timedelta(days=int(d)) for d in _starts(table)]
+    return table.assign(ordered_on=first).rename(columns={"way": "method"}).reset_index(drop=True)
+
+
+def longest_span(ahead: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The rows of the longest span ahead that begins tomorrow, the largest part first."""
+    rows = ahead[(ahead["kind"] == kind) & (ahead["weeks"] == ahead["weeks"].max())]
+    return rows[rows["horizon"] == rows["weeks"]].sort_values("forecast", ascending=False)
+
+
+def lines_in_words(scores: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> list[dict[str, str]]:
+    """For each kind, which way won by how much, and what is expected of the largest part; each a finding."""
+    found = []
+    for kind, mine in scores.groupby("kind"):
+        best, plain = mine[mine["chosen"]].iloc[0], mine["way"].isin([*stats.PLAIN, SHARE_RULE])
+        name = KINDS[kind]
+        top = longest_span(ahead, kind).iloc[0]
+        money = {c: words.money(top[c], currency) for c in ("forecast", "low", "high")}
+        plainly = best["way"] in [*stats.PLAIN, SHARE_RULE]
+        rival, named = mine.loc[plain != plainly, "error"].min(), "best of the others" if plainly else "best plain rule"
+        found.append(
+            {
+                "headline": f"By {name}, "
+                + (
+                    f"a plain rule forecasts best: {best['way']}"
+                    if plainly
+                    else f"the forecast by {best['way']} is best"
+                )
+                + f"; {top['part']} is expected to sell {money['forecast']} in {top['weeks']} weeks.",
+                "evidence": f"90 % interval {money['low']} to {money['high']}. Looking back it erred by "
+                f"{words.percent(best['error'], 1)}, the {named} by {words.percent(rival, 1)}; on origins left "
+                f"out its intervals held {words.percent(best['covered'])}.",
+            }
+        )
+    return found
+
+
+def _own_calendar(sales: pd.Series, weeks: int, feasts: pd.DataFrame) -> np.ndarray:
+    n, days = len(sales), pd.date_range(sales.index[0], periods=len(sales) + 7 * weeks)
+    x, y = _calendar(days, n, feasts), sales.clip(lower=0).to_numpy()
+    if y.sum() <= 0:
+        return np.zeros(weeks)
+    trend = np.arange(n)[:, None] / 365.25
+    fit = PoissonRegressor(alpha=SHRINK, solver="newton-cholesky").fit(np.hstack([x[:n], trend]), y / y.mean())
+    factor = np.exp(x @ fit.coef_[:-1])
+    level = y[-RECENT:].sum() / factor[max(n - RECENT, 0) : n].sum()
+    return level * factor[n:].reshape(weeks, 7).sum(axis=1)
+
+
+def _calendar(days: pd.DatetimeIndex, known: int, feasts: pd.DataFrame) -> np.ndarray:
+    """Columns for weekday, time of the month, holidays, and the season where `known` days show more than a year."""
+    weekday = [(days.day_of_week == k) * 1.0 for k in range(6)]
+    turns = [2 * np.pi * k * days.day / days.days_in_month for k in (1, 2)]
+    if known >= stats.YEARLY_DAYS:
+        turns += [2 * np.pi * k * days.day_of_year / 365.25 for k in (1, 2, 3)]
+    waves = [f(t) for t in turns for f in (np.sin, np.cos)]
+    return np.column_stack([*weekday, *waves, *feast_marks(days, feasts).values()])
+
+
+def _spans(way: str, said: np.ndarray, came: np.ndarray | None, columns: pd.MultiIndex) -> pd.DataFrame:
+    """Single weeks and sums of four and of thirteen, with the week in which they end (horizon)."""
+    found = []
+    for span in (s for s in stats.SPANS if s <= len(said)):
+        for first in range(0, len(said) - span + 1, span):
+            part = slice(first, first + span)
+            sums = {"forecast": said[part].sum(axis=0), "actual": np.nan if came is None else came[part].sum(axis=0)}
+            found.append(
+                columns.to_frame(index=False, name=["kind", "part"]).assign(
+                    way=way, weeks=span, horizon=first + span, **sums
+                )
+            )
+    return pd.concat(found, ignore_index=True)
+
+
+def _starts(rows: pd.DataFrame) -> pd.Series:
+    return 7 * (rows["horizon"] - rows["weeks"]) + 1
+
+
+def _shares_off(rows: pd.DataFrame, by: list[str]) -> pd.Series:
+    sums = rows.assign(off=(rows["actual"] - rows["forecast"]).abs()).groupby(by)[["off", "actual"]].sum()
+    return sums["off"] / sums["actual"].where(sums["actual"] > 0)
+
+
+def _half_widths(past: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
+    """Half of the 90 % interval of each of `rows`: what nine tenths of the past errors of such sums stayed within.
+
+    Each part has its own size of errors, that of its single weeks; how much larger or smaller errors of other spans
+    are is learned from all parts together (split conformal prediction on scaled errors; Lei et al. 2018).
+    """
+    if not len(past):
+        return pd.Series(np.nan, rows.index)
+    usual = past.groupby(["part", "weeks"])["forecast"].mean() / 4  # a forecast of next to nothing is unsure as well
+    off = ((past["actual"] - past["forecast"]) / _size(past, usual)).abs()
+    own = off[past["weeks"] == 1].groupby(past["part"]).mean()
+    scaled = off / past["part"].map(own).clip(lower=1e-6)
+    near = _distance(past)
+    level = scaled.groupby(near).apply(lambda s: s.quantile(min(stats.LEVEL * (1 + 1 / len(s)), 1.0)))
+    return _distance(rows).map(level).fillna(level.max()) * rows["part"].map(own) * _size(rows, usual)
+
+
+def _size(rows: pd.DataFrame, least: pd.Series) -> pd.Series:
+    keys = pd.MultiIndex.from_frame(rows[["part", "weeks"]])
+    return rows["forecast"].clip(lower=pd.Series(least.reindex(keys).to_numpy(), rows.index).clip(lower=1e-9))
+
+
+def _distance(rows: pd.DataFrame) -> pd.Series:
+    """Kinds of sums whose errors are alike: by span, and whether they end in the first four weeks."""
+    return rows["weeks"] + 0.5 * (rows["horizon"] > 4)
+
+
+def _held_out(rows: pd.DataFrame) -> float:
+    """Part of the sums that the 90 % intervals held, each origin judged by what the other origins teach."""
+    if rows["origin_on"].nunique() < 2:
+        return float("nan")
+    held = []
+    for _origin, own in rows.groupby("origin_on"):
+        half = _half_widths(rows.drop(own.index), own)
+        held.append((own["actual"] - own["forecast"]).abs() <= half)
+    return float(pd.concat(held).mean())

@@ -1,0 +1,75 @@
+"""Sales and margin at other prices, within the prices that were seen (practice 3.13)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from helpers import stats
+from helpers.analyze.prices import CELL, PRICES
+
+ENDS = [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]
+YEAR = 52  # weeks
+TINY = 1e-9
+COLUMNS = ["category", "change", "price", "units", "sales", "sales_low", "sales_high"]
+COLUMNS += ["margin", "margin_low", "margin_high", "gain", "gain_low", "gain_high"]
+
+
+def prices_seen(panel: pd.DataFrame) -> pd.DataFrame:
+    """By category: how far below and above a product's middle price prices were seen (shares `lowest`, `highest`)."""
+    if panel.empty:
+        return pd.DataFrame(columns=["category", "lowest", "highest"])
+    middle = panel.groupby(CELL)["price"].transform("median")
+    known = panel[panel["sure"]]
+    by = (known["price"] / middle[known.index] - 1).groupby(known["category"])
+    low, high = (by.quantile(q) for q in PRICES["ladder"]["seen"])
+    return pd.DataFrame({"lowest": low, "highest": high}).reset_index()
+
+
+def price_ladder(panel: pd.DataFrame, found: pd.DataFrame, costs: pd.Series, steps: list[float]) -> pd.DataFrame:
+    """Units, sales and margin of a year, were each product sold at `steps` from its price (table `price_ladder`).
+
+    Parameters
+    ----------
+    panel : product, place and week (`price_panel`); its last 52 weeks are the year
+    found : elasticity with `low` and `high` by `group`, as `elasticities` gives them
+    costs : cost of one unit by product; products without one leave margin empty
+    steps : changes of price as shares, such as 0.05
+
+    Steps beyond the prices seen in a category are left out: nobody knows what happens there. `gain` is the change in
+    margin. Each product is changed alone; were all changed at once, buyers could not switch, and would stay more.
+    """
+    last = panel[panel["week_on"] > panel["week_on"].max() - pd.Timedelta(weeks=YEAR)] if len(panel) else panel
+    seen = prices_seen(panel).set_index("category")
+    rows = []
+    for row in found.itertuples():
+        goods = last[last["category"] == row.group]
+        units, price = goods["units"].to_numpy(float), goods["price"].to_numpy(float)
+        cost = goods["product_id"].map(costs).to_numpy(float)
+        freedom = max(row.products - 1, 1)
+        error = (row.high - row.low) / 2 / student.ppf(ENDS[1], freedom)
+        draws = row.elasticity + error * student.rvs(freedom, size=PRICES["model"]["draws"], random_state=1)
+        now = (units * (price - cost)).sum()
+        for step in sorted({0.0, *steps}):
+            if seen.at[row.group, "lowest"] - TINY <= step <= seen.at[row.group, "highest"] + TINY:
+                sales = (units * price).sum() * (1 + step) ** (1 + np.append(row.elasticity, draws))
+                margin = (1 + step) ** np.append(row.elasticity, draws) * (units * (price * (1 + step) - cost)).sum()
+                ends = [v for x in (sales, margin, margin - now) for v in (x[0], *np.quantile(x[1:], ENDS))]
+                sold = units.sum() * (1 + step) ** row.elasticity
+                mean = (units * price).sum() / max(units.sum(), 1) * (1 + step)
+                rows.append([row.group, step, mean, sold, *ends])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def ladder_shown(found: pd.DataFrame, best: pd.DataFrame, asked: str) -> str:
+    """The category whose ladder is shown: the one asked for, else the one with most to gain, else the first."""
+    first = [*best["category"], *found["group"], ""][0]
+    return asked if asked in set(found["group"]) else first
+
+
+def best_steps(ladder: pd.DataFrame) -> pd.DataFrame:
+    """By category the step with the largest gain in margin whose whole interval is above zero; empty where none is."""
+    sure = ladder[ladder["gain_low"] > 0]
+    best = sure.loc[sure.groupby("category")["gain"].idxmax()] if len(sure) else sure
+    return best.sort_values("gain", ascending=False, ignore_index=True)

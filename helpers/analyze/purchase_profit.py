@@ -1,0 +1,154 @@
+"""Whom is it worth contacting: the cut-off chosen on one period and judged on the next (practice 3.12)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from helpers import stats
+from helpers.analyze.purchase import PURCHASE
+from helpers.analyze.purchase_models import WAYS, Race
+from helpers.client import Economics
+from helpers.show import words
+
+DRAWS = 300  # of the bootstrap
+PLANS = [
+    "plan",
+    "cut",
+    "customers",
+    "contacted",
+    "buyers",
+    "profit",
+    "low",
+    "high",
+    "beyond",
+    "beyond_low",
+    "beyond_high",
+]
+ALL, NONE, LAST = "everybody", "nobody", "who bought last period"
+
+
+class Terms(NamedTuple):
+    """What a contact costs, the share of sales that is left, and the share that a contact adds to what a buyer spends.
+
+    cost_from and margin_from: settings, data or assumed.
+    """
+
+    cost: float
+    margin: float
+    added: float
+    cost_from: str
+    margin_from: str
+
+    def in_words(self, currency: str) -> str:
+        """The terms and where they come from, as a sentence."""
+        says, origin = PURCHASE["says"]["terms"], PURCHASE["says"]["from"]
+        figures = {"cost": words.money(self.cost, currency), "cost_from": origin[self.cost_from]}
+        figures |= {"margin": words.percent(self.margin), "margin_from": origin[self.margin_from]}
+        return says.format(added=words.percent(self.added), **figures)
+
+
+def contact_terms(orders: ir.Table, economics: Economics, assumed: Terms) -> Terms:
+    """The terms that are known: from the settings, else (the margin) from lines that carry a cost, else as assumed."""
+    cost = (economics.contact_cost, "settings") if economics.contact_cost else (assumed.cost, "assumed")
+    known = orders.filter(_.cost.notnull(), _.quantity > 0).agg(left=1 - _.cost.sum() / _.revenue.sum().nullif(0))
+    seen = known.to_pandas()["left"].astype(float).iloc[0]
+    margin = (economics.margin, "settings") if economics.margin else (seen, "data")
+    margin = margin if margin[0] and margin[0] > 0 else (assumed.margin, "assumed")
+    return Terms(cost[0], margin[0], assumed.added, cost[1], margin[1])
+
+
+def contact_plans(run: Race, terms: Terms) -> pd.DataFrame:
+    """What each plan would have made on the test day: one row a way with its own best cut-off, and the plain plans.
+
+    The cut-off is the chance above which the profit was largest on the calibration day. profit: what a contact adds to
+    the sales of those who bought, times the margin, less the cost of all contacts; beyond: what that is
+    more than contacting everybody; each with its 90 % interval by bootstrap over customers. Empty without ways.
+    """
+    if not run.ways:
+        return pd.DataFrame(columns=PLANS)
+    test, worth = run.test, _worth(run.test, terms)
+    lists = {}
+    for name, way in run.ways.items():
+        cut = best_cut(way.calibrated, _worth(run.calibrate, terms))
+        lists[WAYS[name]["name"]] = (cut, way.chances(test) >= cut)
+    lists[LAST] = (np.nan, (test["orders_now"] > 0).to_numpy())
+    lists |= {ALL: (0.0, np.ones(len(test), bool)), NONE: (np.nan, np.zeros(len(test), bool))}
+    draws = np.random.default_rng(1).multinomial(len(test), np.full(len(test), 1 / len(test)), DRAWS)
+    rows = []
+    for plan, (cut, on) in lists.items():
+        made, saved = on * worth, (on - 1.0) * worth
+        ends = [np.quantile(draws @ v, stats.ENDS) for v in (made, saved)]
+        counts = [len(test), int(on.sum()), int((on * test["bought"].to_numpy()).sum())]
+        rows.append([plan, cut, *counts, made.sum(), *ends[0], saved.sum(), *ends[1]])
+    return pd.DataFrame(rows, columns=PLANS).assign(cut=lambda t: t["cut"].where(np.isfinite(t["cut"])))
+
+
+def plans_to_show(plans: pd.DataFrame, run: Race) -> pd.DataFrame:
+    """The plans of the chosen way and of the better plain rule, with their cut-off in words, and the plain plans."""
+    if not run.ways:
+        return plans
+    ways = [WAYS[w]["name"] for w in dict.fromkeys([run.chosen.way, run.plain.way])]
+    rows = plans[plans["plan"].isin([*ways, LAST, ALL, NONE])]
+    cut = [
+        f"{p}, from a chance of {words.percent(c)}" if p in ways else p
+        for p, c in zip(rows["plan"], rows["cut"], strict=True)
+    ]
+    return rows.assign(plan=cut)
+
+
+def best_cut(chances: np.ndarray, worth: np.ndarray) -> float:
+    """The chance from which on contacting makes most; infinite where no contact pays.
+
+    >>> float(best_cut(np.array([0.9, 0.5, 0.1]), np.array([3.0, 1.0, -1.0])))
+    0.5
+    """
+    order = np.argsort(-chances, kind="stable")
+    last = np.r_[np.diff(chances[order]) < 0, True]  # a cut falls between chances that differ
+    sums = np.where(last, np.cumsum(worth[order]), -np.inf)
+    return float(chances[order][np.argmax(sums)]) if sums.max() > 0 else float("inf")
+
+
+def profit_curve(run: Race, terms: Terms) -> pd.DataFrame:
+    """Profit on the test day by the share of customers contacted, the likeliest first, by chosen way and plain rule."""
+    if not run.ways:
+        return pd.DataFrame()
+    worth, shares = _worth(run.test, terms), np.linspace(0, 1, 41)
+    found = {"percent contacted": shares * 100}
+    for way in (run.chosen, run.plain):
+        order = np.argsort(-way.chances(run.test), kind="stable")
+        sums = np.r_[0.0, np.cumsum(worth[order])]
+        found[WAYS[way.way]["name"]] = sums[np.round(shares * len(worth)).astype(int)]
+    return pd.DataFrame(found)
+
+
+def profit_in_words(plans: pd.DataFrame, run: Race, terms: Terms, currency: str) -> list[dict[str, str]]:
+    """What the chosen way's list would have made, against everybody and the buyers of the last period, as a finding.
+
+    Empty without plans.
+    """
+    says, by = PURCHASE["says"], plans.set_index("plan")
+    if by.empty:
+        return []
+    row, sure = by.loc[WAYS[run.chosen.way]["name"]], says["profit_sure"].format(terms=terms.in_words(currency))
+    if not row["contacted"]:
+        return [{"headline": says["profit_none"], "sure": sure}]
+    more = {
+        n: words.money(row["profit"] - by.loc[p, "profit"], currency) for n, p in {"all": ALL, "plain": LAST}.items()
+    }
+    money = {c: words.money(row[c], currency) for c in ("profit", "beyond_low", "beyond_high")}
+    counts = {"contacted": row["contacted"], "customers": row["customers"], "bought": row["buyers"]}
+    finding = {
+        "headline": says["profit"].format(cut=words.percent(row["cut"]), profit=money["profit"], **more),
+        "evidence": says["profit_evidence"].format(**{k: words.count(v) for k, v in counts.items()}, **money),
+        "sure": sure,
+    }
+    return [finding]
+
+
+def _worth(people: pd.DataFrame, terms: Terms) -> np.ndarray:
+    return (people["came"].clip(lower=0) * terms.margin * terms.added - terms.cost).to_numpy()

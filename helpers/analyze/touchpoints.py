@@ -1,0 +1,191 @@
+"""The journey map: at each touchpoint who goes on, what people say of it, and how many ask for help (practice 3.20)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from helpers import stats
+from helpers.analyze.sessions import JOURNEYS
+from helpers.show import words
+
+POINTS = JOURNEYS["touchpoints"]
+SITE = ["visit", "look", "cart", "checkout"]  # touchpoints that the funnel shows
+STEPS = {"again": 1, "loyal": 3}  # touchpoints that are steps of the repeat ladder
+COLUMNS = ["position", "touchpoint", "name", "reached", "went_on", "goes_on", "share", "low", "high"]
+COLUMNS += ["answers", "good", "good_share", "good_low", "good_high", "cases", "per_hundred", "as_of"]
+
+
+def journey_map(tables: Mapping[str, ir.Table], visits: pd.DataFrame, steps: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """Conversion and feedback side by side, one row a touchpoint that the client's data know (table `journey_map`).
+
+    tables : messages, redemptions, orders, tickets, surveys, reviews; any may be empty
+    visits : from `describe_visits`
+    steps : from `ladder`
+
+    `reached` came to the touchpoint and `went_on` did what `goes_on` says; `answers` of it are told of, `good` of them
+    were good; `cases` are service cases of that stage, `per_hundred` orders. Shares have 90 % Wilson intervals, and
+    are empty below twenty.
+    """
+    moves = _messages(tables) | _visits(visits) | _orders(tables["orders"]) | _steps(steps) | _asked(tables["surveys"])
+    voices, cases = _voices(tables), _cases(tables["tickets"])
+    if "service" in cases:
+        moves["service"] = cases.pop("service")
+    voices |= {
+        k: (voices.get(k, (0, 0))[0] + n, voices.get(k, (0, 0))[1] + g) for k, (n, g) in cases.pop("rated").items()
+    }
+    rows = [
+        (
+            key,
+            p["name"],
+            *moves.get(key, (np.nan, np.nan)),
+            p.get("goes_on", ""),
+            *voices.get(key, (0, 0)),
+            cases.get(key),
+        )
+        for key, p in POINTS.items()
+        if key in voices or key in cases or not np.isnan(moves.get(key, (0, np.nan))[1])
+    ]
+    names = ["touchpoint", "name", "reached", "went_on", "goes_on", "answers", "good", "cases"]
+    table = pd.DataFrame(rows, columns=names)
+    table[["reached", "went_on", "answers", "good", "cases"]] = table[
+        ["reached", "went_on", "answers", "good", "cases"]
+    ].astype(float)
+    for prefix, of, hits in (("", "reached", "went_on"), ("good_", "answers", "good")):
+        enough = table[of].where(table[of] >= JOURNEYS["fewest"])
+        table[f"{prefix}share"] = table[hits] / enough
+        table[[f"{prefix}low", f"{prefix}high"]] = stats.share_interval(
+            table[hits].fillna(0), enough.where(table[hits].notna()).fillna(0)
+        )
+    for key, step in STEPS.items():  # their intervals know who has not been watched long enough
+        known = steps[(steps["step"] == step) & steps["chance"].notna()]
+        table.loc[(table["touchpoint"] == key) & bool(len(known)), ["low", "high"]] = known[["low", "high"]].to_numpy()
+    orders = moves.get("use", moves.get("receive", (np.nan,)))[0]
+    return table.assign(per_hundred=100 * table["cases"] / orders, position=range(1, len(table) + 1), as_of=as_of)[
+        COLUMNS
+    ]
+
+
+def _messages(tables: Mapping[str, ir.Table]) -> dict[str, tuple]:
+    sent = tables["messages"]
+    sent = sent.filter(~_.is_holdout.fill_null(False), _.delivered.fill_null(True))
+    n = sent.agg(n=_.count(), clicked=_.clicked_at.count()).to_pandas().iloc[0]
+    found = {"message": (n["n"], n["clicked"])} if n["clicked"] else {}
+    pairs = sent.select("campaign_id", "customer_id").distinct()
+    used = tables["redemptions"].select("campaign_id", "customer_id").distinct()
+    if used.limit(1).count().to_pandas() and n["n"]:
+        both = pairs.semi_join(used, ["campaign_id", "customer_id"]).count().to_pandas()
+        found["campaign"] = (pairs.count().to_pandas(), both)
+    return found
+
+
+def _visits(visits: pd.DataFrame) -> dict[str, tuple]:
+    stages = {"visit": slice(None), "look": visits["look"], "cart": visits["cart"], "checkout": visits["checkout"]}
+    then = {"visit": "look", "look": "cart", "cart": "checkout", "checkout": "buy"}
+    rows = {k: visits.loc[some, then[k]] for k, some in stages.items()} if len(visits) else {}
+    return {k: (len(r), int(r.sum())) for k, r in rows.items()}
+
+
+def _orders(orders: ir.Table) -> dict[str, tuple]:
+    whole = orders.group_by("order_id").agg(
+        back=(_.is_return.fill_null(False) | (_.quantity < 0)).ifelse(1, 0).max(),
+        sold=(_.quantity > 0).ifelse(1, 0).max(),
+    )
+    n = whole.agg(orders=_.sold.sum(), kept=((_.sold == 1) & (_.back == 0)).ifelse(1, 0).sum(), back=_.back.sum())
+    n = n.to_pandas().fillna(0).iloc[0]
+    return (
+        {"receive": (n["orders"], np.nan)} | ({"use": (n["orders"], n["kept"])} if n["back"] else {})
+        if n["orders"]
+        else {}
+    )
+
+
+def _steps(steps: pd.DataFrame) -> dict[str, tuple]:
+    known = steps[steps["chance"].notna()].set_index("step")
+    of = {k: known.loc[s, ["customers", "chance"]] for k, s in STEPS.items() if s in known.index}
+    return {k: (row["customers"], row["customers"] * row["chance"]) for k, row in of.items()}
+
+
+def _asked(surveys: ir.Table) -> dict[str, tuple]:
+    part = surveys.filter(_.score.notnull(), _.kind == "nps").select(part=_.score / _.scale_max).to_pandas()["part"]
+    return {"recommend": (len(part), int((part >= JOURNEYS["promoter"]).sum()))} if len(part) else {}
+
+
+def _voices(tables: Mapping[str, ir.Table]) -> dict[str, tuple]:
+    stars = tables["reviews"].filter(_.rating.notnull()).select("rating", "text").to_pandas()
+    text = stars["text"].astype(object).fillna("").astype(str).str.lower()
+    rest = next(k for k, p in POINTS.items() if p.get("rest"))
+    about = pd.Series(rest, stars.index, dtype=object)
+    for key, point in reversed(POINTS.items()):
+        if "words" in point:
+            about = about.mask(text.str.contains("|".join(map(re.escape, point["words"]))), key)
+    good = (stars["rating"] >= JOURNEYS["rating"]).groupby(about).agg(["size", "sum"])
+    voices = {k: (n, g) for k, n, g in good.itertuples()}
+    part = (_.score / _.scale_max).name("part")
+    csat = tables["surveys"].filter(_.score.notnull(), _.kind == "csat").select(part).to_pandas()["part"]
+    voices |= {"recommend": (len(csat), int((csat >= JOURNEYS["csat"]).sum()))} if len(csat) else {}
+    left = tables["messages"].filter(_.delivered.fill_null(True), ~_.is_holdout.fill_null(False))
+    left = left.agg(n=_.count(), left=_.unsubscribed_at.count()).to_pandas().iloc[0]
+    voices |= {"message": (left["n"], left["n"] - left["left"])} if left["left"] else {}
+    return voices
+
+
+def _cases(tickets: ir.Table) -> dict:
+    rows = tickets.select("stage", "satisfaction", "first_reply_minutes").to_pandas()
+    stages = {p["stage"]: k for k, p in POINTS.items() if "stage" in p}
+    at = rows["stage"].astype(object).map(stages)
+    said = rows["satisfaction"].astype(object).fillna("").astype(str).str.lower()
+    good, bad = (said.isin(JOURNEYS["satisfied"][k]) for k in ("good", "bad"))
+    rated = {"service": (int((good | bad).sum()), int(good.sum()))} if (good | bad).any() else {}
+    quick = rows["first_reply_minutes"].dropna() <= JOURNEYS["reply_minutes"]
+    found = at.value_counts().to_dict() | {"rated": rated}
+    return found | ({"service": (len(quick), int(quick.sum()))} if len(quick) else {})
+
+
+def as_map(table: pd.DataFrame) -> pd.DataFrame:
+    """The map as a picture: touchpoints down, the share that goes on and the share of good feedback across."""
+    wide = table.set_index("name")[["share", "good_share"]].set_axis(["go on", "speak well of it"], axis=1)
+    return wide.dropna(how="all").dropna(how="all", axis=1)
+
+
+def map_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The map in words, without the touchpoints of the site of which nobody speaks: the funnel shows them."""
+    spoken = (table["answers"] > 0) | table["cases"].notna() | ~table["touchpoint"].isin(SITE)
+    rows = table[spoken]
+
+    def share(part: str) -> list[str]:
+        return ["" if pd.isna(v) else words.percent(v) for v in rows[part]]
+
+    cases = [
+        "" if pd.isna(n) else f"{words.count(n)} ({per:.1f})"
+        for n, per in zip(rows["cases"], rows["per_hundred"], strict=True)
+    ]
+    columns = {
+        "who": rows["name"],
+        "how_many": rows["reached"],
+        "of_which": share("share"),
+        "did_what": rows["goes_on"],
+    }
+    return pd.DataFrame(columns | {"ratings": rows["answers"], "good": share("good_share"), "cases": cases})
+
+
+def sore_point(table: pd.DataFrame) -> pd.Series | None:
+    """The touchpoint of which people speak worst, where its interval lies below what they say of all the others.
+
+    Whether they stay on a list, and what they think of all together, does not count. None where none stands out.
+    """
+    told = table[table["good_share"].notna() & ~table["touchpoint"].isin(["message", "recommend"])]
+    if len(told) < 2:
+        return None
+    worst = told.loc[told["good_share"].idxmin()]
+    rest = told.drop(worst.name)[["good", "answers"]].sum()
+    found = pd.concat(
+        [worst, pd.Series({"others": rest["good"] / rest["answers"], "do": POINTS[worst["touchpoint"]]["do"]})]
+    )
+    return found if worst["good_high"] < found["others"] else None

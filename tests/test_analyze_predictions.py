@@ -1,0 +1,511 @@
+"""What moves sales, forecasts of parts, who buys next: published figures, answers known by hand, no look ahead."""
+
+from datetime import date, timedelta
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from benchmarks import bench_predictions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from statsmodels.datasets import longley
+
+from helpers import analyze, show, stats, tables
+from helpers.analyze import line_forecast, purchase, purchase_models, purchase_profit, sales_drivers
+from helpers.client import Economics
+
+NO_FEASTS = analyze.feast_days(
+    pd.DataFrame(columns=["held_on", "name", "kind"]), "", date(2024, 1, 1), date(2024, 1, 2)
+)
+START = pd.Timestamp("2024-01-01")  # a Monday
+
+
+def canonical(name, frame=None):
+    """A small canonical table; empty without a frame."""
+    schema = tables.get(name).schema
+    frame = pd.DataFrame(columns=list(schema)) if frame is None else frame.reindex(columns=list(schema))
+    return ibis.memtable(frame, schema=schema)
+
+
+def order_lines(frame):
+    """Lines with customer_id, ordered_on and revenue as the table `orders`; one order a line."""
+    at = pd.to_datetime(frame["ordered_on"]) + pd.Timedelta(hours=12)
+    filled = frame.assign(
+        order_id=[f"o{i}" for i in range(len(frame))],
+        line_no=1,
+        ordered_at=at,
+        ordered_at_local=at,
+        quantity=np.where(frame["revenue"] < 0, -1.0, 1.0),
+        product_id=frame.get("product_id", "bread"),
+        channel=frame.get("channel", "web"),
+        ordered_on=at.dt.date,
+    )
+    return canonical("orders", filled)
+
+
+def shop_tables(frame):
+    """Every table that the chapter reads, empty but for orders and two products."""
+    goods = pd.DataFrame({"product_id": ["bread", "milk"], "category": ["bakery", "dairy"]})
+    found = {n: canonical(n) for n in ("promotions", "messages", "spend", "events")}
+    return found | {"orders": order_lines(frame), "products": canonical("products", goods)}
+
+
+# --- what moves sales ------------------------------------------------------------------------
+
+
+def test_longley_certified_values_of_nist():
+    data = longley.load_pandas()
+    fit = sales_drivers.regress(data.endog, data.exog, log=False)
+    certified = {  # Statistical Reference Datasets, Longley: estimate, standard deviation
+        "const": (-3482258.63459582, 890420.383607373),
+        "GNPDEFL": (15.0618722713733, 84.9149257747669),
+        "GNP": (-0.358191792925910e-01, 0.334910077722432e-01),
+        "UNEMP": (-2.02022980381683, 0.488399681651699),
+        "ARMED": (-1.03322686717359, 0.214274163161675),
+        "POP": (-0.511041056535807e-01, 0.226073200069370),
+        "YEAR": (1829.15146461355, 455.478499142212),
+    }
+    for name, (estimate, error) in certified.items():
+        assert fit.b[name] == pytest.approx(estimate, rel=1e-7)
+        assert np.sqrt(fit.covariances[0].loc[name, name]) == pytest.approx(error, rel=1e-7)
+    assert fit.critical == pytest.approx(1.8331, abs=1e-4)  # Student's t with nine degrees of freedom, 90 %
+
+
+def planted(days=800, seed=1, weekday=None, month=None, price=-1.5, noise=0.1):
+    """Daily sales with known factors; the moves that made them."""
+    rng, index = np.random.default_rng(seed), pd.date_range(START, periods=days)
+    weekday = np.array([1, 1, 1, 1, 1, 2.0, 0.5]) if weekday is None else weekday
+    month = np.ones(12) if month is None else month
+    moves = pd.DataFrame({"prices paid": np.repeat(rng.normal(0, 0.05, days // 7 + 1), 7)[:days]}, index=index)
+    level = weekday[index.day_of_week] * month[index.month - 1] * np.exp(price * moves["prices paid"])
+    return pd.Series(1000 * level * np.exp(rng.normal(0, noise, days)), index), moves
+
+
+def test_effects_find_what_was_planted_and_not_where_it_is_shuffled():
+    month = np.array([0.8, 0.9, 1, 1, 1.1, 1, 1, 1, 1, 1, 1.2, 1.4])
+    sales, moves = planted(month=month)
+    found = analyze.driver_effects(analyze.explain_sales(sales, moves, NO_FEASTS)).set_index("driver")
+    shape = np.array([1, 1, 1, 1, 1, 2.0, 0.5])
+    for name, true in zip(sales_drivers.WEEKDAYS, shape, strict=True):
+        assert found.loc[name, "effect"] == pytest.approx(true / np.exp(np.log(shape).mean()) - 1, abs=0.05)
+    assert found.loc["December", "effect"] == pytest.approx(1.4 / np.exp(np.log(month).mean()) - 1, abs=0.06)
+    low, high = moves["prices paid"].quantile([0.1, 0.9])
+    assert found.loc["prices paid", "effect"] == pytest.approx(np.exp(-1.5 * (high - low)) - 1, abs=0.03)
+    assert found.loc["prices paid", "verdict"] == "sells less"
+    assert found["effect"].between(found["low"], found["high"]).all()
+    mixed = moves.sample(frac=1, random_state=1).set_axis(moves.index)
+    lost = analyze.driver_effects(analyze.explain_sales(sales, mixed, NO_FEASTS)).set_index("driver")
+    assert abs(lost.loc["prices paid", "effect"]) < 0.04
+
+
+def test_intervals_allow_for_errors_that_go_together():
+    """Of 100 drivers that do nothing in shops whose errors last, most intervals hold zero; plain ones do not."""
+    held, plain = [], []
+    for seed in range(100):
+        rng, n = np.random.default_rng(seed), 400
+        slow = [pd.Series(rng.normal(0, 1, n)).ewm(halflife=5).mean().to_numpy() * 3 for _ in range(2)]
+        index = pd.date_range(START, periods=n)
+        sales, x = pd.Series(np.exp(5 + 0.2 * slow[0]), index), pd.DataFrame({"nothing": slow[1]}, index=index)
+        for hits, lags in ((held, 40), (plain, 1)):
+            fit = sales_drivers.regress(sales, x, lags=lags)
+            hits.append(abs(fit.b["nothing"]) <= fit.critical * np.sqrt(fit.covariances[-1].loc["nothing", "nothing"]))
+    assert np.mean(held) >= 0.80
+    assert np.mean(plain) < np.mean(held) - 0.2
+
+
+def test_holidays_of_every_country_and_of_the_clients_own_calendar_have_their_effect():
+    days = pd.date_range("2023-01-01", "2024-12-31")
+    own = pd.DataFrame(
+        {"held_on": pd.date_range("2023-01-14", periods=24, freq="30D").date, "name": "x", "kind": "sale"}
+    )
+    feasts = analyze.feast_days(own, "DE", days[0], days[-1])
+    assert stats.public_holidays("FR", date(2024, 7, 14), date(2024, 7, 14)).tolist() == ["National Day"]
+    assert stats.public_holidays("nowhere", days[0], days[-1]).empty
+    marks = sales_drivers.feast_marks(days, feasts)
+    sales = pd.Series(np.exp(0.5 * marks["calendar: sale"] - 0.7 * marks["on a holiday"]), days)
+    sales *= np.exp(np.random.default_rng(1).normal(5, 0.05, len(days)))
+    found = analyze.driver_effects(analyze.explain_sales(sales, pd.DataFrame(index=days), feasts)).set_index("driver")
+    assert found.loc["sale", "effect"] == pytest.approx(np.exp(0.5) - 1, abs=0.05)
+    assert found.loc["on a holiday", "effect"] == pytest.approx(np.exp(-0.7) - 1, abs=0.05)
+
+
+def test_closed_weekdays_short_histories_and_dead_tables_are_no_trouble():
+    sales, moves = planted(weekday=np.array([1, 1, 1, 1, 1, 2.0, 0.0]), days=500)
+    moves["spend: nowhere"], moves["messages of the last seven days"] = np.nan, 0.0
+    effects = analyze.driver_effects(fit := analyze.explain_sales(sales, moves, NO_FEASTS))
+    assert "Sunday" not in set(effects["driver"])
+    assert not effects["driver"].str.contains("nowhere|messages").any()
+    assert len(analyze.check_regression(fit)) == 5
+    short = analyze.explain_sales(sales.head(60), moves, NO_FEASTS)
+    assert short is None
+    assert analyze.driver_effects(short).empty
+    assert analyze.check_regression(short).empty
+    assert "Too little" in analyze.drivers_in_words(analyze.driver_effects(short), short)[0]["headline"]
+
+
+def test_drivers_that_always_move_together_and_odd_days_are_named():
+    sales, moves = planted()
+    twin = moves.assign(**{"goods on display or in the mailer": moves["prices paid"] + 1e-3 * np.sin(np.arange(800))})
+    checks = analyze.check_regression(analyze.explain_sales(sales, twin, NO_FEASTS)).set_index("check")
+    assert not checks.loc["Can the drivers be told apart?", "fine"]
+    spoiled = sales.copy()
+    spoiled[moves["prices paid"].nlargest(7).index] *= 12
+    odd = analyze.check_regression(analyze.explain_sales(spoiled, moves, NO_FEASTS)).set_index("check")
+    assert not odd.loc["Do a few odd days decide?", "fine"]
+    assert analyze.check_regression(analyze.explain_sales(sales, moves, NO_FEASTS)).iloc[2:4]["fine"].all()
+
+
+def test_price_level_weighs_products_alike_in_each_week():
+    """Milk costs the same always; that more of it is sold in the second week is no fall of prices."""
+    weeks = [(7, "bread", 4.0, 10), (7, "milk", 1.0, 10), (14, "bread", 4.0, 1), (14, "milk", 1.0, 90)]
+    rows = [(START + pd.Timedelta(days=d), p, price, None) for d, p, price, n in weeks for _ in range(n)]
+    frame = pd.DataFrame(rows, columns=["ordered_on", "product_id", "revenue", "customer_id"])
+    assert sales_drivers.price_level(order_lines(frame)).to_pandas()["value"].abs().max() < 1e-9
+    dearer = frame.assign(revenue=np.where(frame["ordered_on"] > "2024-01-10", 1.2, 1.0) * frame["revenue"])
+    by = sales_drivers.price_level(order_lines(dearer)).to_pandas().set_index("week_on")["value"].sort_index()
+    assert by.iloc[1] - by.iloc[0] == pytest.approx(np.log(1.2))
+
+
+# --- forecasts of parts ----------------------------------------------------------------------
+
+
+def two_lines(days=420, seed=1):
+    """Two lines whose seasons run against one another, and a channel."""
+    rng, index = np.random.default_rng(seed), pd.date_range(START, periods=days)
+    wave = 0.8 * np.sin(2 * np.pi * index.day / index.days_in_month)
+    summer = 100 * np.exp(wave) * np.exp(rng.normal(0, 0.1, days))
+    winter = 100 * np.exp(-wave) * np.exp(rng.normal(0, 0.1, days))
+    rows = [
+        pd.DataFrame({"kind": "category", "part": p, "ordered_on": index, "revenue": v})
+        for p, v in (("summer", summer), ("winter", winter))
+    ]
+    rows.append(pd.DataFrame({"kind": "channel", "part": "web", "ordered_on": index, "revenue": summer + winter}))
+    return pd.concat(rows)
+
+
+@pytest.fixture(scope="module")
+def lines():
+    parts = analyze.part_days(two_lines(), (START + pd.Timedelta(days=419)).date())
+    whole = stats.backtest(parts["category"].sum(axis=1), origins=6)
+    return parts, whole, analyze.backtest_lines(parts, whole, NO_FEASTS)
+
+
+def test_parts_add_up_to_the_whole_and_a_kind_with_one_part_is_left_out(lines):
+    parts, whole, tested = lines
+    assert parts.columns.get_level_values(0).unique().tolist() == ["category"]
+    weeks = tested[tested["weeks"] == 1]
+    method = stats.choose_method(whole)[0]
+    total = whole[(whole["method"] == method) & (whole["weeks"] == 1)].set_index(["origin_on", "horizon"])["forecast"]
+    for way in (line_forecast.SHARE_RULE, line_forecast.SCALED):
+        sums = weeks[weeks["way"] == way].groupby(["origin_on", "horizon"])["forecast"].sum()
+        assert np.allclose(sums, total.reindex(sums.index))
+    assert tested.groupby("way")["actual"].sum().nunique() == 1
+
+
+def test_the_calendar_of_each_part_beats_its_share_where_seasons_differ_and_not_where_days_are_mixed(lines):
+    parts, whole, tested = lines
+    errors = analyze.score_ways(tested).set_index("way")["one_week"]
+    assert errors[line_forecast.SCALED] < 0.6 * errors[line_forecast.SHARE_RULE]
+    mixed = parts.sample(frac=1, random_state=1).set_axis(parts.index)
+    lost = analyze.score_ways(analyze.backtest_lines(mixed, whole, NO_FEASTS)).set_index("way")
+    assert lost.loc[line_forecast.SCALED, "one_week"] > 0.9 * lost.loc[line_forecast.SHARE_RULE, "one_week"]
+
+
+def test_intervals_of_the_parts_hold_on_origins_left_out_and_the_spans_add_up(lines):
+    parts, whole, tested = lines
+    scores = analyze.score_ways(tested)
+    assert scores["chosen"].sum() == 1
+    assert scores["covered"].between(0.8, 1).all()
+    paths = analyze.total_ahead(parts["category"].sum(axis=1), whole)
+    ahead = analyze.forecast_lines(parts, paths, tested, NO_FEASTS)
+    sums = ahead[ahead["weeks"] == 1].groupby("part")["forecast"].sum()
+    assert np.allclose(sums, ahead[ahead["weeks"] == 13].set_index("part")["forecast"])
+    assert ahead["ordered_on"].min() == parts.index[-1].date() + timedelta(days=1)
+    assert (ahead["low"] <= ahead["forecast"]).all()
+    assert analyze.longest_span(ahead, "category")["part"].nunique() == 2
+    assert "product line" in analyze.lines_in_words(scores, ahead, "EUR")[0]["headline"]
+
+
+def test_a_back_test_of_parts_knows_nothing_of_what_came_after(lines):
+    parts, whole, tested = lines
+    origin = pd.Timestamp(tested["origin_on"].min())
+    changed = parts.copy()
+    changed.loc[parts.index > origin] *= 3
+    again = analyze.backtest_lines(changed, whole, NO_FEASTS)
+    first, again = (t[t["origin_on"] == origin.date()] for t in (tested, again))
+    assert np.allclose(again["forecast"], first["forecast"])
+    assert np.allclose(again["actual"], 3 * first["actual"])
+
+
+def test_without_a_back_test_the_plain_mean_goes_on_without_intervals():
+    parts = analyze.part_days(two_lines(30), (START + pd.Timedelta(days=29)).date())
+    none = analyze.backtest_lines(parts, stats.backtest(parts["category"].sum(axis=1)), NO_FEASTS)
+    paths = stats.sales_paths(parts["category"].sum(axis=1), 28, "four-week mean")
+    ahead = analyze.forecast_lines(parts, paths, none, NO_FEASTS)
+    assert set(ahead["method"]) == {"four-week mean"}
+    assert ahead["low"].isna().all()
+    assert analyze.score_ways(none).empty
+
+
+# --- who buys next ---------------------------------------------------------------------------
+
+
+def shoppers(n=600, days=400, seed=1):
+    """People who buy at random at rates of their own, half of whom leave on a day of their own."""
+    rng = np.random.default_rng(seed)
+    rate, leaves = rng.gamma(1.0, 0.03, n), np.where(rng.random(n) < 0.5, rng.integers(1, days, n), days)
+    buys = rng.random((n, days)) < rate[:, None] * (np.arange(days) < leaves[:, None])
+    who, on = np.nonzero(buys)
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{i:04d}" for i in who],
+            "ordered_on": START + pd.to_timedelta(on, unit="D"),
+            "revenue": rng.uniform(5, 50, len(who)).round(2),
+            "product_id": rng.choice(["bread", "milk"], len(who)),
+        }
+    )
+
+
+AS_OF = (START + pd.Timedelta(days=399)).date()
+
+
+@pytest.fixture(scope="module")
+def known():
+    shop = shop_tables(shoppers())
+    days = analyze.cut_days(shop["orders"], AS_OF, 30)
+    return shop, days, analyze.known_on(shop, days, 30, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def contest(known):
+    return analyze.race(known[2], 30)
+
+
+def test_features_by_hand():
+    rows = [
+        ("ann", 0, 10.0, "bread"),
+        ("ann", 40, 30.0, "milk"),
+        ("ann", 45, -30.0, "milk"),
+        ("ann", 62, 7.0, "bread"),
+        ("bob", 61, 5.0, "bread"),
+    ]
+    frame = pd.DataFrame(rows, columns=["customer_id", "on", "revenue", "product_id"])
+    shop = shop_tables(frame.assign(ordered_on=START + pd.to_timedelta(frame["on"], unit="D")))
+    day = (START + pd.Timedelta(days=60)).date()
+    found = analyze.known_on(shop, [day], 30, (START + pd.Timedelta(days=90)).date())
+    assert found["customer_id"].tolist() == ["ann"]  # bob is not known yet
+    ann = found.iloc[0]
+    assert ann[["recency", "orders_now", "orders_before", "orders_lately", "sales_now"]].tolist() == [20, 1, 0, 2, 0]
+    assert ann[["order_days", "known_days", "categories", "average", "trend"]].tolist() == [2, 60, 2, 20, 1]
+    assert ann["returned"] == pytest.approx(0.75)
+    assert ann["mix: dairy"] == pytest.approx(0.75)
+    assert (ann["bought"], ann["came"]) == (1.0, 7.0)
+
+
+def test_scrambling_the_future_changes_nothing_that_is_known(known):
+    _shop, days, people = known
+    cut, rng = pd.Timestamp(days[2]), np.random.default_rng(2)
+    frame = shoppers()
+    late = (frame["ordered_on"] > cut).to_numpy()
+    spoiled = frame.copy()
+    spoiled.loc[late, "customer_id"] = rng.permutation(frame.loc[late, "customer_id"].to_numpy())
+    spoiled.loc[late, "revenue"] = 999.0
+    spoiled.loc[late, "product_id"] = "milk"
+    on = pd.Timestamp(cut)
+    features = ["customer_id", *purchase.features_of(people)]
+    one, other = (
+        p.loc[p["on"] == on].reset_index(drop=True)
+        for p in (people, analyze.known_on(shop_tables(spoiled), days, 30, AS_OF))
+    )
+    pd.testing.assert_frame_equal(one[features], other[features])
+    assert (one["came"] != other["came"]).any()
+    left = people[people["on"] <= on].assign(bought=lambda p: p["bought"].where(p["on"] < on))
+    ways = purchase_models.learn_ways(left, on, 30, ["table"])  # learns without any outcome after the day
+    said = purchase_models.learn_ways(people, on, 30, ["table"])["table"].chances(one)
+    assert np.allclose(ways["table"].chances(one), said)
+
+
+def test_days_to_learn_calibrate_and_test_on_follow_one_another_without_overlap(contest):
+    ends = [rows["on"].max() + pd.Timedelta(days=30) for rows in (contest.train, contest.calibrate, contest.test)]
+    assert ends[0] <= contest.calibrate["on"].min()
+    assert ends[1] <= contest.test["on"].min()
+    assert ends[2] <= pd.Timestamp(AS_OF)
+
+
+def test_models_tell_buyers_from_others_and_lose_it_when_outcomes_are_shuffled(contest, known):
+    models = analyze.compare_models(contest).set_index("way")
+    assert set(models.index) == set(analyze.PURCHASE["ways"])
+    assert models["chosen"].sum() == 1
+    assert (models.loc[["table", "logistic", "forest", "boosting", "svm", "groups"], "auc"] > 0.65).all()
+    assert models.loc["table", "extra"] == 0 or models.loc["bought", "extra"] == 0
+    for row in models.itertuples():
+        assert row.auc == pytest.approx(
+            roc_auc_score(contest.test["bought"], contest.ways[row.Index].chances(contest.test)), abs=1e-6
+        )
+        assert row.auc_low <= row.auc <= row.auc_high
+    mixed = known[2].copy()
+    mixed["bought"] = mixed.groupby("on")["bought"].transform(lambda b: b.sample(frac=1, random_state=1).to_numpy())
+    lost = purchase_models.learn_ways(mixed, contest.test["on"].max(), 30, ["logistic"])["logistic"]
+    assert abs(roc_auc_score(contest.test["bought"], lost.chances(contest.test)) - 0.5) < 0.15
+
+
+def test_chances_come_true_and_scores_cover_everybody(contest, known):
+    said = analyze.said_and_seen(contest, 4)
+    assert said["customers"].sum() == len(contest.test)
+    assert ((said["low"] - 0.05 <= said["said"]) & (said["said"] <= said["high"] + 0.05)).mean() >= 0.75
+    scored = analyze.purchase_scores(known[2], 30, contest)
+    assert scored["rank"].tolist() == list(range(1, len(scored) + 1))
+    assert scored["probability"].is_monotonic_decreasing
+    assert scored["probability"].between(0, 1).all()
+    assert set(scored["customer_id"]) == set(shoppers()["customer_id"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.9]), st.booleans()), min_size=4, max_size=40))
+def test_area_and_lift_agree_with_scikit_learn_and_share_out_ties(rows):
+    said, y = np.array([s for s, _ in rows]), np.array([float(b) for _, b in rows])
+    ones = np.ones((1, len(y)))
+    if 0 < y.sum() < len(y):
+        assert purchase_models._areas(y, said, ones)[0] == pytest.approx(roc_auc_score(y, said))
+        assert purchase_models._lifts(y, np.full(len(y), 0.5), ones)[0] == pytest.approx(1)
+
+
+def test_what_drives_names_silence_and_the_tree_can_be_drawn(contest, monkeypatch):
+    drivers = analyze.what_drives(contest)
+    assert set(drivers["driver"].head(4)) & {
+        "days since the last order",
+        "usual gap between orders",
+        "orders in the last four periods",
+        "silence in usual gaps",
+    }
+    drawn = []
+    monkeypatch.setattr(show.charts, "display", drawn.append)
+    show.tree(*analyze.teaching_tree(contest), "Who buys?", says="buy")
+    assert drawn[0].alt.startswith("Decision tree. Who buys? ")
+
+
+def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
+    terms = purchase_profit.Terms(0.5, 0.5, 0.2, "assumed", "assumed")
+    plans = analyze.contact_plans(contest, terms).set_index("plan")
+    came, n = contest.test["came"].sum(), len(contest.test)
+    assert plans.loc["everybody", "profit"] == pytest.approx(came * 0.1 - n * 0.5)
+    assert plans.loc["nobody", "profit"] == 0
+    assert plans.loc["everybody", "beyond"] == 0
+    dear = analyze.contact_plans(contest, terms._replace(cost=1e6)).set_index("plan")
+    assert dear.drop(index=["everybody", "who bought last period"])["contacted"].sum() == 0
+    assert "not pay" in analyze.profit_in_words(dear.reset_index(), contest, terms, "EUR")[0]["headline"]
+    curve = analyze.profit_curve(contest, terms)
+    assert curve.iloc[-1, 1:].to_numpy() == pytest.approx(plans.loc["everybody", "profit"])
+    assert purchase_profit.best_cut(np.array([0.5, 0.5, 0.2]), np.array([1.0, -2.0, 5.0])) == 0.2
+
+
+def test_terms_come_from_the_settings_then_from_the_data_then_from_assumptions():
+    assumed = purchase_profit.Terms(0.5, 0.25, 0.1, "assumed", "assumed")
+    orders = shop_tables(shoppers(5))["orders"]
+    assert analyze.contact_terms(orders, Economics(), assumed) == assumed
+    known = analyze.contact_terms(orders.mutate(cost=orders.revenue * 0.4), Economics(contact_cost=0.2), assumed)
+    assert (known.cost, known.cost_from, known.margin_from) == (0.2, "settings", "data")
+    assert known.margin == pytest.approx(0.6)
+    assert analyze.contact_terms(orders, Economics(margin=0.5), assumed).margin_from == "settings"
+
+
+def test_few_customers_get_the_plain_rule_and_none_get_empty_tables():
+    few = shop_tables(shoppers(40))
+    days = analyze.cut_days(few["orders"], AS_OF, 30)
+    people = analyze.known_on(few, days, 30, AS_OF)
+    contest = analyze.race(people, 30)
+    assert contest.ways == {}
+    assert "plain rule" in contest.in_words
+    scored = analyze.purchase_scores(people, 30, contest)
+    assert set(scored["way"]) == {"recency and frequency"}
+    assert scored["probability"].between(0, 1).all()
+    for frame in (shoppers(0), shoppers(40).assign(customer_id=None)):
+        nobody = shop_tables(frame)
+        period = analyze.choose_period(nobody["orders"], AS_OF)
+        people = analyze.known_on(nobody, analyze.cut_days(nobody["orders"], AS_OF, period.days), period.days, AS_OF)
+        none = analyze.race(people, period.days)
+        terms = analyze.contact_terms(
+            nobody["orders"], Economics(), purchase_profit.Terms(1, 1, 1, "assumed", "assumed")
+        )
+        assert analyze.purchase_scores(people, period.days, none).empty
+        assert analyze.compare_models(none).empty
+        assert analyze.contact_plans(none, terms).empty
+        assert analyze.models_to_show(analyze.compare_models(none)).empty
+        assert analyze.profit_curve(none, terms).empty
+        assert analyze.what_drives(none).empty
+        assert analyze.teaching_tree(none) == (None, [])
+        assert "want of orders" in none.in_words
+
+
+def test_the_period_is_the_usual_length_nearest_to_the_usual_gap():
+    every = pd.DataFrame(
+        {"customer_id": "c", "ordered_on": pd.date_range(START, periods=40, freq="12D"), "revenue": 1.0}
+    )
+    orders = order_lines(every)
+    assert analyze.choose_period(orders, AS_OF).days == 14
+    assert analyze.choose_period(orders, AS_OF, 30).days == 30
+    assert "as asked for" in analyze.choose_period(orders, AS_OF, 30).in_words
+    assert analyze.choose_period(order_lines(every.head(0)), AS_OF).days in analyze.PURCHASE["periods"]
+
+
+# --- the whole -------------------------------------------------------------------------------
+
+
+def test_the_simulated_shops_season_is_found_and_lost_when_days_are_shuffled():
+    """Orders of a small simulated shop against the true factors of weekday and month."""
+    from helpers.demo.behave import simulate
+    from helpers.demo.constants import DAYS
+
+    world = simulate(800, 5)
+    made = world.orders[world.orders["real"] & (world.orders["t"] < DAYS)]
+    daily = pd.Series(
+        np.bincount(made["day"], minlength=DAYS)[:DAYS].astype(float), pd.date_range("2024-10-01", periods=DAYS)
+    )
+    months = np.array(world.c["months"])
+
+    def covered(series):
+        effects = analyze.driver_effects(analyze.explain_sales(series, pd.DataFrame(index=series.index), NO_FEASTS))
+        found = effects[effects["kind"] == "month"]
+        true = months / np.exp(np.log(months).mean()) - 1
+        return ((found["low"] <= true) & (true <= found["high"])).mean(), np.corrcoef(found["effect"], true)[0, 1]
+
+    assert covered(daily)[0] >= 0.6
+    assert covered(daily)[1] > 0.8
+    assert covered(daily.sample(frac=1, random_state=1).set_axis(daily.index))[1] < 0.7
+
+
+class SparkOptions(ibis.config.Config):
+    """What Ibis asks of Spark when it writes SQL; its own are only there where pyspark is installed."""
+
+    treat_nan_as_null: bool = False
+
+
+@pytest.mark.parametrize("dialect", ["pyspark", "bigquery", "snowflake"])
+def test_expressions_compile_for_other_engines(dialect, monkeypatch):
+    monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
+    names = ("orders", "products", "promotions", "messages", "events")
+    shop = {n: ibis.table(tables.get(n).schema, name=n) for n in names}
+    on = ibis.table({"on": "date"}, name="days")
+    for expression in (
+        sales_drivers.price_level(shop["orders"]),
+        sales_drivers.promoted_share(shop["promotions"], shop["orders"]),
+        sales_drivers.messages_by_day(shop["messages"]),
+        analyze.line_sales(shop["orders"], shop["products"]),
+        purchase.order_history(shop["orders"], on, 30),
+        purchase.category_mix(shop["orders"], shop["products"], on, 30),
+        purchase.largest_categories(shop["orders"], shop["products"], AS_OF),
+        purchase.next_purchases(shop["orders"], on, 30),
+        purchase.message_signs(shop["messages"], on, 30),
+        purchase.visit_signs(shop["events"], on, 30),
+    ):
+        assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
+
+
+def test_the_ways_of_the_benchmark_agree(tmp_path):
+    path = tmp_path / "orders.parquet"
+    bench_predictions.generate(path, 20_000)
+    one, other = (way(path) for way in bench_predictions.WAYS.values())
+    assert len(one) > 500
+    bench_predictions.assert_equal(one, other)

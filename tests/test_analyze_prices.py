@@ -1,0 +1,439 @@
+"""Prices and promotions (3.13-3.16): published and hand-made cases, and the simulated truth."""
+
+from datetime import date, timedelta
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import analyze, tables
+from helpers.analyze import elasticity, prices, promotion
+from helpers.demo import write_twin
+
+AS_OF = date(2026, 9, 27)
+MONDAY = pd.Timestamp("2026-01-05")
+TILLS = {"BER1": "Berlin Mitte", "HAM1": "Hamburg Altona", "MUC1": "München Sendling"}
+
+
+def panel_of(units, price, promotion=None, display=None, mailer=None):
+    """A panel of one place from frames of week x product."""
+    weeks, products = np.indices(units.shape)
+    flat = {"units": units, "price": price, "promotion": promotion, "display": display, "mailer": mailer}
+    rows = pd.DataFrame({k: (np.zeros(units.shape) if v is None else v).ravel(order="F") for k, v in flat.items()})
+    rows["product_id"] = [f"p{k:02d}" for k in products.ravel(order="F")]
+    rows["week_on"] = MONDAY + pd.to_timedelta(7 * weeks.ravel(order="F"), unit="D")
+    return rows.assign(place="web", category="Tea", name=rows["product_id"], usual=1.0, doubt=0.0, lines=1, sure=True)
+
+
+def made_up(weeks=60, products=12, e=-2.0, pull=0.0, seed=3, each=60.0):
+    """Weeks with promotions: price cuts and displays, known effects, Poisson units."""
+    rng = np.random.default_rng(seed)
+    on = rng.random((weeks, products)) < 0.15
+    usual = np.exp(rng.normal(0, 0.08, (weeks, products)))
+    price = usual * np.where(on, rng.choice([0.75, 0.8, 0.9], on.shape), 1)
+    display = (on & (rng.random(on.shape) < 0.6)).astype(float)
+    lift = (price / usual) ** e * (1 + 0.4 * display)
+    base = each * np.exp(rng.normal(0, 0.5, products)) * np.exp(rng.normal(0, 0.2, weeks))[:, None] * usual**e
+    mean = base * lift
+    mean[1:] *= 1 - pull * (lift[:-1] - 1)
+    return panel_of(rng.poisson(mean), price, on.astype(float), display).assign(usual=usual.ravel(order="F"))
+
+
+# --- the regression ---------------------------------------------------------------------------
+
+
+def dummies(rows):
+    names = ["product_id", "week_on"]
+    return pd.concat([pd.get_dummies(rows[n], drop_first=n == "week_on", dtype=float) for n in names], axis=1)
+
+
+def test_poisson_equals_a_regression_with_dummies_and_clustered_errors():
+    rows = made_up(weeks=12, products=8, each=2)
+    x = pd.DataFrame({"price": np.log(rows["price"]), "display": rows["display"]})
+    codes = [rows.groupby("product_id").ngroup().to_numpy(), rows.groupby("week_on").ngroup().to_numpy()]
+    ours = elasticity.fit_poisson(rows["units"].to_numpy(float), x, codes, rows["product_id"].to_numpy())
+    whole = pd.concat([x, dummies(rows).set_axis(range(19), axis=1)], axis=1)
+    groups = {"groups": codes[0], "use_correction": False}
+    fit = sm.GLM(rows["units"], whole.to_numpy(), family=sm.families.Poisson()).fit(
+        cov_type="cluster", cov_kwds=groups, tol=1e-12
+    )
+    assert (rows["units"] == 0).any()
+    assert ours.b == pytest.approx(fit.params[:2].to_numpy(), abs=1e-6)
+    assert ours.mean == pytest.approx(fit.mu.to_numpy() if hasattr(fit.mu, "to_numpy") else fit.mu, rel=1e-5)
+    assert ours.cov == pytest.approx(8 / 7 * fit.cov_params().to_numpy()[:2, :2], rel=1e-4)
+
+
+def test_the_jackknife_is_wider_than_the_sandwich_with_few_clusters():
+    rows = made_up(products=6)
+    fit = elasticity.fit_demand(rows)
+    assert fit.clusters == 6
+    assert fit.wide[0, 0] > fit.cov[0, 0]
+
+
+def test_three_effects_and_an_offset_give_what_dummies_give():
+    rows = made_up(weeks=16, products=6, each=5)
+    month = (rows.groupby("week_on").ngroup() // 4).to_numpy() * 2 + (rows["product_id"] > "p02").to_numpy()
+    codes = [rows.groupby("product_id").ngroup().to_numpy(), rows.groupby("week_on").ngroup().to_numpy(), month]
+    x, shift = pd.DataFrame({"price": np.log(rows["price"])}), 0.3 * rows["display"].to_numpy()
+    ours = elasticity.fit_poisson(rows["units"].to_numpy(float), x, codes, codes[0], shift)
+    whole = pd.concat([x, dummies(rows), pd.get_dummies(month, dtype=float)], axis=1).to_numpy()
+    alone = np.abs(np.diag(np.linalg.qr(whole, mode="r"))) > 1e-9  # the month repeats some of the weeks
+    fit = sm.GLM(rows["units"], whole[:, alone], family=sm.families.Poisson(), offset=shift).fit(tol=1e-12)
+    assert ours["price"] == pytest.approx(float(np.asarray(fit.params)[0]), abs=1e-5)
+
+
+def test_log_log_gives_the_exact_elasticity_of_hand_made_data():
+    rng = np.random.default_rng(1)
+    price = np.exp(rng.normal(0, 0.2, (30, 5)))
+    units = 100 * np.arange(1, 6) * np.exp(rng.normal(0, 0.3, 30))[:, None] * price**-1.7
+    fit = elasticity.fit_log_log(panel_of(units, price))["Tea"]
+    assert fit["price"] == pytest.approx(-1.7, abs=1e-9)
+    assert analyze.fit_all(panel_of(units, price))["Tea"]["price"] == pytest.approx(-1.7, abs=1e-6)
+
+
+def test_dropping_weeks_without_a_sale_biases_and_leaving_promotion_out_does_too():
+    few = pd.concat([made_up(seed=s, each=0.6).assign(product_id=lambda r, s=s: f"{s}-" + r["product_id"])
+                     for s in range(12)])  # fmt: skip
+    ours, plain = analyze.fit_all(few)["Tea"], elasticity.fit_log_log(few)["Tea"]
+    assert abs(ours["price"] + 2) < 2.5 * ours.error("price")
+    assert plain["price"] > -1.2  # a true -2, were zeros not dropped
+    many = made_up(weeks=100, products=20, seed=5)
+    without = elasticity.fit_log_log(many, promotion=False)["Tea"]
+    assert without["price"] < elasticity.fit_log_log(many)["Tea"]["price"] - 0.2
+
+
+def test_nothing_that_moved_gives_nothing():
+    flat = panel_of(np.full((30, 4), 5.0), np.ones((30, 4)))
+    assert analyze.fit_all(flat) == {}
+    assert analyze.fit_all(made_up(weeks=10)) == {}
+    none = analyze.elasticities({})
+    assert none.empty
+    assert analyze.price_ladder(flat, none, pd.Series(dtype=float), [0.1]).empty
+
+
+def test_pooling_draws_the_unsure_further_and_keeps_single_ones():
+    own = pd.Series([-1.0, -2.0, -3.0, -2.2, 4.0], list("abcde"))
+    pooled = elasticity.pool(own, pd.Series([0.1, 0.1, 0.1, 0.1, 3.0], list("abcde")))
+    assert pooled.loc["e", "weight"] < 0.6 < 0.95 < pooled.loc["a", "weight"]
+    assert pooled.loc["e", "pooled"] < 2
+    assert (pooled["pooled_error"] > 0).all()
+    two = elasticity.pool(own[:2], pd.Series([1.0, 1.0], list("ab")))
+    assert two["pooled"].tolist() == [-1.0, -2.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(-4, 1), st.floats(0.05, 2)), min_size=4, max_size=12))
+def test_pooled_values_lie_between_their_own_and_the_common_one(found):
+    own, error = (pd.Series(v) for v in zip(*found, strict=True))
+    pooled, common = elasticity.pool(own, error), elasticity.common_value(own, error)["value"]
+    low, high = np.minimum(own, common) - 1e-9, np.maximum(own, common) + 1e-9
+    assert pooled["pooled"].between(low, high).all()
+
+
+# --- promotions -------------------------------------------------------------------------------
+
+
+def test_net_lift_by_hand():
+    """Ten a week; a promotion doubles two weeks, and the week after lacks a quarter of the extra: 20 - 5 = 15."""
+    fit = elasticity.Fit(
+        ["price", "display", "mailer", *elasticity.LAGS],
+        np.array([0, np.log(2), 0, 0.25, 0, 0]), np.zeros((6, 6)), np.zeros((6, 6)), 20, None,
+    )  # fmt: skip
+    weeks, on = 52, [10, 30]
+    display = np.zeros((weeks, 1))
+    display[on] = 1
+    mean = np.full((weeks, 1), 10.0)
+    mean[on], mean[[11, 31]] = 20, 7.5
+    rows = panel_of(mean, np.full((weeks, 1), 3.0), display, display).assign(usual=3.0)
+    fit.mean = mean.ravel()
+    demand = promotion.add_demand(rows, {"Tea": fit})
+    got = promotion._effect("Tea", demand, fit, pd.Series({"switching": 0.0, "error": 0.0}), pd.Series({"p00": 1.0}))
+    year = promotion.YEAR / weeks
+    assert got["lift"] == pytest.approx(2)
+    assert [got[k] / year for k in ("extra", "pulled", "switched", "net")] == pytest.approx([20, 5, 0, 15])
+    assert got["profit"] / year == pytest.approx(15 * 2)
+    assert got["pull_share"] == pytest.approx(0.25)
+
+
+def test_a_cheap_week_that_only_gives_margin_away_costs_money():
+    rows = made_up(weeks=100, products=20, e=-1.1)
+    fits = analyze.fit_all(rows)
+    lifts = analyze.promotion_effects(analyze.add_demand(rows, fits), fits, pd.Series(0.6, rows["product_id"].unique()))
+    assert lifts["profit_high"].iloc[0] < 0
+    assert analyze.promotion_profit_in_words(lifts, "EUR")[0]["value"] > 0
+
+
+def test_pull_forward_is_found_and_a_shuffled_past_finds_none():
+    rows = made_up(weeks=150, products=20, e=-1.5, pull=0.3)
+    fits = analyze.fit_all(rows)
+    assert fits["Tea"].pulled == pytest.approx([0.3, 0, 0], abs=0.03)
+    got = analyze.promotion_effects(analyze.add_demand(rows, fits), fits, pd.Series(dtype=float)).iloc[0]
+    assert got["pull_share"] == pytest.approx(0.3, abs=0.05)
+    assert got["pull_share_low"] > 0.2
+    columns = ["units", "price", "usual", "promotion", "display"]
+    mixed = rows[columns].to_numpy().reshape(20, 150, len(columns))[:, np.random.default_rng(1).permutation(150)]
+    mixed = rows.assign(**dict(zip(columns, mixed.reshape(-1, len(columns)).T, strict=True)))
+    fits = analyze.fit_all(mixed)
+    broken = analyze.promotion_effects(analyze.add_demand(mixed, fits), fits, pd.Series(dtype=float)).iloc[0]
+    assert broken["pull_share"] < 0.15
+    assert np.isnan(got["profit"])
+
+
+# --- the panel --------------------------------------------------------------------------------
+
+
+def sales(rows):
+    return pd.DataFrame(rows, columns=["product_id", "place", "week_on", "units", "lines", "price"]).assign(revenue=1.0)
+
+
+GOODS = pd.DataFrame({"product_id": ["a"], "name": ["Tea"], "category": ["Tea"], "lines": [9], "revenue": [9.0]})
+NONE = pd.DataFrame(columns=["product_id", "place", "week_on", "display", "mailer"])
+
+
+def weeks_of(price, lines, skip=()):
+    return sales([("a", "web", MONDAY + k * prices.WEEK, 1.0, lines, p) for k, p in enumerate(price) if k not in skip])
+
+
+def test_weeks_without_a_sale_are_there_with_a_price():
+    promoted = NONE.copy()
+    promoted.loc[0] = ["a", "web", MONDAY + 5 * prices.WEEK, 1.0, 0.0]
+    sold = weeks_of([2, 2, 2, 2, 2, 1.5, 2, 2, 2, 2], lines=9, skip=(3, 7))
+    panel = analyze.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK + timedelta(6)).date())
+    assert panel["units"].tolist() == [1, 1, 1, 0, 1, 1, 1, 0, 1, 1]
+    assert panel["price"].tolist() == pytest.approx([2, 2, 2, 2, 2, 1.5, 2, 2, 2, 2])
+    assert panel["usual"].tolist() == pytest.approx([2] * 10)
+    assert panel["promotion"].sum() == 1
+
+
+def test_a_price_that_changed_unseen_lies_between_and_one_odd_line_is_not_the_shelf():
+    promoted = NONE.copy()
+    promoted.loc[0] = ["a", "web", MONDAY, 1.0, 0.0]
+    sold = weeks_of([2, 2, 2, 2, 9, 3, 3, 2.7, 3, 3], lines=1, skip=(4,))
+    panel = analyze.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK).date())
+    assert panel["price"].iloc[4] == pytest.approx(np.sqrt(6))
+    assert panel["price"].iloc[7] == pytest.approx(3)
+
+
+def test_without_a_promotions_table_a_cut_is_a_promotion():
+    panel = analyze.price_panel(weeks_of([2] * 6 + [1.5] + [2] * 6, 9), NONE, GOODS, (MONDAY + 12 * prices.WEEK).date())
+    assert panel["promotion"].to_numpy().nonzero()[0].tolist() == [6]
+    assert panel["usual"].tolist() == pytest.approx([2] * 13)
+
+
+def test_places_with_other_names_get_the_average_of_the_strange_ones():
+    sold = sales([("a", p, MONDAY + k * prices.WEEK, 1.0, 9, 2.0) for p in ("Berlin", "web") for k in range(10)])
+    promoted = pd.DataFrame(
+        [("a", "B1", MONDAY, 1.0, 1.0), ("a", "H1", MONDAY, 0.0, 1.0), ("a", "web", MONDAY, 1.0, 0.0)],
+        columns=NONE.columns,
+    )
+    panel = analyze.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK).date()).set_index(
+        ["place", "week_on"]
+    )
+    assert panel.loc[("Berlin", MONDAY), ["display", "mailer"]].tolist() == [0.5, 1.0]
+    assert panel.loc[("web", MONDAY), ["display", "mailer"]].tolist() == [1.0, 0.0]
+
+
+# --- ladder, shelf, searches, rivals ----------------------------------------------------------
+
+
+def test_the_ladder_speaks_only_within_the_prices_seen_and_multiplies_right():
+    price = np.tile([0.9, 1.0, 1.0, 1.0, 1.1], 12)[:, None]
+    panel = panel_of(np.full((60, 1), 10.0), price)
+    found = pd.DataFrame({"group": ["Tea"], "products": [20], "elasticity": [-2.0], "low": [-2.4], "high": [-1.6]})
+    ladder = analyze.price_ladder(panel, found, pd.Series({"p00": 0.4}), [-0.3, -0.1, 0.1, 0.3]).set_index("change")
+    assert ladder.index.tolist() == [-0.1, 0.0, 0.1]
+    year = panel[panel["week_on"] > panel["week_on"].max() - pd.Timedelta(weeks=52)]
+    assert ladder.loc[0.1, "units"] == pytest.approx(520 * 1.1**-2)
+    assert ladder.loc[0.1, "sales"] == pytest.approx((year["units"] * year["price"]).sum() * 1.1**-1)
+    assert ladder.loc[0.1, "margin"] == pytest.approx(1.1**-2 * (10 * (year["price"] * 1.1 - 0.4)).sum())
+    assert ladder.loc[0.0, ["gain_low", "gain_high"]].tolist() == [0, 0]
+    assert (ladder["sales_low"] <= ladder["sales"]).all()
+    assert analyze.best_steps(ladder.reset_index()).empty
+
+
+def shelf_sales(**change):
+    row = {"product_id": "a", "name": "Tea", "category": "Tea", "units_year": 520.0, "revenue": 1040.0, "lines": 500,
+           "units_recent": 130.0, "lines_recent": 130, "units_then": 130.0, "units_after": 160.0,
+           "first_on": pd.Timestamp("2024-01-01"), "last_on": pd.Timestamp(AS_OF)}  # fmt: skip
+    return pd.DataFrame([row | change])
+
+
+def test_cover_by_hand():
+    """130 in 13 weeks are 10 a week; a year ago 160 in 8 weeks followed 130 in 13: the season doubles it to 20."""
+    stock = pd.DataFrame({"product_id": ["a", "a"], "on_hand": [60.0, 40.0]})
+    got = analyze.assortment(shelf_sales(), pd.Series({"a": 1.0}), stock, AS_OF).iloc[0]
+    assert [got["rate"], got["cover"], got["margin"], got["gmroi"]] == pytest.approx([20, 5, 520, 5.2])
+    assert got["cover_low"] < 5 < got["cover_high"]
+    assert got["list"] == "best seller"
+
+
+@pytest.mark.parametrize(
+    ("change", "on_hand", "name"),
+    [
+        ({}, 10.0, "reorder"),
+        ({}, -3.0, "reorder"),
+        ({}, 900.0, "sell off"),
+        ({"units_recent": 0.0, "lines_recent": 0}, 5.0, "sell off"),
+        ({}, None, "best seller"),
+    ],
+)
+def test_each_product_is_on_one_list(change, on_hand, name):
+    stock = pd.DataFrame({"product_id": ["a"], "on_hand": [on_hand]}) if on_hand is not None else NONE
+    got = analyze.assortment(shelf_sales(**change), pd.Series(dtype=float), stock, AS_OF)
+    assert got["list"].tolist() == [name]
+
+
+def test_searches_count_what_was_found_afterwards_in_the_same_visit():
+    at = pd.Timestamp("2026-01-01")
+    acts = [("s1", 0, "search", None, "Towels"), ("s1", 1, "view_item", "t1", None), ("s1", 2, "purchase", "t1", None),
+            ("s2", 3, "view_item", "t1", None), ("s2", 4, "search", None, "towels "), ("s3", 5, "search", None, "desk"),
+            ("s3", 6, "purchase", "t1", None)]  # fmt: skip
+    rows = pd.DataFrame(acts, columns=["session_id", "k", "event_name", "product_id", "search_term"])
+    events = ibis.memtable(rows.assign(occurred_at=at + pd.to_timedelta(rows["k"], unit="m")))
+    names = pd.DataFrame({"product_id": ["t1", "k1"], "name": ["Bath Towel Soft", None]})
+    terms = analyze.search_terms(events).to_pandas()
+    matches = analyze.name_matches(terms, names)
+    got = analyze.searches_in_vain(terms, analyze.searches(events, matches).to_pandas(), matches).set_index("term")
+    assert got.index.tolist() == ["desk", "towels"]
+    assert got.loc["towels", ["searches", "visits", "view_share", "buy_share"]].tolist() == [2, 2, 0.5, 0.5]
+    assert got.loc["desk", ["products", "buy_share"]].tolist() == [0, 0]
+    assert analyze.searches_in_words(got.reset_index())[0]["headline"].startswith("1 of 2")
+
+
+def market(rows):
+    columns = ["period", "segment", "brand", "sales", "price", "rating", "mentions", "search_index"]
+    rows = pd.DataFrame(rows, columns=columns).assign(awareness=np.nan, reputation=np.nan)
+    return rows.assign(period=pd.to_datetime(rows["period"]))
+
+
+def test_competitors_by_hand():
+    got = analyze.competitors(
+        market([("2026-01-01", "Tea", "Us", 100.0, 8.0, 4.0, 10.0, 50.0),
+                ("2026-01-01", "Tea", "Them", 300.0, 12.0, 3.0, 10.0, 150.0)]), "us",
+    ).set_index("brand")  # fmt: skip
+    assert got.loc["Us", "is_ours"]
+    assert got["share"].tolist() == [0.75, 0.25]
+    assert got.loc["Us", "price_index"] == pytest.approx(100 * 8 / 11)
+    assert got.loc["Us", ["voice", "search", "voice_to_share"]].tolist() == [0.5, 0.25, 2.0]
+    assert got["share_change"].isna().all()
+    assert "number 2 of 2" in analyze.rivals_in_words(got.reset_index())[0]["headline"]
+
+
+# --- the client without anything, and other engines -------------------------------------------
+
+
+def empty(name):
+    return pd.DataFrame(columns=list(tables.get(name).columns))
+
+
+def nothing(name):
+    return ibis.memtable(empty(name), schema=tables.get(name).schema)
+
+
+def test_a_client_without_rows_gets_empty_tables():
+    orders, products = nothing("orders"), nothing("products")
+    totals = analyze.product_totals(orders, products).to_pandas()
+    goods = analyze.choose_products(totals)
+    sold = analyze.weekly_sales(orders, goods).to_pandas()
+    promoted = analyze.promoted_weeks(nothing("promotions"), goods).to_pandas()
+    panel = analyze.price_panel(sold, promoted, goods, AS_OF)
+    assert "at least" in analyze.coverage_in_words(analyze.coverage(panel, totals, sold), 0)
+    fits = analyze.fit_all(panel)
+    found = analyze.elasticities(fits)
+    assert analyze.plain_in_words(found, analyze.fit_log_log(panel, promotion=False)) == ""
+    bought = analyze.segment_sales(orders, nothing("segments"), goods, "value_type").to_pandas()
+    segments = analyze.elasticities(analyze.fit_segments(analyze.segment_panel(panel, bought)))
+    assert "customer numbers" in analyze.segments_in_words(segments)
+    assert analyze.by_scope(found, segments).empty
+    costs = analyze.unit_costs(orders, products).to_pandas().set_index("product_id")["cost"]
+    ladder = analyze.price_ladder(panel, found, costs, [0.1])
+    best = analyze.best_steps(ladder)
+    category = analyze.ladder_shown(found, best, "")
+    assert analyze.ladder_in_words(ladder, analyze.prices_seen(panel), category)
+    assert analyze.steps_in_words(best, ladder, "EUR") == []
+    lifts = analyze.promotion_effects(analyze.add_demand(panel, fits), fits, costs)
+    assert analyze.lift_in_words(lifts) == analyze.promotion_profit_in_words(lifts, "EUR") == []
+    shelf = analyze.assortment(analyze.product_sales(orders, products, AS_OF).to_pandas(), costs,
+                               analyze.stock_now(nothing("stock")).to_pandas(), AS_OF)  # fmt: skip
+    assert shelf.empty
+    assert analyze.range_in_words(shelf)
+    assert analyze.stock_in_words(shelf, "EUR") == []
+    events = nothing("events")
+    terms = analyze.search_terms(events).to_pandas()
+    matches = analyze.name_matches(terms, shelf)
+    vain = analyze.searches_in_vain(terms, analyze.searches(events, matches).to_pandas(), matches)
+    assert analyze.searches_in_words(vain) == []
+    brands = analyze.competitors(empty("market"), "Us")
+    assert brands.empty
+    assert analyze.rivals_in_words(brands) == []
+    assert analyze.share_over_time(nothing("market").to_pandas(), "Us").empty
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "pyspark", "bigquery", "snowflake"])
+def test_row_work_compiles_for_other_engines(monkeypatch, dialect):
+    class Spark(ibis.config.Config):  # what Ibis sets itself where pyspark is installed
+        treat_nan_as_null: bool = False
+
+    monkeypatch.setattr(ibis.options, "pyspark", Spark())
+    t = {n: ibis.table(tables.get(n).schema, name=n)
+         for n in ("orders", "products", "promotions", "segments", "stock", "events")}  # fmt: skip
+    for expression in (
+        analyze.product_totals(t["orders"], t["products"]),
+        analyze.weekly_sales(t["orders"], GOODS),
+        analyze.promoted_weeks(t["promotions"], GOODS),
+        analyze.segment_sales(t["orders"], t["segments"], GOODS, "value_type"),
+        analyze.unit_costs(t["orders"], t["products"]),
+        analyze.product_sales(t["orders"], t["products"], AS_OF),
+        analyze.stock_now(t["stock"]),
+        analyze.search_terms(t["events"]),
+    ):
+        assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
+
+
+# --- the truth of a small twin ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("twin")
+    write_twin(folder, 1200, 8)
+    return folder
+
+
+def clean_sales(folder):
+    """Orders as clean would leave them, by the truth, and promotions from their export."""
+    o = pd.read_csv(folder / "truth" / "orders.csv").query("status == 'done' and not is_return and currency == 'EUR'")
+    at = pd.to_datetime(o["ordered_at"])
+    orders = o.assign(line_no=range(len(o)), ordered_on=at.dt.normalize(), customer_id=o["person"],
+                      store_id=o["place"].replace(TILLS))  # fmt: skip
+    orders = orders[["order_id", "line_no", "customer_id", "product_id", "ordered_on", "quantity", "revenue",
+                     "store_id", "channel", "cost"]].astype({"quantity": float})  # fmt: skip
+    p = pd.read_csv(folder / "truth" / "products.csv")
+    products = p[["product_id", "name", "category"]].assign(subcategory="", unit_cost=p["cost"])
+    products["subcategory"] = pd.Series([None] * len(p), dtype="str")
+    promos = pd.read_csv(folder / "raw" / "promotions.csv", dtype="str").drop_duplicates()
+    promos["week_on"] = pd.to_datetime(promos["week_on"], errors="coerce")
+    return ibis.memtable(orders), ibis.memtable(products), ibis.memtable(promos.dropna(subset=["week_on"]))
+
+
+def test_elasticities_of_the_twin_are_near_the_truth_and_those_of_shuffled_prices_are_not(twin):
+    orders, products, promos = clean_sales(twin)
+    goods = analyze.choose_products(analyze.product_totals(orders, products).to_pandas())
+    sold, promoted = (
+        x.to_pandas() for x in (analyze.weekly_sales(orders, goods), analyze.promoted_weeks(promos, goods))
+    )
+    panel = analyze.price_panel(sold, promoted, goods, date(2026, 9, 30))
+    truth = pd.read_csv(twin / "truth" / "elasticity.csv").set_index("category")["elasticity"]
+
+    def error(rows):
+        found = analyze.elasticities(analyze.fit_all(rows)).set_index("group")["elasticity"]
+        return (found - truth[found.index]).abs().mean()
+
+    assert error(panel) < 0.7
+    rng = np.random.default_rng(1)
+    order = panel.groupby(["product_id", "place"])["price"].transform(lambda p: rng.permutation(p.to_numpy()))
+    assert error(panel.assign(price=order, usual=np.fmax(order, panel["usual"]))) > 1
