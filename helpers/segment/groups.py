@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from helpers import stats
 from helpers.segment.features import Habits, wide
 from helpers.segment.rfm import add_type, cut_lines, rfm
+from helpers.show import words
 
 RULES = yaml.safe_load(resources.files("helpers.segment").joinpath("groups.yaml").read_text(encoding="utf-8"))
 GROUPS_VERSION: str = RULES["version"]
@@ -274,6 +275,23 @@ def choose_method(compared: pd.DataFrame) -> str:
     fit = compared[compared["usable"].astype(bool) & ~compared["rule"].astype(bool)]
     fit = fit[fit["high"].fillna(np.inf) >= fit["better"].max()] if fit["better"].notna().any() else fit
     return str(fit.loc[fit["jaccard"].idxmax(), "method"]) if len(fit) else "k-means"
+
+
+def beside_the_rule(compared: pd.DataFrame) -> str:
+    """What the plain rules of `compare_methods` reach, in a sentence; empty without any.
+
+    >>> beside_the_rule(pd.DataFrame({"method": ["favourite"], "rule": [True], "hits": [0.25]})).split()
+    ['The', 'plain', 'rules', 'reach:', 'favourite', '25', '%.']
+    """
+    rules = compared[compared["rule"].astype(bool)].dropna(subset=["hits"])
+    said = words.listing(f"{r.method} {words.percent(r.hits)}" for r in rules.itertuples())
+    return f"The plain rules reach: {said}." if said else ""
+
+
+def best_foresight(compared: pd.DataFrame) -> str:
+    """What foretells most of later purchases: the plain rule that beats all methods by its name, else "group"."""
+    top = compared.dropna(subset=["hits"]).nlargest(1, "hits")
+    return next((str(r.method) for r in top.itertuples() if r.rule), "group")
 
 
 FORETOLD = ["hits", "better", "low", "high", "explained", "explained_low", "explained_high"]

@@ -186,7 +186,8 @@ def persona_figures(rows: pd.DataFrame, segments: pd.DataFrame, values: pd.DataF
 def persona_cards(figures: pd.DataFrame, drawn: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     """One row a persona: the figures, and the sentences of its card, one a line: likes, buys, advice, avoid.
 
-    `told` has, by persona, further columns of the card, such as needs, answers and steady; empty where not known.
+    `told` has, by persona, further columns of the card, such as answers and firm; empty where not known. Where it says
+    `loose`, that sentence takes the place of advice, and nothing is advised against.
     """
     rows = []
     for card in figures.itertuples():
@@ -194,7 +195,9 @@ def persona_cards(figures: pd.DataFrame, drawn: pd.DataFrame, told: pd.DataFrame
         said = {field: "\n".join(_statements(own, rules)) for field, rules in RULES["statements"].items()}
         rows.append({"persona": card.persona, **said})
     said = pd.DataFrame(rows, columns=["persona", *RULES["statements"]])
-    return figures.merge(said, on="persona").merge(told, on="persona", how="left")
+    cards = figures.merge(said, on="persona").merge(told, on="persona", how="left")
+    loose = cards.pop("loose").fillna("") if "loose" in cards else pd.Series("", cards.index)
+    return cards.assign(advice=cards["advice"].mask(loose != "", loose), avoid=cards["avoid"].mask(loose != "", ""))
 
 
 def _statements(own: pd.DataFrame, rules: list[dict]) -> list[str]:
@@ -231,9 +234,9 @@ def with_traits(counts: pd.DataFrame, people: pd.DataFrame, segments: pd.DataFra
 
 
 def persona_told(answers: pd.DataFrame, steady: pd.Series, figures: pd.DataFrame, currency: str) -> pd.DataFrame:
-    """More columns of the card, by persona: `lead`, `answers` (of the frame of `response`) and `firm`.
+    """More columns of the card, by persona: `lead`, `answers` (of the frame of `response`), `firm` and `loose`.
 
-    `steady` is the mean Jaccard similarity of each persona, by its name.
+    `steady` is the mean Jaccard similarity of each persona, by its name; of one below "doubtful" nothing is advised.
     """
     said = RULES["told"]
     rows = []
@@ -246,8 +249,9 @@ def persona_told(answers: pd.DataFrame, steady: pd.Series, figures: pd.DataFrame
         lead = lead.format(
             customers=words.count(card.customers), worth=words.money(card.worth, currency), basis=card.basis
         )
-        rows.append((card.persona, lead, answer[0] if answer else said["unsure"], said["firm"].format(**firm)))
-    return pd.DataFrame(rows, columns=["persona", "lead", "answers", "firm"])
+        loose = said["loose"] if level == "low" else ""
+        rows.append((card.persona, lead, answer[0] if answer else said["unsure"], said["firm"].format(**firm), loose))
+    return pd.DataFrame(rows, columns=["persona", "lead", "answers", "firm", "loose"])
 
 
 def _answer(row: dict) -> str:
