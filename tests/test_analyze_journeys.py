@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import analyze, tables
-from helpers.analyze import funnel, ladder, paths, retention, survival, touchpoints
+from helpers.analyze import beta_geometric, funnel, ladder, paths, survival, touchpoints
 from helpers.client import Journeys
 from helpers.show import charts
 
@@ -317,12 +317,12 @@ REGULAR = np.array([100, 63.1, 46.8, 38.2, 32.6, 28.9, 26.2, 24.1, 22.3, 20.7, 1
 @pytest.mark.parametrize(("survivors", "alpha", "beta"), [(HIGH_END, 0.668, 3.806), (REGULAR, 0.704, 1.182)])
 def test_the_shifted_beta_geometric_fit_is_the_published_one_and_foretells_years_8_to_12(survivors, alpha, beta):
     stopped, watched = -np.diff(survivors[:8]), np.r_[np.zeros(6), survivors[7]]
-    fit = retention.fit_sbg(stopped, watched)
+    fit = beta_geometric.fit_sbg(stopped, watched)
     assert [round(fit.alpha, 3), round(fit.beta, 3)] == [alpha, beta]
     later = np.arange(8, 13)
-    error = np.abs(retention.project(fit, later) * 100 - survivors[8:])
+    error = np.abs(beta_geometric.project(fit, later) * 100 - survivors[8:])
     assert error.max() < 1.7
-    plain = retention.project_plain(1000 * stopped, 1000 * watched, later)
+    plain = beta_geometric.project_plain(1000 * stopped, 1000 * watched, later)
     off = {name: np.abs(p * 100 - survivors[8:]).mean() for name, p in plain.items()}
     assert 5 * error.mean() < off["exponential"]
     # Carrying on the last rate is a good rule where that rate hardly changes any more: in the first group it is closer.
@@ -338,10 +338,10 @@ def test_published_groups_stand_beside_the_plain_rules():
 @settings(deadline=None, max_examples=20)
 @given(st.floats(0.2, 3), st.floats(0.5, 5))
 def test_the_model_finds_its_own_parameters_and_its_rates_rise(alpha, beta):
-    true = retention.Fit(alpha, beta)
-    left = retention.project(true, np.arange(0, 13))
-    fit = retention.fit_sbg(-np.diff(left) * 1e5, np.r_[np.zeros(11), left[-1] * 1e5])
-    assert retention.project(fit, np.arange(13)) == pytest.approx(left, abs=1e-4)
+    true = beta_geometric.Fit(alpha, beta)
+    left = beta_geometric.project(true, np.arange(0, 13))
+    fit = beta_geometric.fit_sbg(-np.diff(left) * 1e5, np.r_[np.zeros(11), left[-1] * 1e5])
+    assert beta_geometric.project(fit, np.arange(13)) == pytest.approx(left, abs=1e-4)
     assert (np.diff(left[1:] / left[:-1]) > -1e-12).all()
 
 
@@ -379,7 +379,7 @@ def test_the_fit_of_a_shop_has_intervals_and_goes_beyond_what_was_seen():
     people = pd.DataFrame({"first_on": first.date, "days": np.minimum(life, watched), "stopped": life <= watched})
     fit, table = analyze.fit_retention(people, date(2026, 1, 1), draws=40)
     assert fit.alpha / (fit.alpha + fit.beta) == pytest.approx(0.25, abs=0.04)
-    true = retention.project(retention.Fit(1.0, 3.0), table["period"].to_numpy())
+    true = beta_geometric.project(beta_geometric.Fit(1.0, 3.0), table["period"].to_numpy())
     assert (table["projected"] - true).abs().max() < 0.04
     assert table["projected"].between(table["projected_low"] - 1e-9, table["projected_high"] + 1e-9).all()
     assert (table["plain"] - true).abs().iloc[-1] > (table["projected"] - true).abs().iloc[-1]

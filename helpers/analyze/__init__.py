@@ -30,6 +30,18 @@ from helpers.analyze.baskets import (
     say_rules,
     stack_rules,
 )
+from helpers.analyze.beta_geometric import (
+    RULES,
+    SBG,
+    by_period,
+    fit_retention,
+    hold_out_retention,
+    lifetimes,
+    published,
+    retention_table,
+    score_retention,
+    stay_in_words,
+)
 from helpers.analyze.carts import (
     cart_fates,
     carts,
@@ -181,18 +193,6 @@ from helpers.analyze.purchase_profit import (
     plans_to_show,
     profit_curve,
     profit_in_words,
-)
-from helpers.analyze.retention import (
-    RULES,
-    SBG,
-    by_period,
-    fit_retention,
-    hold_out_retention,
-    lifetimes,
-    published,
-    retention_table,
-    score_retention,
-    stay_in_words,
 )
 from helpers.analyze.sales_drivers import (
     check_regression,
