@@ -201,6 +201,7 @@ def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: 
         annot_kws={"fontsize": 8.5},
     )
     ax.tick_params(left=False, bottom=False)
+    ax.grid(False)  # an empty cell stays empty
     plt.setp(ax.get_yticklabels(), rotation=0)
     plt.setp(ax.get_xticklabels(), rotation=0 if frame.shape[1] < 16 else 90)
     _finish(
