@@ -102,12 +102,12 @@ def lift_in_words(lifts: pd.DataFrame) -> list[dict]:
         return []
     sums = lifts[["extra", "pulled", "switched", "net"]].sum()
     # Categories are estimated one by one, so their errors add up by squares.
-    errors = ((lifts["net_high"] - lifts["net_low"]) / 2) ** 2
-    half = 100 * np.sqrt(errors.sum()) / sums["extra"]
-    net = 100 * sums["net"] / sums["extra"]
+    halves = {k: np.sqrt((((lifts[f"{k}_high"] - lifts[f"{k}_low"]) / 2) ** 2).sum()) for k in ("net", "switched")}
+    net, half = 100 * sums["net"] / sums["extra"], 100 * halves["net"] / sums["extra"]
     amounts = {k: show.count(abs(sums[k])) for k in ("extra", "pulled", "switched")}
     for k, way in (("after", "pulled"), ("beside", "switched")):
         amounts[k] = SAYS["missing" if sums[way] >= 0 else "more"]
+    amounts["doubt"] = SAYS["chance"] if abs(sums["switched"]) < halves["switched"] else ""
     return [
         {
             "headline": SAYS["lift"].format(hundred=100, net=show.count(net)),

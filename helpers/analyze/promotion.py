@@ -14,6 +14,7 @@ from helpers.analyze.elasticity import (
     earlier_lifts,
     fit_poisson,
     left_after,
+    pool,
     promotion_lift,
 )
 from helpers.analyze.prices import CELL
@@ -65,6 +66,16 @@ def fit_switching(demand: pd.DataFrame, fits: dict[str, Fit]) -> pd.DataFrame:
     return pd.DataFrame({"switching": fit.b, "error": [fit.error(c) for c in fits]}, index=list(fits))
 
 
+def pooled_switching(found: pd.DataFrame) -> pd.DataFrame:
+    """`fit_switching` drawn towards the common value of the categories: one alone says little."""
+    known = found[found["error"] > 0]
+    drawn = pool(known["switching"], known["error"])
+    return found.assign(
+        switching=drawn["pooled"].reindex(found.index).fillna(found["switching"]),
+        error=drawn["pooled_error"].reindex(found.index),
+    )
+
+
 def promotion_effects(demand: pd.DataFrame, fits: dict[str, Fit], costs: pd.Series) -> pd.DataFrame:
     """What the promotions of the time studied brought, by category (table `promotion_lift`), units and money a year.
 
@@ -73,7 +84,7 @@ def promotion_effects(demand: pd.DataFrame, fits: dict[str, Fit], costs: pd.Seri
     of the category (below zero: the others sold more); `net` what is left. Intervals by drawing the estimates from
     their joint t distribution.
     """
-    switching = fit_switching(demand, fits)
+    switching = pooled_switching(fit_switching(demand, fits))
     rows = [_effect(c, demand[demand["category"] == c], f, switching.loc[c], costs) for c, f in fits.items()]
     return pd.DataFrame([r for r in rows if r], columns=list(tables.get("promotion_lift").columns)).drop(columns=STAMP)
 
