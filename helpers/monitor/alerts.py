@@ -9,8 +9,8 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
-from pandas.tseries.holiday import AbstractHolidayCalendar, USFederalHolidayCalendar
 
+from helpers import stats
 from helpers.show import words
 
 WEEKS = 8  # the baseline of a day: the median of the same weekday in so many weeks before
@@ -21,7 +21,6 @@ LIMIT = 6.0  # CUSUM: alarm when the excess adds up to this
 LASTS = 14  # a shift has lasted at least so many days
 CLIP = 3.0  # one day adds at most this to the CUSUM: a single day is not a shift
 STANDS_OUT = 0.2  # a part stands out when its share of the move is so much above its share of sales
-HOLIDAYS: dict[str, type[AbstractHolidayCalendar]] = {"US": USFederalHolidayCalendar}
 BEFORE, AFTER = 3, 1  # a holiday is felt so many days before and after
 NO_ORDER = "no order at all: closed, or the file is not complete"
 COLUMNS = ["happened_on", "metric", "kind", "value", "expected", "size", "since", "cause"]
@@ -163,10 +162,7 @@ def holidays_near(first: pd.Timestamp, last: pd.Timestamp, country: str) -> list
     >>> holidays_near(pd.Timestamp("2017-11-21"), pd.Timestamp("2017-11-21"), "US")
     ['Thanksgiving Day']
     """
-    if country not in HOLIDAYS:
-        return []
-    felt = first - pd.Timedelta(days=AFTER), last + pd.Timedelta(days=BEFORE)
-    return list(HOLIDAYS[country]().holidays(*felt, return_name=True))
+    return stats.public_holidays(country, first - pd.Timedelta(days=AFTER), last + pd.Timedelta(days=BEFORE)).tolist()
 
 
 def what_moved(parts: pd.DataFrame, metric: str, first: pd.Timestamp, last: pd.Timestamp) -> str:
