@@ -1,4 +1,4 @@
-"""The marketing playbook: thin helpers under seven notebooks.
+"""The marketing playbook: thin helpers under notebooks in seven steps.
 
 A notebook starts with `run = start("03_analyze", client, as_of)` and from there on
 reads and writes tables by name.

@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Data-driven marketing as seven notebooks: one settings file, one command, a report worth "
+    help="Data-driven marketing in seven steps of notebooks: one settings file, one command, a report worth "
     "sending.\n\nExit codes: 0 all well, 1 a notebook failed, 2 something for you to mend.",
 )
 demo = typer.Typer(no_args_is_help=True, help="Write the demo clients.")

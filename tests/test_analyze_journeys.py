@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from helpers import analyze, tables
 from helpers.analyze import beta_geometric, funnel, ladder, paths, survival, touchpoints
 from helpers.client import Journeys
-from helpers.show import charts
+from helpers.show import charts, words
 
 AS_OF = date(2026, 3, 31)
 STEPS = Journeys().steps
@@ -128,6 +128,11 @@ def test_steps_are_counted_with_wilson_intervals_and_times():
     assert table["reached"].tolist() == [4, 3, 2, 2]
     assert table["share"].tolist() == [1, 0.75, 0.5, 0.5]
     assert table["lost"].tolist() == [0, 1, 1, 0]
+    many = table.assign(reached=[100, 50, 20, 5], passed=[np.nan, 0.5, 0.4, 0.25], lost=[0, 50, 30, 15])
+    assert analyze.leak(many).iloc[0][["before", "gone"]].tolist() == [
+        table["step"][0],
+        50,
+    ]  # most people, not the worst rate
     assert table["minutes"].tolist()[1:] == [2, 1.5, 3.5]
     assert table.loc[2, ["low", "high"]].round(3).tolist() == [0.182, 0.818]  # 2 of 4
 
@@ -235,12 +240,17 @@ def test_only_an_experiment_says_what_a_reminder_wins():
     rng = np.random.default_rng(1)
     tests = pd.DataFrame(
         {"experiment_id": "MY-CART", "unit_id": range(400), "variant": ["control", "mail"] * 200, "outcome": "sales",
-         "value": rng.normal(10, 2, 400) + np.tile([0.0, 3.0], 200)}
+         "value": rng.normal(10, 2, 400) + np.tile([0.0, 3.0], 200), "assigned_at": pd.Timestamp(2026, 1, 1)}
     )  # fmt: skip
     effect = analyze.reminder_effect(tests, "cart")
     assert effect["low"].item() < 3 < effect["high"].item()
     won = analyze.won_back(pd.Series({"reachable": 100.0, "left_value": 1000.0}), effect).iloc[0]
     assert won["value"] == pytest.approx(100 * effect["effect"].item())
+    assert "are worth" in won["headline"]
+    assert effect["enrolled"].item() == 400 * 365  # all in one day
+    none = analyze.won_back(pd.Series({"reachable": 100.0, "left_value": 1000.0}), effect.assign(low=-0.1)).iloc[0]
+    assert none["headline"] == "What reminders of full carts bring cannot be told yet."
+    assert not len(analyze.reminder_effect(tests.assign(outcome="ordered_again"), "cart"))  # has no price
     shuffled = tests.assign(variant=rng.permutation(tests["variant"]))
     broken = analyze.reminder_effect(shuffled, "cart")
     assert not broken["low"].item() < 3 < broken["high"].item()
@@ -387,6 +397,20 @@ def test_the_fit_of_a_shop_has_intervals_and_goes_beyond_what_was_seen():
     assert table["left"].dropna().is_monotonic_decreasing
 
 
+def test_a_plan_from_silence_is_refused_where_many_come_back():
+    held = pd.DataFrame({"period": [9], "left": [0.5], analyze.SBG: [0.52], "last": [0.45], "exponential": [0.3]})
+    path = pd.DataFrame({"period": [13], "projected": [0.4], "plain": [0.35], "exponential": [0.1]})
+    tested = analyze.score_retention(held, (beta_geometric.Fit(1, 1), path))
+    assert tested[["error", "year"]].round(2).to_numpy().tolist() == [[2, 0.4], [5, 0.35], [20, 0.1]]
+    people = pd.DataFrame({"stopped": [True] * 9, "returned": [True] * 2 + [False] * 7})
+    plan = beta_geometric.plan_in_words(tested, people)[0]
+    assert plan["action"].startswith("plan repeat sales")
+    assert f"{words.percent(0.4)} of newcomers are left after a year." in plan["evidence"]
+    other = beta_geometric.plan_in_words(tested, people.assign(returned=[True] * 3 + [False] * 6))[0]
+    assert other["action"].startswith("do not plan")
+    assert words.percent(1 / 3) in other["headline"]
+
+
 # --- the journey map -------------------------------------------------------------------------
 
 
@@ -406,6 +430,7 @@ def test_conversion_and_feedback_stand_side_by_side():
         for i in range(60)
     ]
     orders = [order(f"c{i}", "2026-03-01", quantity=1.0 if i else -1.0) for i in range(50)]
+    orders += [order(f"s{i}", "2026-03-01") | {"channel": "store"} for i in range(10)]
     given_tables = {n: none_of(n) for n in ("messages", "redemptions", "surveys")}
     given_tables |= {
         "orders": frame("orders", orders),
@@ -418,6 +443,9 @@ def test_conversion_and_feedback_stand_side_by_side():
     assert found["cases"].dropna().to_dict() == {"look": 10, "receive": 30, "use": 20}
     assert found.loc["service", ["reached", "went_on", "answers", "good"]].tolist() == [60, 30, 60, 45]
     assert found.loc["receive", "answers"] == 30
+    assert found["reached"][["receive", "use"]].tolist() == [49, 59]  # nobody waits for what is bought in a store
+    means = analyze.map_table(table).set_index("who")["good_means"]
+    assert means["uses the goods"] == "a review of 4 stars or more"
     assert found.loc["look", ["reached", "went_on"]].tolist() == [4, 4]
     assert np.isnan(found.loc["look", "share"])  # four visits say nothing
     assert found.loc["use", "good_share"] == pytest.approx(2 / 3)
@@ -463,7 +491,8 @@ def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables
         assert "stay" in analyze.stay_in_words(people, past.silence) or "stop" in analyze.stay_in_words(
             people, past.silence
         )
-        assert not len(analyze.score_retention(analyze.hold_out_retention(past.days, AS_OF, past.silence)))
+        tested = analyze.score_retention(analyze.hold_out_retention(past.days, AS_OF, past.silence), None)
+        assert not len(tested) + len(beta_geometric.plan_in_words(tested, people))
         assert not len(analyze.retention_table(None, past.silence, AS_OF))
         empty = {n: none_of(n) for n in ("messages", "redemptions", "surveys", "tickets", "reviews")} | {
             "orders": orders

@@ -93,7 +93,7 @@ def test_effects_find_what_was_planted_and_not_where_it_is_shuffled():
     assert found.loc["December", "effect"] == pytest.approx(1.4 / np.exp(np.log(month).mean()) - 1, abs=0.06)
     low, high = moves["prices paid"].quantile([0.1, 0.9])
     assert found.loc["prices paid", "effect"] == pytest.approx(np.exp(-1.5 * (high - low)) - 1, abs=0.03)
-    assert found.loc["prices paid", "verdict"] == "sells less"
+    assert found.loc["prices paid", "verdict"] == "goes with less"
     assert found["effect"].between(found["low"], found["high"]).all()
     mixed = moves.sample(frac=1, random_state=1).set_axis(moves.index)
     lost = analyze.driver_effects(analyze.explain_sales(sales, mixed, NO_FEASTS)).set_index("driver")
@@ -142,7 +142,8 @@ def test_closed_weekdays_short_histories_and_dead_tables_are_no_trouble():
     assert short is None
     assert analyze.driver_effects(short).empty
     assert analyze.check_regression(short).empty
-    assert "Too little" in analyze.drivers_in_words(analyze.driver_effects(short), short)[0]["headline"]
+    said = analyze.drivers_in_words(analyze.driver_effects(short), short, analyze.check_regression(short))
+    assert "Too little" in said[0]["headline"]
 
 
 def test_drivers_that_always_move_together_and_odd_days_are_named():
@@ -220,12 +221,13 @@ def test_intervals_of_the_parts_hold_on_origins_left_out_and_the_spans_add_up(li
     assert scores["covered"].between(0.8, 1).all()
     paths = analyze.total_ahead(parts["category"].sum(axis=1), whole)
     ahead = analyze.forecast_lines(parts, paths, tested, NO_FEASTS)
+    ahead = ahead[ahead["kind"] != "total"]
     sums = ahead[ahead["weeks"] == 1].groupby("part")["forecast"].sum()
     assert np.allclose(sums, ahead[ahead["weeks"] == 13].set_index("part")["forecast"])
     assert ahead["ordered_on"].min() == parts.index[-1].date() + timedelta(days=1)
     assert (ahead["low"] <= ahead["forecast"]).all()
     assert analyze.longest_span(ahead, "category")["part"].nunique() == 2
-    assert "product line" in analyze.lines_in_words(scores, ahead, "EUR")[0]["headline"]
+    assert "product line" in analyze.lines_in_words(scores, ahead, parts, "EUR")[0]["headline"]
 
 
 def test_a_back_test_of_parts_knows_nothing_of_what_came_after(lines):
@@ -239,13 +241,58 @@ def test_a_back_test_of_parts_knows_nothing_of_what_came_after(lines):
     assert np.allclose(again["actual"], 3 * first["actual"])
 
 
+def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_is_none():
+    """Sales that double in the last quarter of each year, seen from the end of the third."""
+    days = pd.date_range("2024-10-01", "2026-09-30")
+    noise = np.random.default_rng(1).normal(0, 0.05, (len(days), 2))
+
+    def seen(rise):
+        sales = 100 * np.exp(noise) * np.where(days.month >= 10, rise, 1.0)[:, None]
+        parts = pd.DataFrame(sales, days, pd.MultiIndex.from_product([["category"], ["bread", "milk"]]))
+        daily = parts.sum(axis=1)
+        paths = stats.sales_paths(daily, 91, "seasonal naive").rename_axis(columns="seasonal naive")
+        rows = analyze.backtest_lines(parts, stats.backtest(daily.head(20)), NO_FEASTS)
+        ahead = analyze.forecast_lines(parts, paths, rows, NO_FEASTS)
+        return parts, ahead, analyze.lines_in_words(analyze.score_ways(rows), ahead, parts, "EUR")
+
+    parts, ahead, said = seen(2.0)
+    assert "knows no season" in said[-1]["headline"]
+    assert 1.9 < float(said[-1]["headline"].split("sold ")[1].split(" ")[0]) < 2.1
+    total = analyze.with_total(ahead, "category").iloc[-1]
+    assert total["part"] == "all sales"
+    assert total["year_ago"] == pytest.approx(parts["2025-10-02":"2025-12-31"].to_numpy().sum())
+    ways = line_forecast.forecast_parts(parts, np.full(13, 1400.0), NO_FEASTS)
+    assert ways[line_forecast.LAST_YEAR].sum() == pytest.approx(2 * 2 * 91 * 100, rel=0.05)
+    assert line_forecast.LAST_YEAR not in line_forecast.forecast_parts(parts.tail(400), np.full(13, 1400.0), NO_FEASTS)
+    assert seen(1.0)[2] == []
+
+
+def test_a_way_that_is_no_plain_rule_must_beat_it_by_more_than_chance():
+    ways = pd.Series([line_forecast.OWN, line_forecast.SHARE_RULE])
+    index = pd.MultiIndex.from_product([ways, range(4)])
+    clear = pd.Series([0.1, 0.11, 0.1, 0.09, 0.2, 0.21, 0.19, 0.2], index)
+    hair = pd.Series([0.1, 0.3, 0.1, 0.29, 0.2, 0.21, 0.19, 0.2], index)
+    assert line_forecast._surest(ways, clear) == line_forecast.OWN
+    assert line_forecast._surest(ways, hair) == line_forecast.SHARE_RULE
+
+
+def test_ways_are_judged_on_origins_that_all_of_them_could_forecast_from():
+    ways = {"four-week mean": range(6), line_forecast.LAST_YEAR: range(3, 6), line_forecast.OWN: range(5, 6)}
+    rows = pd.DataFrame([(w, o) for w, origins in ways.items() for o in origins], columns=["way", "origin_on"])
+    kept = line_forecast._same_origins(rows)
+    assert set(kept["way"]) == {"four-week mean", line_forecast.LAST_YEAR}
+    assert kept.groupby("way")["origin_on"].apply(list).map(lambda o: o == [3, 4, 5]).all()
+
+
 def test_without_a_back_test_the_plain_mean_goes_on_without_intervals():
     parts = analyze.part_days(two_lines(30), (START + pd.Timedelta(days=29)).date())
     none = analyze.backtest_lines(parts, stats.backtest(parts["category"].sum(axis=1)), NO_FEASTS)
     paths = stats.sales_paths(parts["category"].sum(axis=1), 28, "four-week mean")
     ahead = analyze.forecast_lines(parts, paths, none, NO_FEASTS)
-    assert set(ahead["method"]) == {"four-week mean"}
-    assert ahead["low"].isna().all()
+    of_parts = ahead[ahead["kind"] != "total"]
+    assert set(of_parts["method"]) == {"four-week mean"}
+    assert of_parts["low"].isna().all()
+    assert ahead["year_ago"].isna().all()
     assert analyze.score_ways(none).empty
 
 
@@ -395,7 +442,17 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     assert plans.loc["everybody", "beyond"] == 0
     dear = analyze.contact_plans(contest, terms._replace(cost=1e6)).set_index("plan")
     assert dear.drop(index=["everybody", "who bought last period"])["contacted"].sum() == 0
-    assert "not pay" in analyze.profit_in_words(dear.reset_index(), contest, terms, "EUR")[0]["headline"]
+    none = canonical("messages")
+    assert "not pay" in analyze.profit_in_words(dear.reset_index(), contest, terms, "EUR", none)[0]["headline"]
+    said = analyze.profit_in_words(plans.reset_index(), contest, terms, "EUR", none)[0]
+    assert said["headline"].startswith("If a contact adds 20")
+    assert "value" not in said
+    assert "step 5" not in said["sure"]
+    pays = float(said["headline"].split("pays from ")[1].split("\u00a0")[0]) / 100
+    way = purchase_models.WAYS[contest.chosen.way]["name"]
+    row = plans.loc[way]
+    gross = (row["profit"] + row["contacted"] * terms.cost) * pays / terms.added
+    assert gross == pytest.approx(row["contacted"] * terms.cost, rel=0.02)  # at that it neither wins nor loses
     curve = analyze.profit_curve(contest, terms)
     assert curve.iloc[-1, 1:].to_numpy() == pytest.approx(plans.loc["everybody", "profit"])
     assert purchase_profit.best_cut(np.array([0.5, 0.5, 0.2]), np.array([1.0, -2.0, 5.0])) == 0.2
@@ -437,6 +494,13 @@ def test_few_customers_get_the_plain_rule_and_none_get_empty_tables():
         assert analyze.what_drives(none).empty
         assert analyze.teaching_tree(none) == (None, [])
         assert "want of orders" in none.in_words
+
+
+def test_a_table_that_began_after_the_oldest_day_that_teaches_is_named(known):
+    shop, days, _people = known
+    assert analyze.too_young(shop, days, 30) == []
+    late = pd.DataFrame({"customer_id": ["c0001"], "occurred_at": [pd.Timestamp(days[2])]})
+    assert "30 days ahead" in analyze.too_young(shop | {"events": canonical("events", late)}, days, 30)[0]
 
 
 def test_the_period_is_the_usual_length_nearest_to_the_usual_gap():

@@ -159,6 +159,61 @@ def test_net_lift_by_hand():
     assert got["pull_share"] == pytest.approx(0.25)
 
 
+def effect(switching, error):
+    """The effect on hand-made sales of two products whose promotions press on one another."""
+    rows = made_up(weeks=80, products=10)
+    fits = analyze.fit_all(rows)
+    demand = promotion.add_demand(rows, fits)
+    return promotion._effect(
+        "Tea", demand, fits["Tea"], pd.Series({"switching": switching, "error": error}), pd.Series(dtype=float)
+    )
+
+
+def test_switching_counts_only_where_it_is_surely_not_zero():
+    sure, chance, unknown = effect(-0.5, 0.1), effect(-0.5, 0.4), effect(-0.5, np.nan)
+    assert sure["counted"] == sure["switched"] > 0
+    assert sure["net"] == pytest.approx(sure["extra"] - sure["pulled"] - sure["switched"])
+    for got in (chance, unknown):
+        assert got["counted"] == 0 < got["switched"]
+        assert got["net"] == pytest.approx(got["extra"] - got["pulled"])
+    assert chance["net_high"] - chance["net_low"] < sure["net_high"] - sure["net_low"]
+
+
+def lifts_of(shares, error=0.1):
+    """Categories of 100 extra units each, with these shares pulled forward."""
+    flat = {"extra": 100.0, "switched_low": -50.0, "switched_high": 50.0, "counted": 0.0, "own_pull_error": error}
+    rows = pd.DataFrame({"category": [f"c{k}" for k in range(len(shares))], "own_pull_share": shares}).assign(**flat)
+    rows["pulled"], rows["profit"] = 100 * rows["own_pull_share"], np.nan
+    return rows.assign(net=100 - rows["pulled"], profit_low=np.nan, profit_high=np.nan)
+
+
+def test_the_total_is_as_doubtful_as_the_common_value():
+    shares = [0.1, 0.3, 0.2, 0.4, 0.25]
+    said = analyze.lift_in_words(lifts_of(shares), 0.4)[0]
+    common = elasticity.common_value(pd.Series(shares), pd.Series([0.1] * 5))
+    ends = [round(100 - 100 * common[k]) for k in ("high", "low")]
+    assert f"about 75 are left in the end: between {ends[0]} and {ends[1]}." in said["headline"]
+    assert "40\xa0% of all sales" in said["evidence"]
+    assert "left out" in said["sure"]
+    wide = analyze.lift_in_words(lifts_of([-0.3, 0.8, 0.2, 0.4, 0.15]))[0]["headline"]
+    assert wide != said["headline"]  # the same mean, and more doubt
+    named = analyze.lift_in_words(lifts_of(shares).assign(counted=[9.0, 0, 0, 0, 0]))[0]["sure"]
+    assert "(c0)" in named
+
+
+def test_lags_are_drawn_together_and_unknown_ones_stay():
+    def fit(value, error):
+        wide = np.diag([0.1, 0.1, 0.1, error, 0, 0]) ** 2
+        b = np.array([-2, 0, 0, value, 0.5, 0])
+        return elasticity.Fit([*elasticity.OWN, *elasticity.LAGS], b, wide, wide, 9, np.zeros(1))
+
+    values = dict(zip("abcd", (-0.4, 0.2, 0.3, 0.6), strict=True))
+    drawn = promotion.pooled_lags({c: fit(v, 0.3) for c, v in values.items()})
+    assert -0.4 < drawn["a"][0][0] < 0.175 < drawn["d"][0][0] < 0.6
+    assert drawn["a"][0][1:].tolist() == [0.5, 0]
+    assert drawn["a"][1][1:].tolist() == [1, 1]
+
+
 def test_a_cheap_week_that_only_gives_margin_away_costs_money():
     rows = made_up(weeks=100, products=20, e=-1.1)
     fits = analyze.fit_all(rows)
@@ -255,6 +310,25 @@ def test_the_ladder_speaks_only_within_the_prices_seen_and_multiplies_right():
     assert analyze.best_steps(ladder.reset_index()).empty
 
 
+def test_the_step_advised_is_the_surest_gain_and_never_the_last_one():
+    steps = {"change": [-0.1, 0, 0.1, 0.2, 0.3], "gain": [-9, 0, 40, 50, 90.0], "gain_low": [-20, 0, 30, 20, 60.0]}
+    ladder = pd.DataFrame(steps).assign(category="Tea", gain_high=100.0)
+    best = analyze.best_steps(ladder)
+    assert best["change"].tolist() == [0.1]
+    said = analyze.steps_in_words(best, ladder, "EUR")[0]
+    assert said["headline"].startswith("Tea may bear a higher price")
+    assert "best of 4 steps" in said["sure"]
+    cheaper = analyze.steps_in_words(best.assign(change=-0.1), ladder, "EUR")[0]
+    assert "lower price" in cheaper["headline"]
+
+
+def test_without_a_step_the_ladder_of_the_best_known_category_is_shown():
+    found = pd.DataFrame({"group": ["Ale", "Milk"], "own_weight": [0.2, 0.9]})
+    none = pd.DataFrame({"category": []})
+    assert analyze.ladder_shown(found, none, "") == "Milk"
+    assert analyze.ladder_shown(found, none, "Ale") == "Ale"
+
+
 def shelf_sales(**change):
     row = {"product_id": "a", "name": "Tea", "category": "Tea", "units_year": 520.0, "revenue": 1040.0, "lines": 500,
            "units_recent": 130.0, "lines_recent": 130, "units_then": 130.0, "units_after": 160.0,
@@ -320,7 +394,16 @@ def test_competitors_by_hand():
     assert got.loc["Us", "price_index"] == pytest.approx(100 * 8 / 11)
     assert got.loc["Us", ["voice", "search", "voice_to_share"]].tolist() == [0.5, 0.25, 2.0]
     assert got["share_change"].isna().all()
-    assert "number 2 of 2" in analyze.rivals_in_words(got.reset_index())[0]["headline"]
+    said = analyze.rivals_in_words(got.reset_index())[0]
+    assert "number 2 of 2" in said["headline"]
+    assert "nan" not in said["headline"]
+    assert "talk into sales" in said["action"]
+    even = analyze.rivals_in_words(got.assign(voice_to_share=1.05).reset_index())[0]
+    silent = analyze.rivals_in_words(got.assign(voice_to_share=np.nan, voice=np.nan).reset_index())[0]
+    assert "action" not in even
+    assert "action" not in silent
+    assert "mentions" not in silent["evidence"]
+    assert "not among" in analyze.rivals_in_words(got.assign(is_ours=False).reset_index())[0]["headline"]
 
 
 # --- the client without anything, and other engines -------------------------------------------

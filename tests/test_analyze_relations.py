@@ -91,6 +91,7 @@ def test_relations_are_told_between_families_only_and_in_the_right_direction():
     by = told.set_index("measures")["said"]
     assert by.filter(like="bought reduced").iloc[0].endswith("the lower the share bought reduced")
     assert "where gender is a" in by["share of mail opened and gender"]
+    assert "(n = " in by["share of mail opened and gender"]
     grid = analyze.association_grid(found, measures.columns)
     assert grid.shape == (7, 7)
     assert grid.loc["2 share bought reduced", "1"] == pytest.approx(
@@ -310,11 +311,14 @@ def test_one_buyer_who_repeats_a_pair_makes_no_rule():
 
 def test_advice_is_data_and_names_take_the_place_of_ids():
     rules = pd.DataFrame({"first": ["a", "a", "c", "d"], "second": ["b", "c", "d", "a"], "alike": [3.0, 3, 1.2, 3]})
-    rules = rules.assign(confidence=[0.3, 0.6, 0.3, 0.3], back=[0.25, 0.6, 0.1, 0.1])
+    rules = rules.assign(confidence=[0.3, 0.6, 0.3, 0.3], back=[0.25, 0.6, 0.1, 0.1], support=[0.1, 0.1, 0.1, 0.0001])
     goods = pd.DataFrame({"product_id": list("abcd"), "name": ["Milk", "milk", "Bread", None]})
     told = analyze.advise(rules, goods)
     assert told["pair"].tolist() == ["Milk + Bread", "Bread + d", "d + Milk"]  # milk with milk is left out
     assert told["advice"].tolist() == ["leave", "place", "recommend"]
+    assert told["told"].tolist() == [True, True, False]
+    said = analyze.say_rules(told.assign(holds=True, alike=[2.0, 4, 99], alike_later=[1.0, 2, 3]), date(2026, 1, 1))
+    assert "The 2 surest of these were bought together 3.0 times as often" in said  # what is too rare is not counted
 
 
 def test_three_that_belong_together_are_found_and_large_baskets_alone_do_not_make_them():
@@ -422,6 +426,13 @@ def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_ref
     assert got.loc[20, "own"]
     assert got["share"].is_monotonic_decreasing
     assert (got["low"] < got["share"]).all()
+    assert got["best"].sum() == pytest.approx(1)
+    rest = [0.0] * (len(got) - 2)
+    ways = ([0.05, 0.95, *rest], "Of the 4 prices"), ([0.6, 0.4, *rest], "cannot be told apart")
+    for best, says in ways:
+        told = got.reset_index().assign(best=best)
+        assert says in analyze.price_in_words(told, pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
+    assert "would take red" in analyze.price_in_words(told.head(1), pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
     alone = analyze.preference(model, pair.iloc[0], pair.iloc[:0])
     assert 0.3 < alone["share"].iloc[0] < 1
     assert analyze.describe_products(analyze.BEST, model).iloc[0].to_dict() == {

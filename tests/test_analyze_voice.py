@@ -198,6 +198,11 @@ def test_a_rising_topic_is_found_and_a_new_survey_is_no_trend():
     survey = made("price", 60, source="survey", spread=90)
     apart = topic_links.topic_trends(pd.concat([old, survey], ignore_index=True)).set_index("topic")
     assert (apart["verdict"] == "cannot be told").all()
+    both = pd.concat([old, survey], ignore_index=True)
+    by_quarter = topic_links.topics_by_quarter(both).pivot(index="quarter", columns="topic", values="share")
+    assert by_quarter["delivery"].to_numpy() == pytest.approx(300 / 360)  # the raw share falls with the new survey
+    raw = both.groupby(both["said_at"].dt.to_period("Q"))["topic"].apply(lambda t: (t == "delivery").mean())
+    assert raw.max() - raw.min() > 0.2
     assert topic_links.topic_trends(made("price", 50, spread=100)).empty
 
 
@@ -407,6 +412,7 @@ def test_slow_weeks_are_found_with_their_cost_and_none_where_there_are_none():
     assert cost.loc["late replies", "low"] < 0.5 < cost.loc["late replies", "high"]
     said = service.slow_in_words(weeks, service.slow_cost(found, weeks, 480), 480)[0]
     assert "26 May 2025" in said["headline"]
+    assert f"of {cost.loc['slow weeks', 'marks']} marks" in said["evidence"]
     calls = sum(service.reply_weeks(series(seed=s), 480)["is_slow"].any() for s in range(20))
     assert calls <= 4  # one in twenty is meant; 5 of 20 has a chance below 1 %
 
@@ -464,6 +470,9 @@ def test_styles_are_told_apart_only_where_campaigns_alike_differ():
     found = emotion.compare_styles(*campaigns(lift=0.02)).set_index("outcome")
     assert found["verdict"].to_dict()["opened"] == "emotional more"
     assert (found["verdict"].drop("opened") == "cannot be told").all()
+    styles, outcomes = campaigns(lift=0.02)
+    said = emotion.styles_in_words(styles, emotion.compare_styles(styles, outcomes))
+    assert "more openings" in said["headline"] and "not surely with more orders" in said["headline"]
     offers = emotion.compare_styles(*campaigns(offer=-0.2)).set_index("outcome")
     assert offers.loc["opened", "verdict"] == "cannot be told"
     assert abs(offers.loc["opened", "difference"]) < 0.02
@@ -575,6 +584,21 @@ def test_three_coders_get_the_mean_of_their_pairs_and_one_gets_none():
     assert "alone" in coders.themes_in_words(alone, coded([("price",), ("range",)], "A"))[0]["sure"]
 
 
+def test_a_theme_on_which_coders_agree_goes_before_a_commoner_one_on_which_they_do_not():
+    columns = ["theme", "passages", "people", "share", "kappa", "low", "high", "agreement", "differ"]
+    rows = [
+        ["choice", 40, 21, 0.9, 0.55, 0.4, 0.7, "moderate", 9],
+        ["price", 35, 20, 0.8, 0.69, 0.6, 0.8, "substantial", 5],
+    ]
+    themes = pd.DataFrame([*rows, ["all", 99, 24, 1.0, 0.64, 0.5, 0.7, "substantial", 14]], columns=columns)
+    talks = pd.DataFrame({"coder": ["A", "B"]})
+    said = coders.themes_in_words(themes, talks)[0]
+    assert "price" in said["headline"] and "0.69" in said["headline"]
+    assert "choice" in said["evidence"] and "0.55" in said["evidence"]
+    doubt = coders.themes_in_words(themes.drop(index=1), talks)[0]["headline"]
+    assert "choice" in doubt and "too little" in doubt
+
+
 def test_passages_to_discuss_are_those_in_doubt():
     listed = coders.to_discuss(coded([("price", "price"), ("price", "range"), ("advice", "advice")]))
     assert listed.to_dict("records") == [{"text": "passage 1", "agreed": "", "in_doubt": "price, range"}]
@@ -611,14 +635,14 @@ def test_a_client_without_texts_gets_empty_frames_and_no_error():
     empty += [listed, tested, themes, checked, analyze.to_discuss(stored("interviews").to_pandas())]
     empty += [analyze.load_by_topic(found, AS_OF, 480), analyze.emotion_shares(texts, styles)]
     assert all(f.empty for f in empty)
-    said = [analyze.top_topic(shares), analyze.trend_in_words(trends), analyze.unhappy_in_words(unhappy)]
+    said = [analyze.top_topic(shares, texts), analyze.trend_in_words(trends), analyze.unhappy_in_words(unhappy)]
     said += [analyze.leaving_in_words(leaving), analyze.mood_in_words(checked), analyze.themes_in_words(themes, themes)]
     said += [
         analyze.load_in_words(load, load, 480, "EUR"),
         analyze.slow_in_words(weeks, analyze.slow_cost(found, weeks, 480), 480),
     ]
     assert not any(said)
-    assert analyze.styles_in_words(styles, tested)["headline"]
+    assert analyze.styles_in_words(styles, tested)["sentence"]
     assert set(tables.get("service_load").columns) - {"as_of", "rule_version"} == set(load.columns)
     assert set(tables.get("cases_to_answer").columns) - {"as_of", "rule_version"} == set(listed.columns)
     assert set(tables.get("themes").columns) - {"as_of", "rule_version"} == set(themes.columns)

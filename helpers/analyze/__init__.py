@@ -144,6 +144,7 @@ from helpers.analyze.line_forecast import (
     part_days,
     score_ways,
     total_ahead,
+    with_total,
 )
 from helpers.analyze.mood import add_mood, check_mood, mood_in_words, mood_tells
 from helpers.analyze.paths import busiest, name_transitions, step_by_step, top_paths, transitions, walk_order
@@ -487,6 +488,7 @@ __all__ = [
     "weekly_sales",
     "what_drives",
     "where_visits_end",
+    "with_total",
     "won_back",
     "worth_in_words",
 ]

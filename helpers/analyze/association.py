@@ -37,7 +37,7 @@ def customer_measures(tables: Mapping[str, ir.Table], as_of: date) -> pd.DataFra
     people["channel"] = _most(tables["orders"], "channel")
     told = tables["tickets"].filter(_.customer_id.notnull()).group_by("customer_id").agg(cases=_.count()).to_pandas()
     people["cases"] = told.set_index("customer_id")["cases"]
-    people["cases"] = people["cases"].fillna(0.0) if len(told) else np.nan
+    people["cases"] = people["cases"].fillna(0.0) / people["orders"] if len(told) else np.nan
     people["opened"] = mail_opened(tables["messages"]).to_pandas().set_index("customer_id")["opened"]
     said = tables["surveys"].filter(_.customer_id.notnull(), _.kind.isin(["nps", "csat"]), _.score.notnull())
     said = said.group_by("customer_id", "kind").agg(score=_.score.mean()).to_pandas()
@@ -158,9 +158,11 @@ def says(measure: str) -> str:
 def tell_relations(found: pd.DataFrame, people: pd.DataFrame, most: int = 8) -> pd.DataFrame:
     """The strongest sure relations between families, one row each: measures, how, strength, people, said.
 
-    Of a family that `as_one` names, only the measure with the strongest relation is told.
+    Of a family that `as_one` names, only the measure with the strongest relation is told; of `exposure` none is.
     """
-    news = found[found["sure"] & ~found["tied"] & (found["strength"].abs() >= TOLD["strengths"][-1][0])]
+    plain = found[["left", "right"]].isin(TOLD["exposure"]).any(axis=1)
+    strong = found["strength"].abs() >= TOLD["strengths"][-1][0]
+    news = found[found["sure"] & ~found["tied"] & ~plain & strong]
     news = news[~news[["left", "right"]].map(_one).apply(frozenset, axis=1).duplicated()].head(most)
     lines = [
         (f"{says(r.left)} and {says(r.right)}", _word(r.strength), r.strength, r.people, _say(r, people))
@@ -176,6 +178,7 @@ def relation_in_words(told: pd.DataFrame, pairs: int) -> list[dict[str, str]]:
         {
             "headline": said["headline"].format(seen=r.said[0].upper() + r.said[1:]),
             "evidence": said["evidence"].format(strength=abs(r.strength), people=words.count(r.people)),
+            "action": said["action"],
             "sure": said["sure"].format(pairs=pairs),
         }
         for r in told.head(1).itertuples()
@@ -200,17 +203,19 @@ def _say(relation: object, people: pd.DataFrame) -> str:
     both = both[(both != OTHER).all(axis=1)]
     if relation.kind == "levels":
         number, level = (a, b) if pd.api.types.is_numeric_dtype(both[a]) else (b, a)
-        means = both.groupby(level)[number].mean()
+        means, n = both.groupby(level)[number].mean(), both[level].value_counts()
+        most, least = means.idxmax(), means.idxmin()
         return (
-            f"{says(number)} is {_figure(means.max())} on average where {says(level)} is {means.idxmax()}, "
-            f"{_figure(means.min())} where it is {means.idxmin()}"
+            f"{says(number)} is {_figure(means[most])} on average where {says(level)} is {most} "
+            f"(n = {words.count(n[most])}), {_figure(means[least])} where it is {least} (n = {words.count(n[least])})"
         )
     counts = pd.crosstab(both[a], both[b])
     expected = np.outer(counts.sum(axis=1), counts.sum()) / counts.to_numpy().sum()
     row, column = ((counts - expected) / np.sqrt(expected)).stack().idxmax()
     share, usual = counts.loc[row, column] / counts.loc[row].sum(), counts[column].sum() / counts.to_numpy().sum()
     return (
-        f"where {says(a)} is {row}, {says(b)} is {column} for {words.percent(share)}, of all for {words.percent(usual)}"
+        f"where {says(a)} is {row} (n = {words.count(counts.loc[row].sum())}), {says(b)} is {column} for "
+        f"{words.percent(share)}, of all for {words.percent(usual)}"
     )
 
 

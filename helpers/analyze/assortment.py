@@ -140,9 +140,10 @@ def searches(events: ir.Table, matches: pd.DataFrame) -> ir.Table:
 def searches_in_vain(terms: pd.DataFrame, found: pd.DataFrame, matches: pd.DataFrame) -> pd.DataFrame:
     """Terms, those in vain and the most searched first: products called so, shares of visits that viewed or bought.
 
-    `low` and `high` are the 90 % interval of the share that bought; `verdict` says what to make of it.
+    `low` and `high` are the 90 % interval of the share that bought; `usual` is that share over all terms that name a
+    product; `verdict` says what to make of it.
     """
-    columns = ["term", "searches", "products", "visits", "view_share", "buy_share", "low", "high", "verdict"]
+    columns = ["term", "searches", "products", "visits", "view_share", "buy_share", "low", "high", "usual", "verdict"]
     if terms.empty:
         return pd.DataFrame(columns=columns)
     rows = terms.merge(found, on="term").sort_values(["searches", "term"], ascending=[False, True], ignore_index=True)
@@ -151,7 +152,7 @@ def searches_in_vain(terms: pd.DataFrame, found: pd.DataFrame, matches: pd.DataF
     rows[["low", "high"]] = stats.share_interval(rows["bought"], rows["visits"])
     there = rows["products"] > 0
     usual = rows.loc[there, "bought"].sum() / max(rows.loc[there, "visits"].sum(), 1)
-    says = LISTS["verdicts"]
+    rows["usual"], says = usual, LISTS["verdicts"]
     rows["verdict"] = np.select([~there, rows["high"] < usual], [says["missing"], says["weak"]], says["usual"])
     first = rows["verdict"].map(list(says.values()).index)
     return rows.assign(first=first).sort_values("first", kind="stable", ignore_index=True)[columns]

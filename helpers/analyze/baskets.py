@@ -157,7 +157,7 @@ def _judge(rows: pd.DataFrame, counts: Counts, late: int, end: str) -> None:
 
 
 def advise(rules: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
-    """Add pair (in words), first_name, second_name, and advice and do of baskets.yaml.
+    """Add pair (in words), first_name, second_name, told (common enough), and advice and do of baskets.yaml.
 
     Ids of products get their names; a pair of one name (sizes or flavours of one thing) is left out.
     """
@@ -169,19 +169,26 @@ def advise(rules: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
     lines = np.select(reached, range(len(reached)), len(reached)) if len(rules) else []
     told = {to: [ADVICE["advice"][i][of] for i in lines] for to, of in (("advice", "name"), ("do", "do"))}
     pair = rules["first_name"] + " + " + rules["second_name"]
-    return rules.assign(pair=pair, **{c: pd.Series(v, dtype="str") for c, v in told.items()})
+    common = rules["support"] >= ADVICE["least_support"]
+    return rules.assign(pair=pair, told=common, **{c: pd.Series(v, dtype="str") for c, v in told.items()})
 
 
 def say_rules(rules: pd.DataFrame, cut: date, most: int = 20) -> str:
-    """How many rules were found, how many held, and how much the strongest shrank, in words."""
+    """How many rules were found, how many held, and how much the surest of the common ones shrank, in words."""
     if not len(rules):
         return "No two things are bought together beyond chance, or there are too few baskets to see it."
-    top = rules.head(most)
-    return (
+    start = (
         f"{words.count(len(rules))} pairs beat chance in baskets up to {words.day(cut)}; "
-        f"{words.percent(rules['holds'].mean())} of them beat it afterwards, too. The {len(top)} surest were bought "
-        f"together {top['alike'].mean():.1f} times as often as by chance, and {top['alike_later'].mean():.1f} times "
-        "afterwards."
+        f"{words.percent(rules['holds'].mean())} of them beat it afterwards, too."
+    )
+    common, one = rules[rules["told"]], f"one basket in {words.count(1 / ADVICE['least_support'])}"
+    if not len(common):
+        return f"{start} None of them is in {one} or more, so none is shown."
+    top = common.head(most)
+    then, later = (f"{top[c].median():.1f}" for c in ("alike", "alike_later"))
+    return (
+        f"{start} {words.count(len(common))} are in {one} or more; only they are shown. The {len(top)} surest of these "
+        f"were bought together {then} times as often as by chance (the median), and {later} times afterwards."
     )
 
 
@@ -197,17 +204,19 @@ def rule_in_words(
 ) -> list[dict[str, str]]:
     """The surest rule of `advise` that held later and is not too rare, as a finding, or none.
 
-    What acting on it would bring is not known; said is how often the second was missing, and what it usually brings.
+    What acting on it would bring is not known; said is how often the second was missing and, where that is more than
+    small change, what it usually brings.
     """
     said, found = ADVICE["finding"], []
-    for rule in rules[rules["holds"] & (rules["support"] >= ADVICE["least_support"])].head(1).itertuples():
+    for rule in rules[rules["holds"] & rules["told"]].head(1).itertuples():
         paid = _goods(orders, products, level).filter(_.item == rule.second).group_by("order_id").agg(n=_.revenue.sum())
         missed = rule.first_baskets + rule.first_baskets_later - rule.baskets - rule.baskets_later
-        sales = words.money(missed / 100 * float(paid.n.mean().to_pandas()), currency)
+        sales = missed / 100 * float(paid.n.mean().to_pandas())
+        evidence = said["evidence"] if sales >= ADVICE["least_sales"] else said["evidence_few"]
         found.append(
             {
                 "headline": said["headline"].format(pair=rule.pair, alike=rule.alike_later),
-                "evidence": said["evidence"].format(missed=words.count(missed), sales=sales),
+                "evidence": evidence.format(missed=words.count(missed), sales=words.money(sales, currency)),
                 "action": said["action"].format(do=rule.do[0].upper() + rule.do[1:]),
                 "sure": said["sure"],
             }

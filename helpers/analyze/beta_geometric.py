@@ -174,7 +174,8 @@ def fit_retention(people: pd.DataFrame, cut: date, seed: int = 1, draws: int = 1
 
     One row a period, as far as watched and PERIODS on: what was seen of twenty people or more (left, low, high);
     `projected` with the 90 % interval of a bootstrap of the customers (Efron 1979); its rate of each period, `kept`;
-    and `plain`, what the last well-watched period's retention gives when it goes on.
+    and `plain`, what the last well-watched period's retention gives when it goes on, and `exponential`, what one rate
+    for all periods gives.
     """
     stopped, watched = counts_by_period(people, cut)
     if stopped.sum() + watched.sum() < FEWEST or len(stopped) < 3 or not stopped.sum():
@@ -188,8 +189,10 @@ def fit_retention(people: pd.DataFrame, cut: date, seed: int = 1, draws: int = 1
     ends = np.quantile(paths, [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2], axis=0)
     left = project(fit, periods)
     table = pd.DataFrame({"period": periods, "projected": left, "projected_low": ends[0], "projected_high": ends[1]})
-    plain = project_plain(stopped, watched, periods)["last"]
-    table = table.assign(kept=np.r_[np.nan, left[1:] / left[:-1]], plain=plain)
+    rules = project_plain(stopped, watched, periods)
+    table = table.assign(
+        kept=np.r_[np.nan, left[1:] / left[:-1]], plain=rules["last"], exponential=rules["exponential"]
+    )
     seen = by_period(people, cut)[["period", "at_risk", "left", "low", "high"]]
     seen[["left", "low", "high"]] = seen[["left", "low", "high"]].where(seen["at_risk"] >= FEW)
     first = pd.DataFrame({"period": [0], "at_risk": [n], "left": [1.0], "low": [1.0], "high": [1.0]})
@@ -219,7 +222,7 @@ def retention_table(found: tuple[Fit, pd.DataFrame] | None, silence: int, as_of:
     if found is None:
         return pd.DataFrame({"period": pd.Series(dtype="int64"), "as_of": pd.Series(dtype=object)})
     fit, table = found
-    return table.assign(
+    return table.drop(columns="exponential").assign(
         alpha=fit.alpha, beta=fit.beta, period_days=PERIOD, silence_days=silence, as_of=as_of, rule_version=VERSION
     )
 
@@ -248,10 +251,40 @@ def hold_out_retention(days: ir.Table, as_of: date, silence: int) -> pd.DataFram
     return came[["period", "left"]].assign(**said).reset_index(drop=True)
 
 
-def score_retention(held: pd.DataFrame) -> pd.DataFrame:
-    """How far each way was off on the periods held out, in share of customers, the best first."""
-    names = {SBG: SBG} | RULES
-    off = {name: (held[way] - held["left"]) for way, name in names.items()}
-    rows = [(name, len(held), o.abs().mean(), o.mean(), o.iloc[-1]) for name, o in off.items() if len(held)]
-    table = pd.DataFrame(rows, columns=["way", "periods", "error", "bias", "at_the_end"])
+def score_retention(held: pd.DataFrame, found: tuple[Fit, pd.DataFrame] | None) -> pd.DataFrame:
+    """How far each way was off on the periods held out, in points (percent of customers), the best first.
+
+    `year` is the share of newcomers that each way says are left after a year, by `found` of `fit_retention`.
+    """
+    names, columns = {SBG: SBG} | RULES, {SBG: "projected", "last": "plain"}
+    at = found[1].set_index("period").loc[PERIODS] if found else pd.Series(dtype=float)
+    off = {way: 100 * (held[way] - held["left"]) for way in names if len(held)}
+    rows = [
+        (names[way], len(held), o.abs().mean(), o.mean(), o.iloc[-1], at.get(columns.get(way, way), np.nan))
+        for way, o in off.items()
+    ]
+    table = pd.DataFrame(rows, columns=["way", "periods", "error", "bias", "at_the_end", "year"])
     return table.sort_values("error", ignore_index=True)
+
+
+def plan_in_words(tested: pd.DataFrame, people: pd.DataFrame) -> list[dict[str, str]]:
+    """What follows from `score_retention`, as a finding, or none: where many who stopped came back, not to use it."""
+    if not len(tested):
+        return []
+    said, best = JOURNEYS["finding"]["stay"], tested.iloc[0]
+    back = people["returned"].sum() / max(people["stopped"].sum(), 1)
+    pauses = back >= FIRM[0][0]
+    model = tested.set_index("way").loc[SBG, "year"]
+    aside = "" if best["way"] == SBG else f" (the model says {words.percent(model)})"
+    told = {"way": best["way"], "back": words.percent(back), "periods": best["periods"], "model": aside}
+    told |= {
+        "year": words.percent(best["year"]),
+        "error": f"{best['error']:.1f}",
+        "worst": f"{tested['error'].iloc[-1]:.1f}",
+    }
+    parts = {
+        "headline": "pauses" if pauses else "model",
+        "evidence": "evidence",
+        "action": "wait" if pauses else "plan",
+    }
+    return [{part: said[key].format(**told) for part, key in parts.items()}]

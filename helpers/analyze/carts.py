@@ -114,20 +114,26 @@ def reminder_effect(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
     """What the client's own experiment on carts brought: one row a variant against the control; empty without one.
 
     The experiment is the one whose id holds `name`; the control is the variant called so, else the first by name.
-    `effect` is the difference of means, `low` and `high` its 90 % interval (Welch 1947), in the units of `outcome`.
+    Only outcomes in money count (JOURNEYS `outcomes`): of others the effect has no price. `effect` is the difference of
+    means, `low` and `high` its 90 % interval (Welch 1947); `enrolled` is how many people the test took in, a year.
     """
     columns = ["experiment_id", "variant", "outcome", "control", "treated", "without", "effect", "low", "high"]
+    columns += ["enrolled"]
     ours = (
         experiments[experiments["experiment_id"].str.contains(name, case=False, regex=False)]
         if name
         else experiments[:0]
     )
-    ours = ours[ours["value"].notna()]
+    ours = ours[
+        ours["value"].notna() & ours["outcome"].str.lower().str.startswith(tuple(JOURNEYS["outcomes"]), na=False)
+    ]
     rows = []
     for test, units in ours.groupby("experiment_id"):
         names = sorted(units["variant"].unique())
         base = "control" if "control" in names else names[0]
         a = units.loc[units["variant"] == base, "value"].astype(float)
+        taken = pd.to_datetime(units["assigned_at"])
+        enrolled = len(units) * 365 / max((taken.max() - taken.min()).days + 1, 1)
         for other in (n for n in names if n != base):
             b = units.loc[units["variant"] == other, "value"].astype(float)
             if min(len(a), len(b)) < 2:
@@ -136,21 +142,46 @@ def reminder_effect(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
             df = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1)) if va + vb else 1
             half = student.ppf((1 + stats.LEVEL) / 2, df) * np.sqrt(va + vb)
             effect = b.mean() - a.mean()
-            rows.append(
-                (test, other, units["outcome"].iloc[0], len(a), len(b), a.mean(), effect, effect - half, effect + half)
+            row = (
+                test,
+                other,
+                units["outcome"].iloc[0],
+                len(a),
+                len(b),
+                a.mean(),
+                effect,
+                effect - half,
+                effect + half,
             )
+            rows.append((*row, enrolled))
     return pd.DataFrame(rows, columns=columns)
 
 
-def won_back(year: pd.Series, effect: pd.DataFrame) -> pd.DataFrame:
+def won_back(year: pd.Series, effect: pd.DataFrame, currency: str = "") -> pd.DataFrame:
     """What reminders of carts are worth in a year, by the client's own experiment: a row a variant.
 
     value, low, high = effect on a reminded person x carts a year whose owner may be written to; `part` is the value as
-    a share of what the carts left in a year hold. No row without an experiment.
+    a share of what the carts left in a year hold; headline, evidence and action say it in words. No row without an
+    experiment.
     """
     each = effect.assign(**effect[["effect", "low", "high"]].astype(float) * year["reachable"])
     part = each["effect"] / year["left_value"] if year["left_value"] else np.nan
-    return effect.assign(value=each["effect"], value_low=each["low"], value_high=each["high"], part=part)
+    rows = effect.assign(value=each["effect"], value_low=each["low"], value_high=each["high"], part=part)
+    told = [_say_won(row, year["reachable"], currency) for row in rows.itertuples()]
+    return rows.assign(**{c: [t[c] for t in told] for c in ("headline", "evidence", "action")})
+
+
+def _say_won(row: object, reachable: float, currency: str) -> dict[str, str]:
+    said, sure = JOURNEYS["finding"]["cart"], row.low > 0
+    counts = {c: words.count(getattr(row, c)) for c in ("treated", "control", "enrolled")}
+    sums = {c: words.money(getattr(row, c), currency) for c in ("value", "effect")}
+    ends = {"low": words.money(row.low), "high": words.money(row.high), "part": words.percent(row.part)}
+    told = counts | sums | ends | {"test": row.experiment_id, "variant": row.variant}
+    return {
+        "headline": said["worth" if sure else "unsure"].format(**told),
+        "evidence": said["evidence"].format(**told, reachable=words.count(reachable)),
+        "action": said["send" if sure else "wait"],
+    }
 
 
 def carts_in_words(year: pd.Series, days: int, currency: str) -> str:

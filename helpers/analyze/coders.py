@@ -143,21 +143,26 @@ def to_discuss(interviews: pd.DataFrame, most: int = 8) -> pd.DataFrame:
 
 
 def themes_in_words(themes: pd.DataFrame, interviews: pd.DataFrame) -> list[dict[str, str]]:
-    """The theme most people spoke of and how far the coders agree, as headline, evidence and action; or nothing."""
+    """The theme most people spoke of, as headline, evidence and action; or nothing.
+
+    A theme on which the coders agree (kappa from `enough` on) goes before one on which they do not.
+    """
     if themes.empty:
         return []
     own, whole = themes[themes["theme"] != "all"], themes[themes["theme"] == "all"].iloc[0]
-    first, coders = own.iloc[0], interviews["coder"].nunique()
+    sure = own[own["kappa"] >= CODERS["enough"]]
+    first, coders = (sure if len(sure) else own).iloc[0], interviews["coder"].nunique()
     shared = {"theme": first["theme"], "share": words.percent(first["share"]), "people": words.count(whole["people"])}
     if np.isnan(whole["kappa"]):
-        return [{"headline": SAYS["headline_alone"].format(**shared), "sure": SAYS["alone"]}]
-    worst = own.sort_values("kappa").iloc[0]
-    said = (
-        {c: f"{whole[c]:.2f}" for c in ("kappa", "low", "high")}
-        | shared
-        | {"name": whole["agreement"], "worst": worst["theme"]}
-    )
+        return [{k: SAYS[f"{k}_alone"].format(**shared) for k in ("headline", "sure", "action")}]
+    worst, top = own.sort_values("kappa").iloc[0], own.iloc[0]
+    said = {c: f"{first[c]:.2f}" for c in ("kappa", "low", "high")} | shared
+    said |= {"name": first["agreement"], "worst": worst["theme"], "whole": f"{whole['kappa']:.2f}"}
     said |= {"coders": coders, "passages": words.count(whole["passages"]), "discuss": whole["differ"]}
+    passed = first["theme"] != top["theme"]  # a theme that comes up more, with too little agreement
+    more = {"top": top["theme"], "top_share": words.percent(top["share"]), "top_kappa": f"{top['kappa']:.2f}"}
+    said["passed"] = SAYS["passed"].format(**more) if passed else ""
     fine = worst["kappa"] >= CODERS["enough"] or not whole["differ"]
-    parts = {"headline": "headline", "evidence": "evidence", "action": "action_fine" if fine else "action"}
+    head = "headline_doubt" if sure.empty else "headline_agreed" if passed else "headline"
+    parts = {"headline": head, "evidence": "evidence", "action": "action_fine" if fine else "action"}
     return [{part: SAYS[key].format(**said) for part, key in parts.items()}]

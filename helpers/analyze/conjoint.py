@@ -27,6 +27,7 @@ FEWEST, FEWEST_TASKS = 30, 4  # respondents, and tasks of each, below which noth
 DRAWS = 100  # of the tastes of each respondent, in the likelihood
 KEPT_BACK = 0.25  # of each respondent's tasks, the last, are kept to test on
 Z = float(norm.ppf((1 + stats.LEVEL) / 2))
+SURE = 0.9  # share of draws from which one price is said to be the best
 ENDS = [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]
 
 
@@ -319,7 +320,8 @@ def preference(model: ChoiceModel, product: pd.Series, rivals: pd.DataFrame, see
     """Share of people who would choose the product, at its own price and at each price shown, with 90 % intervals.
 
     Against the products of `rivals`; where these are none, against those of the tasks, one of which it replaces.
-    One row a price: price, own (the price described), share, low, high, sales: price times share, a person asked.
+    One row a price: price, own (the price described), share, low, high, sales: price times share, a person asked;
+    best: in which share of the draws no other price brings more sales.
     Shares of preference, not of the market: everybody sees everything, and nobody walks away.
     """
     tasks, rng = model.tasks, np.random.default_rng(seed)
@@ -333,7 +335,9 @@ def preference(model: ChoiceModel, product: pd.Series, rivals: pd.DataFrame, see
     sure = _shares(model, _columns(ours, tasks.levels), others, draws, people)
     low, high = np.quantile(sure, ENDS, axis=0)
     rows = pd.DataFrame({"price": prices, "own": [p == product.get(PRICE) or p != p for p in prices], "share": said})
-    return rows.assign(low=low, high=high, sales=rows["price"] * rows["share"])
+    first = (sure * rows["price"].fillna(1).to_numpy()).argmax(axis=1)
+    best = np.bincount(first, minlength=len(rows)) / len(sure)
+    return rows.assign(low=low, high=high, sales=rows["price"] * rows["share"], best=best)
 
 
 def _other_sets(tasks: Tasks, rng: np.random.Generator, most: int = 60) -> list[np.ndarray]:
@@ -436,12 +440,16 @@ def worth_in_words(worths: pd.DataFrame, tested: pd.DataFrame, currency: str) ->
 
 
 def price_in_words(chosen: pd.DataFrame, product: pd.Series, rivals: pd.DataFrame, currency: str) -> dict[str, str]:
-    """The price at which the rows of `preference` show most sales, as a finding."""
-    best = chosen.loc[chosen["sales"].fillna(chosen["share"]).idxmax()]
-    told = {c: words.percent(best[c]) for c in ("share", "low", "high")}
+    """The price at which the rows of `preference` show most sales, as a finding; or the two that are too close."""
+    ranked = chosen.sort_values("best", ascending=False, kind="stable")
+    best, other = ranked.iloc[0], ranked.iloc[min(1, len(ranked) - 1)]
+    told = {c: words.percent(best[c]) for c in ("share", "low", "high", "best")} | {"n": len(chosen)}
     told |= {"product": say_product(product), "rivals": say_rivals(rivals)}
-    told["price"] = words.money(best["price"], currency)
-    return {part: said.format(**told) for part, said in SAYS["price"].items()}
+    told |= {k: words.money(row["price"], currency) for k, row in (("price", best), ("other", other))}
+    said = SAYS["price"]
+    if len(chosen) == 1 or best["best"] < SURE:
+        said = said | {"headline": SAYS["headlines"]["alone" if len(chosen) == 1 else "apart"]}
+    return {part: text.format(**told) for part, text in said.items()}
 
 
 def say_product(product: pd.Series) -> str:

@@ -266,6 +266,7 @@ def elasticities(fits: dict[str, Fit]) -> pd.DataFrame:
     """One row a category or segment: `own` estimate, its `error`, the pooled `elasticity` with `low` and `high`.
 
     Rows are called `group`. `own_weight` is what the group's own data count beside the common value of all groups.
+    `display` and `mailer` are the units more, empty where their 90 % interval holds zero.
     """
     names = ["group", "products", "own", "error", "elasticity", "low", "high", "own_weight", "display", "mailer"]
     if not fits:
@@ -282,7 +283,7 @@ def elasticities(fits: dict[str, Fit]) -> pd.DataFrame:
             "low": pooled["pooled"] - far,
             "high": pooled["pooled"] + far,
             "own_weight": pooled["weight"],
-            **{n: [np.expm1(fit[n]) if n in fit.names else np.nan for fit in fits.values()] for n in OWN[1:]},
+            **{n: [_more(fit, n) for fit in fits.values()] for n in OWN[1:]},
         }
     )
     return rows.rename_axis("group").reset_index()[names].sort_values("elasticity", ignore_index=True)
@@ -332,6 +333,13 @@ def fit_squares(y: np.ndarray, x: pd.DataFrame, rows: pd.DataFrame) -> Fit | Non
     b[free] = np.linalg.lstsq(swept[:, 1:][:, free], swept[:, 0], rcond=None)[0]
     left = swept[:, 0] - swept[:, 1:] @ b
     return Fit(list(x.columns), b, *_errors(swept[:, 1:], even, left, free, rows["product_id"].to_numpy()), y - left)
+
+
+def _more(fit: Fit, name: str) -> float:
+    if name not in fit.names:
+        return np.nan
+    far = student.ppf((1 + stats.LEVEL) / 2, max(fit.clusters - 1, 1)) * fit.error(name)
+    return float(np.expm1(fit[name])) if abs(fit[name]) > far else np.nan
 
 
 def _price_error(fit: Fit) -> float:

@@ -179,30 +179,42 @@ def _difference(y: np.ndarray, feels: np.ndarray, strata: list[np.ndarray]) -> t
 
 
 def styles_in_words(styles: pd.DataFrame, tested: pd.DataFrame) -> dict[str, str]:
-    """What the test of styles says, as headline, and where there was one evidence, sure and action."""
+    """What the test of styles says: headline, evidence, sure and action, or a sentence where there is nothing to test.
+
+    The headline tells the sure outcome nearest to an order; all sure ones stand in the evidence.
+    """
     n = {side: int((styles["style"] == side).sum()) for side in ("emotional", "rational")} if len(styles) else {}
     if not any(n.values()):
-        return {"headline": SAYS["none"]}
+        return {"sentence": SAYS["none"]}
     if tested.empty:
-        return {"headline": SAYS["thin"].format(**n), "action": SAYS["action"]}
+        return {"id": "voice-emotion", "headline": SAYS["thin"].format(**n), "action": SAYS["action"]}
     sure = tested[tested["verdict"] != "cannot be told"]
-    t = (sure if len(sure) else tested).sort_values("p", kind="stable").iloc[0]
-    said = {c: f"{100 * t[c]:+.1f}" for c in ("difference", "low", "high")} | {"seen": f"{100 * t['seen']:.1f}"}
-    said |= {
-        "outcome": EMOTION["outcomes"][t["outcome"]],
-        "p": "below 0.01" if t["p"] < 0.01 else f"{t['p']:.2f}",
-        "sure": SAYS["sure"],
-    }
+    near = sure.sort_values("outcome", key=lambda o: o.map(list(EMOTION["nouns"]).index))
+    t = (near if len(sure) else tested.sort_values("p", kind="stable")).iloc[0]
+    said = {"difference": f"{100 * t['difference']:+.1f}", "seen": f"{100 * t['seen']:.1f}"}
+    said |= {"outcome": EMOTION["outcomes"][t["outcome"]], "noun": EMOTION["nouns"][t["outcome"]]}
     said |= {"emotional": t["emotional"], "rational": t["rational"]}
+    said |= {"p": _chance(t["p"]), "more": "more" if t["difference"] > 0 else "fewer"}
+    said["all"] = ", ".join(
+        SAYS["one"].format(
+            outcome=EMOTION["outcomes"][s.outcome],
+            p=_chance(s.p),
+            **{c: f"{100 * getattr(s, c):+.1f}" for c in ("difference", "low", "high")},
+        )
+        for s in sure.itertuples()
+    )
+    said["orders"] = "" if "ordered" in set(sure["outcome"]) else SAYS["no_orders"]
     rest = [EMOTION["outcomes"][o] for o in tested.loc[tested["verdict"] == "cannot be told", "outcome"]]
     said["untold"] = SAYS["untold_of"].format(outcomes=words.listing(rest)) if rest else ""
     end = "" if len(sure) else "untold_"
-    head = SAYS["untold" if end else "told"].format(
-        style="Emotional", more="more" if t["difference"] > 0 else "fewer", **said
-    )
     return {
-        "headline": head,
+        "id": "voice-emotion",
+        "headline": SAYS["untold" if end else "told"].format(**said),
         "evidence": SAYS[f"{end}evidence"].format(**said),
         "sure": SAYS["sure"],
         "action": SAYS["action"],
     }
+
+
+def _chance(p: float) -> str:
+    return "below 0.01" if p < 0.01 else f"{p:.2f}"

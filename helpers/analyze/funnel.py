@@ -138,16 +138,16 @@ def by_part(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def worst_step(table: pd.DataFrame) -> pd.Series | None:
-    """The step of an undivided funnel after which the largest share goes no further; None without one."""
-    later = table[table["position"] > 1]
-    return later.loc[later["passed"].idxmin()] if later["passed"].notna().any() else None
+    """The step of an undivided funnel before which most visits or visitors are lost; None without one."""
+    later = table[(table["position"] > 1) & table["passed"].notna()]
+    return later.loc[later["lost"].idxmax()] if len(later) else None
 
 
 def leak(table: pd.DataFrame) -> pd.DataFrame:
     """What an undivided funnel says, in one row: its ends, the share that gets through, the step where most leave.
 
-    `before` and `step` are the steps between which the largest part of those left goes no further, `stays` the share
-    that does, `todo` what to do. No row without a funnel.
+    `before` and `step` are the steps between which most are lost (`gone`), `stays` the share that goes on, `todo` what
+    to do. No row without a funnel.
     """
     worst = worst_step(table)
     if worst is None:

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from helpers.analyze.sessions import JOURNEYS
 from helpers.analyze.survival import at_day, half_time, kaplan_meier
+from helpers.show import words
 
 VERSION = "1"
 FEWEST = 20  # customers on a step below which nothing is said
@@ -166,6 +168,11 @@ def check_ladder(days: ir.Table, as_of: date, within: int) -> pd.DataFrame:
     return said[["step", "customers", "naive", "chance", "low", "high"]].assign(came=said["step"].map(came / every))
 
 
-def weakest_step(found: pd.DataFrame) -> pd.Series | None:
-    """The step after which most customers are lost; None without one."""
-    return found.loc[found["lost"].idxmax()] if found["lost"].notna().any() else None
+def weakest_step(found: pd.DataFrame, within: int = 0) -> pd.Series | None:
+    """The step after which most customers are lost, of those that can be told, with a `headline`; None without one."""
+    if not found["lost"].notna().any():
+        return None
+    step = found.loc[found["lost"].idxmax()]
+    said = JOURNEYS["finding"]["ladder"]["all" if found["lost"].notna().all() else "some"]
+    told = said.format(step=f"{step['step']:.0f}", lost=words.percent(1 - step["chance"]), within=within)
+    return pd.concat([step, pd.Series({"headline": told})])

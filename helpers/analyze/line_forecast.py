@@ -21,10 +21,16 @@ OTHERS, MOST_PARTS, LEAST_SHARE = "all others", 10, 0.01  # parts told apart, an
 KINDS = {"category": "product line", "channel": "channel"}
 RECENT = 28  # days whose level goes on
 WEEKS = 13  # looked ahead
-SHARE_RULE, OWN, SCALED = "share of the total", "own calendar", "own calendar, fitted to the total"
-WAYS = ["seasonal naive", "four-week mean", SHARE_RULE, OWN, SCALED]  # plain rules first: they win ties
+YEAR = 364  # days back to the same weekday a year ago
+LAST_YEAR, SHARE_RULE = "last year's rise", "share of the total"
+OWN, SCALED = "own calendar", "own calendar, fitted to the total"
+PLAIN = [*stats.PLAIN, LAST_YEAR, SHARE_RULE]
+WAYS = [*PLAIN, OWN, SCALED]  # plain rules first: they win ties
+TOTAL, ALL_SALES = "total", "all sales"
 SHRINK = 0.003  # ridge on the calendar's effects, so that a holiday seen twice is not believed in full
+SURELY = 1.64  # standard errors that a gain over a plain rule must exceed
 TESTED = ["kind", "part", "way", "origin_on", "weeks", "horizon", "forecast", "actual"]
+AHEAD = ["kind", "part", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "year_ago", "method"]
 SCORES = ["kind", "way", *stats.SPANS.values(), "error", "total_error", "covered", "chosen"]
 
 
@@ -85,7 +91,8 @@ def forecast_parts(past: pd.DataFrame, total: np.ndarray, feasts: pd.DataFrame) 
     """By way, the sales of the weeks after `past` ends: one row a week, one column a part.
 
     `total` is the forecast of all sales in these weeks. own calendar: weekday, time of the month, season and feasts
-    of the part (a Poisson regression with a ridge), at the level of its last four weeks.
+    of the part (a Poisson regression with a ridge), at the level of its last four weeks. last year's rise: the same
+    week a year ago, times how the last thirteen weeks did against theirs; only with a year and a quarter of history.
     """
     weeks, recent = len(total), past.tail(RECENT)
     ones = np.ones((weeks, 1))
@@ -95,9 +102,11 @@ def forecast_parts(past: pd.DataFrame, total: np.ndarray, feasts: pd.DataFrame) 
     own = np.column_stack([_own_calendar(past[c], weeks, feasts) for c in past])
     kinds = past.columns.get_level_values(0)
     sums = pd.DataFrame(own.T).groupby(kinds.to_numpy()).transform("sum").T.to_numpy()
+    plain = {LAST_YEAR: _last_years_rise(past, weeks)} if len(past) >= stats.YEARLY_DAYS else {}
     return {
         "seasonal naive": ones * past.tail(7).sum().clip(lower=0).to_numpy(),
         "four-week mean": ones * four,
+        **plain,
         SHARE_RULE: total[:, None] * share,
         OWN: own,
         SCALED: own * np.divide(total[:, None], sums, out=np.ones_like(sums), where=sums > 0),
@@ -109,58 +118,62 @@ def score_ways(rows: pd.DataFrame) -> pd.DataFrame:
 
     Errors are sums of absolute errors over sums of sales (so large lines weigh more), by span; error is their mean;
     total_error that of the parts added up. The best has the smallest mean of the two: targets for the parts are
-    added up as well. covered: what calibrated 90 % intervals held on origins left out.
+    added up as well. A way that is no plain rule must beat the best of them by more than chance over the origins. All
+    are judged on the same origins. covered: what calibrated 90 % intervals held on origins left out.
     """
     if not len(rows):
         return pd.DataFrame(columns=SCORES).astype({"chosen": bool})
-    by = _shares_off(rows, ["kind", "way", "weeks"]).unstack("weeks")
-    whole = rows.groupby(["kind", "way", "weeks", "origin_on", "horizon"])[["forecast", "actual"]].sum().reset_index()
-    scores = by.rename(columns=stats.SPANS).assign(error=by.mean(axis=1))
-    scores["total_error"] = _shares_off(whole, ["kind", "way", "weeks"]).unstack("weeks").mean(axis=1)
+    fair = _same_origins(rows)
+    scores = _errors(fair, ["kind", "way"])
     scores["covered"] = rows.groupby(["kind", "way"])[TESTED].apply(_held_out)
     scores = scores.reset_index().rename_axis(columns=None)
     place = scores["way"].map({way: k for k, way in enumerate(WAYS)})
     both = (scores["error"] + scores["total_error"]).round(6)
-    scores = scores.assign(both=both, place=place)
-    scores = scores.sort_values(["kind", "both", "place"], kind="stable", ignore_index=True)
-    return scores.assign(chosen=~scores.duplicated("kind")).reindex(columns=SCORES)
+    scores = scores.assign(both=both, place=place).sort_values(["both", "place"], kind="stable")
+    each = _errors(fair, ["kind", "way", "origin_on"])
+    won = {
+        kind: _surest(mine["way"], (each["error"] + each["total_error"])[kind]) for kind, mine in scores.groupby("kind")
+    }
+    scores["chosen"] = scores["way"] == scores["kind"].map(won)
+    scores = scores.sort_values(["kind", "chosen"], ascending=[True, False], kind="stable", ignore_index=True)
+    return scores.reindex(columns=SCORES)
 
 
 def total_ahead(daily: pd.Series, tested: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Paths of all sales of the next thirteen weeks, by the method that won the back-test of the total.
+    """Paths of all sales of the next thirteen weeks, by the method that won the back-test of the total (their name).
 
     Empty where the history is too short for any forecast.
     """
     if len(daily) < stats.FEWEST_DAYS:
         return pd.DataFrame(index=pd.DatetimeIndex([]))
     method, width, _coverage = stats.choose_method(tested)
-    return stats.sales_paths(daily, 7 * WEEKS, method, seed=seed, width=width)
+    return stats.sales_paths(daily, 7 * WEEKS, method, seed=seed, width=width).rename_axis(columns=method)
 
 
 def forecast_lines(parts: pd.DataFrame, total: pd.DataFrame, rows: pd.DataFrame, feasts: pd.DataFrame) -> pd.DataFrame:
     """The sales of each part in the weeks ahead by the way that won its kind (table `line_forecast`), with intervals.
 
-    `total` holds paths of daily sales (`total_ahead`), whose mean is the total; `rows` the back-test. Without one the
-    four-week mean, and no interval.
+    `total` holds paths of daily sales (`total_ahead`), whose mean is the total; it stands last, as kind "total".
+    `rows`: the back-test. Without one the four-week mean, and no interval. year_ago: what the same weeks sold a year
+    ago.
     """
     weeks = min(len(total) // 7, WEEKS)
     if not weeks or parts.empty:
-        return pd.DataFrame(
-            columns=["kind", "part", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "method"]
-        )
+        return pd.DataFrame(columns=AHEAD)
     scores = score_ways(rows)
     won = scores[scores["chosen"]].set_index("kind")["way"]
-    whole = total.mean(axis=1).to_numpy()[: 7 * weeks].reshape(-1, 7).sum(axis=1)
-    said = forecast_parts(parts, whole, feasts)
+    paths = total.to_numpy()[: 7 * weeks].reshape(weeks, 7, -1).sum(axis=1)
+    said, last = forecast_parts(parts, paths.mean(axis=1), feasts), _year_ago(parts, weeks)
     found = []
     for kind in parts.columns.get_level_values(0).unique():
         way = won.get(kind, "four-week mean")
-        mine = _spans(way, said[way], None, parts.columns).query("kind == @kind")
+        mine = _spans(way, said[way], last, parts.columns).query("kind == @kind")
         half = _half_widths(rows[(rows["kind"] == kind) & (rows["way"] == way)], mine)
         found.append(mine.assign(low=(mine["forecast"] - half).clip(lower=0), high=mine["forecast"] + half))
-    table = pd.concat(found)
+    first_kind = parts.columns.get_level_values(0) == parts.columns[0][0]
+    table = pd.concat([*found, _total_rows(paths, last[:, first_kind].sum(axis=1), total.columns.name)])
     first = [parts.index[-1].date() + timedelta(days=int(d)) for d in _starts(table)]
-    return table.assign(ordered_on=first).rename(columns={"way": "method"}).reset_index(drop=True)
+    return table.assign(ordered_on=first).rename(columns={"way": "method", "actual": "year_ago"})[AHEAD]
 
 
 def longest_span(ahead: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -169,21 +182,30 @@ def longest_span(ahead: pd.DataFrame, kind: str) -> pd.DataFrame:
     return rows[rows["horizon"] == rows["weeks"]].sort_values("forecast", ascending=False)
 
 
-def lines_in_words(scores: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> list[dict[str, str]]:
-    """For each kind, which way won by how much, and what is expected of the largest part; each a finding."""
+def with_total(ahead: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """What is shown of a kind's parts over the longest span (`longest_span`): all sales last; empty without parts."""
+    parts = longest_span(ahead, kind)
+    return pd.concat([parts, longest_span(ahead, TOTAL)]) if len(parts) else parts
+
+
+def lines_in_words(
+    scores: pd.DataFrame, ahead: pd.DataFrame, parts: pd.DataFrame, currency: str
+) -> list[dict[str, str]]:
+    """For each kind, which way won by how much, and what is expected of the largest part; then, where last year's
+    season would lead out of the interval of the total, what it would give. Each is a finding."""
     found = []
     for kind, mine in scores.groupby("kind"):
-        best, plain = mine[mine["chosen"]].iloc[0], mine["way"].isin([*stats.PLAIN, SHARE_RULE])
+        best, plain = mine[mine["chosen"]].iloc[0], mine["way"].isin(PLAIN)
         name = KINDS[kind]
         top = longest_span(ahead, kind).iloc[0]
         money = {c: words.money(top[c], currency) for c in ("forecast", "low", "high")}
-        plainly = best["way"] in [*stats.PLAIN, SHARE_RULE]
+        plainly = best["way"] in PLAIN
         rival, named = mine.loc[plain != plainly, "error"].min(), "best of the others" if plainly else "best plain rule"
         found.append(
             {
                 "headline": f"By {name}, "
                 + (
-                    f"a plain rule forecasts best: {best['way']}"
+                    f"no way surely beats a plain rule ({best['way']})"
                     if plainly
                     else f"the forecast by {best['way']} is best"
                 )
@@ -193,7 +215,81 @@ def lines_in_words(scores: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> 
                 f"out its intervals held {words.percent(best['covered'])}.",
             }
         )
-    return found
+    return found + _season_in_words(ahead, parts, currency)
+
+
+def _season_in_words(ahead: pd.DataFrame, parts: pd.DataFrame, currency: str) -> list[dict[str, str]]:
+    """What last year's rise would give for the total, where that lies outside its interval."""
+    top = longest_span(ahead, TOTAL)
+    if top.empty or len(parts) < stats.YEARLY_DAYS:
+        return []
+    top, sales = top.iloc[0], parts[parts.columns[0][0]].sum(axis=1).to_numpy()
+    days = 7 * int(top["weeks"])
+    ago = len(sales) - YEAR
+    before = sales[ago - days : ago].sum()
+    if before <= 0 or top["low"] <= (value := sales[-days:].sum() * top["year_ago"] / before) <= top["high"]:
+        return []
+    money = {c: words.money(top[c], currency) for c in ("forecast", "low", "high", "year_ago")}
+    spoken = {k: words.money(v, currency) for k, v in {"before": before, "now": sales[-days:].sum()}.items()}
+    knows = "knows no season" if top["method"] in stats.PLAIN else "expects less of the season"
+    return [
+        {
+            "headline": f"A year ago these {top['weeks']} weeks sold {top['year_ago'] / before:.2f} times the weeks "
+            f"before; the forecast chosen for all sales {knows}. Plan for {words.money(value, currency)} too.",
+            "evidence": f"The forecast of all sales is {money['forecast']} ({money['low']} to {money['high']}); the "
+            f"same weeks a year ago sold {money['year_ago']}, the {top['weeks']} weeks before them "
+            f"{spoken['before']}, the last {top['weeks']} weeks {spoken['now']}.",
+            "sure": "one year shows one season; a second one would tell a season from chance",
+        }
+    ]
+
+
+def _year_ago(past: pd.DataFrame, weeks: int) -> np.ndarray:
+    """The sales of the same weeks a year before those ahead, one row a week; not known without a year of history."""
+    if len(past) < YEAR:
+        return np.full((weeks, past.shape[1]), np.nan)
+    start = len(past) - YEAR
+    return past.to_numpy()[start : start + 7 * weeks].reshape(weeks, 7, -1).sum(axis=1)
+
+
+def _last_years_rise(past: pd.DataFrame, weeks: int) -> np.ndarray:
+    days = 7 * WEEKS
+    now, then = (rows.sum().clip(lower=0).to_numpy() for rows in (past.tail(days), past.iloc[:-YEAR].tail(days)))
+    ratio = np.divide(now, then, out=np.zeros_like(now), where=then > 0)
+    return np.where(then > 0, _year_ago(past, weeks).clip(min=0) * ratio, now / WEEKS)
+
+
+def _total_rows(paths: np.ndarray, last: np.ndarray, method: str | None) -> pd.DataFrame:
+    """The total by span from its paths (one row a week, one column a path), beside a year ago."""
+    each = _spans(method, paths, None, pd.MultiIndex.from_product([[TOTAL], range(paths.shape[1])]))
+    by = each.groupby(["weeks", "horizon"])["forecast"]
+    rows = _spans(method, last[:, None], last[:, None], pd.MultiIndex.from_tuples([(TOTAL, ALL_SALES)]))
+    ends = pd.DataFrame({"forecast": by.mean(), "low": by.quantile(stats.ENDS[0]), "high": by.quantile(stats.ENDS[1])})
+    return rows.drop(columns="forecast").merge(ends.reset_index(), on=["weeks", "horizon"])
+
+
+def _same_origins(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of origins that every way could forecast; a way that could do so from less than half of them is left out."""
+    rows = rows[rows.groupby("way")["origin_on"].transform("nunique") * 2 >= rows["origin_on"].nunique()]
+    ways = rows.groupby("origin_on")["way"].transform("nunique")
+    return rows[ways == ways.max()]
+
+
+def _errors(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """By span, their mean (error), and the mean of all parts added up (total_error)."""
+    keys = list(dict.fromkeys([*by, "weeks", "origin_on", "horizon"]))
+    whole = rows.groupby(keys)[["forecast", "actual"]].sum().reset_index()
+    spans = _shares_off(rows, [*by, "weeks"]).unstack("weeks")
+    found = spans.rename(columns=stats.SPANS).assign(error=spans.mean(axis=1))
+    return found.assign(total_error=_shares_off(whole, [*by, "weeks"]).unstack("weeks").mean(axis=1))
+
+
+def _surest(ways: pd.Series, errors: pd.Series) -> str:
+    """The first of `ways` (the best first), or the best plain rule where its gain over the origins may be chance."""
+    best, plain = ways.iloc[0], ways[ways.isin(PLAIN)].iloc[0]
+    gain = errors[plain] - errors[best]
+    unsure = len(gain) < 2 or gain.mean() <= SURELY * gain.std() / np.sqrt(len(gain))
+    return plain if unsure else best
 
 
 def _own_calendar(sales: pd.Series, weeks: int, feasts: pd.DataFrame) -> np.ndarray:

@@ -63,13 +63,18 @@ def price_ladder(panel: pd.DataFrame, found: pd.DataFrame, costs: pd.Series, ste
 
 
 def ladder_shown(found: pd.DataFrame, best: pd.DataFrame, asked: str) -> str:
-    """The category whose ladder is shown: the one asked for, else the one with most to gain, else the first."""
-    first = [*best["category"], *found["group"], ""][0]
+    """The category whose ladder is shown: the one asked for, else the one with most to gain, else the best known."""
+    first = [*best["category"], *found.sort_values("own_weight", ascending=False)["group"], ""][0]
     return asked if asked in set(found["group"]) else first
 
 
 def best_steps(ladder: pd.DataFrame) -> pd.DataFrame:
-    """By category the step with the largest gain in margin whose whole interval is above zero; empty where none is."""
-    sure = ladder[ladder["gain_low"] > 0]
-    best = sure.loc[sure.groupby("category")["gain"].idxmax()] if len(sure) else sure
-    return best.sort_values("gain", ascending=False, ignore_index=True)
+    """By category the step whose gain in margin is largest at the low end of its interval; only where that is above 0.
+
+    The last step up and the last step down are never taken: with one elasticity for all prices the best step is most
+    often the edge of what was seen, where the data say least.
+    """
+    ends = ladder.groupby("category")["change"].transform
+    sure = ladder[(ladder["gain_low"] > 0) & (ladder["change"] > ends("min")) & (ladder["change"] < ends("max"))]
+    best = sure.loc[sure.groupby("category")["gain_low"].idxmax()] if len(sure) else sure
+    return best.sort_values("gain_low", ascending=False, ignore_index=True)

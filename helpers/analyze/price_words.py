@@ -10,14 +10,14 @@ import yaml
 
 from helpers import show
 from helpers.analyze.assortment import LISTS
+from helpers.analyze.competitors import LAST
 from helpers.analyze.elasticity import MODEL, Fit, common_value
 from helpers.analyze.prices import PRICES
 
-SURE = 0.5  # weight of its own data from which a category is named
+SURE = MODEL["sure_weight"]
 SAYS, LISTED = PRICES["says"], LISTS["says"]
-MARKET = yaml.safe_load(resources.files("helpers.analyze").joinpath("competitors.yaml").read_text(encoding="utf-8"))[
-    "says"
-]
+RIVALS = yaml.safe_load(resources.files("helpers.analyze").joinpath("competitors.yaml").read_text(encoding="utf-8"))
+MARKET = RIVALS["says"]
 
 
 def coverage_in_words(seen: dict[str, float], categories: int) -> str:
@@ -37,16 +37,18 @@ def extremes_in_words(found: pd.DataFrame) -> dict[str, str]:
     values = {"most": most["group"], "least": least["group"], "most_value": _lost(most), "least_value": _lost(least)}
     common = {k: _one(v) for k, v in common_value(found["own"], found["error"]).items()}
     thin = SAYS["thin"].format(thin=int((found["own_weight"] < 0.8).sum()), groups=len(found))
+    few = found.loc[found["own_weight"] < SURE, "group"]
+    left_out = SAYS["left_out"].format(names=show.listing(few)) if len(few) else ""
     return {
         "headline": SAYS["extremes"].format(**values),
         "sure": SAYS["extremes_sure"].format(**ends),
-        "evidence": f"{SAYS['common'].format(**common)} {thin}",
+        "evidence": f"{SAYS['common'].format(**common)} {thin} {left_out}".strip(),
     }
 
 
 def plain_in_words(found: pd.DataFrame, plain: dict[str, Fit]) -> str:
-    """What the plain rule would have said."""
-    both = [c for c in found["group"] if c in plain]
+    """What the plain rule would have said of the categories whose own data count."""
+    both = [c for c in found.loc[found["own_weight"] >= SURE, "group"] if c in plain]
     if not both:
         return ""
     ours, theirs = found.set_index("group").loc[both, "own"].mean(), np.mean([plain[c]["price"] for c in both])
@@ -70,12 +72,15 @@ def steps_in_words(best: pd.DataFrame, ladder: pd.DataFrame, currency: str) -> l
         return []
     row = best.iloc[0]
     words = {"change": show.percent(row["change"], signed=True), "category": row["category"]}
+    way = "step_up" if row["change"] > 0 else "step_down"
     return [
         {
-            "headline": SAYS["step"].format(**words, gain=show.money(row["gain"], currency)),
+            "headline": SAYS[way].format(**words, gain=show.money(row["gain"], currency)),
             "action": SAYS["step_do"].format(**words),
             "sure": SAYS["step_sure"].format(
-                low=show.money(row["gain_low"]), high=show.money(row["gain_high"], currency)
+                low=show.money(row["gain_low"]),
+                high=show.money(row["gain_high"], currency),
+                n=int((ladder["change"] != 0).sum()),
             ),
             "value": row["gain"],
             "low": row["gain_low"],
@@ -96,25 +101,53 @@ def ladder_in_words(ladder: pd.DataFrame, seen: pd.DataFrame, category: str) -> 
     return said if (ladder["gain_low"] > 0).any() else f"{said} {SAYS['no_step']}"
 
 
-def lift_in_words(lifts: pd.DataFrame) -> list[dict]:
-    """What promotions leave net over all categories, as a finding; empty without promotions."""
+def lift_in_words(lifts: pd.DataFrame, sales: float = np.nan) -> list[dict]:
+    """What promotions leave net over all categories, as a finding; empty without promotions.
+
+    `sales` is the share of all sales that the products studied make.
+    """
     if lifts.empty or lifts["extra"].sum() <= 0:
         return []
-    sums = lifts[["extra", "pulled", "switched", "net"]].sum()
-    # Categories are estimated one by one, so their errors add up by squares.
-    halves = {k: np.sqrt((((lifts[f"{k}_high"] - lifts[f"{k}_low"]) / 2) ** 2).sum()) for k in ("net", "switched")}
-    net, half = 100 * sums["net"] / sums["extra"], 100 * halves["net"] / sums["extra"]
-    amounts = {k: show.count(abs(sums[k])) for k in ("extra", "pulled", "switched")}
-    for k, way in (("after", "pulled"), ("beside", "switched")):
-        amounts[k] = SAYS["missing" if sums[way] >= 0 else "more"]
-    amounts["doubt"] = SAYS["chance"] if abs(sums["switched"]) < halves["switched"] else ""
+    sums = lifts[["extra", "pulled", "counted", "net"]].sum()
+    net, half = 100 * sums["net"] / sums["extra"], 100 * _net_doubt(lifts)
+    top, sure = lifts.loc[lifts["extra"].idxmax()], lifts[lifts["counted"] != 0]
+    ways = {k: SAYS["missing" if sums[k] >= 0 else "more"] for k in ("pulled", "counted")}
+    switched = SAYS["switched"].format(units=show.count(abs(sums["counted"])), beside=ways["counted"])
+    evidence = SAYS["lift_evidence"].format(
+        extra=show.count(sums["extra"]),
+        pulled=show.count(abs(sums["pulled"])),
+        after=ways["pulled"],
+        switched=switched if len(sure) else "",
+        sales=SAYS["scope"].format(sales=show.percent(sales)) if np.isfinite(sales) else "",
+        top=top["category"],
+        share=show.percent(top["extra"] / sums["extra"]),
+    )
+    earned = lifts.dropna(subset=["profit"])
+    unsure = len(earned) and not ((earned["profit_high"] < 0) | (earned["profit_low"] > 0)).any()
+    ends = {"low": show.count(net - half), "high": show.count(net + half)}
     return [
         {
-            "headline": SAYS["lift"].format(hundred=100, net=show.count(net)),
-            "evidence": SAYS["lift_evidence"].format(**amounts),
-            "sure": SAYS["lift_sure"].format(low=show.count(net - half), high=show.count(net + half)),
+            "headline": SAYS["lift"].format(hundred=100, net=show.count(net), **ends),
+            "evidence": f"{evidence} {SAYS['unsure']}" if unsure else evidence,
+            "sure": SAYS["lift_sure" if len(sure) else "lift_sure_none"].format(
+                names=show.listing(sure["category"], 3)
+            ),
         }
     ]
+
+
+def _net_doubt(lifts: pd.DataFrame) -> float:
+    """Half the interval of the net share of all categories.
+
+    The shares pulled forward of all categories are off together, so theirs is that of their common value; of what is
+    switched, errors add up by squares. Below four categories, so do those of net.
+    """
+    if len(lifts) < 4:
+        return np.sqrt((((lifts["net_high"] - lifts["net_low"]) / 2) ** 2).sum()) / lifts["extra"].sum()
+    known = lifts[lifts["own_pull_error"] > 0]
+    pulled = common_value(known["own_pull_share"], known["own_pull_error"])
+    counted = ((lifts["switched_high"] - lifts["switched_low"]) / 2)[lifts["counted"] != 0]
+    return float(np.hypot((pulled["high"] - pulled["low"]) / 2, np.sqrt((counted**2).sum()) / lifts["extra"].sum()))
 
 
 def promotion_profit_in_words(lifts: pd.DataFrame, currency: str) -> list[dict]:
@@ -122,11 +155,12 @@ def promotion_profit_in_words(lifts: pd.DataFrame, currency: str) -> list[dict]:
     sure = lifts[(lifts["profit_high"] < 0) | (lifts["profit_low"] > 0)] if len(lifts) else lifts
     if sure.empty:
         return []
-    row = sure.loc[sure["profit"].abs().idxmax()]
+    row = sure.loc[sure[["profit_low", "profit_high"]].abs().min(axis=1).idxmax()]  # most, even at the near end
     kind, size = ("loss", -row["profit"]) if row["profit"] < 0 else ("gain", row["profit"])
     said = {"headline": SAYS[kind].format(category=row["category"], profit=show.money(size, currency))}
     said |= {"action": SAYS[f"{kind}_do"].format(category=row["category"])}
     ends = sorted(abs(row[k]) for k in ("profit_low", "profit_high"))
+    said |= {"sure": SAYS["profit_sure"].format(low=show.money(ends[0]), high=show.money(ends[1], currency))}
     return [said | ({"value": size, "low": ends[0], "high": ends[1]} if kind == "loss" else {})]
 
 
@@ -140,21 +174,22 @@ def range_in_words(products: pd.DataFrame) -> str:
     )
 
 
-def stock_in_words(products: pd.DataFrame, currency: str) -> list[dict]:
+def stock_in_words(products: pd.DataFrame, currency: str, counted_on: object = None) -> list[dict]:
     """Findings on what to reorder and what to sell off; empty where stock is not known."""
-    found = []
+    found, day = [], LISTED["counted"].format(day=show.day(counted_on)) if pd.notna(counted_on) else ""
     short = products[products["list"] == "reorder"]
     if len(short):
-        evidence = LISTED["reorder_evidence"].format(revenue=show.money(short["revenue"].sum(), currency))
+        evidence = LISTED["reorder_evidence"].format(revenue=show.money(short["revenue"].sum(), currency), day=day)
         said = {"n": len(short), "weeks": LISTS["short"], "names": show.listing(short["name"], 3)}
         found.append({"id": "reorder", "evidence": evidence} | _headline("reorder", said))
     heap = products[products["list"] == "sell off"].sort_values("cover", ascending=False)
     if len(heap):
-        bound = (heap["on_hand"] * heap["unit_cost"]).sum(min_count=1)
-        evidence = LISTED["no_cost_bound"].format(units=show.count(heap["on_hand"].sum()))
-        if np.isfinite(bound):
-            evidence = LISTED["heap_evidence"].format(bound=show.money(bound, currency))
         said = {"n": len(heap), "weeks": LISTS["heap"], "names": show.listing(heap["name"], 3)}
+        over = (heap["on_hand"] - heap["rate"] * LISTS["heap"]).clip(lower=0)
+        bound = (over * heap["unit_cost"]).sum(min_count=1)
+        evidence = LISTED["no_cost_bound"].format(units=show.count(over.sum()), weeks=LISTS["heap"], day=day)
+        if np.isfinite(bound):
+            evidence = LISTED["heap_evidence"].format(bound=show.money(bound, currency), weeks=LISTS["heap"], day=day)
         found.append({"id": "sell-off", "evidence": evidence} | _headline("heap", said))
     return found
 
@@ -172,30 +207,31 @@ def searches_in_words(terms: pd.DataFrame) -> list[dict]:
 
 
 def rivals_in_words(brands: pd.DataFrame) -> list[dict]:
-    """Where our brand stands, as a finding; empty where it is not in the market table."""
-    if brands.empty or not brands["is_ours"].any():
+    """Where our brand stands, as a finding; empty without a market table."""
+    if brands.empty:
         return []
+    if not brands["is_ours"].any():
+        return [{"headline": MARKET["alone"]}]
     us, them = brands[brands["is_ours"]].iloc[0], brands[~brands["is_ours"]]
+    change = MARKET["change"].format(change=f"{100 * us['share_change']:+.1f}", periods=LAST)
     place = MARKET["place"].format(
         rank=int((brands["share"] > us["share"]).sum()) + 1,
         brands=len(brands),
         share=show.percent(us["share"], 1),
-        change=f"{100 * us['share_change']:+.1f}",
-        price=show.percent(us["price_index"] / 100),
+        periods=LAST,
+        change=change if np.isfinite(us["share_change"]) else "",
+        price=show.count(us["price_index"]),
     )
+    heard = np.isfinite(us["voice_to_share"])
     evidence = MARKET["evidence"].format(
         cheaper=int((them["price_index"] < us["price_index"]).sum()),
         rivals=len(them),
         better=int((them["rating"] > us["rating"]).sum()),
-        voice=show.percent(us["voice"], 1),
+        voice=MARKET["voice"].format(voice=show.percent(us["voice"], 1)) if heard else "",
     )
-    return [
-        {
-            "headline": place,
-            "evidence": evidence,
-            "action": MARKET["loud_do" if us["voice_to_share"] > 1 else "quiet_do"],
-        }
-    ]
+    quiet, loud = RIVALS["close"]
+    action = "quiet_do" if us["voice_to_share"] < quiet else "loud_do" if us["voice_to_share"] > loud else ""
+    return [{"headline": place, "evidence": evidence} | ({"action": MARKET[action]} if action else {})]
 
 
 def _headline(name: str, said: dict) -> dict[str, str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from helpers import stats, tables
 from helpers.analyze.elasticity import (
+    LAGS,
     MODEL,
     OWN,
     Fit,
@@ -21,6 +23,7 @@ from helpers.analyze.prices import CELL
 
 ENDS = [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]
 STAMP = ["as_of", "rule_version"]  # added where a table is stored
+FAR = norm.ppf(ENDS[1])  # standard errors to the end of an interval
 YEAR = 365.25 / 7  # weeks
 
 
@@ -81,15 +84,37 @@ def promotion_effects(demand: pd.DataFrame, fits: dict[str, Fit], costs: pd.Seri
 
     `costs` is the cost of one unit by product; without any, margin stays empty. `extra` are units in promotion weeks
     that would not have been sold in them; `pulled` those missing afterwards; `switched` those missing at other products
-    of the category (below zero: the others sold more); `net` what is left. Intervals by drawing the estimates from
-    their joint t distribution.
+    of the category (below zero: the others sold more); `counted` is `switched` where its interval leaves out zero, else
+    0; `net` is extra - pulled - counted. Intervals by drawing the estimates from their joint t distribution. What is
+    pulled forward and switched is drawn towards the common value of the categories.
     """
-    switching = pooled_switching(fit_switching(demand, fits))
-    rows = [_effect(c, demand[demand["category"] == c], f, switching.loc[c], costs) for c, f in fits.items()]
+    switching, pulled = pooled_switching(fit_switching(demand, fits)), pooled_lags(fits)
+    rows = [
+        _effect(c, demand[demand["category"] == c], f, switching.loc[c], costs, pulled.get(c)) for c, f in fits.items()
+    ]
     return pd.DataFrame([r for r in rows if r], columns=list(tables.get("promotion_lift").columns)).drop(columns=STAMP)
 
 
-def _effect(category: str, rows: pd.DataFrame, fit: Fit, switching: pd.Series, costs: pd.Series) -> dict | None:
+def pooled_lags(fits: dict[str, Fit]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By category each lag of `Fit.pulled` drawn towards its common value, and the factor that puts on its error."""
+    value = pd.DataFrame({c: fit.pulled for c, fit in fits.items()}, index=LAGS)
+    error = pd.DataFrame({c: [fit.error(n) for n in LAGS] for c, fit in fits.items()}, index=LAGS)
+    narrow = pd.DataFrame(1.0, value.index, value.columns)
+    for n in LAGS:
+        known = error.columns[error.loc[n] > 0]
+        drawn = pool(value.loc[n, known], error.loc[n, known])
+        value.loc[n, known], narrow.loc[n, known] = drawn["pooled"], drawn["pooled_error"] / error.loc[n, known]
+    return {c: (value[c].to_numpy(), narrow[c].to_numpy()) for c in fits}
+
+
+def _effect(
+    category: str,
+    rows: pd.DataFrame,
+    fit: Fit,
+    switching: pd.Series,
+    costs: pd.Series,
+    pulled: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict | None:
     on = rows["promotion"].to_numpy() > 0
     if not on.any():
         return None
@@ -104,23 +129,27 @@ def _effect(category: str, rows: pd.DataFrame, fit: Fit, switching: pd.Series, c
     # Units = usual x lift x what is left after: so lift counts in its week, and what is missing at the usual level.
     calm = (mean / rows["after"].to_numpy() / rows["lift"].to_numpy())[later]
     error = switching["error"] if np.isfinite(switching["error"]) else 0.0
+    sure = error > 0 and abs(switching["switching"]) > FAR * error
     rng = np.random.default_rng(2)
     turned = np.concatenate([[switching["switching"]], rng.normal(switching["switching"], error, MODEL["draws"])])
     felt = mean * rows["pressure"].to_numpy()
+    lags, narrow = pulled or (fit.pulled, 1.0)
     found = []
     for b, k in zip(draws, turned, strict=True):
-        usual_units = mean[on] / np.exp(terms @ b[: len(OWN)])
-        missing = calm * (earlier[later] @ b[len(OWN) :])
-        extra, pulled, switched = (mean[on] - usual_units).sum(), missing.sum(), -k * felt.sum()
+        usual_units, own = mean[on] / np.exp(terms @ b[: len(OWN)]), b[len(OWN) :]
+        missing = calm * (earlier[later] @ (lags + (own - fit.pulled) * narrow))
+        alone = (calm * (earlier[later] @ own)).sum()
+        extra, gone, switched = (mean[on] - usual_units).sum(), missing.sum(), -k * felt.sum()
         gain = (mean * (price - cost))[on].sum() - (usual_units * worth[on]).sum()
-        profit = gain - (missing * worth[later]).sum() + k * (felt * worth).sum()
+        profit = gain - (missing * worth[later]).sum() + sure * k * (felt * worth).sum()
         lift = mean[on].sum() / usual_units.sum()
-        found.append([lift, extra, pulled, switched, extra - pulled - switched, profit])
-    names = ["lift", "extra", "pulled", "switched", "net", "profit"]
+        found.append([lift, extra, gone, switched, extra - gone - sure * switched, profit, alone])
+    names = ["lift", "extra", "pulled", "switched", "net", "profit", "alone"]
     all_draws = pd.DataFrame(found, columns=names)
     all_draws[names[1:]] *= per_year
     all_draws["pull_share"] = all_draws["pulled"] / all_draws["extra"]
     all_draws["net_share"] = all_draws["net"] / all_draws["extra"]
+    own_share = all_draws.pop("alone") / all_draws["extra"]
     low, high = all_draws.iloc[1:].quantile(ENDS[0]), all_draws.iloc[1:].quantile(ENDS[1])
     cut = 1 - (price / usual)[on]
     out = {"category": category, "promoted_weeks": int(on.sum()), "products": int(rows.loc[on, "product_id"].nunique())}
@@ -128,7 +157,12 @@ def _effect(category: str, rows: pd.DataFrame, fit: Fit, switching: pd.Series, c
     out |= {n: np.expm1(fit[n]) for n in ("display", "mailer")}
     for n in all_draws:
         out |= {n: all_draws[n].iloc[0], f"{n}_low": low[n], f"{n}_high": high[n]}
-    return out
+    own_error = np.diff(own_share.iloc[1:].quantile(ENDS))[0] / (2 * FAR)
+    return out | {
+        "counted": out["switched"] if sure else 0.0,
+        "own_pull_share": own_share.iloc[0],
+        "own_pull_error": own_error,
+    }
 
 
 def _draws(fit: Fit) -> np.ndarray:

@@ -184,14 +184,14 @@ def say_feature(feature: str) -> str:
 
 
 def too_young(tables: Mapping[str, ir.Table], days: list[date], period: int) -> list[str]:
-    """Sentences on tables that began too late to learn from."""
+    """Sentences on tables that began after the oldest day that teaches, so that no model can learn from them."""
     first = {
         "Messages": tables["messages"].sent_at.min().to_pandas(),
         "Visits": tables["events"].occurred_at.min().to_pandas(),
     }
-    late = pd.Timestamp(days[min(2, len(days) - 1)]) - pd.Timedelta(days=period)
     says = PURCHASE["says"]["young"]
-    return [says.format(what=k, since=words.day(v)) for k, v in first.items() if pd.notna(v) and v > late]
+    late = {k: v for k, v in first.items() if pd.notna(v) and pd.Timestamp(v) >= pd.Timestamp(days[-1])}
+    return [says.format(what=k, since=words.day(v), period=period) for k, v in late.items()]
 
 
 def _bought(orders: ir.Table) -> ir.Table:

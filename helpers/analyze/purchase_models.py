@@ -27,7 +27,7 @@ from helpers.show import words
 
 FEWEST = 30  # buyers, and as many others, that a model learns from, is calibrated on and tested with
 MOST_ROWS, MOST_SVM = 20_000, 2_000  # rows that models learn from; the time of an SVM grows with their square
-DRAWS, TOP = 300, 0.1  # of the bootstrap; the part of the list that lift looks at
+DRAWS, TOP = 200, 0.1  # of the bootstrap; the part of the list that lift looks at
 WAYS = PURCHASE["ways"]
 PLAIN = [way for way, about in WAYS.items() if about["plain"]]
 MODELS = ["way", "name", "calibration", "auc", "auc_low", "auc_high", "average_precision", "brier", "lift", "lift_low"]
@@ -142,7 +142,8 @@ class Race(NamedTuple):
         """Who was learned from, calibrated on and tested on, as a sentence; or why nothing could be learned."""
         if not self.ways:
             return PURCHASE["says"]["few" if len(self.test) else "none"].format(fewest=FEWEST)
-        figures = {n: words.count(len(getattr(self, n))) for n in ("train", "calibrate", "test")}
+        figures = {n: words.count(len(getattr(self, n))) for n in ("calibrate", "test")}
+        figures["train"] = words.count(min(len(self.train), MOST_ROWS))
         days = {f"{n}_on": words.day(getattr(self, n)["on"].max()) for n in ("calibrate", "test")}
         share = words.percent(self.test["bought"].mean(), 1)
         return PURCHASE["says"]["cuts"].format(days=self.train["on"].nunique(), share=share, **figures, **days)
@@ -227,7 +228,7 @@ def said_and_seen(run: Race, groups: int = 10) -> pd.DataFrame:
 
 
 @threadpool_limits.wrap(limits=1)
-def what_drives(run: Race, repeats: int = 5) -> pd.DataFrame:
+def what_drives(run: Race, repeats: int = 3) -> pd.DataFrame:
     """How much worse the chosen way tells buyers on the test day when one feature is shuffled (Breiman 2001).
 
     The largest first: driver, loss (of the area under the ROC curve), low and high (the range of the shuffles). Of at
@@ -278,13 +279,14 @@ def models_in_words(models: pd.DataFrame, run: Race) -> list[dict[str, str]]:
     """Which way was chosen and whether it surely beats the plain rule, as a finding; empty without models."""
     found, says, plain = [], PURCHASE["says"], models[models["way"].isin(PLAIN)]
     for best in models[models["chosen"]].itertuples():
-        name = WAYS[run.plain.way]["name"]
+        name, rule = WAYS[run.plain.way]["name"], models.set_index("way").loc[run.plain.way]
         kind = "plain_wins" if best.way in set(plain["way"]) else "wins" if best.extra_low > 0 else "no_win"
         figures = {c: getattr(best, c) for c in MODELS if c.startswith(("auc", "lift", "extra"))}
+        figures |= {"plain": name, "plain_auc": rule["auc"], "plain_lift": rule["lift"]}
         found.append(
             {
-                "headline": says[kind].format(name=best.name[0].upper() + best.name[1:], lift=best.lift, plain=name),
-                "evidence": says["evidence"].format(customers=words.count(best.customers), plain=name, **figures),
+                "headline": says[kind].format(name=best.name[0].upper() + best.name[1:], **figures),
+                "evidence": says["evidence"].format(customers=words.count(best.customers), **figures),
                 "sure": says["sure"],
             }
         )

@@ -126,28 +126,41 @@ def profit_curve(run: Race, terms: Terms) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def profit_in_words(plans: pd.DataFrame, run: Race, terms: Terms, currency: str) -> list[dict[str, str]]:
-    """What the chosen way's list would have made, against everybody and the buyers of the last period, as a finding.
+def profit_in_words(
+    plans: pd.DataFrame, run: Race, terms: Terms, currency: str, messages: ir.Table
+) -> list[dict[str, str]]:
+    """What the chosen way's list would make if a contact adds what is assumed, and what it must add to pay; a finding.
 
-    Empty without plans.
+    `messages`: where some were held back at random, how sure says that step 5 measures their effect. Empty without
+    plans.
     """
     says, by = PURCHASE["says"], plans.set_index("plan")
     if by.empty:
         return []
     row, sure = by.loc[WAYS[run.chosen.way]["name"]], says["profit_sure"].format(terms=terms.in_words(currency))
+    held = messages.filter(_.is_holdout).limit(1).count().to_pandas()
+    sure = f"{sure} {says['profit_measured']}" if held else sure
     if not row["contacted"]:
         return [{"headline": says["profit_none"], "sure": sure}]
-    more = {
-        n: words.money(row["profit"] - by.loc[p, "profit"], currency) for n, p in {"all": ALL, "plain": LAST}.items()
-    }
+    more = {n: _more(row["profit"] - by.loc[p, "profit"], currency) for n, p in {"all": ALL, "plain": LAST}.items()}
+    spent = row["contacted"] * terms.cost
+    brought = row["profit"] + spent
+    breakeven = terms.added * spent / brought if brought > 0 else float("nan")
+    shares = {"added": terms.added, "cut": row["cut"], "breakeven": breakeven}
+    shares = {k: words.percent(v, int(k == "breakeven")) for k, v in shares.items()}
     money = {c: words.money(row[c], currency) for c in ("profit", "beyond_low", "beyond_high")}
     counts = {"contacted": row["contacted"], "customers": row["customers"], "bought": row["buyers"]}
     finding = {
-        "headline": says["profit"].format(cut=words.percent(row["cut"]), profit=money["profit"], **more),
-        "evidence": says["profit_evidence"].format(**{k: words.count(v) for k, v in counts.items()}, **money),
+        "headline": says["profit"].format(profit=money["profit"], **shares, **more),
+        "evidence": says["profit_evidence"].format(**{k: words.count(v) for k, v in counts.items()}, **money, **more),
         "sure": sure,
     }
     return [finding]
+
+
+def _more(amount: float, currency: str) -> str:
+    says = PURCHASE["says"]["more_or_less"]["more" if amount >= 0 else "less"]
+    return says.format(amount=words.money(abs(amount), currency))
 
 
 def _worth(people: pd.DataFrame, terms: Terms) -> np.ndarray:

@@ -234,8 +234,11 @@ def check_regression(fit: Regression | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["check", "answer", "fine"])
 
 
-def drivers_in_words(effects: pd.DataFrame, fit: Regression | None) -> list[dict[str, str]]:
-    """The calendar, and the surest driver beside it, as headlines with evidence and how sure; each a finding."""
+def drivers_in_words(effects: pd.DataFrame, fit: Regression | None, checks: pd.DataFrame) -> list[dict[str, str]]:
+    """The calendar, and the surest driver beside it, as headlines with evidence and how sure; each a finding.
+
+    `checks` are those of `check_regression`: where the holdout failed, how sure says so.
+    """
     says = DRIVERS["says"]
     if effects.empty:
         return [{"headline": says["none"].format(fewest=FEWEST)}]
@@ -247,16 +250,18 @@ def drivers_in_words(effects: pd.DataFrame, fit: Regression | None) -> list[dict
         ends = {"top_effect": words.percent(top["effect"], signed=True)}
         ends |= {"bottom_effect": words.percent(low["effect"], signed=True)}
         found = [{"headline": says["calendar"].format(top=top["driver"], bottom=low["driver"], **ends)}]
-    sure = surely[surely["kind"].isin(["spend", "messages", "promotion", "price", "special"])]
+    failed = checks.loc[checks["check"] == DRIVERS["checks"]["holdout"]["name"], "fine"].eq(False).any()
+    doubt = says["sure"] + says["failed"] * bool(failed)
+    own = ["spend", "messages", "promotion", "price", "special"]
+    sure = surely[surely["kind"].isin(own)]
     if sure.empty:
-        return [*found, {"headline": says["none_sure"], "sure": says["sure"]}]
+        return [*found, {"headline": says["none_sure"], "sure": doubt}]
     best = sure.loc[(sure["effect"].abs() / (sure["high"] - sure["low"])).idxmax()]
     spoken = {c: words.percent(best[c], 1, signed=True) for c in ("effect", "low", "high")}
     headline = says["headline"].format(driver=best["driver"], effect=spoken["effect"], per=best["per"])
-    return [
-        *found,
-        {"headline": headline, "evidence": says["evidence"].format(days=days, **spoken), "sure": says["sure"]},
-    ]
+    tried = words.count(effects["kind"].isin(own).sum())
+    evidence = says["evidence"].format(days=days, tried=tried, **spoken)
+    return [*found, {"headline": headline, "evidence": evidence, "sure": doubt}]
 
 
 def _open(sales: pd.Series) -> pd.Series:

@@ -111,9 +111,11 @@ def service_load(cases: pd.DataFrame, as_of: date, target: float, case_cost: flo
 
 
 def load_by_topic(cases: pd.DataFrame, as_of: date, target: float, case_cost: float = 0.0) -> pd.DataFrame:
-    """As `service_load`, one row a topic, the one with most cases first."""
+    """As `service_load`, one row a topic, the one with most cases first; stage: that of most of its cases."""
     parts = list(_last_year(cases, as_of).groupby("topic"))
-    return _load(parts, "topic", as_of, target, case_cost).sort_values("cases", ascending=False, ignore_index=True)
+    stages = {topic: part["stage"].mode().iloc[0] for topic, part in parts}
+    found = _load(parts, "topic", as_of, target, case_cost).sort_values("cases", ascending=False, ignore_index=True)
+    return found.assign(stage=found["topic"].map(stages))
 
 
 def _last_year(cases: pd.DataFrame, as_of: date) -> pd.DataFrame:
@@ -297,30 +299,31 @@ def load_in_words(load: pd.DataFrame, topics: pd.DataFrame, target: float, curre
     if whole.empty:
         return []
     w, stage = whole.iloc[0], load[load["stage"] != "all"].sort_values("cases").iloc[-1]
-    named = topics[topics["topic"] != OTHER]
+    named = topics.loc[(topics["topic"] != OTHER) & (topics["stage"] == stage["stage"]), "topic"]
     said = {"stage": SERVICE["stage_names"][stage["stage"]], "share": words.percent(stage["share"])}
-    said |= {"cases": words.count(w["cases"]), "a_week": f"{w['a_week']:.0f}", "target": f"{target / 60:.0f}"}
+    said |= {"cases": words.count(w["cases"]), "a_week": f"{w['a_week']:.1f}", "target": f"{target / 60:.0f}"}
     said |= {c: f"{w[c] / 60:.1f}" for c in ("median", "p90")} | {"in_target": words.percent(w["in_target"])}
     said |= {"repeat": words.percent(w["repeats"]), "days": SERVICE["repeat_days"]}
     cost = SAYS["load_cost"].format(cost=words.money(w["cost"], currency)) if pd.notna(w["cost"]) else ""
-    action = TOPICS["topics"].get(named["topic"].iloc[0], {}).get("action", "") if len(named) else ""
+    first, read_them = (named.iloc[0] if len(named) else ""), TOPICS["says"]["read_them"]
+    todo = TOPICS["topics"].get(first, {}).get("action", read_them)
     return [
         {
             "headline": SAYS["load"].format(**said),
             "evidence": SAYS["load_evidence"].format(**said, cost=cost),
-            "action": action,
+            "action": SAYS["load_action"].format(topic=first, todo=todo) if first else read_them,
         }
     ]
 
 
 def slow_in_words(weeks: pd.DataFrame, cost: pd.DataFrame, target: float) -> list[dict[str, str]]:
-    """The longest run of slow weeks and what it cost, or that there was none; empty without replies."""
+    """The longest run of slow weeks and what it cost; that there was none, as a sentence; empty without replies."""
     if weeks.empty:
         return []
     rest = weeks[~weeks["is_slow"]]
     usual = rest["late_cases"].sum() / max(rest["cases"].sum(), 1)
     if not weeks["is_slow"].any():
-        return [{"headline": SAYS["steady"].format(in_target=words.percent(1 - usual), target=f"{target / 60:.0f}")}]
+        return [{"sentence": SAYS["steady"].format(in_target=words.percent(1 - usual), target=f"{target / 60:.0f}")}]
     first, last = _longest_run(weeks)
     slow = weeks[weeks["is_slow"]]
     late = slow["late_cases"].sum() / slow["cases"].sum()
@@ -330,10 +333,8 @@ def slow_in_words(weeks: pd.DataFrame, cost: pd.DataFrame, target: float) -> lis
     for c in cost[cost["compared"] == "slow weeks"].itertuples():
         points = {k: f"{100 * getattr(c, k):.0f}" for k in ("difference", "low", "high")}
         shares = {"slow_bad": words.percent(c.bad), "usual_bad": words.percent(c.other), "extra": words.count(c.extra)}
-        return [
-            said
-            | {"evidence": SAYS["slow_evidence"].format(**points, **shares, cases=c.cases), "sure": SAYS["slow_sure"]}
-        ]
+        evidence = SAYS["slow_evidence"].format(**points, **shares, cases=c.cases, marks=c.marks)
+        return [said | {"evidence": evidence, "sure": SAYS["slow_sure"]}]
     return [said | {"evidence": SAYS["slow_plain"].format(weeks=len(slow), cases=slow["cases"].sum())}]
 
 
@@ -345,9 +346,9 @@ def _longest_run(weeks: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
 
 
 def waiting_in_words(listed: pd.DataFrame, trust_mood: bool) -> list[dict[str, str]]:
-    """How many cases wait, as headline, evidence and action; that none does, as a headline alone."""
+    """How many cases wait, as headline, evidence and action; that none does, as a sentence."""
     if listed.empty:
-        return [{"headline": SAYS["nothing"]}]
+        return [{"sentence": SAYS["nothing"]}]
     is_open = int((listed["kind"] == "open").sum())
     said = {"cases": len(listed), "open": is_open, "call": len(listed) - is_open, "days": SERVICE["call_back_days"]}
     mood = SAYS["waiting_mood" if trust_mood else "waiting_no_mood"]

@@ -22,7 +22,7 @@ def facts(name: str) -> dict:
 
 
 TEXTS = facts("texts")
-NOTHING_SAID = {part: " ".join(said.split()) for part, said in TEXTS["nothing"].items()}
+NOTHING_SAID = {k: {part: " ".join(said.split()) for part, said in own.items()} for k, own in TEXTS["nothing"].items()}
 LISTS = ("texts", "topics", "mood", "emotion", "service", "coders")
 VOICE_VERSION = ", ".join(f"{name} {facts(name)['version']}" for name in LISTS)
 READING = {name: " ".join(said.split()) for name, said in TEXTS["reading"].items()}

@@ -13,7 +13,7 @@ from ibis import _
 from scipy.stats import norm
 
 from helpers import stats
-from helpers.analyze.texts import words_of
+from helpers.analyze.texts import TEXTS, words_of
 from helpers.analyze.topics import OTHER, TOPICS
 from helpers.show import words
 
@@ -43,15 +43,25 @@ def topic_shares(texts: pd.DataFrame) -> pd.DataFrame:
 
 
 def topics_by_quarter(texts: pd.DataFrame, last: int = 8) -> pd.DataFrame:
-    """One row a quarter and topic: quarter, topic, texts, of (all texts of the quarter), share, low, high."""
+    """One row a quarter and topic: quarter, topic, texts, of (all texts of the quarter), share, low, high.
+
+    Shares are standardised by source (indirectly: texts over those expected from the shares of each source over all
+    `last` quarters, times the overall share), so that a new source is no trend. The interval is scaled alike.
+    """
     read = texts[texts["topic"].notna()]
-    quarter = read["said_at"].dt.to_period("Q")
-    counts = pd.crosstab(quarter, read["topic"]).tail(last)
+    if read.empty:
+        return pd.DataFrame(columns=["quarter", "topic", "texts", "of", "share", "low", "high"])
+    read = read.assign(quarter=read["said_at"].dt.to_period("Q"))
+    read = read[read["quarter"].isin(sorted(read["quarter"].unique())[-last:])]
+    counts = pd.crosstab(read["quarter"], read["topic"])
+    by_source = pd.crosstab(read["source"], read["topic"], normalize="index")
+    expected = pd.crosstab(read["quarter"], read["source"], normalize="index") @ by_source
     long = counts.rename_axis(index="quarter", columns="topic").stack().rename("texts").reset_index()
     long = long.assign(of=long["quarter"].map(counts.sum(axis=1)), quarter=long["quarter"].astype(str))
+    scale = (counts.sum() / len(read) / expected).stack().to_numpy()
     long["share"] = long["texts"] / long["of"]
     long[["low", "high"]] = stats.share_interval(long["texts"], long["of"])
-    return long
+    return long.assign(**long[["share", "low", "high"]].mul(scale, axis=0).clip(upper=1))
 
 
 def quarter_grid(texts: pd.DataFrame, topics: Sequence[str]) -> pd.DataFrame:
@@ -159,7 +169,7 @@ def asking_in_words(panel: pd.DataFrame) -> str:
         return SAYS["leaving_unknown"]
     size, low, high, _z = (100 * v for v in alike_difference(asked, panel["left"], panel["alike"]))
     ends = {"size": f"{abs(size):.1f}", "low": f"{low:+.1f}", "high": f"{high:+.1f}"}
-    return SAYS["asking"].format(side="more" if size > 0 else "fewer", asked=f"{asked.sum():,}", **ends)
+    return SAYS["asking"].format(side="more" if size > 0 else "less", asked=f"{asked.sum():,}", **ends)
 
 
 def alike_difference(exposed: pd.Series, outcome: pd.Series, alike: pd.Series) -> tuple[float, float, float, float]:
@@ -207,26 +217,29 @@ def topic_table(*frames: pd.DataFrame) -> pd.DataFrame:
     return rows.merge(_named(leaving, "left", "staying"), on="topic", how="left")
 
 
-def top_topic(shares: pd.DataFrame) -> list[dict[str, str]]:
+def top_topic(shares: pd.DataFrame, texts: pd.DataFrame) -> list[dict[str, str]]:
     """The topic most is said about, as headline and evidence; empty without texts."""
     known = shares[shares["topic"] != OTHER]
     if known.empty:
         return []
     t, unread = known.iloc[0], shares.loc[shares["topic"] == OTHER, "share"].sum()
+    read = texts[texts["topic"].notna()]
+    blind = (read["topic"] == OTHER).groupby(read["source"]).mean().sort_values(ascending=False)
+    by_source = ", ".join(f"of {TEXTS['sources'][s]} {words.percent(v)}" for s, v in blind.items())
     others = words.listing(f"{o.topic} ({words.percent(o.share)})" for o in known.iloc[1:4].itertuples())
     ends = {"low": words.percent(t["low"]), "high": words.percent(t["high"]), "unread": words.percent(unread, 1)}
     return [
         {
             "id": "voice-topic",
             "headline": SAYS["top"].format(topic=t["topic"], share=words.percent(t["share"])),
-            "evidence": SAYS["top_evidence"].format(others=others or "no others", **ends),
+            "evidence": SAYS["top_evidence"].format(others=others or "no others", by_source=by_source, **ends),
             "action": TOPICS["topics"].get(t["topic"], {}).get("action", SAYS["read_them"]),
         }
     ]
 
 
 def trend_in_words(trends: pd.DataFrame) -> list[dict[str, str]]:
-    """The topic that surely rises most, or else that falls most, or that none does; empty without a trend."""
+    """The topic that surely rises most, else that falls most; that none does, as a sentence; empty without a trend."""
     if trends.empty:
         return []
     sure = trends[trends["verdict"] != "cannot be told"]
@@ -235,13 +248,14 @@ def trend_in_words(trends: pd.DataFrame) -> list[dict[str, str]]:
     t = trends.loc[size.idxmax()]
     said = {c: f"{100 * t[c]:+.1f}" for c in ("change", "low", "high")} | {"topic": t["topic"], "texts": t["texts"]}
     said |= {"topics": len(trends), "quarters": t["quarters"]}
-    evidence = SAYS["steady_evidence" if sure.empty else "trend_evidence"].format(**said)
-    sure = SAYS["trend_sure"].format(**said)
-    return [{"id": "voice-trend", "headline": SAYS[kind].format(**said), "evidence": evidence, "sure": sure}]
+    if sure.empty:
+        return [{"sentence": f"{SAYS['steady']} {SAYS['steady_evidence']}".format(**said)}]
+    parts = {"headline": kind, "evidence": "trend_evidence", "sure": "trend_sure", "action": f"{kind}_action"}
+    return [{"id": "voice-trend"} | {part: SAYS[key].format(**said) for part, key in parts.items()}]
 
 
 def unhappy_in_words(unhappy: pd.DataFrame) -> list[dict[str, str]]:
-    """The topic whose writers are surely least satisfied, or that there is none; empty without a comparison."""
+    """The topic whose writers are surely least satisfied; that there is none, as a sentence; empty if not compared."""
     if unhappy.empty:
         return []
     sure = unhappy[unhappy["verdict"] == "less satisfied"]
@@ -253,14 +267,15 @@ def unhappy_in_words(unhappy: pd.DataFrame) -> list[dict[str, str]]:
     }
     said |= {"topic": t["topic"], "share": words.percent(t["share"]), "marked": words.count(t["marked"])}
     said["topics"] = len(unhappy)
-    end = "" if len(sure) else "_none"
-    action = {"action": TOPICS["topics"].get(t["topic"], {}).get("action", SAYS["read_them"])} if len(sure) else {}
-    evidence = SAYS[f"unhappy{end}_evidence"].format(**said)
-    return [{"id": "voice-unhappy", "headline": SAYS["unhappy" + end].format(**said), "evidence": evidence} | action]
+    if sure.empty:
+        return [{"sentence": f"{SAYS['unhappy_none']} {SAYS['unhappy_none_evidence']}".format(**said)}]
+    action = TOPICS["topics"].get(t["topic"], {}).get("action", SAYS["read_them"])
+    parts = {"headline": "unhappy", "evidence": "unhappy_evidence"}
+    return [{"id": "voice-unhappy", "action": action} | {part: SAYS[key].format(**said) for part, key in parts.items()}]
 
 
 def leaving_in_words(leaving: pd.DataFrame, days: int = 180) -> list[dict[str, str]]:
-    """The topic after which surely most leave, or that there is none; empty where nothing could be compared."""
+    """The topic after which surely most leave; that there is none, as a sentence; empty where nothing was compared."""
     if leaving.empty:
         return []
     sure = leaving[leaving["verdict"] == "leave more often"]
@@ -272,9 +287,10 @@ def leaving_in_words(leaving: pd.DataFrame, days: int = 180) -> list[dict[str, s
     }
     said |= {"topic": t["topic"], "days": days}
     said |= {"customers": words.count(t["customers"]), "left": words.count(t["left"]), "topics": len(leaving)}
-    head = SAYS["leaving" if len(sure) else "leaving_none"].format(**said)
-    evidence = SAYS["leaving_evidence" if len(sure) else "leaving_none_evidence"].format(**said)
-    return [{"id": "voice-leaving", "headline": head, "evidence": evidence, "sure": SAYS["leaving_sure"]}]
+    if sure.empty:
+        return [{"sentence": f"{SAYS['leaving_none']} {SAYS['leaving_none_evidence']}".format(**said)}]
+    parts = {part: f"leaving_{part}" for part in ("evidence", "sure", "action")} | {"headline": "leaving"}
+    return [{"id": "voice-leaving"} | {part: SAYS[key].format(**said) for part, key in parts.items()}]
 
 
 def _looks(orders: ir.Table, months: ir.Table, days: int) -> ir.Table:

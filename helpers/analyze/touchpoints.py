@@ -30,8 +30,8 @@ def journey_map(tables: Mapping[str, ir.Table], visits: pd.DataFrame, steps: pd.
     steps : from `ladder`
 
     `reached` came to the touchpoint and `went_on` did what `goes_on` says; `answers` of it are told of, `good` of them
-    were good; `cases` are service cases of that stage, `per_hundred` orders. Shares have 90 % Wilson intervals, and
-    are empty below twenty.
+    were good; `cases` are service cases of that stage, `per_hundred` orders (of those sent out, for the wait). Shares
+    have 90 % Wilson intervals, and are empty below twenty.
     """
     moves = _messages(tables) | _visits(visits) | _orders(tables["orders"]) | _steps(steps) | _asked(tables["surveys"])
     voices, cases = _voices(tables), _cases(tables["tickets"])
@@ -66,10 +66,9 @@ def journey_map(tables: Mapping[str, ir.Table], visits: pd.DataFrame, steps: pd.
     for key, step in STEPS.items():  # their intervals know who has not been watched long enough
         known = steps[(steps["step"] == step) & steps["chance"].notna()]
         table.loc[(table["touchpoint"] == key) & bool(len(known)), ["low", "high"]] = known[["low", "high"]].to_numpy()
-    orders = moves.get("use", moves.get("receive", (np.nan,)))[0]
-    return table.assign(per_hundred=100 * table["cases"] / orders, position=range(1, len(table) + 1), as_of=as_of)[
-        COLUMNS
-    ]
+    orders = table["reached"].where(table["touchpoint"] == "receive", moves.get("use", (np.nan,))[0])
+    table = table.assign(per_hundred=100 * table["cases"] / orders, position=range(1, len(table) + 1), as_of=as_of)
+    return table[COLUMNS]
 
 
 def _messages(tables: Mapping[str, ir.Table]) -> dict[str, tuple]:
@@ -93,17 +92,17 @@ def _visits(visits: pd.DataFrame) -> dict[str, tuple]:
 
 
 def _orders(orders: ir.Table) -> dict[str, tuple]:
+    """Orders that are sent out, and all orders: a sale in a store makes nobody wait."""
     whole = orders.group_by("order_id").agg(
+        sent=_.channel.fill_null("").lower().isin(JOURNEYS["in_person"]).ifelse(0, 1).max(),
         back=(_.is_return.fill_null(False) | (_.quantity < 0)).ifelse(1, 0).max(),
         sold=(_.quantity > 0).ifelse(1, 0).max(),
     )
-    n = whole.agg(orders=_.sold.sum(), kept=((_.sold == 1) & (_.back == 0)).ifelse(1, 0).sum(), back=_.back.sum())
+    kept = ((_.sold == 1) & (_.back == 0)).ifelse(1, 0).sum()
+    n = whole.agg(orders=_.sold.sum(), sent=(_.sold * _.sent).sum(), kept=kept, back=_.back.sum())
     n = n.to_pandas().fillna(0).iloc[0]
-    return (
-        {"receive": (n["orders"], np.nan)} | ({"use": (n["orders"], n["kept"])} if n["back"] else {})
-        if n["orders"]
-        else {}
-    )
+    waits = {"receive": (n["sent"], np.nan)} if n["sent"] else {}
+    return waits | ({"use": (n["orders"], n["kept"] if n["back"] else np.nan)} if n["orders"] else {})
 
 
 def _steps(steps: pd.DataFrame) -> dict[str, tuple]:
@@ -130,9 +129,6 @@ def _voices(tables: Mapping[str, ir.Table]) -> dict[str, tuple]:
     part = (_.score / _.scale_max).name("part")
     csat = tables["surveys"].filter(_.score.notnull(), _.kind == "csat").select(part).to_pandas()["part"]
     voices |= {"recommend": (len(csat), int((csat >= JOURNEYS["csat"]).sum()))} if len(csat) else {}
-    left = tables["messages"].filter(_.delivered.fill_null(True), ~_.is_holdout.fill_null(False))
-    left = left.agg(n=_.count(), left=_.unsubscribed_at.count()).to_pandas().iloc[0]
-    voices |= {"message": (left["n"], left["n"] - left["left"])} if left["left"] else {}
     return voices
 
 
@@ -163,24 +159,29 @@ def map_table(table: pd.DataFrame) -> pd.DataFrame:
         return ["" if pd.isna(v) else words.percent(v) for v in rows[part]]
 
     cases = [
-        "" if pd.isna(n) else f"{words.count(n)} ({per:.1f})"
+        "" if pd.isna(n) else words.count(n) if pd.isna(per) else f"{words.count(n)} ({per:.1f})"
         for n, per in zip(rows["cases"], rows["per_hundred"], strict=True)
     ]
     columns = {
         "who": rows["name"],
         "how_many": rows["reached"],
-        "of_which": share("share"),
         "did_what": rows["goes_on"],
+        "of_which": share("share"),
     }
-    return pd.DataFrame(columns | {"ratings": rows["answers"], "good": share("good_share"), "cases": cases})
+    means = [
+        POINTS[k].get("feedback", "").format(**JOURNEYS) if n else ""
+        for k, n in rows[["touchpoint", "answers"]].to_numpy()
+    ]
+    columns |= {"ratings": rows["answers"], "good": share("good_share"), "good_means": means}
+    return pd.DataFrame(columns | {"cases": cases})
 
 
 def sore_point(table: pd.DataFrame) -> pd.Series | None:
     """The touchpoint of which people speak worst, where its interval lies below what they say of all the others.
 
-    Whether they stay on a list, and what they think of all together, does not count. None where none stands out.
+    What they think of all together does not count. None where none stands out.
     """
-    told = table[table["good_share"].notna() & ~table["touchpoint"].isin(["message", "recommend"])]
+    told = table[table["good_share"].notna() & (table["touchpoint"] != "recommend")]
     if len(told) < 2:
         return None
     worst = told.loc[told["good_share"].idxmin()]

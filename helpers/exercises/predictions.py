@@ -24,7 +24,7 @@ def lines_gain(run: Store) -> Answers:
     return 1 - best / naive, {
         "That is the difference of the errors. Divide it by the naive one.": naive - best,
         "That is what is left of the error. How much of it is gone?": best / naive,
-        "That is on sums of four weeks. Use the mean error.": 1
+        "That is on sums of four weeks. Use the mean of the three.": 1
         - lines.loc[lines["chosen"], "four_weeks"].iloc[0] / lines.set_index("way").loc["seasonal naive", "four_weeks"],
     }
 

@@ -162,6 +162,8 @@ def dots(
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     elif (frame[[value, low, high]].astype(float).dropna() % 1 == 0).all(axis=None):  # ranks and counts
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if not percent and frame[[value, low, high]].abs().max(axis=None) >= 1000:
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
     _finish(
         ax,
         title,

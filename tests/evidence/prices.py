@@ -1,10 +1,10 @@
 """How close elasticities, promotion effects and stock lists come to the truth of the simulated shop.
 
 prices.csv: by category, over all shops: elasticity (pooled, and from the category's own data), the extra sales of
-display and mailer (logarithm), the share of a promotion's extra that is pulled forward, and what buyers switch (its
-truth is 0: products of the simulation are bought independently). Bias, root mean squared error, and how often the 90 %
-interval holds the truth; for the elasticity, also the plain rule (log units on log price, weeks with sales only,
-promotions left out) and the same with promotions in it.
+display and mailer (logarithm), the share of a promotion's extra that is pulled forward and the share left in the end,
+and what buyers switch (its truth is 0: products of the simulation are bought independently). Bias, root mean squared
+error, and how often the 90 % interval holds the truth; for the elasticity, also the plain rule (log units on log
+price, weeks with sales only, promotions left out) and the same with promotions in it.
 
 Each seed gives its own cleaned twin and SHOPS further shops of CUSTOMERS on clean data, whose orders are those of the
 truth without prices or names that a real shop would not have.
@@ -103,6 +103,8 @@ def measure(tables: dict, truth: pd.DataFrame, as_of: date) -> pd.DataFrame:
             rows.append((c, n, np.log1p(e[n]), *_ends(fit[n], far * fit.error(n))))
         pull = lifts.loc[c, ["pull_share", "pull_share_low", "pull_share_high"]]
         rows.append((c, "pulled forward", 1 - e["promo_net_share"], *pull))
+        net = lifts.loc[c, ["net_share", "net_share_low", "net_share_high"]]
+        rows.append((c, "net share", e["promo_net_share"], *net))
         s = switching.loc[c]
         rows.append((c, "switching", 0.0, *_ends(s["switching"], 1.645 * s["error"])))
     return pd.DataFrame(rows, columns=["category", "measure", "truth", "estimate", "low", "high"])
