@@ -67,6 +67,10 @@ class Store:
             raise PlaybookError(f"there is no table {name} yet. Run {maker(name)} first.")
         return self.con.read_parquet(str(path), table_name=name)
 
+    def comes_later(self, name: str) -> bool:
+        """Whether a table is not there yet because a later notebook makes it, as in the lab at the first reading."""
+        return self._path(name) is None and maker(name) > self.notebook
+
     def frame(self, name: str) -> pd.DataFrame:
         """A stored table as pandas, for small ones."""
         return self.read(name).to_pandas()

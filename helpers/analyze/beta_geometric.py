@@ -120,7 +120,7 @@ def project(fit: Fit, periods: np.ndarray) -> np.ndarray:
     """Share that is left after each number of periods, S(t) = B(alpha, beta + t) / B(alpha, beta).
 
     >>> project(Fit(0.668, 3.806), np.array([0, 1, 12])).round(3).tolist()
-    [1.0, 0.851, 0.39]
+    [1.0, 0.851, 0.378]
     """
     return np.exp(betaln(fit.alpha, fit.beta + periods) - betaln(fit.alpha, fit.beta))
 

@@ -119,10 +119,14 @@ def unseen(what: str, needs: str) -> None:
 
 
 def needs(*names: str, what: str) -> bool:
-    """True where the client brings all the tables that `what` needs; else say so in one sentence."""
-    missing = [n for n in names if not len(_run.read(n).limit(1).to_pandas())]
+    """True where the client brings all the tables that `what` needs; else say so in one sentence.
+
+    So too in the lab for a table that a later notebook makes and that is not there yet.
+    """
+    later = [n for n in names if _run.comes_later(n)]
+    missing = [n for n in names if n in later or not len(_run.read(n).limit(1).to_pandas())]
     if missing:
-        where = [f"{n} (from the {tables.get(n).by})" for n in missing]
+        where = [f"{n} ({'made by' if n in later else 'from the'} {tables.get(n).by})" for n in missing]
         unseen(f"{what[0].upper()}{what[1:]}.", f"{' and '.join(where)}.")
     return not missing
 
