@@ -23,7 +23,7 @@ from zoneinfo import available_timezones
 import ibis
 import pandas as pd
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 
 class PlaybookError(Exception):
@@ -98,6 +98,10 @@ class Mapping(_Model):
     from_: str = Field("", alias="from")  # SQL FROM clause over sources; empty: the source alone
     columns: dict[str, str]  # a column set to "person" is filled with the number of the person
     person: dict[str, str] = {}  # who the row is about: record, email, phone, name ...; see the README
+
+
+def _listed(given: object) -> object:
+    return given if isinstance(given, list) else [given]
 
 
 class Control(_Model):
@@ -239,7 +243,7 @@ class Settings(_Model):
     timezone: Zone
     country: str = ""
     sources: dict[str, Source] = {}
-    tables: dict[str, Mapping | list[Mapping]] = {}
+    tables: dict[str, Annotated[list[Mapping], BeforeValidator(_listed)]] = {}  # one source a table, or a list of them
     controls: dict[str, Control] = {}
     clean: list[CleanStep] = []
     rules: dict[str, RuleChange] = {}  # changes to general rules and to those of presets, by name
@@ -449,9 +453,9 @@ def _read_settings(path: Path, shown: str) -> Settings:
 
 
 def _first_error(error: ValidationError) -> str:
-    errors = error.errors()
+    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a name misspelt also misses
     first = errors[0]
-    where = ".".join(str(p) for p in first["loc"])
+    where = ".".join(str(p) for p in first["loc"] if p != 0)  # the first of a list, or the only one
     if first["type"] == "extra_forbidden":
         model = _MODELS.get(first["loc"][0], Settings) if first["loc"][:-1] else Settings
         allowed = [f.alias or n for n, f in model.model_fields.items()]
@@ -459,6 +463,10 @@ def _first_error(error: ValidationError) -> str:
         text = f"unknown setting. {f'Did you mean {close[0]}?' if close else 'Known: ' + ', '.join(allowed) + '.'}"
     elif first["type"] == "missing":
         text = "this setting is missing. Add it."
+    elif first["input"] is None:
+        text = "there is no value. Write one; a text with a comma or a colon in it goes in quotes."
+    elif first["type"] in ("model_type", "dict_type"):
+        text = f"expected settings by name (found {first['input']!r})."
     else:
         text = f"{first['msg'].removeprefix('Value error, ')} (found {first['input']!r})."
     more = f" ({len(errors) - 1} more to mend after this.)" if len(errors) > 1 else ""
@@ -475,7 +483,7 @@ def _check_references(settings: Settings, shown: str) -> None:
     for name, given in settings.tables.items():
         if name not in CANONICAL:
             raise PlaybookError(f"{shown}, tables.{name}: no such table. Known: {', '.join(CANONICAL)}.")
-        for mapping in given if isinstance(given, list) else [given]:
+        for mapping in given:
             if mapping.source not in settings.sources:
                 raise PlaybookError(
                     f'{shown}, tables.{name}.source: there is no source "{mapping.source}". '

@@ -6,7 +6,6 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks import bench_cohorts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -191,15 +190,6 @@ def test_cohorts_hold_every_customer_month_and_every_cent(rows):
     assert (born["active"] == born["customers"]).all()
     assert born["customers"].sum() == len({who for who, *_ in rows})
     assert (found["active"] <= found["customers"]).all()
-
-
-def test_the_three_ways_of_the_benchmark_agree(tmp_path):
-    path = tmp_path / "orders.parquet"
-    bench_cohorts.generate(path, 30_000)
-    by_ibis, by_sql, by_pandas = (way(path) for way in bench_cohorts.WAYS.values())
-    assert len(by_ibis) > 200
-    bench_cohorts.assert_equal(by_ibis, by_sql)
-    bench_cohorts.assert_equal(by_ibis, by_pandas)
 
 
 class SparkOptions(ibis.config.Config):

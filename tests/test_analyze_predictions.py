@@ -6,7 +6,6 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks import bench_predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -565,11 +564,3 @@ def test_expressions_compile_for_other_engines(dialect, monkeypatch):
         purchase.visit_signs(shop["events"], on, 30),
     ):
         assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
-
-
-def test_the_ways_of_the_benchmark_agree(tmp_path):
-    path = tmp_path / "orders.parquet"
-    bench_predictions.generate(path, 20_000)
-    one, other = (way(path) for way in bench_predictions.WAYS.values())
-    assert len(one) > 500
-    bench_predictions.assert_equal(one, other)

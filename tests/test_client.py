@@ -49,6 +49,15 @@ def settings(home, request):
         ({"sources": {"till": {"owner": "x"}}}, "sources.till: say which file"),
         ({"tables": GOOD["tables"] | {"order": {"source": "till", "columns": {}}}}, "no such table"),
         ({"tables": {"orders": {"source": "tlil", "columns": {}}}}, 'no source "tlil"'),
+        (
+            {"tables": {"orders": {"source": "till", "colums": {}}}},
+            "tables.orders.colums: unknown setting. Did you mean",
+        ),
+        (
+            {"tables": {"orders": [{"source": "till", "columns": {"line_no": None}}]}},
+            "columns.line_no: there is no value",
+        ),
+        ({"tables": {"orders": "till"}}, "tables.orders: expected settings by name"),
         ({"controls": {"n": {"table": "produce", "value": "1", "expected": 1}}}, 'no table "produce"'),
         ("title: [", "line"),
         ("just words", "expected settings by name"),

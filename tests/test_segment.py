@@ -6,7 +6,6 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks import bench_rfm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -520,13 +519,3 @@ def test_no_orders_give_well_formed_empty_frames():
     assert segment.pareto(people).empty
     assert segment.profile(people).empty
     assert segment.profile(people, "value_type").empty
-
-
-def test_helper_sql_pandas_and_lifetimes_agree_on_generated_orders(tmp_path):
-    path = tmp_path / "orders.parquet"
-    bench_rfm.generate(path, 20_000)
-    by_helper, by_sql, by_pandas, by_lifetimes = (way(path) for way in bench_rfm.WAYS.values())
-    assert len(by_helper) > 900
-    bench_rfm.assert_equal(by_helper, by_sql)
-    bench_rfm.assert_equal(by_helper, by_pandas)
-    bench_rfm.assert_agrees(by_helper, by_lifetimes)

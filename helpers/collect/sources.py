@@ -17,7 +17,7 @@ import pandas as pd
 from ibis.backends.sql.datatypes import DuckDBType
 
 from helpers import tables
-from helpers.client import Client, Mapping, PlaybookError
+from helpers.client import Client, PlaybookError
 from helpers.collect.keys import pseudonym_macro
 from helpers.collect.landing import Landed, land
 from helpers.collect.presets import Preset
@@ -154,13 +154,9 @@ def _named(file: Landed, group: str, mapped: set[str]) -> Landed:
 
 def _mapped(client: Client) -> set[str]:
     """Sources that a mapping of client.yaml reads."""
-    every = [m for given in client.settings.tables.values() for m in _listed(given)]
+    every = [m for given in client.settings.tables.values() for m in given]
     words = {w for m in every for w in re.findall(r"\w+", m.from_)}
     return {m.source for m in every} | (words & set(client.settings.sources))
-
-
-def _listed(given: Mapping | list[Mapping]) -> list[Mapping]:
-    return given if isinstance(given, list) else [given]
 
 
 def _view(opened: Opened, group: str) -> None:
@@ -255,7 +251,7 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
         str, str
     ] = {}  # the table in which the lines of a source are counted: the first, orders before others
     for table, given in sorted(settings.tables.items(), key=lambda item: item[0] != "orders"):
-        for m in _listed(given):
+        for m in given:
             where = f"data/{opened.client.name}/client.yaml, tables.{table}"
             again = counted.setdefault(m.source, table) != table
             part = Part(table, m.source, m.columns, m.from_ or _q(m.source), m.person, again, where)

@@ -82,6 +82,13 @@ def timed(name: str, path: Path) -> tuple[float, float]:
     return took
 
 
+def assert_agree(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+    """Raise AssertionError unless they count alike. The helper leaves out pairs of fewer than five buyers."""
+    one, other = (p.set_index(["first", "second"])["baskets"].sort_index() for p in (ours, theirs))
+    assert one.equals(other.reindex(one.index).astype(one.dtype))
+    assert len(other) < 1.01 * len(one)
+
+
 def main() -> None:
     """Run the ways, each alone, and print what they took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -93,14 +100,9 @@ def main() -> None:
         path = Path(folder) / "orders.parquet"
         alone(generate, path, asked.both, asked.items)
         took = {name: alone(timed, name, path) for name in WAYS}
-        pairs = {
-            n: pd.read_pickle(path.with_name(f"{n}.pickle")).set_index(["first", "second"])["baskets"] for n in WAYS
-        }
-        for name, theirs in pairs.items():  # mlxtend knows no buyers: the helper leaves out pairs of fewer than five
-            ours = pairs["helper"].sort_index()
-            assert ours.equals(theirs.reindex(ours.index).astype(ours.dtype)), name
-            assert len(theirs) < 1.01 * len(ours)
-        print(f"{asked.both:,} lines, {len(pairs['helper']):,} pairs; all agree")
+        pairs = [pd.read_pickle(path.with_name(f"{n}.pickle")) for n in WAYS]
+        assert_agree(*pairs)
+        print(f"{asked.both:,} lines, {len(pairs[0]):,} pairs; both agree")
         for name, (seconds, memory) in took.items():
             print(f"{name:10} {seconds:6.1f} s  {memory:4.1f} GB  {seconds / took['helper'][0]:5.1f} x the time")
         alone(generate, path, asked.rows, asked.items)

@@ -30,7 +30,7 @@ tables:
   orders:
     source: till
     columns: {order_id: basket, line_no: line, customer_id: shopper, ordered_at: moment, product_id: article,
-              quantity: pieces, unit_price: amount(paid) / nullif(amount(pieces), 0), discount: off, revenue: paid}
+              quantity: pieces, unit_price: "amount(paid) / nullif(amount(pieces), 0)", discount: off, revenue: paid}
 """
 
 

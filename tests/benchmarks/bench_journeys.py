@@ -93,7 +93,7 @@ def with_pandas(path: Path) -> list[pd.Series]:
     pairs = pd.DataFrame({"source": names, "target": after.map(analyze.act_words).where(after.notna(), "leaves")})
     first = pd.DataFrame({"source": "comes", "target": names[by.cumcount() == 0]})
     moves = pd.concat([pairs, first]).value_counts().rename("moves")
-    said = span["last_act"].value_counts().rename(analyze.act_words)
+    said = span["last_act"].map(analyze.act_words).fillna("does nothing").value_counts()
     return [minutes, said, depth.value_counts(), strict.value_counts(), moves]
 
 

@@ -16,11 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-try:
-    from benchmarks.bench_rfm import alone, generate, peak_memory
-except ImportError:  # started as a script
-    from bench_rfm import alone, generate, peak_memory
+from bench_rfm import alone, generate, peak_memory
 
 from helpers.analyze import purchase
 from helpers.client import connect
