@@ -151,7 +151,9 @@ def test_net_lift_by_hand():
     rows = panel_of(mean, np.full((weeks, 1), 3.0), display, display).assign(usual=3.0)
     fit.mean = mean.ravel()
     demand = promotion.add_demand(rows, {"Tea": fit})
-    got = promotion._effect("Tea", demand, fit, pd.Series({"switching": 0.0, "error": 0.0}), pd.Series({"p00": 1.0}))
+    got = promotion._effect(
+        "Tea", demand, fit, pd.Series({"switching": 0.0, "error": 0.0, "sure": False}), pd.Series({"p00": 1.0})
+    )
     year = promotion.YEAR / weeks
     assert got["lift"] == pytest.approx(2)
     assert [got[k] / year for k in ("extra", "pulled", "switched", "net")] == pytest.approx([20, 5, 0, 15])
@@ -164,9 +166,8 @@ def effect(switching, error):
     rows = made_up(weeks=80, products=10)
     fits = analyze.fit_all(rows)
     demand = promotion.add_demand(rows, fits)
-    return promotion._effect(
-        "Tea", demand, fits["Tea"], pd.Series({"switching": switching, "error": error}), pd.Series(dtype=float)
-    )
+    found = promotion.pooled_switching(pd.DataFrame({"switching": [switching], "error": [error]}, index=["Tea"]))
+    return promotion._effect("Tea", demand, fits["Tea"], found.loc["Tea"], pd.Series(dtype=float))
 
 
 def test_switching_counts_only_where_it_is_surely_not_zero():
@@ -177,6 +178,18 @@ def test_switching_counts_only_where_it_is_surely_not_zero():
         assert got["counted"] == 0 < got["switched"]
         assert got["net"] == pytest.approx(got["extra"] - got["pulled"])
     assert chance["net_high"] - chance["net_low"] < sure["net_high"] - sure["net_low"]
+
+
+def test_of_many_categories_one_must_stand_out_more():
+    alone = promotion.pooled_switching(pd.DataFrame({"switching": [-0.2], "error": [0.1]}, index=["c0"]))
+    assert alone["sure"].tolist() == [True]
+    three = pd.DataFrame({"switching": [-0.2, 0.0, -0.3], "error": 0.1}, index=["c0", "c1", "c2"])
+    assert promotion.pooled_switching(three)["sure"].tolist() == [False, False, True]
+    rng = np.random.default_rng(5)
+    told = [
+        promotion.pooled_switching(pd.DataFrame({"switching": rng.normal(0, 0.1, 8), "error": 0.1})) for _ in range(400)
+    ]
+    assert np.mean([t["sure"].any() for t in told]) < 0.1
 
 
 def lifts_of(shares, error=0.1):

@@ -506,6 +506,24 @@ def test_the_factors_of_the_twin_are_found(twin):
     assert (own["loading"] - own["loading_true"]).abs().mean() < 0.08
 
 
+def test_answers_are_those_of_known_people_the_latest_first():
+    rows = [
+        ("1", "a", "2024-01-01", "How far? - I like it", 2),
+        ("2", "a", "2024-02-01", "How far? - I like it", 5),
+        ("3", None, "2024-01-01", "How far? - I like it", 1),
+    ]
+    rows += [("1", "a", "2024-01-01", "How far? - It is dear", 4), ("4", "b", "2024-01-01", "How far? - I like it", 7)]
+    rows += [
+        ("5", "c", "2024-01-01", f"How far? - {said}", score) for said, score in (("I like it", 1), ("It is dear", 6))
+    ]
+    surveys = pd.DataFrame(rows, columns=["response_id", "customer_id", "answered_at", "question", "score"]).assign(
+        kind="scale"
+    )
+    found = analyze.survey_answers(surveys)
+    assert found.to_dict() == {"I like it": {"a": 5.0, "c": 1.0}, "It is dear": {"a": 4.0, "c": 6.0}}
+    assert analyze.survey_answers(surveys.iloc[:0]).empty
+
+
 def test_a_client_without_rows_gets_empty_tables_that_can_be_stored():
     names = ["orders", "products", "customers", "surveys", "tickets", "messages"]
     nothing = {n: empty(n) for n in names}

@@ -11,7 +11,7 @@ import pytest
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from helpers import segment, show, tables
+from helpers import analyze, segment, show, tables
 from helpers.segment import features, groups, personas
 from helpers.show.report import safe
 
@@ -576,21 +576,6 @@ def test_random_answers_have_no_needs():
     assert segment.need_table(segment.find_needs(noise)).empty
 
 
-def test_answers_are_those_of_known_people_the_latest_first():
-    rows = [
-        ("1", "a", "2024-01-01", "How far? - I like it", 2),
-        ("2", "a", "2024-02-01", "How far? - I like it", 5),
-        ("3", None, "2024-01-01", "How far? - I like it", 1),
-    ]
-    rows += [("1", "a", "2024-01-01", "How far? - It is dear", 4), ("4", "b", "2024-01-01", "How far? - I like it", 7)]
-    surveys = pd.DataFrame(rows, columns=["response_id", "customer_id", "answered_at", "question", "score"]).assign(
-        kind="scale"
-    )
-    found = segment.survey_answers(surveys)
-    assert found.to_dict() == {"I like it": {"a": 5.0}, "It is dear": {"a": 4.0}}
-    assert segment.survey_answers(surveys.iloc[:0]).empty
-
-
 def test_the_tie_between_two_divisions():
     left = pd.Series(["x", "y"] * 100)
     assert segment.relation(left, left)["strength"] == pytest.approx(1, abs=0.01)
@@ -635,7 +620,7 @@ def test_the_chain_stands_on_almost_nothing(people, each):
     segments = pd.DataFrame(columns=["customer_id", "tier", "stage", "yearly_sales", "frequency", "monetary"])
     customers = pd.DataFrame(columns=["customer_id", "gender"])
     empty = segment.find_needs(
-        segment.survey_answers(
+        analyze.survey_answers(
             pd.DataFrame(columns=["customer_id", "kind", "score", "question", "answered_at", "response_id"])
         )
     )

@@ -1,5 +1,6 @@
 """Step 3, analyze: how sales are spread over time, place and amount, who comes back, and what comes next."""
 
+from helpers.analyze import baskets, factors, sessions
 from helpers.analyze.association import (
     ASSOCIATION_VERSION,
     association_grid,
@@ -37,6 +38,7 @@ from helpers.analyze.beta_geometric import (
     fit_retention,
     hold_out_retention,
     lifetimes,
+    plan_in_words,
     published,
     retention_table,
     score_retention,
@@ -215,15 +217,7 @@ from helpers.analyze.service import (
     stage_source,
     waiting_in_words,
 )
-from helpers.analyze.sessions import (
-    READ,
-    act_words,
-    add_sessions,
-    compare_sessions,
-    describe_visits,
-    visits,
-    visits_in_words,
-)
+from helpers.analyze.sessions import act_words, add_sessions, compare_sessions, describe_visits, visits, visits_in_words
 from helpers.analyze.texts import NOTHING_SAID, READING, VOICE_VERSION, gather_texts, lesson, read_texts, texts_in_words
 from helpers.analyze.topic_links import (
     asking_in_words,
@@ -241,6 +235,8 @@ from helpers.analyze.topic_links import (
 )
 from helpers.analyze.topics import add_new_topics, add_topics, search_in_words, search_topics, typical_quotes
 from helpers.analyze.touchpoints import as_map, journey_map, map_table, sore_point
+
+READ = sessions.READ | baskets.ADVICE["reading"] | factors.WORDS["reading"]  # how to read a chart or table, by name
 
 __all__ = [
     "ASSOCIATION_VERSION",
@@ -389,6 +385,7 @@ __all__ = [
     "part_worths",
     "parts_in_words",
     "plain_in_words",
+    "plan_in_words",
     "plans_to_show",
     "preference",
     "price_in_words",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import date
 from importlib import resources
 from typing import NamedTuple
@@ -12,11 +13,13 @@ import numpy as np
 import pandas as pd
 import yaml
 from ibis import _
-from mlxtend.frequent_patterns import fpgrowth
 from scipy.stats import binom, false_discovery_control, gamma
 
 from helpers import stats, tables
 from helpers.show import words
+
+with warnings.catch_warnings():  # as it is imported, mlxtend turns on the deprecations of every library
+    from mlxtend.frequent_patterns import fpgrowth
 
 ADVICE = yaml.safe_load(resources.files("helpers.analyze").joinpath("baskets.yaml").read_text(encoding="utf-8"))
 BASKETS_VERSION = ADVICE["version"]

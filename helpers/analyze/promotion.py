@@ -70,13 +70,18 @@ def fit_switching(demand: pd.DataFrame, fits: dict[str, Fit]) -> pd.DataFrame:
 
 
 def pooled_switching(found: pd.DataFrame) -> pd.DataFrame:
-    """`fit_switching` drawn towards the common value of the categories: one alone says little."""
+    """`fit_switching` drawn towards the common value of the categories: one alone says little.
+
+    `sure`: it stands out from chance although so many categories were looked at (Bonferroni).
+    """
     known = found[found["error"] > 0]
     drawn = pool(known["switching"], known["error"])
-    return found.assign(
+    found = found.assign(
         switching=drawn["pooled"].reindex(found.index).fillna(found["switching"]),
         error=drawn["pooled_error"].reindex(found.index),
     )
+    far = norm.ppf(1 - (1 - stats.LEVEL) / 2 / max(len(known), 1))
+    return found.assign(sure=found["switching"].abs() > far * found["error"])
 
 
 def promotion_effects(demand: pd.DataFrame, fits: dict[str, Fit], costs: pd.Series) -> pd.DataFrame:
@@ -84,9 +89,9 @@ def promotion_effects(demand: pd.DataFrame, fits: dict[str, Fit], costs: pd.Seri
 
     `costs` is the cost of one unit by product; without any, margin stays empty. `extra` are units in promotion weeks
     that would not have been sold in them; `pulled` those missing afterwards; `switched` those missing at other products
-    of the category (below zero: the others sold more); `counted` is `switched` where its interval leaves out zero, else
-    0; `net` is extra - pulled - counted. Intervals by drawing the estimates from their joint t distribution. What is
-    pulled forward and switched is drawn towards the common value of the categories.
+    of the category (below zero: the others sold more); `counted` is `switched` where that is `sure`
+    (`pooled_switching`), else 0; `net` is extra - pulled - counted. Intervals by drawing the estimates from their joint
+    t distribution. What is pulled forward and switched is drawn towards the common value of the categories.
     """
     switching, pulled = pooled_switching(fit_switching(demand, fits)), pooled_lags(fits)
     rows = [
@@ -129,7 +134,7 @@ def _effect(
     # Units = usual x lift x what is left after: so lift counts in its week, and what is missing at the usual level.
     calm = (mean / rows["after"].to_numpy() / rows["lift"].to_numpy())[later]
     error = switching["error"] if np.isfinite(switching["error"]) else 0.0
-    sure = error > 0 and abs(switching["switching"]) > FAR * error
+    sure = bool(switching["sure"])
     rng = np.random.default_rng(2)
     turned = np.concatenate([[switching["switching"]], rng.normal(switching["switching"], error, MODEL["draws"])])
     felt = mean * rows["pressure"].to_numpy()

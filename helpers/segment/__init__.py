@@ -111,7 +111,7 @@ from helpers.segment.moves import (
     profile,
     sales_change,
 )
-from helpers.segment.needs import brand_loyalty, find_needs, loyalty, need_table, relation, survey_answers
+from helpers.segment.needs import brand_loyalty, find_needs, loyalty, need_table, relation
 from helpers.segment.personas import (
     CARD,
     MEASURES,
@@ -370,7 +370,6 @@ __all__ = [
     "standing",
     "standing_out",
     "strongest_sign",
-    "survey_answers",
     "telling",
     "tier_table",
     "too_thin",

@@ -29,22 +29,8 @@ class Needs(NamedTuple):
     need: pd.Series
 
 
-def survey_answers(surveys: pd.DataFrame) -> pd.DataFrame:
-    """Answers to scales: one row a known customer, one column a statement; the latest answer counts.
-
-    Left out are people who answered less than two thirds; the answers still missing are the statement's mean.
-    """
-    rows = surveys[(surveys["kind"] == "scale") & surveys["customer_id"].notna() & surveys["score"].notna()]
-    rows = rows.sort_values(["answered_at", "response_id"]).drop_duplicates(["customer_id", "question"], keep="last")
-    table = rows.pivot(index="customer_id", columns="question", values="score").astype(float)
-    parts = [str(c).rpartition(" - ") for c in table.columns]  # a battery repeats its question before each statement
-    table.columns = [p[2] for p in parts] if len({p[0] for p in parts}) == 1 else [str(c) for c in table.columns]
-    table = table[table.notna().mean(axis=1) > 2 / 3]
-    return table.fillna(table.mean())
-
-
 def find_needs(table: pd.DataFrame, seed: int = 1) -> Needs:
-    """Needs behind the statements of `survey_answers`, by factor analysis with varimax rotation (Kaiser 1958).
+    """Needs behind the statements of `analyze.survey_answers`, by factor analysis with varimax rotation (Kaiser 1958).
 
     As many factors as random answers would not show (parallel analysis: Horn 1965). A statement belongs to the need it
     loads on most. Some people agree with everything, so factors are counted on, and scores come from, answers centred

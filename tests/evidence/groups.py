@@ -21,7 +21,7 @@ from scipy.special import digamma, gammaln, logsumexp
 from sklearn.metrics import adjusted_rand_score
 from twins import World
 
-from helpers import segment
+from helpers import analyze, segment
 from helpers.segment import features
 
 ORDERS = [3, 6]
@@ -154,7 +154,7 @@ def without_groups(now: features.Habits) -> dict:
 
 def needs(made: World) -> list[dict]:
     """Each true factor and the need that goes with it, and the strongest of them."""
-    found = segment.find_needs(segment.survey_answers(made.run.frame("surveys")))
+    found = segment.find_needs(analyze.survey_answers(made.run.frame("surveys")))
     truth = made.truth("factor_scores").set_index("person").drop(columns="mood")
     who = made.people.set_index("customer_id")["person"]
     who = who[who.index.isin(found.scores.index) & who.isin(truth.index)].drop_duplicates()
