@@ -170,7 +170,11 @@ def range_in_words(products: pd.DataFrame) -> str:
     still = int((products["units_recent"] <= 0).sum())
     share = show.percent(best["revenue"].sum() / max(products["revenue"].sum(), 1e-9))
     return LISTED["best"].format(
-        n=len(best), all=show.count(len(products)), share=share, still=show.count(still), weeks=LISTS["recent_weeks"]
+        n=show.count(len(best)),
+        all=show.count(len(products)),
+        share=share,
+        still=show.count(still),
+        weeks=LISTS["recent_weeks"],
     )
 
 

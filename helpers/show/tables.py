@@ -44,6 +44,9 @@ def table(
 
 
 def _formatter(column: pd.Series, money: bool, percent: bool):
+    largest = column.abs().max() if pd.api.types.is_numeric_dtype(column) else 0
+    if money and largest >= 1000:  # beside thousands, cents are noise
+        return lambda v: f"{round(v):,}" if abs(v) < 10 else words.money(v)
     if money:
         return words.money
     if percent:
@@ -54,7 +57,8 @@ def _formatter(column: pd.Series, money: bool, percent: bool):
         return lambda v: "" if pd.isna(v) else words.day(v)
     if pd.api.types.is_numeric_dtype(column):
         mostly_whole = (column.dropna() % 1 == 0).mean() > 0.5
-        return lambda v: "" if pd.isna(v) else f"{v:,.0f}" if mostly_whole and v % 1 == 0 else f"{v:,.2f}"
+        places = 2 if not largest >= 100 else 1 if largest < 1000 else 0
+        return lambda v: "" if pd.isna(v) else f"{v:,.0f}" if mostly_whole and v % 1 == 0 else f"{v:,.{places}f}"
     return lambda v: words.day(v) if isinstance(v, date) else "" if v is None or v != v else str(v)
 
 
