@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import Image, display
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from helpers.show import findings, words
@@ -255,7 +256,7 @@ def scatter(
     if log:
         ax.set(xscale="log", yscale="log")
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda v, _: words.money(v)))
+            axis.set_major_formatter(_amounts(axis))
     for value, draw in zip(cross or (), (ax.axvline, ax.axhline), strict=False):
         draw(value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
     names_of = {x: x, y: y} | (labels or {})
@@ -366,14 +367,22 @@ def graph(
     _finish(ax, title, unit, "", False, alt or default, own_x=True)
 
 
+def _amounts(axis: Axis) -> FuncFormatter:
+    """Amounts at the ticks, all whole where all are."""
+
+    def write(value: float, _: int) -> str:
+        whole = np.allclose(axis.get_majorticklocs() % 1, 0)
+        return f"{value:.0f}" if whole and abs(value) < 10 else words.money(value)
+
+    return FuncFormatter(write)
+
+
 def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x: bool = False) -> None:
     ax.set_title(title, x=0, wrap=True)
     ax.set_xlabel(_say(x))
     ax.set_ylabel(_say(y))
     if (not own_x and ax.lines) or (ax.patches and ax.get_ylabel()):
-        ax.yaxis.set_major_formatter(
-            PercentFormatter(1, decimals=0) if percent else FuncFormatter(lambda v, _: words.money(v) if v else "0")
-        )
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else _amounts(ax.yaxis))
     picture = BytesIO()
     ax.figure.savefig(
         picture, format="png", bbox_inches="tight", dpi=144, facecolor="white", metadata={"Software": None}

@@ -58,7 +58,7 @@ def _formatter(column: pd.Series, money: bool, percent: bool):
     if pd.api.types.is_numeric_dtype(column):
         mostly_whole = (column.dropna() % 1 == 0).mean() > 0.5
         places = 2 if not largest >= 100 else 1 if largest < 1000 else 0
-        return lambda v: "" if pd.isna(v) else f"{v:,.0f}" if mostly_whole and v % 1 == 0 else f"{v:,.{places}f}"
+        return lambda v: "" if pd.isna(v) else f"{v + 0.0:,.0f}" if mostly_whole and v % 1 == 0 else f"{v:,.{places}f}"
     return lambda v: words.day(v) if isinstance(v, date) else "" if v is None or v != v else str(v)
 
 
