@@ -29,7 +29,7 @@ def score(made: World) -> dict[str, pd.DataFrame]:
         tried = analyze.check_ladder(past.days, run.as_of, within)
         rows.append(tried.assign(within=within, hits=(tried["came"] * tried["customers"]).round()))
     held = analyze.hold_out_retention(past.days, run.as_of, past.silence)
-    told = analyze.score_retention(held).assign(customers=past.customers)
+    told = analyze.score_retention(held, None).assign(customers=past.customers)
     return {"repeat_ladder": pd.concat(rows, ignore_index=True), "retention": told}
 
 
