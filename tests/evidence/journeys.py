@@ -6,7 +6,7 @@ were on that step by then did in the days ahead, all of them watched so long by 
 whose 90 % interval holds that share; `naive` is the share that had done so by then.
 
 retention.csv: a row a seed and way; each way is fitted on what was known halfway and judged on the periods after, in
-share of customers (see `hold_out_retention`).
+points: percent of customers (see `hold_out_retention`).
 """
 
 from __future__ import annotations
