@@ -93,7 +93,7 @@ def test_relations_are_told_between_families_only_and_in_the_right_direction():
     assert "where gender is a" in by["share of mail opened and gender"]
     assert "(n = " in by["share of mail opened and gender"]
     grid = analyze.association_grid(found, measures.columns)
-    assert grid.shape == (7, 7)
+    assert grid.shape == (8, 7)  # every measure has a row, the last no column
     assert grid.loc["2 share bought reduced", "1"] == pytest.approx(
         abs(found.set_index(["left", "right"])["strength"]["orders", "reduced"])
     )
@@ -417,6 +417,22 @@ def test_choices_kept_back_are_foretold_better_than_by_plain_rules_and_shuffled_
     assert none.loc["all alike (logit)", "hits"] < 0.42
 
 
+def test_tasks_with_none_of_these_are_counted_as_left_out_and_a_price_in_words_is_a_level():
+    rows = make_choices(60)
+    none = rows.assign(colour=rows["colour"].mask(rows["alternative"] == rows["alternative"].max()))
+    assert not analyze.read_tasks(none).enough
+    half = none.where(none["task"] % 2 == 0, rows)
+    tasks = analyze.read_tasks(half)
+    assert tasks.left_out == half[["respondent_id", "task"]].drop_duplicates().eval("task % 2 == 0").sum()
+    said = analyze.say_worths(
+        analyze.part_worths(analyze.fit_choices(tasks), analyze.fit_choices(tasks, alike=True)), tasks
+    )
+    assert f"{tasks.left_out} more tasks are left out" in said
+    named = analyze.fit_choices(analyze.read_tasks(rows.assign(price=rows["price"].astype(str) + " EUR")))
+    best = analyze.describe_products(analyze.BEST, named)
+    assert len(analyze.preference(named, best.iloc[0], best.iloc[:0])) == 1
+
+
 def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_refused(model):
     pair = analyze.describe_products("colour=Red, size=big, price=20; colour=blue, size=small, price=30", model)
     got = analyze.preference(model, pair.iloc[0], pair.iloc[1:]).set_index("price")
@@ -432,7 +448,7 @@ def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_ref
     for best, says in ways:
         told = got.reset_index().assign(best=best)
         assert says in analyze.price_in_words(told, pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
-    assert "would take red" in analyze.price_in_words(told.head(1), pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
+    assert "would fall on red" in analyze.price_in_words(told.head(1), pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
     alone = analyze.preference(model, pair.iloc[0], pair.iloc[:0])
     assert 0.3 < alone["share"].iloc[0] < 1
     assert analyze.describe_products(analyze.BEST, model).iloc[0].to_dict() == {
@@ -462,6 +478,20 @@ def twin(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twin") / "twin"
     write_twin(folder, 1200, 7)
     return folder
+
+
+def test_the_tastes_of_a_few_who_come_often_make_no_sets_of_three():
+    rng, rows = np.random.default_rng(0), []
+    for who in range(80):
+        chance = np.where(rng.random(12) < 0.35, 0.6, 0.02)  # each item liked or not, whatever the others
+        for k in range(60):
+            rows += [(f"{who}-{k}", who, f"i{i:02d}", k >= 30) for i in np.flatnonzero(rng.random(12) < chance)]
+    frame = pd.DataFrame(rows, columns=["order_id", "buyer", "item", "late"]).astype({"late": int, "buyer": str})
+    frame["size"] = frame.groupby("order_id")["item"].transform("size")
+    frame["kind"] = np.searchsorted(baskets.SIZES, frame["size"], side="right")
+    assert len(analyze.larger_sets(ibis.memtable(frame))) <= 1
+    strangers = analyze.larger_sets(ibis.memtable(frame.assign(buyer=frame["order_id"])))
+    assert len(strangers) > 3  # had each basket a buyer of its own, that would be a find
 
 
 def test_the_pairs_of_the_twin_are_found_and_shuffled_baskets_have_none(twin):
@@ -495,6 +525,7 @@ def test_the_factors_of_the_twin_are_found(twin):
     answers = np.round(4.2 + 1.3 * (load * f[:, of] + np.sqrt(1 - load**2) * rng.standard_normal((300, 12))))
     rows = pd.DataFrame(answers.clip(1, 7), columns=truth["statement"]).rename_axis("customer_id").reset_index()
     rows = rows.melt("customer_id", var_name="question", value_name="score")
+    rows["question_id"] = rows["question"]
     rows["question"] = "How far do you agree? - " + rows["question"]
     rows = rows.assign(kind="scale", answered_at=1, response_id="r")
     found = analyze.find_factors(analyze.survey_answers(rows))
@@ -517,11 +548,15 @@ def test_answers_are_those_of_known_people_the_latest_first():
         ("5", "c", "2024-01-01", f"How far? - {said}", score) for said, score in (("I like it", 1), ("It is dear", 6))
     ]
     surveys = pd.DataFrame(rows, columns=["response_id", "customer_id", "answered_at", "question", "score"]).assign(
-        kind="scale"
+        kind="scale", question_id=lambda s: s["question"].str[-4:]
     )
     found = analyze.survey_answers(surveys)
     assert found.to_dict() == {"I like it": {"a": 5.0, "c": 1.0}, "It is dear": {"a": 4.0, "c": 6.0}}
     assert analyze.survey_answers(surveys.iloc[:0]).empty
+    under_one_text = analyze.survey_answers(surveys.assign(question="How far?"))
+    assert under_one_text.to_dict() == {"e it": {"a": 5.0, "c": 1.0}, "dear": {"a": 4.0, "c": 6.0}}
+    unnamed = analyze.survey_answers(surveys.assign(question=pd.Series([None] * len(surveys), dtype="str")))
+    assert set(unnamed.columns) == {"e it", "dear"}
 
 
 def test_a_client_without_rows_gets_empty_tables_that_can_be_stored():

@@ -147,7 +147,7 @@ def association_grid(found: pd.DataFrame, measures: pd.Index) -> pd.DataFrame:
     at = np.sort(np.column_stack([sure["left"].map(place), sure["right"].map(place)]), axis=1).astype(int)
     grid[at[:, 1], at[:, 0]] = sure["strength"].abs()
     rows = [f"{i + 1} {says(m)}" for m, i in place.items()]
-    return pd.DataFrame(grid, rows, [str(i + 1) for i in place.values()]).iloc[1:, :-1] if place else pd.DataFrame()
+    return pd.DataFrame(grid, rows, [str(i + 1) for i in place.values()]).iloc[:, :-1] if place else pd.DataFrame()
 
 
 def says(measure: str) -> str:

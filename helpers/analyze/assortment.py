@@ -32,8 +32,8 @@ def unit_costs(orders: ir.Table, products: ir.Table) -> ir.Table:
 def product_sales(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Table:
     """Units, revenue and last day of sale of each product: a year back, lately, and in the same weeks a year ago.
 
-    Returns are taken off. `units_then` and `units_after` are the recent weeks a year ago and the weeks that came next:
-    their ratio is the season of what is to come.
+    Products of the list that never sold have zeros and no days. Returns are taken off. `units_then` and `units_after`
+    are the recent weeks a year ago and the weeks that came next: their ratio is the season of what is to come.
     """
     day = _.ordered_on
     weeks = {k: as_of - timedelta(weeks=k) for k in (RECENT, YEAR, YEAR + RECENT, YEAR - AHEAD)}
@@ -53,16 +53,23 @@ def product_sales(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Table
         )
     )
     about = products.select("product_id", "name", "category")
-    return sums.left_join(about, "product_id").drop("product_id_right")
+    both = sums.outer_join(about, "product_id")
+    both = both.mutate(product_id=ibis.coalesce(both.product_id, both.product_id_right)).drop("product_id_right")
+    return both.mutate(
+        **{c: both[c].fill_null(0) for c in sums.columns if c not in ("product_id", "first_on", "last_on")}
+    )
 
 
 def assortment(sales: pd.DataFrame, costs: pd.Series, stock: pd.DataFrame, as_of: date) -> pd.DataFrame:
-    """One row a product: how it sells, what it earns, how long its stock lasts, and which list it is on (table).
+    """One row a product that sold or is in stock: how it sells, what it earns, how long its stock lasts, and which list
+    it is on (table).
 
     `rate` is units a week to come: the rate of the recent weeks, times what followed them in its category a year ago,
     where orders reach back so far. `cover` is stock over rate in weeks; its interval takes purchases as Poisson
     (Garwood 1936). GMROI is the year's gross margin over the cost of the stock now on hand.
     """
+    stocked = stock.loc[stock["on_hand"] > 0, "product_id"] if len(stock) else []
+    sales = sales[sales["first_on"].notna() | sales["product_id"].isin(stocked)].reset_index(drop=True)
     table = sales.assign(category=sales["category"].fillna("not known"), name=sales["name"].fillna(sales["product_id"]))
     whole = table["first_on"].min() if len(table) else pd.NaT
     known = len(table) > 0 and pd.Timestamp(whole) <= pd.Timestamp(as_of) - pd.Timedelta(weeks=YEAR + RECENT - 1)
@@ -90,7 +97,7 @@ def assortment(sales: pd.DataFrame, costs: pd.Series, stock: pd.DataFrame, as_of
 
 def _which_list(table: pd.DataFrame, as_of: date) -> np.ndarray:
     new = pd.to_datetime(table["first_on"]) > pd.Timestamp(as_of) - pd.Timedelta(weeks=RECENT)
-    best = table["rank"] <= max(len(table) * LISTS["best"], 1)
+    best = (table["rank"] <= max(len(table) * LISTS["best"], 1)) & (table["revenue"] > 0)
     still = (table["units_recent"] <= 0) & ~new
     short = (table["cover"] < LISTS["short"]) & (table["units_recent"] > 0)
     heap = (table["cover_low"] > LISTS["heap"]) | (still & (table["on_hand"] > 0))
@@ -114,10 +121,14 @@ def search_terms(events: ir.Table) -> ir.Table:
 
 
 def name_matches(terms: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of `term` and `product_id` where a product's name holds the term; "towels" finds "Bath Towel"."""
+    """Pairs of `term` and `product_id` where a name holds the term in whole words; "towels" finds "Bath Towel".
+
+    Chinese is written without spaces, so a term without Latin letters may stand anywhere in a name.
+    """
     known = names.dropna(subset=["name"])
-    stems = [_stems(n) for n in known["name"]]
-    pairs = [(t, p) for t in terms["term"] for p, n in zip(known["product_id"], stems, strict=True) if _stems(t) in n]
+    stems = [f" {_stems(n)} " for n in known["name"]]
+    asked = [(t, f" {_stems(t)} " if t.isascii() else _stems(t)) for t in terms["term"]]
+    pairs = [(t, p) for t, s in asked for p, n in zip(known["product_id"], stems, strict=True) if s in n]
     return pd.DataFrame(pairs, columns=["term", "product_id"]).astype("str")
 
 

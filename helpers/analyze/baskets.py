@@ -234,7 +234,8 @@ def larger_sets(items: ir.Table) -> pd.DataFrame:
     baskets with the two, support (share of baskets with all three), confidence (of baskets with the two, those with the
     third), best_pair: the same of baskets with the better one of the two, at equal sizes of basket; gain: the
     difference (improvement: Bayardo, Agrawal and Gunopulos 2000), above zero beyond chance, corrected for the number of
-    rules looked at; _later: the same in the later part. The `SET_ITEMS` items of most baskets are looked at.
+    rules looked at, with the baskets of a buyer counted once; _later: the same in the later part. The `SET_ITEMS` items
+    of most baskets are looked at.
     """
     often = items.filter(_.late == 0).group_by("item").agg(n=_.count()).order_by(ibis.desc("n"), "item")
     kept = items.semi_join(often.limit(SET_ITEMS), "item").order_by("order_id", "item").to_pandas()
@@ -249,7 +250,9 @@ def larger_sets(items: ir.Table) -> pd.DataFrame:
     found = found.assign(**{f"{c}_later": v for c, v in _gains(late, sizes_later, found).items()})
     if not len(found):
         return found.assign(given="", support=np.nan)
-    sure = false_discovery_control(binom.sf(found["all"] - 1, found["baskets"], found["best_pair"])) <= SURE
+    once = found["buyers"] / found["baskets"].clip(1)  # who buys the same again counts once
+    p = binom.sf(np.floor(found["all"] * once) - 1, np.ceil(found["baskets"] * once), found["best_pair"])
+    sure = false_discovery_control(p) <= SURE
     found = found[sure].sort_values(["gain", "one", "other"], ascending=[False, True, True])
     whole = found[["one", "other", "then"]].apply(frozenset, axis=1) if len(found) else found["one"]
     found = found[~whole.duplicated()]
@@ -263,7 +266,7 @@ def _matrix(rows: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, pd.DataFr
     each = rows.drop_duplicates("order_id")
     table = np.zeros((len(each), len(names)), bool)
     table[pd.factorize(rows["order_id"])[0], np.searchsorted(names, rows["item"])] = True
-    return table, each[["size", "kind"]].reset_index(drop=True)
+    return table, each[["size", "kind", "buyer"]].reset_index(drop=True)
 
 
 def _gains(table: np.ndarray, sizes: pd.DataFrame, rules: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -279,7 +282,9 @@ def _gains(table: np.ndarray, sizes: pd.DataFrame, rules: pd.DataFrame) -> dict[
         both += pairs[a, b]
         alone += [pairs[a, b] * pairs[x, c] / np.diag(pairs)[x].clip(1) * left for x in (a, b)]
     confidence, best = whole / both.clip(1), alone.max(axis=0) / both.clip(1)
+    buyer = pd.factorize(sizes["buyer"])[0]
     return {
+        "buyers": np.array([len(np.unique(buyer[table[:, i] & table[:, j]])) for i, j in zip(a, b, strict=True)], int),
         "baskets": both.astype(int),
         "all": whole,
         "confidence": confidence,

@@ -45,6 +45,7 @@ class Tasks(NamedTuple):
     slim: np.ndarray
     task: np.ndarray
     person: np.ndarray
+    left_out: int = 0  # tasks in which not exactly one alternative was chosen, or not all was known of one
 
     @property
     def names(self) -> pd.DataFrame:
@@ -91,14 +92,18 @@ def read_tasks(choices: pd.DataFrame, levels: dict[str, list[str]] | None = None
     fair = (each.transform("sum") == 1) & (each.transform("size") == rows["shown"]) & (rows["shown"] > 1)
     rows = rows[fair].reset_index(drop=True)
     if levels is None:
-        levels = {a: [] if pd.api.types.is_numeric_dtype(rows[a]) else sorted(rows[a].unique()) for a in names}
+        names = names if len(rows) else []
+        levels = {a: [] if pd.api.types.is_numeric_dtype(choices[a]) else sorted(rows[a].unique()) for a in names}
     blocks = [
         np.vstack([np.eye(len(v) - 1), -np.ones(len(v) - 1)]) if v else [[1 / (rows[a].std() or 1.0)]]
         for a, v in levels.items()
     ]
     first = ~rows.duplicated(["respondent_id", "task"])
     task, who = np.flatnonzero(first), ~rows.loc[first, "respondent_id"].duplicated()
-    return Tasks(rows, levels, _columns(rows, levels), block_diag(*blocks), task, np.flatnonzero(who))
+    asked = len(choices[["respondent_id", "task"]].drop_duplicates())
+    return Tasks(
+        rows, levels, _columns(rows, levels), block_diag(*blocks), task, np.flatnonzero(who), asked - len(task)
+    )
 
 
 def _columns(rows: pd.DataFrame, levels: dict[str, list[str]]) -> np.ndarray:
@@ -326,8 +331,9 @@ def preference(model: ChoiceModel, product: pd.Series, rivals: pd.DataFrame, see
     """
     tasks, rng = model.tasks, np.random.default_rng(seed)
     draws = rng.multivariate_normal(model.values, model.covariance, 200)
-    levels = np.unique(tasks.rows[PRICE]) if PRICE in tasks.levels and not tasks.levels[PRICE] else [np.nan]
-    prices = sorted({*levels, product.get(PRICE, np.nan)}) if len(levels) > 1 else [product.get(PRICE, np.nan)]
+    number = PRICE in tasks.levels and not tasks.levels[PRICE]  # else there is none, or it is a name such as "5 EUR"
+    levels = np.unique(tasks.rows[PRICE]) if number else []
+    prices = sorted({*levels, product[PRICE]}) if len(levels) > 1 else [product[PRICE] if number else np.nan]
     others = [_columns(rivals, tasks.levels)] if len(rivals) else _other_sets(tasks, rng)
     people = _normal(tasks.wide.shape[1], 128, seed)
     ours = pd.DataFrame([product.to_dict() | {PRICE: p} if p == p else product.to_dict() for p in prices])
@@ -408,6 +414,8 @@ def say_worths(worths: pd.DataFrame, tasks: Tasks) -> str:
     levels = worths[worths["level"] != PER_UNIT]
     short = 1 - levels["plain"].abs().sum() / max(levels["part_worth"].abs().sum(), 1e-9)
     start = f"{words.count(len(tasks.person))} people chose {words.count(len(tasks.task))} times."
+    if tasks.left_out:
+        start += f" {SAYS['left_out'].format(n=words.count(tasks.left_out))}"
     if short < 0.01:
         return f"{start} Treating all of them as one would give the same part-worths: tastes hardly differ."
     return f"{start} Treating all of them as one would give part-worths that are {words.percent(short)} smaller."

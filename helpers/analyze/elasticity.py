@@ -32,7 +32,11 @@ FAR = 30  # a logarithm that no sales ever reach
 
 @dataclass
 class Fit:
-    """Estimates `b` by name and their covariance: `cov` by the sandwich, `wide` by the jackknife over clusters."""
+    """Estimates `b` by name and their covariance: `cov` by the sandwich, `wide` by the jackknife over clusters.
+
+    `clusters` is the effective number of them: a product whose price hardly moves says nothing of its effect, so each
+    counts by its share of the squared moves of the first column (1 / sum of squared shares).
+    """
 
     names: list[str]
     b: np.ndarray
@@ -349,7 +353,7 @@ def _price_error(fit: Fit) -> float:
 def _errors(
     x: np.ndarray, weight: np.ndarray, left: np.ndarray, free: np.ndarray, cluster: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Covariance by the sandwich and by the jackknife over clusters, and the number of clusters."""
+    """Covariance by the sandwich and by the jackknife over clusters, and the effective number of clusters."""
     z, who = x[:, free], pd.factorize(cluster)[0]
     count = who.max() + 1
     whole = (z * weight[:, None]).T @ z
@@ -363,4 +367,5 @@ def _errors(
     at = np.ix_(free, free)
     cov[at] = bread @ (scores.T @ scores) @ bread * count / max(count - 1, 1)
     wide[at] = (count - 1) / count * np.array(moves).T @ np.array(moves)
-    return cov, wide, count
+    said = np.bincount(who, weight * z[:, 0] ** 2)
+    return cov, wide, round(said.sum() ** 2 / (said**2).sum())

@@ -21,7 +21,8 @@ FACTORS_VERSION = "1"
 FEWEST_ITEMS, FEWEST_PEOPLE = 4, 60  # statements or parts of the range, and people, below which nothing is said
 LEAST_KMO = 0.5  # sampling adequacy below which no factors are given (Kaiser 1974)
 LOADS = 0.4  # a loading from here on belongs to the factor
-FEWEST_LINES, MOST_PARTS, TOO_COARSE = 10, 20, 0.5  # of a customer; parts of the range; largest share of one category
+FEWEST_LINES, FEWEST_BOUGHT = 10, 20  # lines of a customer, and of a part of the range
+MOST_PARTS, TOO_COARSE = 20, 0.5  # parts of the range; largest share of one category
 REST = "the rest"
 WORDS = yaml.safe_load(resources.files("helpers.analyze").joinpath("factors.yaml").read_text(encoding="utf-8"))
 
@@ -46,6 +47,8 @@ def survey_answers(surveys: pd.DataFrame) -> pd.DataFrame:
     Left out are people who answered less than two thirds; the answers still missing are the statement's mean.
     """
     rows = surveys[(surveys["kind"] == "scale") & surveys["customer_id"].notna() & surveys["score"].notna()]
+    twice = rows.loc[rows.duplicated(["response_id", "question"]), "question"]  # one text above several statements
+    rows = rows.assign(question=rows["question"].mask(rows["question"].isin(twice)).fillna(rows["question_id"]))
     rows = rows.sort_values(["answered_at", "response_id"]).drop_duplicates(["customer_id", "question"], keep="last")
     table = rows.pivot(index="customer_id", columns="question", values="score").astype(float)
     parts = [str(c).rpartition(" - ") for c in table.columns]  # a battery repeats its question before each statement
@@ -63,18 +66,21 @@ def line_counts(orders: ir.Table, products: ir.Table) -> ir.Table:
 def part_counts(counts: pd.DataFrame) -> pd.DataFrame:
     """Lines by part of the range, from `line_counts`: one row a customer with ten lines or more, one column a part.
 
-    Parts are categories; where one holds more than half of all lines, subcategories; the `MOST_PARTS` bought most. The
-    last column is all the rest, and where nothing is left over, the part bought most.
+    Parts are categories; where one holds more than half of all lines, subcategories; the `MOST_PARTS` bought most, each
+    with `FEWEST_BOUGHT` lines or more. The last column is all the rest, and where nothing is left over, the part bought
+    most.
     """
     sums = {c: counts.groupby(c)["n"].sum().sort_values(ascending=False) for c in ("category", "subcategory")}
     coarse = sums["category"].max() > TOO_COARSE * sums["category"].sum() and len(sums["subcategory"]) > 1
     level = "subcategory" if coarse else "category"
     table = counts.pivot_table(index="customer_id", columns=level, values="n", aggfunc="sum", fill_value=0)
-    parts = list(sums[level].index)
-    parts = parts[:MOST_PARTS] if len(parts) > MOST_PARTS else parts[1:]
+    table = table[table.sum(axis=1) >= FEWEST_LINES]
+    bought = table.sum().sort_values(ascending=False, kind="stable")
+    often = list(bought.index[bought >= FEWEST_BOUGHT])
+    left = bought.sum() > bought[often[:MOST_PARTS]].sum()
+    parts = often[:MOST_PARTS] if left else often[1:]
     rest = table.drop(columns=parts).sum(axis=1).rename(REST)
-    table = table[parts].join(rest).astype(int)
-    return table[table.sum(axis=1) >= FEWEST_LINES]
+    return table[parts].join(rest).astype(int)
 
 
 def tastes(parts: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from helpers import stats
-from helpers.analyze.prices import CELL, PRICES
+from helpers.analyze.prices import CELL, PRICES, row_costs
 
 ENDS = [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]
 YEAR = 52  # weeks
@@ -32,9 +32,9 @@ def price_ladder(panel: pd.DataFrame, found: pd.DataFrame, costs: pd.Series, ste
 
     Parameters
     ----------
-    panel : product, place and week (`price_panel`); its last 52 weeks are the year
+    panel : product, place and week (`price_panel`); its last 52 weeks are the year, fewer are scaled up to one
     found : elasticity with `low` and `high` by `group`, as `elasticities` gives them
-    costs : cost of one unit by product; products without one leave margin empty
+    costs : cost of one unit by product (`row_costs`); without, margin stays empty
     steps : changes of price as shares, such as 0.05
 
     Steps beyond the prices seen in a category are left out: nobody knows what happens there. `gain` is the change in
@@ -46,7 +46,8 @@ def price_ladder(panel: pd.DataFrame, found: pd.DataFrame, costs: pd.Series, ste
     for row in found.itertuples():
         goods = last[last["category"] == row.group]
         units, price = goods["units"].to_numpy(float), goods["price"].to_numpy(float)
-        cost = goods["product_id"].map(costs).to_numpy(float)
+        units = units * YEAR / min(max(goods["week_on"].nunique(), 1), YEAR)
+        cost = row_costs(goods, costs)
         freedom = max(row.products - 1, 1)
         error = (row.high - row.low) / 2 / student.ppf(ENDS[1], freedom)
         draws = row.elasticity + error * student.rvs(freedom, size=PRICES["model"]["draws"], random_state=1)

@@ -52,7 +52,7 @@ def plain_in_words(found: pd.DataFrame, plain: dict[str, Fit]) -> str:
     if not both:
         return ""
     ours, theirs = found.set_index("group").loc[both, "own"].mean(), np.mean([plain[c]["price"] for c in both])
-    return SAYS["plain"].format(plain=_one(theirs), ours=_one(ours))
+    return SAYS["plain"].format(plain=_one(theirs), ours=_one(ours), n=len(both))
 
 
 def segments_in_words(found: pd.DataFrame) -> str:
@@ -151,24 +151,30 @@ def _net_doubt(lifts: pd.DataFrame) -> float:
 
 
 def promotion_profit_in_words(lifts: pd.DataFrame, currency: str) -> list[dict]:
-    """The promotions that surely cost or surely earn most margin, as a finding; empty where none is sure."""
-    sure = lifts[(lifts["profit_high"] < 0) | (lifts["profit_low"] > 0)] if len(lifts) else lifts
-    if sure.empty:
-        return []
-    row = sure.loc[sure[["profit_low", "profit_high"]].abs().min(axis=1).idxmax()]  # most, even at the near end
-    kind, size = ("loss", -row["profit"]) if row["profit"] < 0 else ("gain", row["profit"])
-    said = {"headline": SAYS[kind].format(category=row["category"], profit=show.money(size, currency))}
-    said |= {"action": SAYS[f"{kind}_do"].format(category=row["category"])}
-    ends = sorted(abs(row[k]) for k in ("profit_low", "profit_high"))
-    said |= {"sure": SAYS["profit_sure"].format(low=show.money(ends[0]), high=show.money(ends[1], currency))}
-    return [said | ({"value": size, "low": ends[0], "high": ends[1]} if kind == "loss" else {})]
+    """The promotions that surely cost most margin, and those that surely earn most, as findings; none where unsure."""
+    known, found = int(lifts["profit"].notna().sum()), []
+    for kind, sign in (("loss", -1), ("gain", 1)):
+        ends = np.sort(sign * lifts[["profit_low", "profit_high"]].to_numpy(float), axis=1)
+        sure = pd.DataFrame(ends, lifts.index, ["low", "high"]).query("low > 0")
+        if sure.empty:
+            continue
+        at = sure["low"].idxmax()  # most, even at the near end
+        size, low, high = sign * lifts.loc[at, "profit"], *sure.loc[at]
+        said = {"category": lifts.loc[at, "category"], "profit": show.money(size, currency), "n": known}
+        said |= {"low": show.money(low), "high": show.money(high, currency)}
+        row = {"headline": SAYS[kind].format(**said), "action": SAYS[f"{kind}_do"].format(**said)}
+        row |= {"id": f"promotion-{kind}", "sure": SAYS["profit_sure"].format(**said)}
+        found.append(row | ({"value": size, "low": low, "high": high} if kind == "loss" else {}))
+    return found
 
 
 def range_in_words(products: pd.DataFrame) -> str:
     """How few products make most of the sales."""
     best = products[products["rank"] <= max(len(products) * LISTS["best"], 1)]
     still = int((products["units_recent"] <= 0).sum())
-    share = show.percent(best["revenue"].sum() / max(products["revenue"].sum(), 1e-9))
+    if products["revenue"].sum() <= 0:
+        return LISTED["nothing"]
+    share = show.percent(best["revenue"].sum() / products["revenue"].sum())
     return LISTED["best"].format(
         n=show.count(len(best)),
         all=show.count(len(products)),

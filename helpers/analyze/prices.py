@@ -150,17 +150,31 @@ def _place(orders: ir.Table) -> ir.Column:
     return ibis.coalesce(orders.store_id, orders.channel, "all")
 
 
+def row_costs(rows: pd.DataFrame, costs: pd.Series) -> np.ndarray:
+    """Cost of one unit of each row of one category's panel, in money.
+
+    Products without a cost are taken to cost the same share of their price as the others. All are empty where less than
+    nine tenths of sales have a cost.
+    """
+    cost, price = rows["product_id"].map(costs).to_numpy(float), rows["price"].to_numpy(float)
+    units, told = rows["units"].to_numpy(float), np.isfinite(cost)
+    known, sales = (units * price)[told].sum(), (units * price).sum()
+    if not known or known < PRICES["ladder"]["costed"] * sales:
+        return np.full(len(rows), np.nan)
+    return np.where(told, cost, price * (units * cost)[told].sum() / known)
+
+
 def _at_places(promoted: pd.DataFrame, sold: pd.DataFrame) -> pd.DataFrame:
     """Promotions at the places of sale, as shares; places without any promotion on record are left as they are.
 
     Where promotions name places that no sale names, other places of sale get their average: the names differ, and
-    nobody said which is which.
+    nobody said which is which; or one name stands for all.
     """
     if promoted.empty:
         return promoted
     ours, theirs = set(sold["place"]), set(promoted["place"])
     strange, silent = theirs - ours, ours - theirs
-    if not strange or len(silent) > 2 * len(strange):
+    if not strange or (theirs & ours and len(silent) > 2 * len(strange)):
         return promoted[promoted["place"].isin(ours)]
     by = ["product_id", "week_on"]
     mean = promoted[promoted["place"].isin(strange)].groupby(by)[["display", "mailer"]].sum() / len(strange)

@@ -19,7 +19,7 @@ from helpers.analyze.elasticity import (
     pool,
     promotion_lift,
 )
-from helpers.analyze.prices import CELL
+from helpers.analyze.prices import CELL, row_costs
 
 ENDS = [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]
 STAMP = ["as_of", "rule_version"]  # added where a table is stored
@@ -87,9 +87,9 @@ def pooled_switching(found: pd.DataFrame) -> pd.DataFrame:
 def promotion_effects(demand: pd.DataFrame, fits: dict[str, Fit], costs: pd.Series) -> pd.DataFrame:
     """What the promotions of the time studied brought, by category (table `promotion_lift`), units and money a year.
 
-    `costs` is the cost of one unit by product; without any, margin stays empty. `extra` are units in promotion weeks
-    that would not have been sold in them; `pulled` those missing afterwards; `switched` those missing at other products
-    of the category (below zero: the others sold more); `counted` is `switched` where that is `sure`
+    `costs` is the cost of one unit by product (`row_costs`); without, margin stays empty. `extra` are units in
+    promotion weeks that would not have been sold in them; `pulled` those missing afterwards; `switched` those missing
+    at other products of the category (below zero: the others sold more); `counted` is `switched` where that is `sure`
     (`pooled_switching`), else 0; `net` is extra - pulled - counted. Intervals by drawing the estimates from their joint
     t distribution. What is pulled forward and switched is drawn towards the common value of the categories.
     """
@@ -126,7 +126,7 @@ def _effect(
     draws = _draws(fit)
     per_year = YEAR / rows["week_on"].nunique()
     price, usual, mean = (rows[c].to_numpy(float) for c in ("price", "usual", "mean"))
-    cost = rows["product_id"].map(costs).to_numpy(float)
+    cost = row_costs(rows, costs)
     worth = usual - cost
     terms = np.column_stack([np.log(price / usual), rows["display"], rows["mailer"]])[on]
     earlier = earlier_lifts(rows.reset_index(drop=True), rows["lift"].to_numpy())

@@ -124,11 +124,22 @@ def needs(*names: str, what: str) -> bool:
     So too in the lab for a table that a later notebook makes and that is not there yet.
     """
     later = [n for n in names if _run.comes_later(n)]
-    missing = [n for n in names if n in later or not len(_run.read(n).limit(1).to_pandas())]
+    missing = [n for n in names if n in later or _empty(n)]
     if missing:
         where = [f"{n} ({'made by' if n in later else 'from the'} {tables.get(n).by})" for n in missing]
         unseen(f"{what[0].upper()}{what[1:]}.", f"{' and '.join(where)}.")
     return not missing
+
+
+def sources(names: str) -> str:
+    """The tables in a list (`orders, stock`) that have rows here, and whatever is not a table."""
+    if _run is None:
+        return names
+    return ", ".join(n for n in names.split(", ") if n not in tables.CANONICAL or not _empty(n))
+
+
+def _empty(name: str) -> bool:
+    return not len(_run.read(name).limit(1).to_pandas())
 
 
 def text(sentence: str) -> None:

@@ -24,7 +24,8 @@ def table(
     """Show the first rows of a frame as a table.
 
     `money` and `percent` name columns to format; other numbers get thousands separators.
-    `rename` gives headings; by default underscores become spaces.
+    `source` lists tables; those without rows are left out. `rename` gives headings; by default underscores become
+    spaces.
     """
     if not len(frame):
         return findings.text(f"{caption}: no rows.")
@@ -38,6 +39,7 @@ def table(
     ]
     left = f" The first {most} of {len(frame):,} rows." if len(frame) > most else ""
     gt = GT(cells).tab_header(title=caption).cols_align("left").cols_align("right", columns=numeric)
+    source = findings.sources(source)
     note = " ".join(filter(None, [f"Source: {source}." if source else "", left.strip()]))
     gt = gt.tab_source_note(note) if note else gt
     display(HTML(gt.as_raw_html()))
