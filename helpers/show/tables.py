@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 from great_tables import GT
 from IPython.display import HTML, display
@@ -59,7 +60,8 @@ def _formatter(column: pd.Series, money: bool, percent: bool):
         return lambda v: "" if pd.isna(v) else words.day(v)
     if pd.api.types.is_numeric_dtype(column):
         mostly_whole = (column.dropna() % 1 == 0).mean() > 0.5
-        places = 2 if not largest >= 100 else 1 if largest < 1000 else 0
+        tenths = np.allclose(column.dropna().astype(float), column.dropna().astype(float).round(1), rtol=0)
+        places = 0 if largest >= 1000 else 1 if largest >= 100 or tenths else 2
         return lambda v: "" if pd.isna(v) else f"{v + 0.0:,.0f}" if mostly_whole and v % 1 == 0 else f"{v:,.{places}f}"
     return lambda v: words.day(v) if isinstance(v, date) else "" if v is None or v != v else str(v)
 
