@@ -155,7 +155,7 @@ class Economics(_Model):
     margin: float | None = Field(None, gt=0, le=1)  # share of sales left after the goods; empty: from costs in the data
     discount_rate: float = Field(0.10, ge=0, lt=1)  # a year
     order_cost: float = Field(0.0, ge=0)  # to pick, pack and ship one order
-    contact_cost: float = Field(0.0, ge=0)  # one message to one person
+    contact_cost: float = Field(0.0, ge=0)  # one message to one person; left out, chapter 3c assumes a cost
     case_cost: float = Field(0.0, ge=0)  # one service case, where tickets carry no cost
     # one new customer, by acquisition channel ("all": on average); without, advertising over new customers
     acquisition_cost: dict[str, Annotated[float, Field(ge=0)]] = {}

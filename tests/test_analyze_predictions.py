@@ -1,6 +1,7 @@
 """What moves sales, forecasts of parts, who buys next: published figures, answers known by hand, no look ahead."""
 
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import ibis
 import numpy as np
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from statsmodels.datasets import longley
 
-from helpers import analyze, show, stats, tables
+from helpers import analyze, plan, show, stats, tables
 from helpers.analyze import line_forecast, purchase, purchase_models, purchase_profit, sales_drivers
 from helpers.client import Economics
+from helpers.show import words
 
 NO_FEASTS = analyze.feast_days(
     pd.DataFrame(columns=["held_on", "name", "kind"]), "", date(2024, 1, 1), date(2024, 1, 2)
@@ -192,6 +194,20 @@ def lines():
     return parts, whole, analyze.backtest_lines(parts, whole, NO_FEASTS)
 
 
+def test_the_plan_names_the_part_that_it_forecasts_otherwise_and_is_silent_where_both_agree():
+    def leaf(part, baseline):
+        return {"grain": "quarter", "scope": "category", "scope_value": part, "starts_on": START, "baseline": baseline}
+
+    names = ["kind", "part", "weeks", "ordered_on", "forecast", "method"]
+    there = [("category", p, 13, START.date(), f, "own calendar") for p, f in (("bread", 100.0), ("milk", 300.0))]
+    there = pd.DataFrame(there, columns=names)
+    said = plan.parts_apart(pd.DataFrame([leaf("bread", 150.0), leaf("milk", 310.0)]), there, "EUR")
+    assert "bread differs most: 150\u00a0EUR here for the quarter, 100\u00a0EUR there" in said
+    assert plan.parts_apart(pd.DataFrame([leaf("bread", 102.0), leaf("other", 9.0)]), there, "EUR") == ""
+    later = pd.DataFrame([leaf("bread", 150.0)]).assign(starts_on=START + pd.Timedelta(days=30))
+    assert plan.parts_apart(later, there, "EUR") == ""
+
+
 def test_parts_add_up_to_the_whole_and_a_kind_with_one_part_is_left_out(lines):
     parts, whole, tested = lines
     assert parts.columns.get_level_values(0).unique().tolist() == ["category"]
@@ -256,6 +272,8 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
 
     parts, ahead, said = seen(2.0)
     assert "knows no season" in said[-1]["headline"]
+    between = said[-1]["headline"].split("between ")[1]
+    assert between.startswith(words.money(analyze.longest_span(ahead, "total")["forecast"].iloc[0], "EUR"))
     assert 1.9 < float(said[-1]["headline"].split("sold ")[1].split(" ")[0]) < 2.1
     total = analyze.with_total(ahead, "category").iloc[-1]
     assert total["part"] == "all sales"
@@ -264,6 +282,15 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
     assert ways[line_forecast.LAST_YEAR].sum() == pytest.approx(2 * 2 * 91 * 100, rel=0.05)
     assert line_forecast.LAST_YEAR not in line_forecast.forecast_parts(parts.tail(400), np.full(13, 1400.0), NO_FEASTS)
     assert seen(1.0)[2] == []
+    scores = pd.DataFrame({"kind": "category", "way": [line_forecast.SHARE_RULE, line_forecast.OWN]})
+    scores = scores.assign(error=[0.1, 0.2], covered=0.9, chosen=[True, False])
+    said = analyze.lines_in_words(scores, ahead, parts, "EUR")[0]
+    assert said["headline"].endswith("in 13 weeks, before any season.")
+    assert f"the best way that is no plain rule by {words.percent(0.2, 1)}" in said["evidence"]
+    own = analyze.lines_in_words(scores.assign(chosen=[False, True]), ahead, parts, "EUR")[0]
+    assert own["headline"].endswith("in 13 weeks.")
+    calm = analyze.lines_in_words(scores, seen(1.0)[1], seen(1.0)[0], "EUR")[0]
+    assert calm["headline"].endswith("in 13 weeks.")
 
 
 def test_a_way_that_is_no_plain_rule_must_beat_it_by_more_than_chance():
@@ -293,6 +320,26 @@ def test_without_a_back_test_the_plain_mean_goes_on_without_intervals():
     assert of_parts["low"].isna().all()
     assert ahead["year_ago"].isna().all()
     assert analyze.score_ways(none).empty
+
+
+def test_one_product_line_and_one_channel_leave_no_parts_to_forecast():
+    days = pd.date_range(START, periods=420)
+    rng = np.random.default_rng(1)
+    lines = pd.DataFrame({"ordered_on": days, "revenue": rng.uniform(50, 100, 420), "product_id": "bread"})
+    shop = shop_tables(lines.assign(customer_id=None))
+    sales = analyze.line_sales(shop["orders"], shop["products"]).to_pandas()
+    assert set(sales["part"]) == {"bakery", "web"}
+    parts = analyze.part_days(sales, days[-1].date())
+    daily = lines.set_index("ordered_on")["revenue"]
+    whole = stats.backtest(daily, origins=2)
+    assert len(whole)
+    tested = analyze.backtest_lines(parts, whole, NO_FEASTS)
+    scores = analyze.score_ways(tested)
+    ahead = analyze.forecast_lines(parts, analyze.total_ahead(daily, whole), tested, NO_FEASTS)
+    assert list(tested) == line_forecast.TESTED
+    assert [len(t) for t in (parts.columns, tested, scores, ahead)] == [0, 0, 0, 0]
+    assert analyze.with_total(ahead, "category").empty
+    assert analyze.lines_in_words(scores, ahead, parts, "EUR") == []
 
 
 # --- who buys next ---------------------------------------------------------------------------
@@ -418,6 +465,42 @@ def test_area_and_lift_agree_with_scikit_learn_and_share_out_ties(rows):
         assert purchase_models._lifts(y, np.full(len(y), 0.5), ones)[0] == pytest.approx(1)
 
 
+def test_chances_that_were_too_high_are_called_so_and_not_where_chance_made_it(contest):
+    def verdict(shift):
+        said = pd.DataFrame({"said": [0.3, 0.5], "customers": 300, "buyers": [90 - shift, 150 - shift]})
+        return analyze.calibration_in_words(said, contest)
+
+    assert "too" not in verdict(0)
+    assert "too" not in verdict(5)
+    assert f"too high by {words.percent(240 / 180 - 1)}" in verdict(30)
+    assert f"too low by {words.percent(1 - 240 / 300)}" in verdict(-30)
+
+
+def test_first_tenths_that_chance_may_part_are_called_alike_and_others_are_not(contest):
+    models = analyze.compare_models(contest).assign(chosen=lambda m: m["way"] == "forest")
+
+    def said(forest):
+        return analyze.models_in_words(models, contest._replace(ways=contest.ways | {"forest": forest}))[0]["headline"]
+
+    doubt = "in the first tenth the two cannot be told apart"
+    assert doubt in said(contest.plain._replace(way="forest", brier=-1.0))
+    assert doubt not in said(SimpleNamespace(way="forest", brier=-1.0, chances=lambda p: p["bought"].to_numpy()))
+
+
+def test_a_period_without_orders_keeps_what_the_plain_rules_look_at():
+    """A shop that was shut for longer than the period: on one day that teaches, nobody had ordered lately."""
+    frame = shoppers()
+    shut = (frame["ordered_on"] - START).dt.days.between(200, 240)
+    shop = shop_tables(frame[~shut])
+    people = analyze.known_on(shop, analyze.cut_days(shop["orders"], AS_OF, 28), 28, AS_OF)
+    contest = analyze.race(people, 28)
+    assert (contest.train.groupby("on")["orders_now"].nunique() == 1).any()
+    assert set(contest.ways) == set(analyze.PURCHASE["ways"])
+    assert {"recency", "orders_now", "orders_lately"} <= set(contest.chosen.features)
+    assert "sales_now" not in contest.chosen.features
+    assert analyze.purchase_scores(people, 28, contest)["probability"].between(0, 1).all()
+
+
 def test_what_drives_names_silence_and_the_tree_can_be_drawn(contest, monkeypatch):
     drivers = analyze.what_drives(contest)
     assert set(drivers["driver"].head(4)) & {
@@ -446,8 +529,13 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     said = analyze.profit_in_words(plans.reset_index(), contest, terms, "EUR", none)[0]
     assert said["headline"].startswith("If a contact adds 20")
     assert "value" not in said
-    assert "step 5" not in said["sure"]
-    pays = float(said["headline"].split("pays from ")[1].split("\u00a0")[0]) / 100
+    assert "4c" not in said["sure"]
+    free = terms._replace(cost=0.0)
+    rows = analyze.contact_plans(contest, free)
+    assert "no cut-off is needed" in analyze.profit_in_words(rows, contest, free, "EUR", none)[0]["headline"]
+    held = ibis.memtable(pd.DataFrame({"is_holdout": [True]}))
+    assert "4c" in analyze.profit_in_words(plans.reset_index(), contest, terms, "EUR", held)[0]["sure"]
+    pays = float(said["headline"].split("pays if a contact adds ")[1].split("\u00a0")[0]) / 100
     way = purchase_models.WAYS[contest.chosen.way]["name"]
     row = plans.loc[way]
     gross = (row["profit"] + row["contacted"] * terms.cost) * pays / terms.added
@@ -465,6 +553,8 @@ def test_terms_come_from_the_settings_then_from_the_data_then_from_assumptions()
     assert (known.cost, known.cost_from, known.margin_from) == (0.2, "settings", "data")
     assert known.margin == pytest.approx(0.6)
     assert analyze.contact_terms(orders, Economics(margin=0.5), assumed).margin_from == "settings"
+    free = analyze.contact_terms(orders, Economics(contact_cost=0), assumed)
+    assert (free.cost, free.cost_from) == (0, "settings")
 
 
 def test_few_customers_get_the_plain_rule_and_none_get_empty_tables():

@@ -26,6 +26,7 @@ LAST_YEAR, SHARE_RULE = "last year's rise", "share of the total"
 OWN, SCALED = "own calendar", "own calendar, fitted to the total"
 PLAIN = [*stats.PLAIN, LAST_YEAR, SHARE_RULE]
 WAYS = [*PLAIN, OWN, SCALED]  # plain rules first: they win ties
+SEASONAL = [LAST_YEAR, OWN]  # ways that give a part a season of its own, whatever the total says
 TOTAL, ALL_SALES = "total", "all sales"
 SHRINK = 0.003  # ridge on the calendar's effects, so that a holiday seen twice is not believed in full
 SURELY = 1.64  # standard errors that a gain over a plain rule must exceed
@@ -73,8 +74,10 @@ def backtest_lines(parts: pd.DataFrame, tested: pd.DataFrame, feasts: pd.DataFra
     """Forecast the parts from the origins of the back-test of the total, by each way, beside what came.
 
     `tested` is the table `backtest`: its best method gives the total by week, known on each origin. Rows are single
-    weeks and sums of four and of thirteen. Empty where the total could not be tested.
+    weeks and sums of four and of thirteen. Empty without parts, and where the total could not be tested.
     """
+    if parts.empty:
+        return pd.DataFrame(columns=TESTED)
     method, _width, _coverage = stats.choose_method(tested)
     weeks = tested[(tested["weeks"] == 1) & (tested["method"] == method)].sort_values("horizon")
     found = []
@@ -192,15 +195,17 @@ def lines_in_words(
     scores: pd.DataFrame, ahead: pd.DataFrame, parts: pd.DataFrame, currency: str
 ) -> list[dict[str, str]]:
     """For each kind, which way won by how much, and what is expected of the largest part; then, where last year's
-    season would lead out of the interval of the total, what it would give. Each is a finding."""
-    found = []
+    season would lead out of the interval of the total, what it would give. Each is a finding; where such a season
+    looms, those of ways that leave it out say so."""
+    found, season = [], _season_in_words(ahead, parts, currency)
     for kind, mine in scores.groupby("kind"):
         best, plain = mine[mine["chosen"]].iloc[0], mine["way"].isin(PLAIN)
         name = KINDS[kind]
         top = longest_span(ahead, kind).iloc[0]
         money = {c: words.money(top[c], currency) for c in ("forecast", "low", "high")}
         plainly = best["way"] in PLAIN
-        rival, named = mine.loc[plain != plainly, "error"].min(), "best of the others" if plainly else "best plain rule"
+        rival = mine.loc[plain != plainly, "error"].min()
+        named = "best way that is no plain rule" if plainly else "best plain rule"
         found.append(
             {
                 "headline": f"By {name}, "
@@ -209,13 +214,20 @@ def lines_in_words(
                     if plainly
                     else f"the forecast by {best['way']} is best"
                 )
-                + f"; {top['part']} is expected to sell {money['forecast']} in {top['weeks']} weeks.",
+                + f"; {top['part']} is expected to sell {money['forecast']} in {top['weeks']} weeks"
+                + (f", {_season_left_out(best['way'], ahead)}." if season and best["way"] not in SEASONAL else "."),
                 "evidence": f"90 % interval {money['low']} to {money['high']}. Looking back it erred by "
                 f"{words.percent(best['error'], 1)}, the {named} by {words.percent(rival, 1)}; on origins left "
                 f"out its intervals held {words.percent(best['covered'])}.",
             }
         )
-    return found + _season_in_words(ahead, parts, currency)
+    return found + season
+
+
+def _season_left_out(way: str, ahead: pd.DataFrame) -> str:
+    """What a forecast of a part lacks that carries on the last weeks, or follows a total that does."""
+    plain = {way, longest_span(ahead, TOTAL)["method"].iloc[0]} & set(stats.PLAIN)
+    return "before any season" if plain else "with less of the season than a year ago"
 
 
 def _season_in_words(ahead: pd.DataFrame, parts: pd.DataFrame, currency: str) -> list[dict[str, str]]:
@@ -232,10 +244,12 @@ def _season_in_words(ahead: pd.DataFrame, parts: pd.DataFrame, currency: str) ->
     money = {c: words.money(top[c], currency) for c in ("forecast", "low", "high", "year_ago")}
     spoken = {k: words.money(v, currency) for k, v in {"before": before, "now": sales[-days:].sum()}.items()}
     knows = "knows no season" if top["method"] in stats.PLAIN else "expects less of the season"
+    ends = [words.money(v, currency) for v in sorted([top["forecast"], value])]
     return [
         {
             "headline": f"A year ago these {top['weeks']} weeks sold {top['year_ago'] / before:.2f} times the weeks "
-            f"before; the forecast chosen for all sales {knows}. Plan for {words.money(value, currency)} too.",
+            f"before; the forecast chosen for all sales {knows}, and the intervals do not hold "
+            f"this one: plan stock between {ends[0]} and {ends[1]}.",
             "evidence": f"The forecast of all sales is {money['forecast']} ({money['low']} to {money['high']}); the "
             f"same weeks a year ago sold {money['year_ago']}, the {top['weeks']} weeks before them "
             f"{spoken['before']}, the last {top['weeks']} weeks {spoken['now']}.",

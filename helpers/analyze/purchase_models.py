@@ -28,8 +28,10 @@ from helpers.show import words
 FEWEST = 30  # buyers, and as many others, that a model learns from, is calibrated on and tested with
 MOST_ROWS, MOST_SVM = 20_000, 2_000  # rows that models learn from; the time of an SVM grows with their square
 DRAWS, TOP = 200, 0.1  # of the bootstrap; the part of the list that lift looks at
+SURELY = 1.645  # standard deviations beyond which less than one in ten sums falls by chance
 WAYS = PURCHASE["ways"]
 PLAIN = [way for way, about in WAYS.items() if about["plain"]]
+RULED = ["recency", "orders_now", "orders_lately"]  # what the plain rules look at: kept whatever it does
 MODELS = ["way", "name", "calibration", "auc", "auc_low", "auc_high", "average_precision", "brier", "lift", "lift_low"]
 MODELS += ["lift_high", "extra", "extra_low", "extra_high", "customers", "buyers", "chosen"]
 
@@ -168,7 +170,7 @@ def learn_ways(people: pd.DataFrame, on: pd.Timestamp, period: int, ways: list[s
     if min(_fewer(train), _fewer(calibrate)) < FEWEST:
         return {}
     train = train.sample(min(len(train), MOST_ROWS), random_state=1)
-    features = [f for f in features_of(people) if _learnable(train, f)]
+    features = [f for f in features_of(people) if f in RULED or _learnable(train, f)]
     x, y = train[features], train["bought"].astype(int)
     found = {}
     for way in ways or list(WAYS):
@@ -276,13 +278,17 @@ def models_to_show(models: pd.DataFrame) -> pd.DataFrame:
 
 
 def models_in_words(models: pd.DataFrame, run: Race) -> list[dict[str, str]]:
-    """Which way was chosen and whether it surely beats the plain rule, as a finding; empty without models."""
+    """Which way was chosen and whether it surely beats the plain rule, as a finding; empty without models.
+
+    Where the 90 % interval of the difference of their lifts holds 0, it says that the first tenth tells nothing.
+    """
     found, says, plain = [], PURCHASE["says"], models[models["way"].isin(PLAIN)]
     for best in models[models["chosen"]].itertuples():
         name, rule = WAYS[run.plain.way]["name"], models.set_index("way").loc[run.plain.way]
         kind = "plain_wins" if best.way in set(plain["way"]) else "wins" if best.extra_low > 0 else "no_win"
         figures = {c: getattr(best, c) for c in MODELS if c.startswith(("auc", "lift", "extra"))}
         figures |= {"plain": name, "plain_auc": rule["auc"], "plain_lift": rule["lift"]}
+        figures["apart"] = "" if _lifts_differ(run) else says["not_apart"]
         found.append(
             {
                 "headline": says[kind].format(name=best.name[0].upper() + best.name[1:], **figures),
@@ -294,11 +300,15 @@ def models_in_words(models: pd.DataFrame, run: Race) -> list[dict[str, str]]:
 
 
 def calibration_in_words(said: pd.DataFrame, run: Race) -> str:
-    """How many buyers the chances promised on the test day, and how many there were."""
+    """How many buyers the chances promised on the test day, how many there were, and whether chance allows for that."""
     if said.empty:
         return run.in_words
-    sums = {"said": words.count((said["said"] * said["customers"]).sum()), "seen": words.count(said["buyers"].sum())}
-    return PURCHASE["says"]["calibrated"].format(how=run.chosen.how, **sums)
+    says, promised, seen = PURCHASE["says"], (said["said"] * said["customers"]).sum(), said["buyers"].sum()
+    chance = (said["said"] * (1 - said["said"]) * said["customers"]).sum()  # variance of the sum on the test day
+    spread = np.sqrt(chance * (1 + len(run.test) / len(run.calibrate)))  # the day that calibrated had its own luck
+    verdict = says["too_high" if promised > seen else "too_low"] * bool(abs(promised - seen) > SURELY * spread)
+    sums = {"said": words.count(promised), "seen": words.count(seen), "off": words.percent(abs(promised / seen - 1))}
+    return (says["calibrated"] + verdict).format(how=run.chosen.how, **sums)
 
 
 def teaching_tree(run: Race) -> tuple[DecisionTreeClassifier | None, list[str]]:
@@ -404,6 +414,15 @@ def _lifts(y: np.ndarray, said: np.ndarray, draws: np.ndarray) -> np.ndarray:
     top = (said > edge) + ties * (size - (said > edge).sum()) / ties.sum()
     inside = (draws @ (top * y)) / np.maximum(draws @ top, 1e-9)
     return inside / np.maximum(draws @ y / draws.sum(axis=1), 1e-9)
+
+
+def _lifts_differ(run: Race) -> bool:
+    """Whether the chosen way and the better plain rule surely differ in lift: the same draws for both."""
+    y = run.test["bought"].to_numpy()
+    draws = _draws(len(y)).astype("float32")
+    one, other = (_lifts(y, way.chances(run.test), draws) for way in (run.chosen, run.plain))
+    low, high = np.quantile(one - other, stats.ENDS)
+    return bool(low > 0 or high < 0)
 
 
 def _with_ends(name: str, values: np.ndarray) -> dict[str, float]:

@@ -53,8 +53,12 @@ class Terms(NamedTuple):
 
 
 def contact_terms(orders: ir.Table, economics: Economics, assumed: Terms) -> Terms:
-    """The terms that are known: from the settings, else (the margin) from lines that carry a cost, else as assumed."""
-    cost = (economics.contact_cost, "settings") if economics.contact_cost else (assumed.cost, "assumed")
+    """The terms that are known: from the settings, else (the margin) from lines that carry a cost, else as assumed.
+
+    A contact cost of 0 that the settings state is 0; one that they leave out is not known.
+    """
+    stated = "contact_cost" in economics.model_fields_set  # its default of 0 is no statement that contacts are free
+    cost = (economics.contact_cost, "settings") if stated else (assumed.cost, "assumed")
     known = orders.filter(_.cost.notnull(), _.quantity > 0).agg(left=1 - _.cost.sum() / _.revenue.sum().nullif(0))
     seen = known.to_pandas()["left"].astype(float).iloc[0]
     margin = (economics.margin, "settings") if economics.margin else (seen, "data")
@@ -131,7 +135,8 @@ def profit_in_words(
 ) -> list[dict[str, str]]:
     """What the chosen way's list would make if a contact adds what is assumed, and what it must add to pay; a finding.
 
-    `messages`: where some were held back at random, how sure says that step 5 measures their effect. Empty without
+    Contacts that cost nothing need no list, and it says so.
+    `messages`: where some were held back at random, how sure says that chapter 4c compares them. Empty without
     plans.
     """
     says, by = PURCHASE["says"], plans.set_index("plan")
@@ -140,6 +145,8 @@ def profit_in_words(
     row, sure = by.loc[WAYS[run.chosen.way]["name"]], says["profit_sure"].format(terms=terms.in_words(currency))
     held = messages.filter(_.is_holdout).limit(1).count().to_pandas()
     sure = f"{sure} {says['profit_measured']}" if held else sure
+    if not terms.cost:
+        return [{"headline": says["profit_free"], "sure": sure}]
     if not row["contacted"]:
         return [{"headline": says["profit_none"], "sure": sure}]
     more = {n: _more(row["profit"] - by.loc[p, "profit"], currency) for n, p in {"all": ALL, "plain": LAST}.items()}

@@ -14,7 +14,7 @@ from helpers.plan.audiences import (
     yearly_value,
 )
 from helpers.plan.strategy import TRAITS, coupon_response, discount_depth, profile, strategy_table, with_traits
-from helpers.plan.targets import by_month, checked, grid, group_small, largest_difference, target_tree
+from helpers.plan.targets import by_month, checked, grid, group_small, largest_difference, parts_apart, target_tree
 
 __all__ = [
     "QUARTER",
@@ -31,6 +31,7 @@ __all__ = [
     "largest_difference",
     "list_audiences",
     "look_back",
+    "parts_apart",
     "profile",
     "smallest_effect",
     "strategy_table",

@@ -9,9 +9,12 @@ import pandas as pd
 
 from helpers import stats
 from helpers.plan.wording import wording
+from helpers.show import words
 
 ALL, OTHER = "all", "other"
 RECENT_DAYS = 56  # a category's share of the forecast is that of the last eight weeks, as in 3 Analyze
+WEEKS = 13  # the span of 3c that is nearest to a quarter
+APART = 0.05  # share of its forecast by which a category must differ from 3c before that is said
 COLUMNS = [
     "metric",
     "unit",
@@ -77,6 +80,30 @@ def target_tree(sales: pd.DataFrame, tested: pd.DataFrame, as_of: date, growth: 
             parts.append(_tree(draws, growth).assign(period=p.period))
     filled = [part for part in parts if len(part)] or parts
     return pd.concat(filled, ignore_index=True).assign(metric="sales", unit="currency")[COLUMNS]
+
+
+def parts_apart(ahead: pd.DataFrame, lines: pd.DataFrame, currency: str) -> str:
+    """A sentence (with a space before it) on the category whose baseline lies farthest from its forecast in 3c.
+
+    `ahead`: the tree of the next quarter; `lines`: the table `line_forecast`. Empty where they are near each other, or
+    where the quarter does not begin on the first day that 3c looks at.
+    """
+    theirs = lines[(lines["kind"] == "category") & (lines["weeks"] == WEEKS)]
+    theirs = theirs.assign(starts_on=pd.to_datetime(theirs["ordered_on"]), scope_value=theirs["part"])
+    mine = ahead[(ahead["grain"] == "quarter") & (ahead["scope"] == "category")]
+    mine = mine.assign(starts_on=pd.to_datetime(mine["starts_on"]))
+    both = mine.merge(theirs, on=["starts_on", "scope_value"], suffixes=("", "_3c"))
+    off = (both["baseline"] - both["forecast"]).abs()
+    both = both[off > APART * both["forecast"]]
+    if both.empty:
+        return ""
+    row = both.loc[off[both.index].idxmax()]
+    here, there = words.money(row["baseline"], currency), words.money(row["forecast"], currency)
+    return (
+        f" The parts are forecast otherwise than in 3c: here each keeps its share of the last {RECENT_DAYS} days, "
+        f"there a way tested on the parts was chosen ({row['method']}). {row['scope_value']} differs most: {here} here "
+        f"for the quarter, {there} there for {WEEKS} weeks."
+    )
 
 
 def difficulty(chance: float) -> str:
