@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from helpers import stats
 from helpers.analyze.texts import facts
@@ -15,6 +16,7 @@ from helpers.show import words
 CODERS = facts("coders")
 SAYS = CODERS["says"]
 DRAWS = 1000
+TOTAL = "All themes"  # the row of all together; codes are in small letters, so no code is called so
 
 
 def cohen_kappa(counts: np.ndarray) -> float:
@@ -47,11 +49,12 @@ def decisions(interviews: pd.DataFrame) -> pd.DataFrame:
 
 
 def theme_table(interviews: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """One row a theme and one for all: passages and people (with the theme, by any coder), share of people, kappa.
+    """One row a theme and one of all together: passages and people (with the theme, by any coder), share of people.
 
-    Also low and high (90 %), agreement in words, and differ (passages on which coders differ). kappa of a theme is
-    Cohen's, over the passages that both coders read; of more than two coders the mean over their pairs. kappa of
-    all themes pools all decisions (De Vries et al. 2008). Intervals resample people, whose passages are alike.
+    Also kappa, low and high (90 %), agreement in words, and differ (passages on which coders differ). The row of all
+    is named `TOTAL`. kappa of a theme is Cohen's, over the passages that both coders read; of more than two coders the
+    mean over their pairs. kappa of all themes pools all decisions (De Vries et al. 2008). Intervals resample people,
+    whose passages are alike.
     """
     columns = ["theme", "passages", "people", "share", "kappa", "low", "high", "agreement", "differ"]
     if not len(interviews):
@@ -62,14 +65,14 @@ def theme_table(interviews: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(who), np.full(len(who), 1 / len(who)), DRAWS).astype(float)
     rows = []
-    for theme, own in [*told.groupby("code"), ("all", told)]:
+    for theme, own in [*told.groupby("code"), (TOTAL, told)]:
         mine = own[own["given"]]
         kappa, low, high = _agreement(own, len(who), draws)
         differ = own.groupby(["passage_id", "code"])["given"].nunique().gt(1).groupby("passage_id").any().sum()
         found = [mine["passage_id"].nunique(), mine["respondent_id"].nunique()]
         rows.append([theme, *found, found[1] / len(who), kappa, low, high, agreement_name(kappa), int(differ)])
     found = pd.DataFrame(rows, columns=columns)
-    last = (found["theme"] == "all").astype(int)
+    last = (found["theme"] == TOTAL).astype(int)
     return (
         found.assign(last=last)
         .sort_values(["last", "people", "theme"], ascending=[True, False, True])
@@ -143,26 +146,58 @@ def to_discuss(interviews: pd.DataFrame, most: int = 8) -> pd.DataFrame:
 
 
 def themes_in_words(themes: pd.DataFrame, interviews: pd.DataFrame) -> list[dict[str, str]]:
-    """The theme most people spoke of, as headline, evidence and action; or nothing.
+    """The themes most people spoke of, as headline, evidence and action; or nothing.
 
-    A theme on which the coders agree (kappa from `enough` on) goes before one on which they do not.
+    Themes on which the coders agree (kappa from `enough` on) go before those on which they do not. With the first are
+    named all that chance cannot part from it. Where no kappa is known, it is said why: one coder, no passage that two
+    of them read, or themes that they gave to all of those passages or to none.
     """
     if themes.empty:
         return []
-    own, whole = themes[themes["theme"] != "all"], themes[themes["theme"] == "all"].iloc[0]
+    own, whole = themes[themes["theme"] != TOTAL], themes[themes["theme"] == TOTAL].iloc[0]
     sure = own[own["kappa"] >= CODERS["enough"]]
-    first, coders = (sure if len(sure) else own).iloc[0], interviews["coder"].nunique()
-    shared = {"theme": first["theme"], "share": words.percent(first["share"]), "people": words.count(whole["people"])}
-    if np.isnan(whole["kappa"]):
-        return [{k: SAYS[f"{k}_alone"].format(**shared) for k in ("headline", "sure", "action")}]
-    worst, top = own.sort_values("kappa").iloc[0], own.iloc[0]
-    said = {c: f"{first[c]:.2f}" for c in ("kappa", "low", "high")} | shared
-    said |= {"name": first["agreement"], "worst": worst["theme"], "whole": f"{whole['kappa']:.2f}"}
-    said |= {"coders": coders, "passages": words.count(whole["passages"]), "discuss": whole["differ"]}
-    passed = first["theme"] != top["theme"]  # a theme that comes up more, with too little agreement
+    told = sure if len(sure) else own
+    level = told[_as_often(told["theme"], interviews)]
+    first, worst, top = level.iloc[0], own.sort_values("kappa").iloc[0], own.iloc[0]
+    said = {"theme": words.listing(level["theme"]), "share": _span(100 * level["share"], 0) + f"{words.NBSP}%"}
+    said |= {"people": words.count(whole["people"]), "kappa": _span(level["kappa"], 2), "first": first["theme"]}
+    said |= {c: f"{first[c]:.2f}" for c in ("low", "high")} | {"whole": f"{whole['kappa']:.2f}"}
+    said |= {"name": first["agreement"], "worst": worst["theme"], "discuss": whole["differ"]}
+    said |= {"coders": interviews["coder"].nunique(), "passages": words.count(whole["passages"])}
+    alone, passed = np.isnan(whole["kappa"]), len(sure) and first["theme"] != top["theme"]
+    agreed = "more" if len(level) > 1 else "one"
+    parts = {
+        "among": SAYS["among"] if passed else "",
+        "most": SAYS["one" if len(level) == 1 else "tied" if len(level) < len(told) else "level"].format(**said),
+        "agreed": "" if alone else SAYS[f"agreed_{agreed if len(sure) else 'doubt'}"].format(**said),
+    }
+    headline = SAYS["headline"].format(**parts)
+    if alone:
+        read = interviews.dropna(subset=["passage_id", "coder", "code"])
+        both = read.groupby("passage_id")["coder"].nunique().max() > 1
+        why = "alone" if read["coder"].nunique() == 1 else "same" if both else "apart"
+        return [{"headline": headline, "sure": SAYS[f"sure_{why}"], "action": SAYS[f"action_{why}"]}]
     more = {"top": top["theme"], "top_share": words.percent(top["share"]), "top_kappa": f"{top['kappa']:.2f}"}
-    said["passed"] = SAYS["passed"].format(**more) if passed else ""
+    doubted = passed and top["kappa"] < CODERS["enough"]  # it comes up more, with too little agreement
+    said["passed"] = SAYS["passed"].format(**more) if doubted else ""
     fine = worst["kappa"] >= CODERS["enough"] or not whole["differ"]
-    head = "headline_doubt" if sure.empty else "headline_agreed" if passed else "headline"
-    parts = {"headline": head, "evidence": "evidence", "action": "action_fine" if fine else "action"}
-    return [{part: SAYS[key].format(**said) for part, key in parts.items()}]
+    action = SAYS["action_fine" if fine else "action"].format(**said)
+    return [{"headline": headline, "evidence": SAYS["evidence"].format(**said), "action": action}]
+
+
+def _as_often(themes: pd.Series, interviews: pd.DataFrame) -> np.ndarray:
+    """Which themes chance cannot part from the first: people who spoke of only one of the two (exact McNemar test)."""
+    given = decisions(interviews).groupby(["respondent_id", "code"])["given"].any().unstack(fill_value=False)
+    first = given[themes.iloc[0]]
+    pairs = [(int((first & ~given[t]).sum()), int((given[t] & ~first).sum())) for t in themes]
+    return np.array([not sum(pair) or binomtest(pair[0], sum(pair)).pvalue >= 1 - stats.LEVEL for pair in pairs])
+
+
+def _span(values: pd.Series, digits: int) -> str:
+    """The smallest and the largest value, or the one that there is.
+
+    >>> _span(pd.Series([79.2, 83.3]), 0), _span(pd.Series([0.6, 0.6]), 2)
+    ('79 to 83', '0.60')
+    """
+    ends = [f"{v:.{digits}f}" for v in (values.min(), values.max())]
+    return " to ".join(dict.fromkeys(ends))

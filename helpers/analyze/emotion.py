@@ -76,14 +76,17 @@ def emotion_shares(texts: pd.DataFrame, campaigns: pd.DataFrame) -> pd.DataFrame
 
 
 def emotions_in_words(shares: pd.DataFrame) -> str:
-    """The two emotions most often shown, in the source of customers with most feeling, as a sentence."""
+    """The emotions most often shown, two at most, in the source of customers with most feeling, as a sentence."""
     own = shares.drop(index="our messages", errors="ignore")
     if own.empty:
         return ""
     row = own.sort_values("none").iloc[0]
-    first, second = row[EMOTIONS].astype(float).sort_values(ascending=False, kind="stable").index[:2]
-    said = {"source": row.name, "share": words.percent(row[first]), "none": words.percent(row["none"])}
-    return SAYS["strongest"].format(first=first, second=second, **said)
+    shown = row[EMOTIONS].astype(float).sort_values(ascending=False, kind="stable")
+    if not shown.iloc[0]:
+        return SAYS["unfelt"]
+    said = {"source": row.name, "share": words.percent(shown.iloc[0]), "none": words.percent(row["none"])}
+    second = SAYS["second"].format(second=shown.index[1]) if shown.iloc[1] else ""
+    return SAYS["strongest"].format(first=shown.index[0], second=second, **said)
 
 
 def campaign_styles(campaigns: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +133,7 @@ def campaign_outcomes(messages: ir.Table, orders: ir.Table) -> ir.Table:
 
 
 def compare_styles(styles: pd.DataFrame, outcomes: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Emotional less rational campaigns, one row an outcome: emotional and rational (campaigns), difference of the
+    """Emotional minus rational campaigns, one row an outcome: emotional and rational (campaigns), difference of the
     mean shares with its 90 % interval, p, seen, verdict.
 
     Campaigns are the units, and are compared within `alike`. p is that of a permutation of the styles within `alike`

@@ -22,6 +22,7 @@ NEGATED = -0.74  # what a negation makes of a word, and the constant that keeps 
 ALPHA = 15
 NEAR = 3  # letters between a negation or a degree and its word, at most
 Z = norm.ppf((1 + stats.LEVEL) / 2)
+USEFUL = 0.65  # pairs told apart, from which mood is of use
 FEWEST = 10  # happy and unhappy texts each, below which no check is told
 DRAWS = 500
 
@@ -141,19 +142,25 @@ def mood_tells(checked: pd.DataFrame, source: str) -> bool:
 
 
 def mood_in_words(checked: pd.DataFrame) -> list[dict[str, str]]:
-    """How far mood may be trusted, for the source it tells most of; empty where it could not be checked."""
+    """In which sources mood tells who is unhappy and in which not; empty where it could not be checked."""
     says = MOOD["says"]
-    whole = checked.drop_duplicates("source")
+    whole = checked.drop_duplicates("source").sort_values("auc", ascending=False)
     if whole.empty:
         return []
-    t = whole.sort_values("auc").iloc[-1]
-    kind = "useful" if t["low"] > 0.5 and t["auc"] >= 0.65 else "useless"
-    said = {c: f"{100 * t[c]:.1f}" for c in ("auc", "low", "high")} | {
-        "source": t["source"],
-        "texts": words.count(t["texts"]),
-    }
-    said |= {"right": words.percent(t["right"]), "plain": words.percent(t["commonest_mark"])}
-    blind = whole.loc[whole["low"] <= 0.5, "source"].drop(t.name, errors="ignore")
-    said["others"] = says["others"].format(sources=words.listing(blind)) if len(blind) else ""
+    useful = whole[(whole["low"] > 0.5) & (whole["auc"] >= USEFUL)]
+    rest, kind = whole.drop(useful.index), "useful" if len(useful) else "useless"
+    chance = rest["low"] <= 0.5
+    told = useful if len(useful) else whole.iloc[:1]
+    named = {"sources": words.listing(told["source"]), "pairs": words.listing(f"{100 * a:.0f}" for a in told["auc"])}
+    for part, own in {"weak": rest[~chance], "blind": rest[chance], "others": rest}.items():
+        sources = words.listing(own["source"])
+        named[part] = says[part].format(sources=sources) if len(own) else ""
+    if kind == "useless":
+        named["others"] = words.listing(whole["source"])
+    rows = whole.assign(**(100 * whole[["auc", "low", "high"]]).round().astype(int)).to_dict("records")
+    named["each"] = ", ".join(says["each"].format(**r | {"texts": words.count(r["texts"])}) for r in rows)
+    first = told.iloc[0]
+    named |= {"source": first["source"], "right": words.percent(first["right"])}
+    named["plain"] = words.percent(first["commonest_mark"])
     keys = {"headline": kind, "evidence": "evidence", "action": f"action_{kind}"}
-    return [{part: says[key].format(**said) for part, key in keys.items()}]
+    return [{part: says[key].format(**named) for part, key in keys.items()}]

@@ -21,15 +21,17 @@ SAYS, STAGES = SERVICE["says"], list(SERVICE["stages"])
 CHANCE, DRAWS = 0.05, 199  # that a run of weeks is called slow by chance, and series drawn to know it
 CLEARLY = 0.10  # more late replies than in the other weeks, at least, as a share
 MOST_RUNS, LEAST_WEEKS = 3, 12  # slow periods looked for, and weeks without which none is
-FEWEST = 10  # marks on each side, below which a cost in satisfaction is not told
+FEWEST = 10  # marks on each side, or replies a year apart, below which nothing is compared
 YEAR = 365
+A_YEAR = pd.Timedelta(weeks=52)  # the same weeks of another year
 ALARM = pattern([*SERVICE["alarm"]["en"], *SERVICE["alarm"]["zh"]])
 
 
 def service_cases(tickets: ir.Table, orders: ir.Table, texts: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """One row a case until `as_of`, with stage (before, during, after), said_by (who says so), topic, mood, unhappy.
 
-    Also ticket_id, customer_id, opened_at, solved_at, reply (minutes to the first), is_open, cost, alarm (words of
+    Also ticket_id, customer_id, opened_at, solved_at, reply (minutes to the first), unanswered (minutes an open case
+    has been without one; empty where the table holds no reply at all), is_open, cost, alarm (words of
     danger or law), sales (of the customer, in the year before the day of the report). The stage is the help desk's;
     else it is read from its tags; else from the topic and the days since the customer's last order.
     """
@@ -57,7 +59,10 @@ def service_cases(tickets: ir.Table, orders: ir.Table, texts: pd.DataFrame, as_o
     found = found.merge(told[["ticket_id", "topic", "mood", "unhappy"]], on="ticket_id", how="left")
     found["sales"] = found["sales"].fillna(found["customer_id"].notna().map({True: 0.0, False: np.nan}))
     found["reply"] = found["first_reply_minutes"].astype(float)
-    found["is_open"] = _is_open(found, pd.Timestamp(as_of) + pd.Timedelta(days=1))
+    end = pd.Timestamp(as_of) + pd.Timedelta(days=1)
+    found["is_open"] = _is_open(found, end)
+    waits = found["is_open"] & found["reply"].isna() & found["reply"].notna().any()
+    found["unanswered"] = ((end - found["opened_at"]).dt.total_seconds() / 60).where(waits)
     found["alarm"] = [isinstance(t, str) and bool(ALARM.search(t.lower())) for t in found["text"]]
     found["stage"], found["said_by"] = _stage(found)
     return found.drop(columns=["first_reply_minutes", "text", "status", "last_on", *extra])
@@ -101,10 +106,10 @@ def stage_source(cases: pd.DataFrame) -> str:
 def service_load(cases: pd.DataFrame, as_of: date, target: float, case_cost: float = 0.0) -> pd.DataFrame:
     """The last year of cases by stage, and all: one row a stage that has any.
 
-    cases, share, a_week, median and p90 (minutes to the first reply), in_target (share of replies within `target`
-    minutes) with low and high, open, oldest_days (the longest open), repeats (share followed by another case of the
-    same customer within 30 days), unhappy (share of the marks), cost: of the column cost, else `case_cost` each, and
-    empty where neither is known.
+    cases, share, a_week, median and p90 (minutes to the first reply, where there is one), in_target (share answered
+    within `target` minutes, of the cases of `_judged`) with low and high, open, oldest_days (the longest open), repeats
+    (share followed by another case of the same customer within 30 days), unhappy (share of the marks), cost: of the
+    column cost, else `case_cost` each, and empty where neither is known.
     """
     parts = [(stage, _last_year(cases, as_of).query("stage == @stage")) for stage in STAGES]
     return _load([*parts, ("all", _last_year(cases, as_of))], "stage", as_of, target, case_cost)
@@ -136,7 +141,7 @@ def _load(parts: list, name: str, as_of: date, target: float, case_cost: float) 
     for key, part in parts:
         if not len(part):
             continue
-        reply = part["reply"].dropna()
+        reply, late = part["reply"].dropna(), _judged(part, target)["late"]
         waits = (pd.Timestamp(as_of) + pd.Timedelta(days=1) - part.loc[part["is_open"], "opened_at"]).dt.days
         rows.append(
             {
@@ -146,8 +151,8 @@ def _load(parts: list, name: str, as_of: date, target: float, case_cost: float) 
                 "a_week": len(part) / YEAR * 7,
                 "median": reply.median(),
                 "p90": reply.quantile(0.9),
-                "replies": len(reply),
-                "timely": int((reply <= target).sum()),
+                "judged": len(late),
+                "timely": int((~late).sum()),
                 "open": int(part["is_open"].sum()),
                 "oldest_days": waits.max(),
                 "repeats": part["repeated"].mean(),
@@ -155,10 +160,10 @@ def _load(parts: list, name: str, as_of: date, target: float, case_cost: float) 
                 "cost": part["cost"].sum() if part["cost"].notna().any() else len(part) * case_cost or np.nan,
             }
         )
-    names = [name, "cases", "share", "a_week", "median", "p90", "replies", "timely", "open", "oldest_days", "repeats"]
+    names = [name, "cases", "share", "a_week", "median", "p90", "judged", "timely", "open", "oldest_days", "repeats"]
     found = pd.DataFrame(rows, columns=[*names, "unhappy", "cost"])
-    found[["low", "high"]] = stats.share_interval(found["timely"], found["replies"])
-    found["in_target"] = (found["timely"] / found["replies"].where(found["replies"] > 0)).astype(float)
+    found[["low", "high"]] = stats.share_interval(found["timely"], found["judged"])
+    found["in_target"] = (found["timely"] / found["judged"].where(found["judged"] > 0)).astype(float)
     found["unhappy"] = pd.to_numeric(found["unhappy"].fillna(np.nan), errors="coerce").astype(float)
     found[["median", "p90", "a_week"]] = (
         found[["median", "p90", "a_week"]].astype(float).round({"median": 0, "p90": 0, "a_week": 1})
@@ -167,15 +172,24 @@ def _load(parts: list, name: str, as_of: date, target: float, case_cost: float) 
     return found[[*front, "open", "oldest_days", "cost"]]
 
 
+def _judged(cases: pd.DataFrame, target: float) -> pd.DataFrame:
+    """The cases of which it is known whether a reply came within `target` minutes, with `late`.
+
+    Those with a reply, and the open ones that have been without one for longer (where any reply is known at all).
+    """
+    over = cases["unanswered"] > target
+    return cases.assign(late=(cases["reply"] > target) | over)[cases["reply"].notna() | over]
+
+
 def reply_weeks(cases: pd.DataFrame, target: float, seed: int = 1) -> pd.DataFrame:
-    """One row a week (its Monday): cases with a reply, median (hours), late (share beyond `target` minutes), is_slow.
+    """One row a week (its Monday): cases (of `_judged`), late_cases, median (hours, of replies), late (share), is_slow.
 
     Slow weeks are a run of weeks with more late replies than the others (scan statistic: Kulldorff 1997); it counts
     where fewer than one in twenty series by chance hold such a run, and where ten in a hundred more replies were late.
     Up to three runs are found, one after another.
     """
-    known = cases[cases["reply"].notna()]
-    by = known.assign(late=known["reply"] > target).groupby(_monday(known).rename("week"))
+    known = _judged(cases, target)
+    by = known.groupby(_monday(known).rename("week"))
     weeks = by.agg(cases=("late", "size"), late_cases=("late", "sum"), median=("reply", "median")).reset_index()
     weeks["median"], weeks["late"] = weeks["median"] / 60, weeks["late_cases"] / weeks["cases"]
     slow, rng = np.zeros(len(weeks), bool), np.random.default_rng(seed)
@@ -233,14 +247,11 @@ def slow_cost(cases: pd.DataFrame, weeks: pd.DataFrame, target: float) -> pd.Dat
     """What slow replies go with: two rows, slow weeks against the others, and late replies against those in time.
 
     compared, cases (slow or late), marks, bad (share of the marks), other (share of the others' marks), difference
-    with its 90 % interval (Newcombe 1998), extra: bad experiences beyond the usual among `cases`. Empty below ten
-    marks on either side.
+    with its 90 % interval (Newcombe 1998), extra: bad experiences beyond the usual among `cases`. Only the cases of
+    `_judged` count. Empty below ten marks on either side.
     """
-    known = cases[cases["reply"].notna()]
-    sides = {
-        "slow weeks": _monday(known).isin(weeks.loc[weeks["is_slow"], "week"]),
-        "late replies": known["reply"] > target,
-    }
+    known = _judged(cases, target)
+    sides = {"slow weeks": _monday(known).isin(weeks.loc[weeks["is_slow"], "week"]), "late replies": known["late"]}
     rows = []
     for name, slow in sides.items():
         marked = known["unhappy"].notna()
@@ -304,20 +315,25 @@ def load_in_words(load: pd.DataFrame, topics: pd.DataFrame, target: float, curre
     said |= {"cases": words.count(w["cases"]), "a_week": f"{w['a_week']:.1f}", "target": f"{target / 60:.0f}"}
     said |= {c: f"{w[c] / 60:.1f}" for c in ("median", "p90")} | {"in_target": words.percent(w["in_target"])}
     said |= {"repeat": words.percent(w["repeats"]), "days": SERVICE["repeat_days"]}
-    cost = SAYS["load_cost"].format(cost=words.money(w["cost"], currency)) if pd.notna(w["cost"]) else ""
-    first, read_them = (named.iloc[0] if len(named) else ""), TOPICS["says"]["read_them"]
-    todo = TOPICS["topics"].get(first, {}).get("action", read_them)
+    parts = {"load_silent" if pd.isna(w["median"]) else "load_evidence": True}
+    parts |= {"load_cost": pd.notna(w["cost"]), "load_repeats": pd.notna(w["repeats"])}
+    said["cost"] = words.money(w["cost"], currency)
+    first = named.iloc[0] if len(named) else ""
+    todo = TOPICS["topics"].get(first, {}).get("action", TOPICS["says"]["read_them"])
     return [
         {
             "headline": SAYS["load"].format(**said),
-            "evidence": SAYS["load_evidence"].format(**said, cost=cost),
-            "action": SAYS["load_action"].format(topic=first, todo=todo) if first else read_them,
+            "evidence": "".join(SAYS[part].format(**said) for part, told in parts.items() if told),
+            "action": SAYS["load_action"].format(topic=first, todo=todo) if first else SAYS["load_read"],
         }
     ]
 
 
 def slow_in_words(weeks: pd.DataFrame, cost: pd.DataFrame, target: float) -> list[dict[str, str]]:
-    """The longest run of slow weeks and what it cost; that there was none, as a sentence; empty without replies."""
+    """The longest run of slow weeks and what it cost; that there was none, as a sentence; empty without replies.
+
+    The action takes it for a season only where the same weeks of the year before or after were slow, too.
+    """
     if weeks.empty:
         return []
     rest = weeks[~weeks["is_slow"]]
@@ -329,13 +345,27 @@ def slow_in_words(weeks: pd.DataFrame, cost: pd.DataFrame, target: float) -> lis
     late = slow["late_cases"].sum() / slow["cases"].sum()
     ends = {"first": words.day(first), "last": words.day(last + pd.Timedelta(days=6))}
     said = {"headline": SAYS["slow"].format(**ends, late=words.percent(late), usual=words.percent(usual))}
-    said |= {"action": SAYS["slow_action"]}
+    said |= {"action": _slow_action(weeks, first, last, usual)}
     for c in cost[cost["compared"] == "slow weeks"].itertuples():
         points = {k: f"{100 * getattr(c, k):.0f}" for k in ("difference", "low", "high")}
         shares = {"slow_bad": words.percent(c.bad), "usual_bad": words.percent(c.other), "extra": words.count(c.extra)}
         evidence = SAYS["slow_evidence"].format(**points, **shares, cases=c.cases, marks=c.marks)
         return [said | {"evidence": evidence, "sure": SAYS["slow_sure"]}]
     return [said | {"evidence": SAYS["slow_plain"].format(weeks=len(slow), cases=slow["cases"].sum())}]
+
+
+def _slow_action(weeks: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, usual: float) -> str:
+    """What to do about a slow run: it came once, it is a season, or no other year can tell."""
+    seen = {}
+    for side, apart in {"before": -A_YEAR, "after": A_YEAR}.items():
+        ends = first + apart, last + apart
+        rows = weeks[weeks["week"].between(*ends) & ~weeks["week"].between(first, last)]
+        if weeks["week"].min() <= ends[0] and ends[1] <= weeks["week"].max() and rows["cases"].sum() >= FEWEST:
+            seen[side] = rows["late_cases"].sum() / rows["cases"].sum()
+    slow = {side: late for side, late in seen.items() if late >= usual + CLEARLY}
+    kind = "season" if slow else "once" if seen else "unknown"
+    side, other = next(iter((slow or seen).items()), ("", 0.0))
+    return SAYS["slow_action"][kind].format(side=side, other=words.percent(other))
 
 
 def _longest_run(weeks: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:

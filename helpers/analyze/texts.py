@@ -41,7 +41,7 @@ def gather_texts(tables: Mapping[str, ir.Table], own: str, as_of: date) -> ir.Ta
     source: ticket, review or survey. `tables` needs tickets, reviews, surveys and products. unhappy: True or False by
     what the same customer marked (satisfaction of the case, stars, score of the questionnaire), empty where they
     marked nothing or the middle. Reviews of another brand than `own` are left out unless they are about one of our
-    products.
+    products. Texts without a date stay, with an empty said_at.
     """
     t, r, s = tables["tickets"], tables["reviews"], tables["surveys"]
     marked = t.satisfaction.lower()
@@ -77,13 +77,16 @@ def gather_texts(tables: Mapping[str, ir.Table], own: str, as_of: date) -> ir.Ta
         text=said.comment,
         unhappy=_marked(said.share < level["unhappy"], said.share > level["happy"]),
     )
-    return ibis.union(cases, reviews, comments).filter(_.text.length() > 1, _.said_at.date() <= as_of)
+    return ibis.union(cases, reviews, comments).filter(
+        _.text.length() > 1, _.said_at.isnull() | (_.said_at.date() <= as_of)
+    )
 
 
 def read_texts(rows: ir.Table, products: ir.Table) -> pd.DataFrame:
-    """The latest texts of `gather_texts` with language (en, zh or other) and plain: the words that may tell the topic.
+    """The latest texts of `gather_texts` with said_on, language (en, zh or other) and plain: the words that may tell
+    the topic.
 
-    From `plain`, masks such as [name], numbers and the names of products are gone.
+    Texts without a date come last. From `plain`, masks such as [name], numbers and the names of products are gone.
     """
     found = rows.order_by([ibis.desc("said_at"), "text_id"]).limit(MOST).to_pandas().astype({"unhappy": "boolean"})
     known = products.filter(_.name.notnull()).select("name").distinct().to_pandas()["name"] if len(found) else []
@@ -92,6 +95,7 @@ def read_texts(rows: ir.Table, products: ir.Table) -> pd.DataFrame:
     once = {t: (language_of(t), without_names(t, names)) for t in found["text"].unique()}
     pairs = found["text"].map(once)
     texts = found.assign(language=pairs.str[0].astype("str"), plain=pairs.str[1].astype("str"))
+    texts = texts.assign(said_on=texts["said_at"].dt.date)
     return texts.sort_values(["said_at", "text_id"], ignore_index=True)
 
 
@@ -164,13 +168,16 @@ def lesson() -> pd.DataFrame:
 
 
 def texts_in_words(texts: pd.DataFrame) -> str:
-    """How many texts there are, by source and language, as a sentence."""
+    """How many texts there are, by source and language, and how many without a date, as sentences."""
     if texts.empty:
         return "Nothing that customers wrote is in the data."
     by = [f"{n:,} {TEXTS['sources'][s]}" for s, n in texts["source"].value_counts().items()]
     spoken = texts["language"].value_counts(normalize=True)
     shares = ", ".join(f"{TEXTS['own_names'][k]} {v:.0%}" for k, v in spoken.items())
-    return f"{len(texts):,} texts: {', '.join(by)}. By language: {shares}."
+    unread = f" {TEXTS['unread']}" if (texts["language"] == "other").all() else ""
+    n = int(texts["said_at"].isna().sum())
+    undated = f" {TEXTS['undated'].format(undated=f'{n:,}')}" if n else ""
+    return f"{len(texts):,} texts: {', '.join(by)}. By language: {shares}.{undated}{unread}"
 
 
 def _marked(unhappy: ir.BooleanValue, happy: ir.BooleanValue) -> ir.BooleanValue:

@@ -18,7 +18,7 @@ from helpers.analyze.topics import OTHER, TOPICS
 from helpers.show import words
 
 SAYS = TOPICS["says"]
-FEWEST = 20  # texts (or customers) of a topic, below which nothing is compared
+FEWEST = 20  # texts (or writers, or customers) of a topic, below which nothing is compared
 FEWEST_SIDES = 5  # of them, with and without the outcome
 FEWEST_OF_A_WORD = 3  # texts; a rarer word may be a name
 LEAST_DAYS = 180  # from the first text to the last, to speak of a trend
@@ -46,9 +46,10 @@ def topics_by_quarter(texts: pd.DataFrame, last: int = 8) -> pd.DataFrame:
     """One row a quarter and topic: quarter, topic, texts, of (all texts of the quarter), share, low, high.
 
     Shares are standardised by source (indirectly: texts over those expected from the shares of each source over all
-    `last` quarters, times the overall share), so that a new source is no trend. The interval is scaled alike.
+    `last` quarters, times the overall share), so that a new source is no trend. The interval is scaled alike. Texts
+    without a date are left out.
     """
-    read = texts[texts["topic"].notna()]
+    read = texts[texts["topic"].notna() & texts["said_at"].notna()]
     if read.empty:
         return pd.DataFrame(columns=["quarter", "topic", "texts", "of", "share", "low", "high"])
     read = read.assign(quarter=read["said_at"].dt.to_period("Q"))
@@ -77,12 +78,12 @@ def topic_trends(texts: pd.DataFrame) -> pd.DataFrame:
 
     The slope of a linear regression of having the topic on time, within sources (so that a survey that asks about
     one thing is no trend), with errors clustered by customer; p is corrected for all topics together (Holm 1979).
-    Empty where there are less than 20 texts of a topic or half a year.
+    Texts without a date are left out. Empty where there are less than 20 texts of a topic or half a year.
     """
-    read = texts[texts["topic"].notna()]
+    read = texts[texts["topic"].notna() & texts["said_at"].notna()]
     years = (read["said_at"] - read["said_at"].min()).dt.total_seconds() / (365.25 * 86_400)
     x = years - years.groupby(read["source"]).transform("mean")
-    who = read["customer_id"].fillna(read["text_id"]).astype("str")
+    who = _writers(read)
     long_enough = len(read) and years.max() * 365.25 >= LEAST_DAYS and (x**2).sum() > 0
     rows = []
     for topic, n in read["topic"].value_counts().sort_index().items():
@@ -102,15 +103,15 @@ def topic_trends(texts: pd.DataFrame) -> pd.DataFrame:
 def unhappy_by_topic(texts: pd.DataFrame) -> pd.DataFrame:
     """Who is unhappy, by topic: marked (texts with a mark), share, difference, low, high, p, verdict.
 
-    The difference to other topics is Mantel and Haenszel's, within sources. Left out are topics with less than 20
-    marked texts, or 5 on either side.
+    The difference to other topics is Mantel and Haenszel's, within sources, with errors clustered by customer, as one
+    mark may stand beside several texts. Left out are topics with less than 20 marked writers, or 5 on either side.
     """
     marked = texts[texts["topic"].notna() & texts["unhappy"].notna()]
-    rows = []
+    rows, who = [], _writers(marked)
     for topic in sorted(set(marked["topic"]) - {OTHER}):
         own, bad = marked["topic"] == topic, marked["unhappy"].astype(bool)
-        if _enough(bad[own]):
-            rows.append([topic, own.sum(), bad[own].mean(), *alike_difference(own, bad, marked["source"])])
+        if _enough(bad[own & ~who.where(own).duplicated()]):
+            rows.append([topic, own.sum(), bad[own].mean(), *alike_difference(own, bad, marked["source"], who)])
     found = pd.DataFrame(rows, columns=["topic", "marked", "share", "difference", "low", "high", "z"])
     found = found.sort_values("difference", ascending=False, kind="stable")
     return _corrected(found, {1: "less satisfied", -1: "more satisfied", 0: "cannot be told"})
@@ -124,7 +125,8 @@ def leaving_panel(texts: pd.DataFrame, orders: ir.Table, as_of: date, days: int 
     and orders in the year before, in bands.
     """
     columns = ["month", "customer_id", "alike", "topic", "left"]
-    cases = texts[(texts["source"] == "ticket") & texts["customer_id"].notna() & texts["topic"].notna()]
+    told = texts[["customer_id", "topic", "said_at"]].notna().all(axis=1)
+    cases = texts[(texts["source"] == "ticket") & told]
     last = pd.Period(as_of - timedelta(days=days), "M")
     last = last if last.end_time.date() <= as_of - timedelta(days=days) else last - 1
     if cases.empty or pd.Period(cases["said_at"].min(), "M") > last:
@@ -150,9 +152,12 @@ def leaving_by_topic(panel: pd.DataFrame) -> pd.DataFrame:
     """Who orders no more after a case on each topic: customers, left, share, difference, low, high, p, verdict.
 
     Compared are customers with a case about something else in the same stratum of `leaving_panel`, because asking
-    for help is a sign of life. Differences of Mantel and Haenszel; p corrected for all topics together (Holm 1979).
+    for help is a sign of life. Each customer counts once, with the first case in the panel: the days after several
+    cases of one customer overlap, so that they would pass for more proof than they are. Differences of Mantel and
+    Haenszel; p corrected for all topics together (Holm 1979).
     """
-    rows, asked = [], panel[panel["topic"].notna()]
+    asked = panel[panel["topic"].notna()].sort_values("month", kind="stable").drop_duplicates("customer_id")
+    rows = []
     for topic in sorted(set(asked["topic"]) - {OTHER}):
         own = asked["topic"] == topic
         if _enough(asked.loc[own, "left"]):
@@ -163,20 +168,29 @@ def leaving_by_topic(panel: pd.DataFrame) -> pd.DataFrame:
 
 
 def asking_in_words(panel: pd.DataFrame) -> str:
-    """Whether customers with any case leave more or less often than those alike without one, as a sentence."""
+    """Whether customers with any case leave more or less often than those alike without one, as a sentence.
+
+    All months of a customer count, with errors clustered by customer, as the days after them overlap.
+    """
     asked = panel["topic"].notna()
-    if not _enough(panel.loc[asked, "left"]):
+    if not _enough(panel[asked].drop_duplicates("customer_id")["left"]):
         return SAYS["leaving_unknown"]
-    size, low, high, _z = (100 * v for v in alike_difference(asked, panel["left"], panel["alike"]))
+    size, low, high, _z = (
+        100 * v for v in alike_difference(asked, panel["left"], panel["alike"], panel["customer_id"])
+    )
     ends = {"size": f"{abs(size):.1f}", "low": f"{low:+.1f}", "high": f"{high:+.1f}"}
     return SAYS["asking"].format(side="more" if size > 0 else "less", asked=f"{asked.sum():,}", **ends)
 
 
-def alike_difference(exposed: pd.Series, outcome: pd.Series, alike: pd.Series) -> tuple[float, float, float, float]:
+def alike_difference(
+    exposed: pd.Series, outcome: pd.Series, alike: pd.Series, who: pd.Series | None = None
+) -> tuple[float, float, float, float]:
     """Difference of the chance of an outcome between exposed and not, within strata: difference, low, high, z.
 
-    Mantel and Haenszel's risk difference with Sato's variance (1989), which holds for many small strata; the
-    interval is 90 %. NaN where no stratum has both.
+    Mantel and Haenszel's risk difference with Sato's variance (1989), which holds for many small strata but takes
+    rows as independent. With `who`, errors are clustered by it instead (Liang and Zeger 1986), for few large strata:
+    the difference is the slope of a linear regression within strata. The interval is 90 %. NaN where no stratum has
+    both.
 
     >>> shown, left = pd.Series([True] * 50 + [False] * 50), pd.Series(([1] * 20 + [0] * 30) + ([1] * 10 + [0] * 40))
     >>> size, *_ = alike_difference(shown, left, pd.Series("all", shown.index))
@@ -194,6 +208,10 @@ def alike_difference(exposed: pd.Series, outcome: pd.Series, alike: pd.Series) -
     p = (k["n1"] ** 2 * k["c"] - k["n0"] ** 2 * k["a"] + k["n1"] * k["n0"] * (k["n0"] - k["n1"]) / 2) / n**2
     q = (k["a"] * (k["n0"] - k["c"]) + k["c"] * (k["n1"] - k["a"])) / (2 * n)
     error = np.sqrt(max(size * p.sum() + q.sum(), 0.0)) / weight.sum()
+    if who is not None:
+        own = rows[["n1", "a", "c"]].groupby(alike.to_numpy()).transform("mean")
+        x, y = rows["n1"] - own["n1"], rows["a"] + rows["c"] - own["a"] - own["c"]
+        error = np.sqrt((((y - size * x) * x).groupby(who.to_numpy()).sum() ** 2).sum()) / weight.sum()
     return float(size), float(size - Z * error), float(size + Z * error), float(size / error) if error else 0.0
 
 
@@ -217,8 +235,12 @@ def topic_table(*frames: pd.DataFrame) -> pd.DataFrame:
     return rows.merge(_named(leaving, "left", "staying"), on="topic", how="left")
 
 
-def top_topic(shares: pd.DataFrame, texts: pd.DataFrame) -> list[dict[str, str]]:
-    """The topic most is said about, as headline and evidence; empty without texts."""
+def top_topic(shares: pd.DataFrame, texts: pd.DataFrame, unhappy: pd.DataFrame) -> list[dict[str, str]]:
+    """The topic most is said about, as headline, evidence and action; empty without texts.
+
+    A large share is no complaint: only where `unhappy_by_topic` finds its writers surely less satisfied, the action
+    is the topic's own.
+    """
     known = shares[shares["topic"] != OTHER]
     if known.empty:
         return []
@@ -228,12 +250,14 @@ def top_topic(shares: pd.DataFrame, texts: pd.DataFrame) -> list[dict[str, str]]
     by_source = ", ".join(f"of {TEXTS['sources'][s]} {words.percent(v)}" for s, v in blind.items())
     others = words.listing(f"{o.topic} ({words.percent(o.share)})" for o in known.iloc[1:4].itertuples())
     ends = {"low": words.percent(t["low"]), "high": words.percent(t["high"]), "unread": words.percent(unread, 1)}
+    sure = t["topic"] in set(unhappy.loc[unhappy["verdict"] == "less satisfied", "topic"])
+    own = TOPICS["topics"].get(t["topic"], {}).get("action", SAYS["read_them"])
     return [
         {
             "id": "voice-topic",
             "headline": SAYS["top"].format(topic=t["topic"], share=words.percent(t["share"])),
             "evidence": SAYS["top_evidence"].format(others=others or "no others", by_source=by_source, **ends),
-            "action": TOPICS["topics"].get(t["topic"], {}).get("action", SAYS["read_them"]),
+            "action": own if sure else SAYS["top_read"].format(topic=t["topic"]),
         }
     ]
 
@@ -304,6 +328,12 @@ def _looks(orders: ir.Table, months: ir.Table, days: int) -> ir.Table:
         recency=_.ago.min(where=_.ago > 0), frequency=(_.ago > 0).sum(), after=((_.later > 0) & (_.later <= days)).sum()
     )
     return seen.filter(_.frequency > 0).order_by("starts", "customer_id")
+
+
+def _writers(texts: pd.DataFrame) -> pd.Series:
+    """Who wrote each text: the customer, else the questionnaire or the text itself."""
+    own = texts["text_id"].astype("str").str.replace(r"^(survey:.*):[^:]*$", r"\1", regex=True)
+    return texts["customer_id"].astype("object").fillna(own).astype("str")
 
 
 def _enough(outcome: pd.Series) -> bool:
