@@ -67,6 +67,18 @@ def test_the_gap_is_a_setting_and_acts_of_nobody_are_left_out():
     assert len(acts(*rows).to_pandas()) == 2
 
 
+def test_ids_of_different_kinds_are_different_people():
+    rows = [("7", 0, "view_item"), (None, 1, "search", {"customer_id": "7"}), (None, 2, "search", {"session_id": "7"})]
+    found = acts(*rows).to_pandas()
+    assert sorted(found["who"]) == ["c:7", "s:7", "v:7"]
+    assert found["session"].nunique() == 3
+    # A purchase of customer 7 in the shop is none of visitor 7, who filled a cart.
+    filled = acts(("7", 0, "add_to_cart", {"product_id": "A"}))
+    prices = analyze.usual_prices(none_of("orders"), none_of("products"), AS_OF)
+    bought = frame("orders", [order("7", "2026-03-02")])
+    assert not len(analyze.later_purchases(analyze.carts(filled, prices), filled, bought).to_pandas())
+
+
 def test_visits_take_device_and_channel_from_their_first_act_and_know_what_they_led_to():
     ads = {"device": "mobile", "source": "google", "medium": "cpc"}
     mail = {"device": "mobile", "source": "list", "medium": "email", "customer_id": "C1"}
@@ -74,15 +86,15 @@ def test_visits_take_device_and_channel_from_their_first_act_and_know_what_they_
         ("a", 0, "session_start", ads), ("a", 1, "view_item", mail), ("a", 6, "page_view", mail), ("b", 0, "page_view")
     )
     found = analyze.describe_visits(analyze.visits(rows).to_pandas()).set_index("who")
-    assert found.loc["a", ["device", "channel", "customer_id", "last_act"]].tolist() == [
+    assert found.loc["v:a", ["device", "channel", "customer_id", "last_act"]].tolist() == [
         "mobile",
         "google / cpc",
         "C1",
         "looks at goods",
     ]
-    assert found.loc["a", "minutes"] == 6
-    assert found["last_act"].to_dict()["b"] == "does nothing"
-    assert found[["look", "buy"]].loc["a"].tolist() == [True, False]
+    assert found.loc["v:a", "minutes"] == 6
+    assert found["last_act"].to_dict()["v:b"] == "does nothing"
+    assert found[["look", "buy"]].loc["v:a"].tolist() == [True, False]
 
 
 def test_our_visits_are_compared_with_those_of_the_export():
@@ -109,7 +121,8 @@ LISTED = [
 def depths(order_of_steps, hours=0.0, rows=LISTED):
     found = analyze.reach(analyze.deeds(acts(*rows)), STEPS, order_of_steps, hours).to_pandas()
     return {
-        u.split("/")[0]: n for u, n in zip(found["unit"], found.filter(like="at_").notna().sum(axis=1), strict=True)
+        u.split("/")[0].removeprefix("v:"): n
+        for u, n in zip(found["unit"], found.filter(like="at_").notna().sum(axis=1), strict=True)
     }
 
 
@@ -118,8 +131,28 @@ def test_loose_and_strict_funnels_by_hand():
     # in another visit.
     assert depths("loose") == {"a": 4, "b": 4, "c": 1, "d": 2}
     assert depths("strict") == {"a": 4, "b": 2, "c": 1, "d": 2}
-    assert depths("loose", hours=2) == {"a": 4, "b": 4, "c": 1, "d": 4}
-    assert depths("loose", hours=1) == {"a": 4, "b": 4, "c": 1, "d": 2}
+    later = [*LISTED, ("e", 200, "search")]
+    assert depths("loose", hours=2, rows=later) == {"a": 4, "b": 4, "c": 1, "d": 4}
+    assert depths("loose", hours=1, rows=later) == {"a": 4, "b": 4, "c": 1, "d": 2}
+
+
+def test_visitors_who_began_too_late_to_be_followed_are_left_out():
+    day = 1440
+    # Every day four new people look; half of them buy, two days later. Eight days are seen.
+    rows = [(f"p{d}-{i}", d * day, "view_item") for d in range(8) for i in range(4)]
+    rows += [(f"p{d}-{i}", (d + 2) * day + k, s) for d in range(6) for i in (0, 1) for k, s in enumerate(STEPS[1:])]
+    for way in ("loose", "strict"):
+        found = analyze.reach(analyze.deeds(acts(*rows)), STEPS, way, 72).to_pandas()
+        assert len(found) == 20  # those of the first five days
+        assert found["at_4"].notna().mean() == 0.5
+    edge = [("a", 0, "view_item"), ("b", 60, "search")]
+    assert depths("loose", hours=1, rows=edge) == {"a": 1}
+    assert not depths("loose", hours=1.01, rows=edge)
+    short, rules = analyze.deeds(acts(*LISTED)), Journeys()
+    visits = analyze.describe_visits(analyze.visits(acts(*LISTED)).to_pandas())
+    ways = analyze.compare_ways(analyze.funnels(short, visits, rules, AS_OF), rules.time_limit_hours)
+    assert ways["unit"].unique().tolist() == ["visit"]
+    assert "168 hours or more" in analyze.READ["ways_short"].format(hours=rules.time_limit_hours)
 
 
 def test_steps_are_counted_with_wilson_intervals_and_times():
@@ -154,12 +187,14 @@ def furthest(names, strict):
 
 def test_funnels_agree_with_brute_force_on_random_visits():
     rng = np.random.default_rng(3)
-    visits = {f"v{i}": rng.choice([*STEPS, "search"], rng.integers(1, 12)).tolist() for i in range(300)}
+    visits = {f"p{i}": rng.choice([*STEPS, "search"], rng.integers(1, 12)).tolist() for i in range(300)}
     rows = [(v, m, n) for v, names in visits.items() for m, n in enumerate(names)]
     for way in ("loose", "strict"):
         true = {v: furthest(names, way == "strict") for v, names in visits.items()}
         assert depths(way, rows=rows) == {v: n for v, n in true.items() if n}
-    loose, strict = (depths(way, 0.05, rows) for way in ("loose", "strict"))  # within three minutes
+    later = [*rows, ("last", 60, "search")]
+    loose, strict = (depths(way, 0.05, later) for way in ("loose", "strict"))  # within three minutes
+    assert len(loose) > 200
     assert all(strict[v] <= loose[v] for v in loose)
 
 
@@ -169,7 +204,20 @@ def test_orders_that_the_site_did_not_see_are_counted():
         "orders",
         [order("x", "2026-03-01 00:00", number="o1"), order("y", "2026-03-02", number="o2"), order("z", "2026-03-09")],
     )
-    assert analyze.tracked_share(seen, orders).to_dict() == {"orders": 2, "seen": 1, "share": 0.5}
+    held = analyze.tracked_share(seen, orders)
+    assert held.to_dict() == {"orders": 2, "seen": 1, "share": 0.5}
+    assert "the counts below are too low" in analyze.tracked_in_words(held)
+    assert "too low" not in analyze.tracked_in_words(held.replace(0.5, 1.0))
+
+
+def test_times_are_told_in_seconds_where_they_are_short_and_the_limit_of_visitors_in_days():
+    visits = analyze.describe_visits(analyze.visits(acts(*LISTED)).to_pandas())
+    later = acts(*LISTED, ("e", 8 * 1440, "search"))
+    table = analyze.funnels(analyze.deeds(later), visits, Journeys(), AS_OF)
+    waits = analyze.one_funnel(table, "visit", "loose")["wait"].str.replace(words.NBSP, " ").tolist()
+    assert waits == ["", "2.0 min", "90 s", "3.5 min"]
+    for hours, said in ((168, "visitor, for 7 days"), (24, "visitor, for 24 hours"), (36.5, "visitor, for 36.5 hours")):
+        assert set(analyze.compare_ways(table, hours)["unit"]) == {"visit", said}
 
 
 # --- paths -----------------------------------------------------------------------------------
@@ -216,9 +264,10 @@ def cart_rows(days=14):
 
 
 def test_carts_are_followed_into_the_orders_of_the_shop():
-    found = cart_rows().set_index("who")
+    found = cart_rows()
+    found = found.set_index(found["who"].str.removeprefix("v:"))
     assert found["fate"].to_dict() == {"bought": "visit", "later": "later", "lost": "lost", "open": "open"}
-    assert cart_rows(days=3).set_index("who")["fate"]["later"] == "lost"
+    assert cart_rows(days=3).set_index("who")["fate"]["v:later"] == "lost"
     # What A usually brings is sales over units, 40 / 3, and not its list price; B was never sold; each counts once.
     assert found["value"].round(2).to_dict() == {"bought": 13.33, "later": 13.33, "lost": 7.0, "open": 13.33}
     assert found.loc["later", "known"]
@@ -227,11 +276,24 @@ def test_carts_are_followed_into_the_orders_of_the_shop():
 
 def test_a_year_of_carts_and_who_may_be_written_to():
     people = pd.DataFrame({"customer_id": ["C1"], "consent_email": [True]})
-    year = analyze.carts_a_year(cart_rows(), people, AS_OF)
+    none, rules = none_of("experiments").to_pandas(), Journeys()
+    year = analyze.carts_a_year(cart_rows(), people, none, rules, AS_OF)
     # four carts in 31 days; of the three old enough to judge two were left and one of them is lost
     scale = 365 / 31 * 4 / 3
     assert year[["left", "lost", "reachable"]].tolist() == pytest.approx([2 * scale, scale, scale])
     assert year["back"] == 0.5
+    assert f"14 days. {words.percent(0.5)} are" in analyze.carts_in_words(year, 14, "EUR")
+    # C1 came back after a reminder, which says nothing of who comes back without one; long before it, it would.
+    test = pd.DataFrame(
+        {"experiment_id": "X-CART", "unit_id": ["C1", "C7"], "variant": ["mail", "control"], "outcome": "sales",
+         "value": 1.0, "assigned_at": pd.Timestamp(2026, 3, 2)}
+    )  # fmt: skip
+    written = analyze.carts_a_year(cart_rows(), people, test, rules, AS_OF)
+    assert written[["back", "reminded"]].tolist() == [0, 1]
+    assert written["left"] == year["left"]
+    assert "Leaving out those whose owner a test reminded, 0" in analyze.carts_in_words(written, 14, "EUR")
+    for other in (test.assign(assigned_at=pd.Timestamp(2026, 3, 20)), test.assign(unit_id=["C7", "C1"])):
+        assert analyze.carts_a_year(cart_rows(), people, other, rules, AS_OF)["reminded"] == 0
     fates = analyze.cart_fates(cart_rows()).set_index("fate")["carts"]
     assert fates.tolist() == [1, 0, 1, 1]
 
@@ -246,7 +308,9 @@ def test_only_an_experiment_says_what_a_reminder_wins():
     assert effect["low"].item() < 3 < effect["high"].item()
     won = analyze.won_back(pd.Series({"reachable": 100.0, "left_value": 1000.0}), effect).iloc[0]
     assert won["value"] == pytest.approx(100 * effect["effect"].item())
-    assert "are worth" in won["headline"]
+    ends = [words.money(100 * effect[c].item()) for c in ("effect", "low", "high")]
+    assert won["headline"] == "Reminders of full carts may be worth {} of sales a year ({} to {}).".format(*ends)
+    assert words.percent(won["part"]) in won["evidence"]
     assert effect["enrolled"].item() == 400 * 365  # all in one day
     none = analyze.won_back(pd.Series({"reachable": 100.0, "left_value": 1000.0}), effect.assign(low=-0.1)).iloc[0]
     assert none["headline"] == "What reminders of full carts bring cannot be told yet."
@@ -403,10 +467,22 @@ def test_a_plan_from_silence_is_refused_where_many_come_back():
     tested = analyze.score_retention(held, (beta_geometric.Fit(1, 1), path))
     assert tested[["error", "year"]].round(2).to_numpy().tolist() == [[2, 0.4], [5, 0.35], [20, 0.1]]
     people = pd.DataFrame({"stopped": [True] * 9, "returned": [True] * 2 + [False] * 7})
-    plan = beta_geometric.plan_in_words(tested, people)[0]
-    assert plan["action"].startswith("plan repeat sales")
-    assert f"{words.percent(0.4)} of newcomers are left after a year." in plan["evidence"]
-    other = beta_geometric.plan_in_words(tested, people.assign(returned=[True] * 3 + [False] * 6))[0]
+    stay = pd.DataFrame({"period": [0, 10, 11], "at_risk": [90, 24, 2], "left": [1, 0.45, np.nan]})
+    plan = beta_geometric.plan_in_words(tested, people, stay)[0]
+    assert plan["action"].startswith(f"plan repeat sales with {words.percent(0.38)} to {words.percent(0.42)} of")
+    assert f"{words.percent(0.4)} of newcomers are left after a year, in period 13." in plan["evidence"]
+    assert "This way was too high in every tested period, by about 2.0 points." in plan["evidence"]
+    assert (
+        f"ends in period 10, with 24 people watched through it and {words.percent(0.45, 1)} left." in plan["evidence"]
+    )
+    assert "already fewer" not in plan["evidence"]
+    fewer = beta_geometric.plan_in_words(tested, people, stay.assign(left=[1, 0.3, np.nan]))[0]
+    assert "already fewer" in fewer["evidence"]
+    mixed = beta_geometric.plan_in_words(tested.assign(bias=0.5, year=0.01), people, stay.head(1))[0]
+    assert "every tested period" not in mixed["evidence"]
+    assert "What was seen" not in mixed["evidence"]
+    assert f"with {words.percent(0)} to {words.percent(0.03)} of" in mixed["action"]  # never below nothing
+    other = beta_geometric.plan_in_words(tested, people.assign(returned=[True] * 3 + [False] * 6), stay)[0]
     assert other["action"].startswith("do not plan")
     assert words.percent(1 / 3) in other["headline"]
 
@@ -431,14 +507,16 @@ def test_conversion_and_feedback_stand_side_by_side():
     ]
     orders = [order(f"c{i}", "2026-03-01", quantity=1.0 if i else -1.0) for i in range(50)]
     orders += [order(f"s{i}", "2026-03-01") | {"channel": "store"} for i in range(10)]
-    given_tables = {n: none_of(n) for n in ("messages", "redemptions", "surveys")}
+    given_tables = {n: none_of(n) for n in ("messages", "redemptions", "products", "surveys")}
     given_tables |= {
         "orders": frame("orders", orders),
         "tickets": frame("tickets", tickets),
         "reviews": frame("reviews", reviews),
     }
     visits = analyze.describe_visits(analyze.visits(acts(*LISTED)).to_pandas())
-    table = analyze.journey_map(given_tables, visits, analyze.repeat_ladder(pd.DataFrame({"step": []}), 30), AS_OF)
+    table = analyze.journey_map(
+        given_tables, visits, analyze.repeat_ladder(pd.DataFrame({"step": []}), 30), "Shop", AS_OF
+    )
     found = table.set_index("touchpoint")
     assert found["cases"].dropna().to_dict() == {"look": 10, "receive": 30, "use": 20}
     assert found.loc["service", ["reached", "went_on", "answers", "good"]].tolist() == [60, 30, 60, 45]
@@ -450,10 +528,103 @@ def test_conversion_and_feedback_stand_side_by_side():
     assert np.isnan(found.loc["look", "share"])  # four visits say nothing
     assert found.loc["use", "good_share"] == pytest.approx(2 / 3)
     assert table["touchpoint"].tolist() == sorted(table["touchpoint"], key=list(touchpoints.POINTS).index)
+    assert found.loc["service", "goes_on"] == "had an answer within 8 hours (cases since 1 March 2026)"
     assert analyze.sore_point(table) is None  # nothing stands out
-    worse = table.assign(good=table["good"].mask(table["touchpoint"] == "receive", 3))
-    worse.loc[worse["touchpoint"] == "receive", ["good_share", "good_low", "good_high"]] = [0.1, 0.05, 0.2]
-    assert analyze.sore_point(worse)["touchpoint"] == "receive"
+
+    def spoken_of(key, share, low, high, good):
+        worse = table.copy()
+        worse.loc[worse["touchpoint"] == key, ["good_share", "good_low", "good_high", "good"]] = [
+            share,
+            low,
+            high,
+            good,
+        ]
+        return analyze.sore_point(worse)
+
+    sore = spoken_of("receive", 0.1, 0.05, 0.2, 3)
+    assert sore["headline"] == "In reviews, people speak worse of the wait than of the goods."
+    assert sore["evidence"].startswith(f"{words.percent(0.1)} of 30 reviews about the wait are good")
+    assert f"against {words.percent(2 / 3)} of 30 about the goods" in sore["evidence"]
+    assert spoken_of("service", 0.1, 0.05, 0.2, 6) is None  # marks of the help desk are another scale
+    assert spoken_of("receive", 0.5, 0.4, 0.6, 15) is None  # below the share of the others, but within its interval
+    assert analyze.sore_point(table[table["touchpoint"] != "use"]) is None
+
+
+def test_the_map_says_what_the_next_thing_is():
+    tables = {n: none_of(n) for n in ("messages", "redemptions", "products", "tickets", "reviews", "orders")}
+    asked = [
+        {
+            "response_id": f"a{i}",
+            "question_id": "q",
+            "question": "Would you?",
+            "kind": "nps",
+            "score": float(i % 11),
+            "scale_max": 10.0,
+        }
+        for i in range(44)
+    ]
+    other = [asked[0] | {"response_id": "b", "score": 5.0, "scale_max": 5.0}]
+    waits = pd.DataFrame({"step": 1, "again": [True] * 30 + [False] * 10, "days": 20, "n": 1})
+    steps = analyze.ladder_table(analyze.repeat_ladder(waits, 14), 14, AS_OF)
+
+    nobody = analyze.describe_visits(analyze.visits(analyze.add_sessions(none_of("events"), 30)).to_pandas())
+
+    def goes_on(answers):
+        told = analyze.journey_map(tables | {"surveys": frame("surveys", answers)}, nobody, steps, "Shop", AS_OF)
+        return told.set_index("touchpoint")["goes_on"].to_dict()
+
+    one = goes_on(asked)
+    assert one["again"] == "bought again within 14 days (estimated)"
+    assert one["recommend"] == "would recommend (9 or 10 of 10)"
+    assert goes_on(asked + other)["recommend"] == f"would recommend ({words.percent(0.9)} of the scale or more)"
+
+
+def mapped(**given):
+    """The journey map of these rows by table, by touchpoint; all else is empty."""
+    names = ("messages", "redemptions", "products", "orders", "tickets", "surveys", "reviews")
+    found = {n: frame(n, given[n]) if n in given else none_of(n) for n in names}
+    nobody = analyze.describe_visits(analyze.visits(analyze.add_sessions(none_of("events"), 30)).to_pandas())
+    steps = analyze.repeat_ladder(pd.DataFrame({"step": []}), 30)
+    return analyze.journey_map(found, nobody, steps, "Shop", AS_OF).set_index("touchpoint")
+
+
+def test_reviews_of_other_brands_are_no_feedback_on_us():
+    ours = [{"review_id": f"r{i}", "rating": 5.0, "text": "Lovely", "brand": ["SHOP", None][i % 2]} for i in range(50)]
+    theirs = [{"review_id": f"x{i}", "rating": 1.0, "text": "Poor", "brand": "Rival"} for i in range(150)]
+    assert mapped(reviews=ours + theirs).loc["use", ["answers", "good_share"]].tolist() == [50, 1]
+    sold = [theirs[0] | {"review_id": "y", "product_id": "A"}]  # another brand, but we sell it
+    products = [{"product_id": "A", "name": "Vase"}]
+    assert mapped(reviews=ours + theirs + sold, products=products).loc["use", "answers"] == 51
+
+
+def test_cases_without_a_reply_are_late_once_they_are_older_than_the_target():
+    end = pd.Timestamp(AS_OF) + pd.Timedelta(days=1)
+    case = {"ticket_id": "t", "stage": "after", "opened_at": end - pd.Timedelta(days=9), "first_reply_minutes": 10.0}
+    quick = [case | {"ticket_id": f"q{i}"} for i in range(100)]
+    silent = [case | {"ticket_id": f"s{i}", "first_reply_minutes": np.nan} for i in range(100)]
+    silent = [s | {"opened_at": end - pd.Timedelta(days=2 * i + 1)} for i, s in enumerate(silent)]
+    found = mapped(tickets=quick + silent).loc["service"]
+    assert found[["reached", "went_on"]].tolist() == [100 + 100, 100]
+    assert f"cases since {words.day(end - pd.Timedelta(days=199))}" in found["goes_on"]
+    fresh = [s | {"opened_at": end - pd.Timedelta(hours=8 if i else 8.1)} for i, s in enumerate(silent)]
+    assert mapped(tickets=quick + fresh).loc["service", ["reached", "went_on"]].tolist() == [101, 100]
+    assert "service" not in mapped(tickets=silent).index  # no reply at all is known: none is called late
+
+
+def test_answers_without_a_scale_are_left_out():
+    for kind, part in (("nps", "share"), ("csat", "good_share")):
+        answer = {"question_id": "q", "question": "Well?", "kind": kind, "score": 10.0}
+        asked = [answer | {"response_id": f"a{i}", "scale_max": [10.0, None, 0.0][i % 3]} for i in range(90)]
+        found = mapped(surveys=asked).loc["recommend"]
+        assert found[part] == 1
+        assert found["reached" if kind == "nps" else "answers"] == 30
+
+
+def test_stages_are_read_from_the_words_of_the_help_desk():
+    said = ["Pre-sales"] * 3 + ["After sales team"] * 2 + ["售中", "during", "elsewhere", None]
+    at = pd.Timestamp(2026, 3, 1)
+    tickets = [{"ticket_id": f"t{i}", "stage": s, "opened_at": at} for i, s in enumerate(said)]
+    assert mapped(tickets=tickets)["cases"].to_dict() == {"look": 3, "receive": 2, "use": 2}
 
 
 # --- little or nothing -----------------------------------------------------------------------
@@ -468,14 +639,15 @@ def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables
     assert not len(analyze.leak(analyze.one_funnel(funnels, "visit", "loose")))
     assert not len(analyze.name_transitions(analyze.transitions(deeds).to_pandas(), AS_OF))
     assert not len(analyze.top_paths(deeds)) + len(analyze.step_by_step(deeds, 0))
-    assert analyze.compare_ways(funnels).columns[:3].tolist() == ["unit", "order", "began"]
+    assert analyze.compare_ways(funnels, 168).columns[:3].tolist() == ["unit", "order", "began"]
     assert analyze.compare_sessions(none)["acts"] == 0
     nameless = frame("orders", [order(None, "2026-03-01"), order(None, "2026-03-02")])
     few = frame("orders", [order(c, "2026-03-01") for c in "abc"])
     without = none_of("orders")
     carts = analyze.carts(none, analyze.usual_prices(without, none_of("products"), AS_OF))
     rows = analyze.follow_carts(carts.to_pandas(), analyze.later_purchases(carts, none, without).to_pandas(), AS_OF, 14)
-    year = analyze.carts_a_year(rows, none_of("customers").to_pandas(), AS_OF)
+    nobody, untested = (none_of(n).to_pandas() for n in ("customers", "experiments"))
+    year = analyze.carts_a_year(rows, nobody, untested, rules, AS_OF)
     assert analyze.cart_fates(rows)["carts"].sum() == 0
     assert analyze.carts_in_words(year, 14, "EUR") == "No cart was filled."
     assert not len(analyze.won_back(year, analyze.reminder_effect(none_of("experiments").to_pandas(), "cart")))
@@ -492,12 +664,10 @@ def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables
             people, past.silence
         )
         tested = analyze.score_retention(analyze.hold_out_retention(past.days, AS_OF, past.silence), None)
-        assert not len(tested) + len(beta_geometric.plan_in_words(tested, people))
+        assert not len(tested) + len(beta_geometric.plan_in_words(tested, people, pd.DataFrame({"period": []})))
         assert not len(analyze.retention_table(None, past.silence, AS_OF))
-        empty = {n: none_of(n) for n in ("messages", "redemptions", "surveys", "tickets", "reviews")} | {
-            "orders": orders
-        }
-        table = analyze.journey_map(empty, visits, steps, AS_OF)
+        empty = {n: none_of(n) for n in ("messages", "redemptions", "products", "surveys", "tickets", "reviews")}
+        table = analyze.journey_map(empty | {"orders": orders}, visits, steps, "Shop", AS_OF)
         assert not len(table) + len(analyze.map_table(table)) + len(analyze.as_map(table))
         assert analyze.sore_point(table) is None
 

@@ -267,8 +267,12 @@ def score_retention(held: pd.DataFrame, found: tuple[Fit, pd.DataFrame] | None) 
     return table.sort_values("error", ignore_index=True)
 
 
-def plan_in_words(tested: pd.DataFrame, people: pd.DataFrame) -> list[dict[str, str]]:
-    """What follows from `score_retention`, as a finding, or none: where many who stopped came back, not to use it."""
+def plan_in_words(tested: pd.DataFrame, people: pd.DataFrame, stay: pd.DataFrame) -> list[dict[str, str]]:
+    """What follows from `score_retention`, as a finding, or none: where many who stopped came back, not to use it.
+
+    The plan is a range, as wide as the mean error to either side. `stay` is `retention_table`; its last period seen
+    is said beside the plan, and so is a way that was too low, or too high, in every period held out.
+    """
     if not len(tested):
         return []
     said, best = JOURNEYS["finding"]["stay"], tested.iloc[0]
@@ -277,14 +281,23 @@ def plan_in_words(tested: pd.DataFrame, people: pd.DataFrame) -> list[dict[str, 
     model = tested.set_index("way").loc[SBG, "year"]
     aside = "" if best["way"] == SBG else f" (the model says {words.percent(model)})"
     told = {"way": best["way"], "back": words.percent(back), "periods": best["periods"], "model": aside}
-    told |= {
-        "year": words.percent(best["year"]),
-        "error": f"{best['error']:.1f}",
-        "worst": f"{tested['error'].iloc[-1]:.1f}",
-    }
+    told |= {"year": words.percent(best["year"]), "year_period": PERIODS}
+    told |= {"error": f"{best['error']:.1f}", "worst": f"{tested['error'].iloc[-1]:.1f}"}
+    told |= {"bias": f"{abs(best['bias']):.1f}", "side": "low" if best["bias"] < 0 else "high"}
+    ends = np.clip([best["year"] - best["error"] / 100, best["year"] + best["error"] / 100], 0, 1)
+    told |= {"low": words.percent(ends[0]), "high": words.percent(ends[1])}
+    evidence = ["evidence"]
+    if best["error"] > 0 and np.isclose(abs(best["bias"]), best["error"]):  # all errors have one sign
+        evidence += ["always"]
+    seen = stay[(stay["period"] > 0) & stay["left"].notna()] if "left" in stay else stay[:0]
+    if len(seen):
+        last = seen.iloc[-1]
+        told |= {"last": f"{last['period']:.0f}", "at_risk": words.count(last["at_risk"])}
+        told |= {"seen": words.percent(last["left"], 1)}
+        evidence += ["seen", *(["fewer"] if last["period"] <= PERIODS and last["left"] < best["year"] else [])]
     parts = {
-        "headline": "pauses" if pauses else "model",
-        "evidence": "evidence",
-        "action": "wait" if pauses else "plan",
+        "headline": ["pauses" if pauses else "model"],
+        "evidence": evidence,
+        "action": ["wait" if pauses else "plan"],
     }
-    return [{part: said[key].format(**told) for part, key in parts.items()}]
+    return [{part: " ".join(said[key].format(**told) for key in keys) for part, keys in parts.items()}]

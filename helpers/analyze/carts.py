@@ -90,10 +90,15 @@ def cart_fates(rows: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=FATES).rename_axis("fate").reset_index()
 
 
-def carts_a_year(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.Series:
+def carts_a_year(
+    rows: pd.DataFrame, customers: pd.DataFrame, experiments: pd.DataFrame, rules: object, as_of: date
+) -> pd.Series:
     """Carts of a year by the pace of the time seen: `left` in the visit, `lost` in the end, `back` by themselves,
     and their worth (left_value, lost_value). `reachable` counts left carts whose owner may be written to and did not
     buy within a day, each person once a month.
+
+    `rules` are the settings `journeys`. `back` is a share of left carts without the `reminded`: those that a reminder
+    of the experiment on carts reached before their time was over, and later ones of the same people.
     """
     days = (
         max((pd.Timestamp(as_of) + pd.Timedelta(days=1) - pd.to_datetime(rows["at"]).min()).days, 1) if len(rows) else 1
@@ -106,8 +111,27 @@ def carts_a_year(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd
     reachable = some.assign(month=pd.to_datetime(some["at"]).dt.to_period("M")).drop_duplicates(["person", "month"])
     sums = {"left": len(left), "lost": len(lost), "left_value": left["value"].sum(), "lost_value": lost["value"].sum()}
     found = pd.Series(sums | {"reachable": len(reachable)}, dtype=float) * year
-    back = 1 - len(lost) / len(left) if len(left) else np.nan
-    return pd.concat([found, pd.Series({"back": back, "carts": float(len(rows)), "days": float(days)})])
+    reminded = pd.to_datetime(left["person"].map(_reminders(experiments, rules.cart_test)))
+    told = pd.to_datetime(left["at"]) + pd.Timedelta(days=rules.cart_days) >= reminded
+    back = (left.loc[~told, "fate"] != "lost").mean()
+    seen = {"back": back, "reminded": float(told.sum()), "carts": float(len(rows)), "days": float(days)}
+    return pd.concat([found, pd.Series(seen)])
+
+
+def _tests(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of experiments whose id holds `name`, with `base`, the variant of their experiment without treatment."""
+    has = experiments["experiment_id"].str.contains(name, case=False, regex=False)
+    ours = experiments[has.astype(bool)] if name else experiments[:0]
+    variants = ours.groupby("experiment_id")["variant"]
+    base = {test: "control" if (v == "control").any() else v.min() for test, v in variants}
+    return ours.assign(base=ours["experiment_id"].map(base))
+
+
+def _reminders(experiments: pd.DataFrame, name: str) -> dict:
+    """When each person was first taken into a treated group of the experiments whose id holds `name`."""
+    ours = _tests(experiments, name)
+    treated = ours[ours["variant"] != ours["base"]]
+    return treated.assign(at=pd.to_datetime(treated["assigned_at"])).groupby("unit_id")["at"].min().to_dict()
 
 
 def reminder_effect(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -119,18 +143,13 @@ def reminder_effect(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
     """
     columns = ["experiment_id", "variant", "outcome", "control", "treated", "without", "effect", "low", "high"]
     columns += ["enrolled"]
-    ours = (
-        experiments[experiments["experiment_id"].str.contains(name, case=False, regex=False)]
-        if name
-        else experiments[:0]
-    )
+    ours = _tests(experiments, name)
     ours = ours[
         ours["value"].notna() & ours["outcome"].str.lower().str.startswith(tuple(JOURNEYS["outcomes"]), na=False)
     ]
     rows = []
     for test, units in ours.groupby("experiment_id"):
-        names = sorted(units["variant"].unique())
-        base = "control" if "control" in names else names[0]
+        names, base = sorted(units["variant"].unique()), units["base"].iloc[0]
         a = units.loc[units["variant"] == base, "value"].astype(float)
         taken = pd.to_datetime(units["assigned_at"])
         enrolled = len(units) * 365 / max((taken.max() - taken.min()).days + 1, 1)
@@ -175,8 +194,8 @@ def _say_won(row: object, reachable: float, currency: str) -> dict[str, str]:
     said, sure = JOURNEYS["finding"]["cart"], row.low > 0
     counts = {c: words.count(getattr(row, c)) for c in ("treated", "control", "enrolled")}
     sums = {c: words.money(getattr(row, c), currency) for c in ("value", "effect")}
-    ends = {"low": words.money(row.low), "high": words.money(row.high), "part": words.percent(row.part)}
-    told = counts | sums | ends | {"test": row.experiment_id, "variant": row.variant}
+    ends = {c: words.money(getattr(row, c)) for c in ("low", "high", "value_low", "value_high")}
+    told = counts | sums | ends | {"test": row.experiment_id, "variant": row.variant, "part": words.percent(row.part)}
     return {
         "headline": said["worth" if sure else "unsure"].format(**told),
         "evidence": said["evidence"].format(**told, reachable=words.count(reachable)),
@@ -190,8 +209,9 @@ def carts_in_words(year: pd.Series, days: int, currency: str) -> str:
         return "No cart was filled."
     pace, left, back = words.count(year["days"]), words.count(year["left"]), words.percent(year["back"])
     held, lost = (words.money(year[c], currency) for c in ("left_value", "lost_value"))
+    whose = "Leaving out those whose owner a test reminded, " if year["reminded"] else ""
     return (
         f"At the pace of {pace} days, {left} carts a year are left in their visit, with goods for {held} at what they "
-        f"usually bring. {back} of them are followed by an order within {days} days without our doing, as far as "
-        f"we see; {lost} are not."
+        f"usually bring; those for {lost} are followed by no order within {days} days. {whose}{back} are "
+        f"followed by one without our doing, as far as we see."
     )

@@ -36,15 +36,17 @@ def reach(deeds: ir.Table, steps: list[str], order: str = "loose", hours: float 
     """When each unit reached each step: one row a unit that began, columns at_1, at_2 ... , empty where not reached.
 
     Units are visits; with `hours` they are visitors (`who`), of whom so many hours from their first step on count, in
-    as many visits as they like. In loose order other acts may lie between the steps; in strict order each step must be
-    the very next act.
+    as many visits as they like; who began too late to be followed so long, until the last of all deeds, is left out.
+    In loose order other acts may lie between the steps; in strict order each step must be the very next act.
     """
     unit = "who" if hours else "session"
     rows = deeds.select("occurred_at", "act_no", "event_name", unit=deeds[unit])
     if hours:
+        limit = ibis.interval(seconds=round(hours * 3600))
         first = rows.filter(_.event_name == steps[0]).group_by("unit").agg(first=_.occurred_at.min())
+        first = first.cross_join(rows.agg(end=_.occurred_at.max())).filter(_.first + limit <= _.end).drop("end")
         rows = rows.join(first, "unit").filter(_.occurred_at >= _.first)
-        rows = rows.filter(_.occurred_at <= _.first + ibis.interval(seconds=round(hours * 3600))).drop("first")
+        rows = rows.filter(_.occurred_at <= _.first + limit).drop("first")
     return (_strict if order == "strict" else _loose)(rows, steps)
 
 
@@ -114,13 +116,18 @@ def funnels(deeds: ir.Table, visits: pd.DataFrame, rules: object, as_of: date, m
 
 
 def one_funnel(table: pd.DataFrame, unit: str, order: str) -> pd.DataFrame:
-    """The undivided funnel of a unit and order."""
-    return table[(table["unit"] == unit) & (table["order"] == order) & (table["split"] == "all")].reset_index(drop=True)
+    """The undivided funnel of a unit and order, with the median `wait` since the step before in words."""
+    rows = table[(table["unit"] == unit) & (table["order"] == order) & (table["split"] == "all")]
+    return rows.assign(wait=_spell(rows["minutes"])).reset_index(drop=True)
 
 
-def compare_ways(table: pd.DataFrame) -> pd.DataFrame:
-    """The same shop by four definitions: one row a unit and order, the share that reached each step."""
-    whole = table[table["split"] == "all"]
+def compare_ways(table: pd.DataFrame, hours: float) -> pd.DataFrame:
+    """The same shop by four definitions: one row a unit and order, the share that reached each step.
+
+    `hours` is the time limit of visitors; their `unit` names it.
+    """
+    limit = f"{words.count(hours / 24)} days" if hours >= 48 and hours % 24 == 0 else f"{hours:g} hours"
+    whole = table[table["split"] == "all"].replace({"unit": {"visitor": f"visitor, for {limit}"}})
     wide = whole.pivot_table("share", ["unit", "order"], "step", sort=False).reset_index().rename_axis(columns=None)
     began = whole[whole["position"] == 1].set_index(["unit", "order"])["reached"]
     wide.insert(2, "began", [began[u, o] for u, o in zip(wide["unit"], wide["order"], strict=True)])
@@ -186,10 +193,11 @@ def parts_in_words(parts: pd.DataFrame) -> str:
 
 
 def where_visits_end(visits: pd.DataFrame) -> pd.DataFrame:
-    """Where visits without an order end: last act, visits, share, and minutes since the start (quartiles)."""
+    """Where visits without an order end: last act, visits, share, and time since the start in words (quartiles)."""
     gone = visits[~visits["buy"]]
     table = gone.groupby("last_act")["minutes"].describe(percentiles=[0.25, 0.5, 0.75])
     table = table[["count", "25%", "50%", "75%"]].set_axis(["visits", "quarter", "half", "three_quarters"], axis=1)
+    table = table.assign(**{c: _spell(table[c]) for c in ("quarter", "half", "three_quarters")})
     table.insert(1, "share", table["visits"] / max(len(gone), 1))
     return table.astype({"visits": int}).sort_values("visits", ascending=False).reset_index()
 
@@ -211,10 +219,17 @@ def tracked_share(acts: ir.Table, orders: ir.Table) -> pd.Series:
 
 
 def tracked_in_words(held: pd.Series) -> str:
-    """What part of the orders the site sees, and what follows for its rates (`tracked_share`)."""
+    """What part of the orders the site sees, and what follows for its counts and rates (`tracked_share`)."""
     if held["share"] != held["share"]:
         return "Its acts name no order of the shop, so nobody can say how many orders the site does not see."
     orders, seen = words.count(held["orders"]), words.percent(held["share"])
     said = f"Of {orders} orders placed in these days in the channels that the site serves, its acts hold {seen}. "
-    low = "The others were bought unseen, so the rates below are too low."
-    return said + (low if held["share"] < 0.98 else "So the rates below miss hardly anything.")
+    low = "The others were bought unseen, so the counts below are too low. The rates are too low only where the visit "
+    low += "was seen and its order was not."
+    return said + (low if held["share"] < 0.98 else "So what follows misses hardly anything.")
+
+
+def _spell(minutes: pd.Series) -> list[str]:
+    """Times in words, below two minutes in seconds."""
+    told = [f"{60 * m:.0f}{words.NBSP}s" if m < 2 else f"{m:,.1f}{words.NBSP}min" for m in minutes]
+    return ["" if pd.isna(m) else s for m, s in zip(minutes, told, strict=True)]

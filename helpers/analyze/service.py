@@ -77,8 +77,8 @@ def _is_open(cases: pd.DataFrame, end: pd.Timestamp) -> pd.Series:
 
 
 def _stage(cases: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    by_desk = _named_stage(cases["stage"])
-    by_tags = _named_stage(cases["tags"]) if "tags" in cases else pd.Series(None, cases.index, dtype="object")
+    by_desk = named_stage(cases["stage"])
+    by_tags = named_stage(cases["tags"]) if "tags" in cases else pd.Series(None, cases.index, dtype="object")
     opened = pd.to_datetime(cases["opened_at"]).dt.normalize()
     since = (opened - pd.to_datetime(cases["last_on"])).dt.days.fillna(np.inf)
     by_topic = cases["topic"].map({t: own["stage"] for t, own in TOPICS["topics"].items()})
@@ -89,7 +89,7 @@ def _stage(cases: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return by_desk.fillna(by_tags).fillna(derived).astype("str"), pd.Series(said_by, cases.index)
 
 
-def _named_stage(said: pd.Series) -> pd.Series:
+def named_stage(said: pd.Series) -> pd.Series:
     parts = {stage: pattern(map(str, known)).pattern.replace(r"\b", "") for stage, known in SERVICE["stages"].items()}
     text, found = said.astype("str").str.lower(), pd.Series(None, said.index, dtype="object")
     for stage, part in parts.items():

@@ -23,10 +23,11 @@ def add_sessions(events: ir.Table, gap: float) -> ir.Table:
     """Acts (columns KEPT) with `who` did them, `act_no`, `visit_no` and `session`: person, act and visit, from 1.
 
     A new visit begins where more than `gap` minutes have passed since the act before; an act exactly at the gap still
-    belongs to the old one. A person is a device, or where that is not known a customer, or the export's own session;
-    acts of nobody are left out.
+    belongs to the old one. A person is a device, or where that is not known a customer, or the export's own session,
+    and `who` begins with v:, c: or s: to tell them apart; acts of nobody are left out.
     """
-    acts = events.mutate(who=ibis.coalesce(events.visitor_id, events.customer_id, events.session_id))
+    kinds = {"v:": events.visitor_id, "c:": events.customer_id, "s:": events.session_id}
+    acts = events.mutate(who=ibis.coalesce(*(ibis.literal(kind) + name for kind, name in kinds.items())))
     acts = acts.filter(acts.who.notnull())
     order = {"group_by": acts.who, "order_by": [acts.occurred_at, acts.event_id]}  # the id only settles ties
     before, place = acts.occurred_at.lag().over(**order), ibis.row_number().over(**order) + 1

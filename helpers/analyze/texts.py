@@ -35,13 +35,20 @@ HAN = re.compile(r"[\u3400-\u9fff]")
 LATIN = re.compile(r"[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_\u3400-\u9fff]+)?")
 
 
+def our_reviews(reviews: ir.Table, products: ir.Table, own: str) -> ir.Table:
+    """Reviews without those of another brand than `own`, unless they are about one of our products."""
+    brand = reviews.brand
+    return reviews.filter(
+        reviews.product_id.isin(products.product_id) | brand.isnull() | (brand.lower() == own.lower())
+    )
+
+
 def gather_texts(tables: Mapping[str, ir.Table], own: str, as_of: date) -> ir.Table:
     """One row a text until `as_of`: text_id, source, customer_id, product_id, said_at, text, unhappy.
 
     source: ticket, review or survey. `tables` needs tickets, reviews, surveys and products. unhappy: True or False by
     what the same customer marked (satisfaction of the case, stars, score of the questionnaire), empty where they
-    marked nothing or the middle. Reviews of another brand than `own` are left out unless they are about one of our
-    products. Texts without a date stay, with an empty said_at.
+    marked nothing or the middle. Reviews are those of `our_reviews`. Texts without a date stay, with an empty said_at.
     """
     t, r, s = tables["tickets"], tables["reviews"], tables["surveys"]
     marked = t.satisfaction.lower()
@@ -54,9 +61,8 @@ def gather_texts(tables: Mapping[str, ir.Table], own: str, as_of: date) -> ir.Ta
         text=t.text,
         unhappy=_marked(marked.isin(TEXTS["unhappy"]), marked.isin(TEXTS["happy"])),
     )
-    ours = r.product_id.isin(tables["products"].product_id) | r.brand.isnull() | (r.brand.lower() == own.lower())
     stars = TEXTS["stars"]
-    reviews = r.filter(ours).select(
+    reviews = our_reviews(r, tables["products"], own).select(
         text_id=ibis.literal("review:") + r.review_id,
         source=ibis.literal("review"),
         customer_id=ibis.null("string"),

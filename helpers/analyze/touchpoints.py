@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 import ibis.expr.types as ir
 import numpy as np
@@ -12,7 +12,9 @@ import pandas as pd
 from ibis import _
 
 from helpers import stats
+from helpers.analyze.service import named_stage
 from helpers.analyze.sessions import JOURNEYS
+from helpers.analyze.texts import our_reviews
 from helpers.show import words
 
 POINTS = JOURNEYS["touchpoints"]
@@ -22,19 +24,24 @@ COLUMNS = ["position", "touchpoint", "name", "reached", "went_on", "goes_on", "s
 COLUMNS += ["answers", "good", "good_share", "good_low", "good_high", "cases", "per_hundred", "as_of"]
 
 
-def journey_map(tables: Mapping[str, ir.Table], visits: pd.DataFrame, steps: pd.DataFrame, as_of: date) -> pd.DataFrame:
+def journey_map(
+    tables: Mapping[str, ir.Table], visits: pd.DataFrame, steps: pd.DataFrame, own: str, as_of: date
+) -> pd.DataFrame:
     """Conversion and feedback side by side, one row a touchpoint that the client's data know (table `journey_map`).
 
-    tables : messages, redemptions, orders, tickets, surveys, reviews; any may be empty
+    tables : messages, redemptions, orders, products, tickets, surveys, reviews; any may be empty
     visits : from `describe_visits`
-    steps : from `ladder`
+    steps : table `repeat_ladder`
+    own : our brand; reviews of others are left out unless they are about one of our products
 
     `reached` came to the touchpoint and `went_on` did what `goes_on` says; `answers` of it are told of, `good` of them
-    were good; `cases` are service cases of that stage, `per_hundred` orders (of those sent out, for the wait). Shares
-    have 90 % Wilson intervals, and are empty below twenty.
+    were good; `cases` are service cases of that stage, `per_hundred` orders (of those sent out, for the wait). A case
+    still without a reply counts as late once it is older than the target, where any reply is known. Shares have 90 %
+    Wilson intervals, and are empty below twenty.
     """
     moves = _messages(tables) | _visits(visits) | _orders(tables["orders"]) | _steps(steps) | _asked(tables["surveys"])
-    voices, cases = _voices(tables), _cases(tables["tickets"])
+    voices, cases = _voices(tables, own), _cases(tables["tickets"], as_of)
+    meant = _meant(tables, steps, cases.pop("since"))
     if "service" in cases:
         moves["service"] = cases.pop("service")
     voices |= {
@@ -45,7 +52,7 @@ def journey_map(tables: Mapping[str, ir.Table], visits: pd.DataFrame, steps: pd.
             key,
             p["name"],
             *moves.get(key, (np.nan, np.nan)),
-            p.get("goes_on", ""),
+            p.get("goes_on", "").format(**meant),
             *voices.get(key, (0, 0)),
             cases.get(key),
         )
@@ -112,12 +119,41 @@ def _steps(steps: pd.DataFrame) -> dict[str, tuple]:
 
 
 def _asked(surveys: ir.Table) -> dict[str, tuple]:
-    part = surveys.filter(_.score.notnull(), _.kind == "nps").select(part=_.score / _.scale_max).to_pandas()["part"]
+    part = _answers(surveys, "nps").select(part=_.score / _.scale_max).to_pandas()["part"]
     return {"recommend": (len(part), int((part >= JOURNEYS["promoter"]).sum()))} if len(part) else {}
 
 
-def _voices(tables: Mapping[str, ir.Table]) -> dict[str, tuple]:
-    stars = tables["reviews"].filter(_.rating.notnull()).select("rating", "text").to_pandas()
+def _answers(surveys: ir.Table, kind: str) -> ir.Table:
+    """Answers of this kind with a score whose scale is known."""
+    return surveys.filter(_.score.notnull(), _.kind == kind, _.scale_max > 0)
+
+
+def _meant(tables: Mapping[str, ir.Table], steps: pd.DataFrame, since: pd.Timestamp) -> dict[str, str]:
+    """What the words in braces of `goes_on` stand for; empty where the data do not say."""
+    asked = _answers(tables["surveys"], "nps").select("scale_max").distinct()
+    tops, cut = asked.to_pandas()["scale_max"], JOURNEYS["promoter"]
+    return {
+        "within": f"{steps['within_days'].iloc[0]:.0f}" if len(steps) else "",
+        "hours": f"{JOURNEYS['reply_minutes'] / 60:g}",
+        "since": words.day(since),
+        "marks": _marks(cut, tops.iloc[0]) if len(tops) == 1 else f"{words.percent(cut)} of the scale or more",
+    }
+
+
+def _marks(cut: float, top: float) -> str:
+    """Whole marks from a part of the scale on.
+
+    >>> _marks(0.9, 10), _marks(0.9, 5), _marks(0.9, 100)
+    ('9 or 10 of 10', '5 of 5', '90 to 100 of 100')
+    """
+    first = int(np.ceil(round(cut * top, 6)))
+    many = {0: "", 1: f"{first} or "}.get(int(top) - first, f"{first} to ")
+    return f"{many}{top:.0f} of {top:.0f}"
+
+
+def _voices(tables: Mapping[str, ir.Table], own: str) -> dict[str, tuple]:
+    stars = our_reviews(tables["reviews"], tables["products"], own).filter(_.rating.notnull())
+    stars = stars.select("rating", "text").to_pandas()
     text = stars["text"].astype(object).fillna("").astype(str).str.lower()
     rest = next(k for k, p in POINTS.items() if p.get("rest"))
     about = pd.Series(rest, stars.index, dtype=object)
@@ -127,26 +163,33 @@ def _voices(tables: Mapping[str, ir.Table]) -> dict[str, tuple]:
     good = (stars["rating"] >= JOURNEYS["rating"]).groupby(about).agg(["size", "sum"])
     voices = {k: (n, g) for k, n, g in good.itertuples()}
     part = (_.score / _.scale_max).name("part")
-    csat = tables["surveys"].filter(_.score.notnull(), _.kind == "csat").select(part).to_pandas()["part"]
+    csat = _answers(tables["surveys"], "csat").select(part).to_pandas()["part"]
     voices |= {"recommend": (len(csat), int((csat >= JOURNEYS["csat"]).sum()))} if len(csat) else {}
     return voices
 
 
-def _cases(tickets: ir.Table) -> dict:
-    rows = tickets.select("stage", "satisfaction", "first_reply_minutes").to_pandas()
+def _cases(tickets: ir.Table, as_of: date) -> dict:
+    """Cases by touchpoint, `rated` ones, `service`: those that can be called answered in time or late, and in time.
+
+    `since` is the day of the first of these.
+    """
+    rows = tickets.select("stage", "satisfaction", "first_reply_minutes", "opened_at").to_pandas()
     stages = {p["stage"]: k for k, p in POINTS.items() if "stage" in p}
-    at = rows["stage"].astype(object).map(stages)
+    at = named_stage(rows["stage"]).map(stages)
     said = rows["satisfaction"].astype(object).fillna("").astype(str).str.lower()
     good, bad = (said.isin(JOURNEYS["satisfied"][k]) for k in ("good", "bad"))
     rated = {"service": (int((good | bad).sum()), int(good.sum()))} if (good | bad).any() else {}
-    quick = rows["first_reply_minutes"].dropna() <= JOURNEYS["reply_minutes"]
-    found = at.value_counts().to_dict() | {"rated": rated}
-    return found | ({"service": (len(quick), int(quick.sum()))} if len(quick) else {})
+    target, reply = JOURNEYS["reply_minutes"], rows["first_reply_minutes"].astype(float)
+    waiting = pd.Timestamp(as_of + timedelta(days=1)) - pd.to_datetime(rows["opened_at"])
+    told = reply.notna() | ((waiting > pd.Timedelta(minutes=target)) & reply.notna().any())
+    found = at.value_counts().to_dict() | {"rated": rated, "since": rows.loc[told, "opened_at"].min()}
+    return found | ({"service": (int(told.sum()), int((reply <= target).sum()))} if told.any() else {})
 
 
 def as_map(table: pd.DataFrame) -> pd.DataFrame:
-    """The map as a picture: touchpoints down, the share that goes on and the share of good feedback across."""
-    wide = table.set_index("name")[["share", "good_share"]].set_axis(["go on", "speak well of it"], axis=1)
+    """The map as a picture: touchpoints down, the share that did the next thing and that of good feedback across."""
+    names = [JOURNEYS["columns"][c] for c in ("share", "good_share")]
+    wide = table.set_index("name")[["share", "good_share"]].set_axis(names, axis=1)
     return wide.dropna(how="all").dropna(how="all", axis=1)
 
 
@@ -177,16 +220,23 @@ def map_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def sore_point(table: pd.DataFrame) -> pd.Series | None:
-    """The touchpoint of which people speak worst, where its interval lies below what they say of all the others.
+    """The touchpoint of which people speak worst, against the others that are rated on the same scale.
 
-    What they think of all together does not count. None where none stands out.
+    Only touchpoints with a `scale` are compared, and those only within it. The interval of the worst must lie below
+    that of the others together; None where none stands out. `headline`, `evidence` and `do` say it in words.
     """
-    told = table[table["good_share"].notna() & (table["touchpoint"] != "recommend")]
-    if len(told) < 2:
-        return None
-    worst = told.loc[told["good_share"].idxmin()]
-    rest = told.drop(worst.name)[["good", "answers"]].sum()
-    found = pd.concat(
-        [worst, pd.Series({"others": rest["good"] / rest["answers"], "do": POINTS[worst["touchpoint"]]["do"]})]
-    )
-    return found if worst["good_high"] < found["others"] else None
+    told = table[table["good_share"].notna()]
+    for scale, rows in told.groupby(told["touchpoint"].map({k: p.get("scale") for k, p in POINTS.items()})):
+        worst = rows.loc[rows["good_share"].idxmin()]
+        rest = rows.drop(worst.name)
+        good, answers = rest[["good", "answers"]].sum()
+        if not answers or worst["good_high"] >= stats.share_interval(pd.Series([good]), pd.Series([answers]))["low"][0]:
+            continue
+        about = [POINTS[k]["about"] for k in (worst["touchpoint"], *rest["touchpoint"])]
+        names = {"scale": scale, "about": about[0], "rest": words.listing(about[1:])}
+        counts = {"answers": words.count(worst["answers"]), "others": words.count(answers)}
+        parts = worst[["good_share", "good_low", "good_high"]].map(words.percent).to_dict()
+        parts |= {"rest_share": words.percent(good / answers)}
+        said = {k: s.format(**names, **counts, **parts) for k, s in JOURNEYS["finding"]["sore"].items()}
+        return pd.concat([worst, pd.Series(said | {"do": POINTS[worst["touchpoint"]]["do"]})])
+    return None

@@ -68,7 +68,7 @@ def with_pandas(path: Path) -> list[pd.Series]:
     acts = acts.sort_values(["visitor_id", "occurred_at", "event_id"], ignore_index=True)
     pause = acts.groupby("visitor_id")["occurred_at"].diff()
     new = pause.isna() | (pause > pd.Timedelta(minutes=GAP))
-    acts["session"] = acts["visitor_id"] + "/" + new.groupby(acts["visitor_id"]).cumsum().astype(str)
+    acts["session"] = "v:" + acts["visitor_id"] + "/" + new.groupby(acts["visitor_id"]).cumsum().astype(str)
     span = acts.groupby("session")["occurred_at"].agg(["min", "max"])
     acts["channel"] = acts["source"] + " / " + acts["medium"]
     span = span.join(acts.groupby("session")[["device", "channel"]].first())
