@@ -90,6 +90,7 @@ def _stage(cases: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def named_stage(said: pd.Series) -> pd.Series:
+    """Stage of each case (before, during, after) by the words that a help desk has for it, such as "Pre-sales"."""
     parts = {stage: pattern(map(str, known)).pattern.replace(r"\b", "") for stage, known in SERVICE["stages"].items()}
     text, found = said.astype("str").str.lower(), pd.Series(None, said.index, dtype="object")
     for stage, part in parts.items():
