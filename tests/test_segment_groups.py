@@ -309,6 +309,15 @@ def found():
     return early, late, now, labels, drawn, named, rows, figures
 
 
+def test_customers_without_a_favourite_have_a_card_all_the_same(found):
+    _early, _late, now, labels, _drawn, named, rows, _figures = found
+    segments = rows[["customer_id"]].assign(tier="plain", stage="active")
+    nothing = now._replace(counts=now.counts.head(0))
+    none = segment.persona_rows(segments, nothing, labels, named)
+    assert none["favourite"].isna().all()
+    assert none["labels"].str.startswith("plain").all()
+
+
 def test_names_come_from_what_stands_out(found):
     *_, named, rows, _figures = found
     assert set(named["persona"]) == {"Garden buyers, in store", "Bath and kitchen buyers, online"}
@@ -621,7 +630,9 @@ def test_the_chain_stands_on_almost_nothing(people, each):
     customers = pd.DataFrame(columns=["customer_id", "gender"])
     empty = segment.find_needs(
         analyze.survey_answers(
-            pd.DataFrame(columns=["customer_id", "kind", "score", "question", "answered_at", "response_id"])
+            pd.DataFrame(
+                columns=["customer_id", "kind", "score", "question", "question_id", "answered_at", "response_id"]
+            )
         )
     )
     drawn = segment.portrait(segment.with_traits(now.counts, customers, segments, empty.need), labels)

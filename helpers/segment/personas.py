@@ -140,7 +140,7 @@ def persona_rows(segments: pd.DataFrame, habits: Habits, groups: pd.Series, name
         ),
     )
     guess = people["persona"].where(people["known"], people["persona"] + " (first guess)")
-    likes = "likes " + people["favourite"].str.lower()
+    likes = "likes " + people["favourite"].astype("str").str.lower()
     parts = [people["tier"], guess, people["stage"], likes, people["place"]]
     labels = [" | ".join(part for part in row if part == part and part) for row in zip(*parts, strict=True)]
     return people.assign(labels=labels).drop(columns=["tier", "stage"]).reset_index()
