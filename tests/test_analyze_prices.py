@@ -191,6 +191,16 @@ def test_switching_counts_only_where_it_is_surely_not_zero():
     assert chance["net_high"] - chance["net_low"] < sure["net_high"] - sure["net_low"]
 
 
+def test_one_category_is_not_called_the_most_and_an_interval_across_zero_tells_nothing():
+    one = {"group": "Tea", "elasticity": -1.5, "low": -2.0, "high": -1.0, "own_weight": 1.0, "own": -1.5, "error": 0.3}
+    rows = pd.DataFrame([one, one | {"group": "Ale", "elasticity": -1.2}])
+    said = [analyze.extremes_in_words(x)["headline"] for x in (rows, rows.head(1), rows.assign(high=0.4))]
+    assert said[0].startswith("Buyers of Tea mind the price most")
+    assert "most" not in said[1]
+    assert "1.5" in said[1]
+    assert "cannot be told" in said[2]
+
+
 def test_of_many_categories_one_must_stand_out_more():
     alone = promotion.pooled_switching(pd.DataFrame({"switching": [-0.2], "error": [0.1]}, index=["c0"]))
     assert alone["sure"].tolist() == [True]

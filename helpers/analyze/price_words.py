@@ -29,7 +29,11 @@ def coverage_in_words(seen: dict[str, float], categories: int) -> str:
 
 
 def extremes_in_words(found: pd.DataFrame) -> dict[str, str]:
-    """The most and the least sensitive category among those whose own data count, as a finding."""
+    """The most and the least sensitive category among those whose own data count, as a finding; or the only one."""
+    if len(found) == 1 or (found["high"] >= 0).all():
+        row = found.iloc[0]
+        said = {"group": row["group"], "value": _lost(row), "low": _one(row["low"]), "high": _one(row["high"])}
+        return {k: SAYS["alone" if row["high"] < 0 else "untold"][k].format(**said) for k in ("headline", "evidence")}
     sure = found[found["own_weight"] >= SURE]
     named = sure if len(sure) > 1 else found
     most, least = named.iloc[0], named.iloc[-1]
