@@ -92,15 +92,10 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
     }
     settings = CORNER
     if only_orders:
-        write = {k: write[k] for k in ("till.csv", "goods.parquet")}
-        keep, lines = True, []
-        for line in CORNER.splitlines(keepends=True):
-            if line.startswith(("  mailings", "  actions", "  vouchers", "  campaigns", "  messages", "  redemptions")):
-                keep = False
-            elif not line.startswith("    ") and not line.startswith("              "):
-                keep = True
-            lines += [line] if keep else []
-        settings = "".join(lines)
+        write = {"till.csv": write["till.csv"]}
+        others = ("  goods", "  mailings", "  actions", "  vouchers")
+        lines = [x for x in CORNER.split("  products:")[0].splitlines() if not x.startswith(others)]
+        settings = "\n".join([*lines, CORNER[CORNER.index("controls:") :]])
     for file, query in write.items():
         con.sql(query).write_parquet(str(folder / "raw" / file)) if file.endswith("parquet") else con.sql(
             query

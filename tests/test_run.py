@@ -90,7 +90,7 @@ def test_a_failed_run_names_the_cell_keeps_the_notebook_and_the_last_report(corn
     assert corner_report.read_bytes() == page
 
 
-def test_a_client_with_orders_and_products_alone_gets_a_report(home):
+def test_a_client_with_orders_alone_gets_a_report(home):
     from conftest import write_corner
 
     write_corner(home, "bare", only_orders=True)

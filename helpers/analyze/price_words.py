@@ -33,7 +33,7 @@ def extremes_in_words(found: pd.DataFrame) -> dict[str, str]:
     if len(found) == 1 or (found["high"] >= 0).all():
         row = found.iloc[0]
         said = {"group": row["group"], "value": _lost(row), "low": _one(row["low"]), "high": _one(row["high"])}
-        return {k: SAYS["alone" if row["high"] < 0 else "untold"][k].format(**said) for k in ("headline", "evidence")}
+        return {k: v.format(**said) for k, v in SAYS["alone" if row["high"] < 0 else "untold"].items()}
     sure = found[found["own_weight"] >= SURE]
     named = sure if len(sure) > 1 else found
     most, least = named.iloc[0], named.iloc[-1]
@@ -44,7 +44,8 @@ def extremes_in_words(found: pd.DataFrame) -> dict[str, str]:
     few = found.loc[found["own_weight"] < SURE, "group"]
     left_out = SAYS["left_out"].format(names=show.listing(few)) if len(few) else ""
     return {
-        "headline": SAYS["extremes"].format(**values),
+        "headline": SAYS["extremes"]["headline"].format(**values),
+        "action": SAYS["extremes"]["action"],
         "sure": SAYS["extremes_sure"].format(**ends),
         "evidence": f"{SAYS['common'].format(**common)} {thin} {left_out}".strip(),
     }
@@ -64,8 +65,9 @@ def segments_in_words(found: pd.DataFrame) -> str:
     if len(found) < 2:
         return SAYS["no_segments"]
     most, least = found.iloc[0], found.iloc[-1]
+    moved = {k: show.percent(r["elasticity"] / 100, signed=True) for k, r in (("most", most), ("least", least))}
     said = SAYS["segments"].format(
-        most=most["group"], least=least["group"], most_value=_lost(most), least_value=_lost(least)
+        most=most["group"], least=least["group"], most_value=moved["most"], least_value=moved["least"]
     )
     return f"{said} {SAYS['unlike' if most['high'] < least['low'] else 'alike']}"
 

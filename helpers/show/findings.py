@@ -115,7 +115,8 @@ def finding(
 def unseen(what: str, needs: str) -> None:
     """Say what the data cannot show, and which data would show it."""
     _keep(Finding(_slug(what), "unseen", what, action=needs, notebook=_run.notebook))
-    _box("unseen", f"<p><b>Not seen:</b> {html.escape(what)} <b>It would take:</b> {html.escape(needs)}</p>")
+    what, needs = (f"{html.escape(text.rstrip('.'))}." for text in (what, needs))
+    _box("unseen", f"<p><b>Not seen:</b> {what} <b>It would take:</b> {needs}</p>")
 
 
 def needs(*names: str, what: str) -> bool:
