@@ -524,6 +524,8 @@ def test_conversion_and_feedback_stand_side_by_side():
     assert found["reached"][["receive", "use"]].tolist() == [49, 59]  # nobody waits for what is bought in a store
     means = analyze.map_table(table).set_index("who")["good_means"]
     assert means["uses the goods"] == "a review of 4 stars or more"
+    silent = table.assign(answers=0, cases=np.nan, per_hundred=np.nan)
+    assert not {"ratings", "good", "good_means", "cases"} & set(analyze.map_table(silent))
     assert found.loc["look", ["reached", "went_on"]].tolist() == [4, 4]
     assert np.isnan(found.loc["look", "share"])  # four visits say nothing
     assert found.loc["use", "good_share"] == pytest.approx(2 / 3)

@@ -194,7 +194,8 @@ def as_map(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def map_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The map in words, without the touchpoints of the site of which nobody speaks: the funnel shows them."""
+    """The map in words, without the touchpoints of the site of which nobody speaks (the funnel shows them), and
+    without the columns of which nothing is known."""
     spoken = (table["answers"] > 0) | table["cases"].notna() | ~table["touchpoint"].isin(SITE)
     rows = table[spoken]
 
@@ -215,8 +216,9 @@ def map_table(table: pd.DataFrame) -> pd.DataFrame:
         POINTS[k].get("feedback", "").format(**JOURNEYS) if n else ""
         for k, n in rows[["touchpoint", "answers"]].to_numpy()
     ]
-    columns |= {"ratings": rows["answers"], "good": share("good_share"), "good_means": means}
-    return pd.DataFrame(columns | {"cases": cases})
+    if rows["answers"].any():
+        columns |= {"ratings": rows["answers"], "good": share("good_share"), "good_means": means}
+    return pd.DataFrame(columns | ({"cases": cases} if any(cases) else {}))
 
 
 def sore_point(table: pd.DataFrame) -> pd.Series | None:

@@ -292,7 +292,8 @@ def tree(fitted: object, names: list[str], title: str, *, says: str = "yes", alt
                 ax.text(x + 0.5 * (x2 - x), y + 0.5 * (y2 - y), word, fontsize=8, color=SOFT, ha="center", bbox=spot)
         cut = t.threshold[node]
         cut = np.floor(cut) if cut % 1 == 0.5 else cut  # halfway between two whole numbers
-        asked = "" if t.feature[node] < 0 else f"{_wrap(names[t.feature[node]])}\nat most {cut:,.4g}?\n"
+        limit = f"{cut:,.0f}" if abs(cut) >= 100 else f"{cut:.3g}"
+        asked = "" if t.feature[node] < 0 else f"{_wrap(names[t.feature[node]])}\nat most {limit}?\n"
         label = f"{asked}{words.percent(share[node])} {says} ({words.count(seen[node])})"
         box = {"boxstyle": "round,pad=0.35", "facecolor": shade(0.08 + 0.62 * share[node]), "edgecolor": "#c9cdcf"}
         ax.text(x, y, label, fontsize=7.6, color=INK, ha="center", va="center", bbox=box, zorder=2)
