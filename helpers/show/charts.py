@@ -12,6 +12,7 @@ import seaborn as sns
 from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from helpers.show import findings, words
@@ -407,6 +408,7 @@ def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
             fontsize=9.5,
             color=ACCENT if name == ys[0] else SOFT,
             annotation_clip=False,
+            path_effects=[withStroke(linewidth=4, foreground="white")],  # a line that ends early meets others
         )
 
 
