@@ -263,6 +263,18 @@ def test_months_are_sums_of_paths(ahead):
     assert paths.sum().between(months["low"].iloc[-1], months["high"].iloc[-1]).mean() == pytest.approx(0.9, abs=0.01)
 
 
+def test_a_rule_without_season_is_held_against_the_same_days_a_year_ago():
+    days = pd.date_range("2024-01-01", "2025-12-31")
+    daily = pd.Series(np.where(days.quarter == 1, 20.0, 10.0), days)
+    ahead = pd.DataFrame(index=pd.date_range("2026-01-01", "2026-03-31"))
+    said = analyze.year_ago_in_words(daily, ahead, "seasonal naive", "EUR")
+    assert "knows no time of year" in said
+    assert "1.9" in said  # twice, but for a day of the quarter before: 364 days are 52 weeks
+    assert analyze.year_ago_in_words(daily, ahead, "SARIMAX with steady level", "EUR") == ""
+    assert analyze.year_ago_in_words(daily.tail(400), ahead, "seasonal naive", "EUR") == ""  # the days before not known
+    assert analyze.year_ago_in_words(daily, ahead.head(0), "seasonal naive", "EUR") == ""
+
+
 def test_weeks_ahead_are_whole_and_follow_the_weeks_before(ahead):
     sales, _, paths, _ = ahead
     weeks = analyze.by_week(analyze.daily_total(sales), paths)

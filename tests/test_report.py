@@ -54,6 +54,8 @@ def test_links_lead_somewhere(index):
             if tag == "a":
                 file, _, anchor = a["href"].partition("#")
                 assert file in every or (not file and anchor in ids), (name, a)
+    overview = [a["href"] for tag, a in Tags(every["03_analyze.html"]).tags if tag == "a"]
+    assert {name for name in every if name.startswith("03") and name != "03_analyze.html"} <= set(overview)
 
 
 def test_headings_step_down_one_at_a_time(index):

@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from helpers import stats
 from helpers.analyze import describe
+from helpers.show import words
 
 ALL = "all"
 RECENT_DAYS = 56  # the shares of categories are those of the last eight weeks
@@ -61,6 +62,22 @@ def by_week(daily: pd.Series, paths: pd.DataFrame) -> pd.DataFrame:
     weeks = paths.index.to_period("W-SUN").start_time
     whole = paths.groupby(weeks).sum()[paths.groupby(weeks).size() == 7]
     return pd.concat([past, _interval(whole.T).rename_axis("week").reset_index()], ignore_index=True)
+
+
+def year_ago_in_words(daily: pd.Series, paths: pd.DataFrame, method: str, currency: str) -> str:
+    """What the days ahead sold a year ago, for a plain method, which knows no time of year; empty where not known."""
+    days, year = len(paths), pd.Timedelta(days=364)
+    then = daily.reindex(paths.index - year)
+    before = daily.reindex(then.index - pd.Timedelta(days=days))
+    if method not in stats.PLAIN or not before.sum() > 0 or then.isna().any() or before.isna().any():
+        return ""
+    sold = {k: words.money(v.sum(), currency) for k, v in (("then", then), ("now", daily.tail(days)))}
+    return (
+        "The rule chosen carries on the last weeks and knows no time of year. A year ago these days sold "
+        f"{sold['then']}, {then.sum() / before.sum():.2f} times the {days} days before them; the last {days} days sold "
+        f"{sold['now']}. If that season comes again, the figures above are off by as much; 3c Predictions looks at "
+        "each product line."
+    )
 
 
 def looking_back(tested: pd.DataFrame) -> pd.DataFrame:

@@ -116,6 +116,7 @@ def build(folder: Path, client: Client) -> Path:
                 "toc": page.toc,
                 "before": before,
                 "after": after,
+                "chapters": [p for p in pages if p.step == page.step and p != page and page.name[2] == "_"],
             },
         )
     _write(place / "index.html", "index.html.j2", common | _index(folder, client, found, pages))
