@@ -86,12 +86,13 @@ def test_strengths_agree_with_hand_made_cases():
 def test_relations_are_told_between_families_only_and_in_the_right_direction():
     measures = people().assign(sales=lambda m: 2 * m["orders"])
     found = analyze.associations(measures)
-    told = analyze.tell_relations(found, measures)
+    told = analyze.tell_relations(found, measures, "EUR")
+    assert f"{len(found)} pairs were looked at" in analyze.say_corrected(found)
     assert "number of orders and sales" not in set(told["measures"])  # of one family: no news
     by = told.set_index("measures")["said"]
     assert by.filter(like="bought reduced").iloc[0].endswith("the lower the share bought reduced")
     assert "where gender is a" in by["share of mail opened and gender"]
-    assert "(n = " in by["share of mail opened and gender"]
+    assert "n = " in by["share of mail opened and gender"]
     grid = analyze.association_grid(found, measures.columns)
     assert grid.shape == (8, 7)  # every measure has a row, the last no column
     assert grid.loc["2 share bought reduced", "1"] == pytest.approx(
@@ -102,22 +103,23 @@ def test_relations_are_told_between_families_only_and_in_the_right_direction():
 def test_measures_are_counted_in_the_engine_by_hand():
     lines = pd.DataFrame(
         {
-            "order_id": ["o1"] * 6 + ["o2"] * 6 + ["o3"],
-            "customer_id": ["c1"] * 12 + [None],
-            "product_id": (["p1"] * 4 + ["p2"] * 2) * 2 + ["p1"],
-            "ordered_on": [date(2026, 9, 5)] * 6 + [date(2026, 9, 7)] * 6 + [date(2026, 9, 7)],  # a Saturday, a Monday
-            "quantity": [1.0] * 11 + [-1.0, 1.0],
-            "revenue": [10.0] * 11 + [-10.0, 5.0],
-            "discount": [1.0] * 3 + [None] * 10,
-            "coupon_discount": [None] * 13,
+            "order_id": ["o1"] * 6 + ["o2"] * 6 + ["o3", "refund"],
+            "customer_id": ["c1"] * 12 + [None, "c1"],
+            "product_id": (["p1"] * 4 + ["p2"] * 2) * 2 + ["p1"] * 2,
+            "ordered_on": [date(2026, 9, 5)] * 6 + [date(2026, 9, 7)] * 7 + [date(2026, 9, 8)],  # a Saturday, a Monday
+            "quantity": [1.0] * 11
+            + [-0.5, 1.0, -1.0],  # sent back: a part of a line; a whole one, on a receipt of its own
+            "revenue": [10.0] * 11 + [-5.0, 5.0, -10.0],
+            "discount": [1.0] * 3 + [None] * 11,
+            "coupon_discount": [None] * 14,
         }
     )
     orders = ibis.memtable(lines, schema={c: tables.get("orders").schema[c] for c in lines})
     goods = pd.DataFrame({"product_id": ["p1", "p2"], "category": ["x", "y"]})
     row = association.order_measures(orders, ibis.memtable(goods), date(2026, 9, 10)).to_pandas().iloc[0]
-    assert (row["orders"], row["sales"], row["parts"], row["items"]) == (2, 100.0, 2, 5.5)
+    assert (row["orders"], row["sales"], row["parts"], row["items"]) == (2, 95.0, 2, 5.5)
     assert (row["known_days"], row["silence"], row["weekend"]) == (5, 3, 0.5)
-    assert (row["reduced"], row["returned"]) == (pytest.approx(3 / 11), pytest.approx(1 / 11))
+    assert (row["reduced"], row["returned"]) == (pytest.approx(3 / 11), pytest.approx(15 / 110))
     for dialect in DIALECTS:
         expression = association.order_measures(unbound("orders"), unbound("products"), date(2026, 9, 10))
         assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
@@ -411,10 +413,10 @@ def test_choices_kept_back_are_foretold_better_than_by_plain_rules_and_shuffled_
     rows = make_choices(150, spread=0.5)
     tested = analyze.foretell_choices(rows).set_index("way")
     assert tested.loc["chance", "hits"] == pytest.approx(1 / 3)
-    assert tested.loc["tastes differ, own choices", "low_better"] > 0
+    assert tested.loc["mixed logit, own tastes", "low_better"] > 0
     random = np.eye(3, dtype=bool)[np.random.default_rng(1).integers(0, 3, len(rows) // 3)].ravel()
     none = analyze.foretell_choices(rows.assign(chosen=random)).set_index("way")
-    assert none.loc["all alike (logit)", "hits"] < 0.42
+    assert none.loc["logit, all alike", "hits"] < 0.42
 
 
 def test_tasks_with_none_of_these_are_counted_as_left_out_and_a_price_in_words_is_a_level():

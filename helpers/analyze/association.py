@@ -50,27 +50,34 @@ def customer_measures(tables: Mapping[str, ir.Table], as_of: date) -> pd.DataFra
 
 
 def order_measures(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Table:
-    """One row a customer: what the orders up to `as_of` say of them; the columns are explained in association.yaml."""
+    """One row a customer: what the orders up to `as_of` say of them; the columns are explained in association.yaml.
+
+    What came back is counted in money and over all receipts: a store writes a refund on a receipt of its own, and a
+    shop may share one out over all lines of the order.
+    """
     lines = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of)
     lines = lines.left_join(products.select("product_id", "category"), "product_id")
     bought, less = _.quantity > 0, (_.discount.fill_null(0) > 0) | (_.coupon_discount.fill_null(0) > 0)
     each = lines.group_by("customer_id", "order_id").agg(
-        sales=_.revenue.sum(), on=_.ordered_on.min(), lines=bought.cast("int64").sum(),
-        reduced=(bought & less).cast("int64").sum(), back=(_.quantity < 0).cast("int64").sum(),
+        on=_.ordered_on.min(), lines=bought.cast("int64").sum(),
+        reduced=(bought & less).cast("int64").sum(),
         weekend=(_.ordered_on.day_of_week.index() >= 5).cast("float64").max()
     )  # fmt: skip
     by = each.filter(_.lines > 0).group_by("customer_id").agg(
-        orders=_.count(), sales=_.sales.sum(), lines=_.lines.sum(), reduced=_.reduced.sum(), back=_.back.sum(),
+        orders=_.count(), lines=_.lines.sum(), reduced=_.reduced.sum(),
         weekend=_.weekend.mean(), first_on=_.on.min(), last_on=_.on.max()
     )  # fmt: skip
-    parts = lines.group_by("customer_id").agg(parts=_.category.nunique())
+    paid, sent_back = ibis.ifelse(bought, _.revenue, 0.0), ibis.ifelse(_.quantity < 0, -_.revenue, 0.0)
+    whole = lines.group_by("customer_id").agg(
+        parts=_.category.nunique(), sales=_.revenue.sum(), paid=paid.sum(), back=sent_back.sum()
+    )
     day, known = ibis.literal(as_of), _.lines >= FEWEST_LINES
-    return by.inner_join(parts, "customer_id").select(
+    return by.inner_join(whole, "customer_id").select(
         "customer_id", "orders", "sales", "parts", average_order=_.sales / _.orders, items=_.lines / _.orders,
         known_days=day.delta(by.first_on, unit="day"), silence=day.delta(by.last_on, unit="day"),
         reduced=ibis.ifelse(known, _.reduced / _.lines, ibis.null("float64")),
         weekend=ibis.ifelse(known, _.weekend, ibis.null("float64")),
-        returned=ibis.ifelse(known, _.back / _.lines, ibis.null("float64"))
+        returned=ibis.ifelse(known, (_.back / _.paid.nullif(0)).clip(upper=1), ibis.null("float64"))
     )  # fmt: skip
 
 
@@ -155,7 +162,7 @@ def says(measure: str) -> str:
     return TOLD["measures"].get(measure, {}).get("says", measure.replace("_", " "))
 
 
-def tell_relations(found: pd.DataFrame, people: pd.DataFrame, most: int = 8) -> pd.DataFrame:
+def tell_relations(found: pd.DataFrame, people: pd.DataFrame, currency: str = "", most: int = 8) -> pd.DataFrame:
     """The strongest sure relations between families, one row each: measures, how, strength, people, said.
 
     Of a family that `as_one` names, only the measure with the strongest relation is told; of `exposure` none is.
@@ -165,7 +172,7 @@ def tell_relations(found: pd.DataFrame, people: pd.DataFrame, most: int = 8) -> 
     news = found[found["sure"] & ~found["tied"] & ~plain & strong]
     news = news[~news[["left", "right"]].map(_one).apply(frozenset, axis=1).duplicated()].head(most)
     lines = [
-        (f"{says(r.left)} and {says(r.right)}", _word(r.strength), r.strength, r.people, _say(r, people))
+        (f"{says(r.left)} and {says(r.right)}", _word(r.strength), r.strength, r.people, _say(r, people, currency))
         for r in news.itertuples()
     ]
     return pd.DataFrame(lines, columns=["measures", "how", "strength", "people", "said"])
@@ -185,6 +192,13 @@ def relation_in_words(told: pd.DataFrame, pairs: int) -> list[dict[str, str]]:
     ]
 
 
+def say_corrected(found: pd.DataFrame) -> str:
+    """How many of `associations` look significant before and after the correction, beside what chance would bring."""
+    counts = {"pairs": len(found), "chance": SURE * len(found)}
+    counts |= {"before": (found["p"] <= SURE).sum(), "after": found["sure"].sum()}
+    return TOLD["corrected"].format(**{k: words.count(v) for k, v in counts.items()})
+
+
 def _one(measure: str) -> str:
     family = TOLD["measures"].get(measure, {}).get("family", measure)
     return family if family in TOLD["as_one"] else measure
@@ -194,7 +208,7 @@ def _word(strength: float) -> str:
     return next(word for least, word in TOLD["strengths"] if abs(strength) >= least)
 
 
-def _say(relation: object, people: pd.DataFrame) -> str:
+def _say(relation: object, people: pd.DataFrame, currency: str) -> str:
     """What is seen, in a few words."""
     a, b = relation.left, relation.right
     both = people[[a, b]].dropna()
@@ -206,8 +220,9 @@ def _say(relation: object, people: pd.DataFrame) -> str:
         means, n = both.groupby(level)[number].mean(), both[level].value_counts()
         most, least = means.idxmax(), means.idxmin()
         return (
-            f"{says(number)} is {_figure(means[most])} on average where {says(level)} is {most} "
-            f"(n = {words.count(n[most])}), {_figure(means[least])} where it is {least} (n = {words.count(n[least])})"
+            f"{says(number)} is highest where {says(level)} is {most} ({_figure(means[most], number, currency)} on "
+            f"average, n = {words.count(n[most])}), lowest where it is {least} "
+            f"({_figure(means[least], number, currency)}, n = {words.count(n[least])})"
         )
     counts = pd.crosstab(both[a], both[b])
     expected = np.outer(counts.sum(axis=1), counts.sum()) / counts.to_numpy().sum()
@@ -219,5 +234,6 @@ def _say(relation: object, people: pd.DataFrame) -> str:
     )
 
 
-def _figure(value: float) -> str:
-    return words.percent(value) if 0 < abs(value) < 1 else words.money(value)
+def _figure(value: float, measure: str, currency: str) -> str:
+    unit = TOLD["measures"].get(measure, {}).get("unit")
+    return words.percent(value) if unit == "share" else words.money(value, currency if unit == "money" else "")

@@ -346,7 +346,7 @@ def preference(model: ChoiceModel, product: pd.Series, rivals: pd.DataFrame, see
     return rows.assign(low=low, high=high, sales=rows["price"] * rows["share"], best=best)
 
 
-def _other_sets(tasks: Tasks, rng: np.random.Generator, most: int = 60) -> list[np.ndarray]:
+def _other_sets(tasks: Tasks, rng: np.random.Generator, most: int = 300) -> list[np.ndarray]:
     """The alternatives of some tasks, each without its first."""
     ends = np.r_[tasks.task[1:], len(tasks.rows)]
     some = rng.permutation(len(tasks.task))[:most]
@@ -388,8 +388,11 @@ def foretell_choices(choices: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
     if PRICE in early.levels and not early.levels[PRICE]:
         ways["cheapest"] = -late.rows[PRICE].to_numpy()
     rules = list(ways)
-    ways |= {"all alike (logit)": late.wide @ plain.part_worths, "tastes differ, mean": late.wide @ mixed.part_worths}
-    ways["tastes differ, own choices"] = (late.wide * own).sum(axis=1)
+    ways |= {
+        "logit, all alike": late.wide @ plain.part_worths,
+        "mixed logit, mean tastes": late.wide @ mixed.part_worths,
+    }
+    ways["mixed logit, own tastes"] = (late.wide * own).sum(axis=1)
     size = np.diff(np.r_[late.task, len(late.rows)])
     hits = pd.DataFrame({w: _hits(u, late, size) for w, u in ways.items()})
     hits.insert(0, "chance", 1 / size)
@@ -417,8 +420,8 @@ def say_worths(worths: pd.DataFrame, tasks: Tasks) -> str:
     if tasks.left_out:
         start += f" {SAYS['left_out'].format(n=words.count(tasks.left_out))}"
     if short < 0.01:
-        return f"{start} Treating all of them as one would give the same part-worths: tastes hardly differ."
-    return f"{start} Treating all of them as one would give part-worths that are {words.percent(short)} smaller."
+        return f"{start} Treating all people as alike would give the same part-worths: tastes hardly differ."
+    return f"{start} Treating all people as alike would give part-worths that are {words.percent(short)} smaller."
 
 
 def say_test(tested: pd.DataFrame) -> str:
@@ -426,10 +429,7 @@ def say_test(tested: pd.DataFrame) -> str:
     if not len(tested):
         return "too few tasks to keep some back."
     t = tested.set_index("way")
-    ours, plain = (
-        t.iloc[-1],
-        t["hits"].drop([t.index[-1], *[w for w in t.index if "tastes" in w or "alike" in w]]).max(),
-    )
+    ours, plain = (t.iloc[-1], t["hits"].drop([t.index[-1], *[w for w in t.index if "logit" in w]]).max())
     ends = f"{words.percent(ours['low'])} to {words.percent(ours['high'])}"
     return (
         f"the model foretells {words.percent(ours['hits'])} of choices kept back ({ends}), the better plain rule "
@@ -452,6 +452,7 @@ def price_in_words(chosen: pd.DataFrame, product: pd.Series, rivals: pd.DataFram
     ranked = chosen.sort_values("best", ascending=False, kind="stable")
     best, other = ranked.iloc[0], ranked.iloc[min(1, len(ranked) - 1)]
     told = {c: words.percent(best[c]) for c in ("share", "low", "high", "best")} | {"n": len(chosen)}
+    told["best"] = "nearly all draws" if best["best"] > 0.985 else f"{told['best']} of draws"  # no price is certain
     told |= {"product": say_product(product), "rivals": say_rivals(rivals)}
     told |= {k: words.money(row["price"], currency) for k, row in (("price", best), ("other", other))}
     said = SAYS["price"]

@@ -241,7 +241,8 @@ def say_adequacy(checks: dict[str, float]) -> str:
         return f"{start}: too few to look for factors."
     grade = next(word for least, word in WORDS["kmo"] if checks["kmo"] >= least)
     chance = "is ruled out" if checks["p"] < 0.001 else f"has a chance of {words.percent(checks['p'], 1)}"
-    return f"{start}. Sampling adequacy {checks['kmo']:.2f}: {grade}. That nothing hangs together {chance}."
+    kmo = f"Sampling adequacy, near one where each answer is well explained by the others, is {checks['kmo']:.2f}"
+    return f"{start}. {kmo}: {grade}. That nothing hangs together {chance}."
 
 
 def stack_factors(found: list[tuple[Factors, str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
