@@ -26,7 +26,8 @@ def panel_of(units, price, promotion=None, display=None, mailer=None):
     rows = pd.DataFrame({k: (np.zeros(units.shape) if v is None else v).ravel(order="F") for k, v in flat.items()})
     rows["product_id"] = [f"p{k:02d}" for k in products.ravel(order="F")]
     rows["week_on"] = MONDAY + pd.to_timedelta(7 * weeks.ravel(order="F"), unit="D")
-    return rows.assign(place="web", category="Tea", name=rows["product_id"], usual=1.0, doubt=0.0, lines=1, sure=True)
+    rows = rows.assign(place="web", category="Tea", name=rows["product_id"], usual=1.0, doubt=0.0, lines=1, sure=True)
+    return rows.assign(share=0.0, kept=1.0)
 
 
 def made_up(weeks=60, products=12, e=-2.0, pull=0.0, seed=3, each=60.0):
@@ -195,10 +196,25 @@ def test_one_category_is_not_called_the_most_and_an_interval_across_zero_tells_n
     one = {"group": "Tea", "elasticity": -1.5, "low": -2.0, "high": -1.0, "own_weight": 1.0, "own": -1.5, "error": 0.3}
     rows = pd.DataFrame([one, one | {"group": "Ale", "elasticity": -1.2}])
     said = [analyze.extremes_in_words(x)["headline"] for x in (rows, rows.head(1), rows.assign(high=0.4))]
-    assert said[0].startswith("Buyers of Tea mind the price most")
+    assert said[0].startswith("Buyers mind the price of a product most in Tea")
+    assert all("one product, the others as they are" in s or "on it, the others as they are" in s for s in said[:2])
     assert "most" not in said[1]
     assert "1.5" in said[1]
     assert "cannot be told" in said[2]
+
+
+def test_an_elasticity_is_told_with_how_much_of_the_shop_it_holds_and_what_it_leaves_out():
+    one = {"group": "Tea", "elasticity": -1.5, "low": -2.0, "high": -1.0, "own_weight": 0.9, "own": -1.5, "error": 0.3}
+    rows = pd.DataFrame([one, one | {"group": "Ale", "elasticity": -1.2}])
+    for found in (rows, rows.head(1)):
+        said = analyze.extremes_in_words(found, 0.05, {"Petrol"})["evidence"]
+        assert "make 5\xa0% of all sales" in said
+        assert "Of Petrol nothing can be told" in said
+        assert "beside it" in said
+        assert "common value in" not in said  # no category leans on it
+        assert "nothing can be told" not in analyze.extremes_in_words(found, 0.05)["evidence"]
+    assert "in 1 of 2 categories" in analyze.extremes_in_words(rows.assign(own_weight=[0.9, 0.6]))["evidence"]
+    assert "beside it" not in analyze.extremes_in_words(rows.head(1).assign(high=0.4))["evidence"]
 
 
 def test_of_many_categories_one_must_stand_out_more():
@@ -223,11 +239,13 @@ def lifts_of(shares, error=0.1):
 
 def test_the_total_is_as_doubtful_as_the_common_value():
     shares = [0.1, 0.3, 0.2, 0.4, 0.25]
-    said = analyze.lift_in_words(lifts_of(shares), 0.4)[0]
+    said, scoped = (analyze.lift_in_words(lifts_of(shares), share)[0] for share in (0.95, 0.4))
     common = elasticity.common_value(pd.Series(shares), pd.Series([0.1] * 5))
     ends = [round(100 - 100 * common[k]) for k in ("high", "low")]
     assert f"about 75 are left in the end: between {ends[0]} and {ends[1]}." in said["headline"]
-    assert "40\xa0% of all sales" in said["evidence"]
+    assert "(products studied: 40\xa0% of all sales)" in scoped["headline"]
+    assert "40\xa0%" not in scoped["evidence"]
+    assert "95\xa0% of all sales" in said["evidence"]
     assert "left out" in said["sure"]
     wide = analyze.lift_in_words(lifts_of([-0.3, 0.8, 0.2, 0.4, 0.15]))[0]["headline"]
     assert wide != said["headline"]  # the same mean, and more doubt
@@ -284,7 +302,8 @@ def sales(rows):
     return pd.DataFrame(rows, columns=["product_id", "place", "week_on", "units", "lines", "price"]).assign(revenue=1.0)
 
 
-GOODS = pd.DataFrame({"product_id": ["a"], "name": ["Tea"], "category": ["Tea"], "lines": [9], "revenue": [9.0]})
+GOODS = pd.DataFrame({"product_id": ["a"], "name": ["Tea"], "category": ["Tea"], "lines": [9], "revenue": [9.0],
+                      "category_revenue": [20.0], "kept": [0.9]})  # fmt: skip
 NONE = pd.DataFrame(columns=["product_id", "place", "week_on", "display", "mailer"])
 
 
@@ -301,6 +320,23 @@ def test_weeks_without_a_sale_are_there_with_a_price():
     assert panel["price"].tolist() == pytest.approx([2, 2, 2, 2, 2, 1.5, 2, 2, 2, 2])
     assert panel["usual"].tolist() == pytest.approx([2] * 10)
     assert panel["promotion"].sum() == 1
+    seen = analyze.prices_seen(panel).iloc[0]
+    assert seen["share"] == pytest.approx(8 / 20)  # eight weeks with a revenue of one, of twenty
+    assert seen["products"] == 1
+    assert panel["kept"].eq(0.9).all()
+
+
+def test_what_came_back_is_known_by_category():
+    day = pd.Timestamp("2026-01-05")
+    rows = [("a", 2.0, 60.0), ("b", 1.0, 30.0), ("c", 1.0, 10.0), ("b", -1.0, -20.0), ("d", -1.0, -5.0)]
+    orders = pd.DataFrame(rows, columns=["product_id", "quantity", "revenue"])
+    products = pd.DataFrame({"product_id": list("abcd"), "name": list("abcd"), "category": "Tea"})
+    products["subcategory"] = pd.Series([None] * 4, dtype="str")
+    totals = analyze.product_totals(ibis.memtable(orders.assign(ordered_on=day)), ibis.memtable(products)).to_pandas()
+    goods = analyze.choose_products(totals)
+    assert sorted(goods["product_id"]) == ["a", "b", "c"]
+    assert goods["category_revenue"].unique().tolist() == [100]
+    assert goods["kept"].unique().tolist() == [0.8]
 
 
 def test_a_price_that_changed_unseen_lies_between_and_one_odd_line_is_not_the_shelf():
@@ -347,6 +383,12 @@ def test_the_ladder_speaks_only_within_the_prices_seen_and_multiplies_right():
     assert ladder.loc[0.0, ["gain_low", "gain_high"]].tolist() == [0, 0]
     assert (ladder["sales_low"] <= ladder["sales"]).all()
     assert analyze.best_steps(ladder.reset_index()).empty
+    less = analyze.price_ladder(panel.assign(kept=0.9), found, pd.Series({"p00": 0.4}), [0.1]).set_index("change")
+    amounts = ["units", "sales", "margin", "gain_low"]
+    assert less.loc[0.1, amounts].tolist() == pytest.approx((0.9 * ladder.loc[0.1, amounts]).tolist())
+    said = analyze.ladder_in_words(ladder.reset_index().assign(category="Tea"),
+                                   analyze.prices_seen(panel.assign(share=0.33 / 60)), "Tea")  # fmt: skip
+    assert "(products: 1), at the places that sell them often: 33\xa0% of the sales of Tea" in said
 
 
 def test_half_a_year_is_scaled_to_one_and_a_few_goods_without_cost_are_taken_as_the_others():
@@ -366,10 +408,11 @@ def test_the_step_advised_is_the_surest_gain_and_never_the_last_one():
     best = analyze.best_steps(ladder)
     assert best["change"].tolist() == [0.1]
     said = analyze.steps_in_words(best, ladder, "EUR")[0]
-    assert said["headline"].startswith("Tea may bear a higher price")
-    assert "best of 4 steps" in said["sure"]
+    assert said["headline"].startswith("Tea may bear higher prices: +10\xa0% on each product by itself")
+    assert "best of 4 steps looked at, so it may be smaller" in said["sure"]
     cheaper = analyze.steps_in_words(best.assign(change=-0.1), ladder, "EUR")[0]
-    assert "lower price" in cheaper["headline"]
+    assert "lower prices" in cheaper["headline"]
+    assert "less what it takes from the others" in cheaper["headline"]
 
 
 def test_without_a_step_the_ladder_of_the_best_known_category_is_shown():
@@ -381,18 +424,57 @@ def test_without_a_step_the_ladder_of_the_best_known_category_is_shown():
 
 def shelf_sales(**change):
     row = {"product_id": "a", "name": "Tea", "category": "Tea", "units_year": 520.0, "revenue": 1040.0, "lines": 500,
-           "units_recent": 130.0, "lines_recent": 130, "units_then": 130.0, "units_after": 160.0,
+           "units_recent": 130.0, "lines_recent": 130, "units_then": 130.0, "units_after": 160.0, "units_later": 180.0,
            "first_on": pd.Timestamp("2024-01-01"), "last_on": pd.Timestamp(AS_OF)}  # fmt: skip
     return pd.DataFrame([row | change])
 
 
 def test_cover_by_hand():
-    """130 in 13 weeks are 10 a week; a year ago 160 in 8 weeks followed 130 in 13: the season doubles it to 20."""
+    """130 in 13 weeks are 10 a week; a year ago 160 in 8 weeks followed 130 in 13: the season doubles it to 20.
+
+    180 in the 18 weeks after them are 10 a week again, so 560 last 8 weeks for 160 and 40 for the other 400.
+    """
     stock = pd.DataFrame({"product_id": ["a", "a"], "on_hand": [60.0, 40.0]})
     got = analyze.assortment(shelf_sales(), pd.Series({"a": 1.0}), stock, AS_OF).iloc[0]
     assert [got["rate"], got["cover"], got["margin"], got["gmroi"]] == pytest.approx([20, 5, 520, 5.2])
     assert got["cover_low"] < 5 < got["cover_high"]
     assert got["list"] == "best seller"
+    much = analyze.assortment(shelf_sales(), pd.Series(dtype=float), stock.assign(on_hand=280.0), AS_OF)
+    assert much.loc[0, ["rate", "rate_later", "cover"]].tolist() == pytest.approx([20, 10, 48])
+    assert 26 < much.loc[0, "cover_low"] < 48 < much.loc[0, "cover_high"]
+    assert "220 units exceed 26 weeks" in analyze.stock_in_words(much, "EUR")[0]["evidence"]  # 560 - 8 * 20 - 18 * 10
+
+
+def test_a_season_that_ends_before_the_heap_does_not_hide_one():
+    """4,000 units last 20 weeks at the 200 a week of the season, but 32 at 200 for 8 weeks and 100 after them."""
+    busy = shelf_sales(units_recent=1300.0, lines_recent=1300, units_then=1300.0, units_after=1600.0)
+    stock = pd.DataFrame({"product_id": ["a"], "on_hand": [4000.0]})
+    ends = analyze.assortment(busy.assign(units_later=1800.0), pd.Series(dtype=float), stock, AS_OF)
+    lasts = analyze.assortment(busy.assign(units_later=3600.0), pd.Series(dtype=float), stock, AS_OF)
+    assert [ends["list"][0], lasts["list"][0]] == ["sell off", "best seller"]
+
+
+def test_what_is_soonest_gone_is_named_first_and_how_many_surely():
+    sold = pd.concat([shelf_sales(product_id=p, name=p, revenue=r) for p, r in (("Rich", 900.0), ("Poor", 9.0))])
+    stock = pd.DataFrame({"product_id": ["Rich", "Poor"], "on_hand": [38.0, 4.0]})
+    shelf = analyze.assortment(sold, pd.Series({"Rich": 1.0, "Poor": 1.0}), stock, AS_OF)
+    assert shelf["gmroi"].isna().all()
+    assert analyze.stock_list(shelf, "reorder")["name"].tolist() == ["Poor", "Rich"]
+    assert analyze.stock_list(shelf, "reorder")[["lately", "ahead"]].to_numpy().tolist() == [[10, 20]] * 2
+    said = analyze.stock_in_words(shelf, "EUR")[0]
+    assert said["headline"].endswith("2, of which 1 surely.")  # 38 last 1.9 weeks, but from 130 purchases up to 2.2
+    assert said["action"].endswith("Poor and Rich")
+    assert "10 a week lately, 20 ahead" in analyze.stock_reading(shelf)
+    steady = shelf.assign(rate=10.0, rate_later=10.0)
+    assert "cannot be told" in analyze.stock_reading(steady)
+    assert analyze.stock_reading(steady.assign(list="usual")).startswith("No product is short")
+
+
+def test_the_range_ends_with_its_slowest():
+    kinds = ["best seller"] * 3 + ["no sale lately", "reorder"] + ["slow seller"] * 6
+    shelf = pd.DataFrame({"list": kinds, "rank": range(1, 12), "revenue": range(10, -1, -1)})  # the last a free gift
+    shelf.loc[0, "list"] = "reorder"
+    assert analyze.range_ends(shelf)["rank"].tolist() == [1, 2, 3, 4, 10, 9, 8]
 
 
 @pytest.mark.parametrize(
@@ -413,9 +495,8 @@ def test_each_product_is_on_one_list(change, on_hand, name):
 
 def test_what_never_sold_is_listed_where_it_lies_in_stock():
     never = {"product_id": "b", "name": "Old tea", "first_on": pd.NaT, "last_on": pd.NaT}
-    zeros = dict.fromkeys(
-        ["units_year", "revenue", "lines", "units_recent", "lines_recent", "units_then", "units_after"], 0
-    )
+    units = [f"units_{k}" for k in ("year", "recent", "then", "after", "later")]
+    zeros = dict.fromkeys([*units, "revenue", "lines", "lines_recent"], 0)
     sold = pd.concat(
         [shelf_sales(), shelf_sales(**never, **zeros), shelf_sales(**never | {"product_id": "c"}, **zeros)]
     )
@@ -448,6 +529,21 @@ def test_searches_count_what_was_found_afterwards_in_the_same_visit():
     assert got.loc["towels", ["searches", "visits", "view_share", "buy_share"]].tolist() == [2, 2, 0.5, 0.5]
     assert got.loc["desk", ["products", "buy_share"]].tolist() == [0, 0]
     assert analyze.searches_in_words(got.reset_index())[0]["headline"].startswith("1 of 2")
+
+
+def test_a_term_is_called_seldom_bought_only_beyond_chance_over_all_terms():
+    """0 of 360 at 0.8 % happens 5 times in 100, so among 8 terms it says nothing; 0 of 1,500 does."""
+    bought, visits = [0, 2, 8, 2, 0, 4, 0, 4, 0], [360, 344, 337, 316, 294, 278, 275, 275, 90]
+    terms = pd.DataFrame({"term": list("abcdefghx"), "searches": visits})
+    found = pd.DataFrame({"term": terms["term"], "visits": visits, "viewed": bought, "bought": bought})
+    matches = pd.DataFrame({"term": list("abcdefgh"), "product_id": "p"})
+    got = analyze.searches_in_vain(terms, found, matches)
+    assert got["verdict"].value_counts().to_dict() == {"in the range": 8, "no product is called so": 1}
+    assert "name a product: 8" in analyze.seldom_in_words(got)
+    found.loc[0, "visits"] = 1500
+    got = analyze.searches_in_vain(terms, found, matches).set_index("term")
+    assert got.index[got["verdict"] == "in the range, seldom bought"].tolist() == ["a"]
+    assert analyze.seldom_in_words(got.reset_index()).startswith("Seldom bought (a)")
 
 
 def market(rows):
@@ -522,6 +618,7 @@ def test_a_client_without_rows_gets_empty_tables():
     matches = analyze.name_matches(terms, shelf)
     vain = analyze.searches_in_vain(terms, analyze.searches(events, matches).to_pandas(), matches)
     assert analyze.searches_in_words(vain) == []
+    assert "product: 0" in analyze.seldom_in_words(vain)
     brands = analyze.competitors(empty("market"), "Us")
     assert brands.empty
     assert analyze.rivals_in_words(brands) == []

@@ -3,6 +3,8 @@
 log E(units) = elasticity x log price + display + mailer + promotions of the weeks before
              + product and place + week (each category by itself)
 
+As the week of the category is held equal, the elasticity is that of one product while the others keep their prices.
+
 Weeks without a sale are part of the story, so units are modelled as they are: the Poisson pseudo-likelihood needs no
 logarithm of zero, and is right whatever the spread of units, as long as the mean is (Gourieroux, Monfort and Trognon
 1984; Santos Silva and Tenreyro 2006). The fixed effects are swept out inside of Newton's method, as in ppmlhdfe

@@ -17,14 +17,18 @@ COLUMNS += ["margin", "margin_low", "margin_high", "gain", "gain_low", "gain_hig
 
 
 def prices_seen(panel: pd.DataFrame) -> pd.DataFrame:
-    """By category: how far below and above a product's middle price prices were seen (shares `lowest`, `highest`)."""
+    """By category: how far below and above a product's middle price prices were seen (shares `lowest`, `highest`).
+
+    Also what the panel holds of it: how many `products`, and the `share` of its sales.
+    """
     if panel.empty:
-        return pd.DataFrame(columns=["category", "lowest", "highest"])
+        return pd.DataFrame(columns=["category", "products", "share", "lowest", "highest"])
     middle = panel.groupby(CELL)["price"].transform("median")
     known = panel[panel["sure"]]
     by = (known["price"] / middle[known.index] - 1).groupby(known["category"])
     low, high = (by.quantile(q) for q in PRICES["ladder"]["seen"])
-    return pd.DataFrame({"lowest": low, "highest": high}).reset_index()
+    held = panel.groupby("category").agg(products=("product_id", "nunique"), share=("share", "sum"))
+    return held.assign(lowest=low, highest=high).reset_index()
 
 
 def price_ladder(panel: pd.DataFrame, found: pd.DataFrame, costs: pd.Series, steps: list[float]) -> pd.DataFrame:
@@ -38,14 +42,15 @@ def price_ladder(panel: pd.DataFrame, found: pd.DataFrame, costs: pd.Series, ste
     steps : changes of price as shares, such as 0.05
 
     Steps beyond the prices seen in a category are left out: nobody knows what happens there. `gain` is the change in
-    margin. Each product is changed alone; were all changed at once, buyers could not switch, and would stay more.
+    margin. Each product is changed alone; were all changed at once, buyers could not switch, and would stay more. Units
+    are those sold, times the share `kept` of the category: what came back is taken off.
     """
     last = panel[panel["week_on"] > panel["week_on"].max() - pd.Timedelta(weeks=YEAR)] if len(panel) else panel
     seen = prices_seen(panel).set_index("category")
     rows = []
     for row in found.itertuples():
         goods = last[last["category"] == row.group]
-        units, price = goods["units"].to_numpy(float), goods["price"].to_numpy(float)
+        units, price = (goods["units"] * goods["kept"]).to_numpy(float), goods["price"].to_numpy(float)
         units = units * YEAR / min(max(goods["week_on"].nunique(), 1), YEAR)
         cost = row_costs(goods, costs)
         freedom = max(row.products - 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import resources
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import yaml
 
 from helpers import show
-from helpers.analyze.assortment import LISTS
+from helpers.analyze.assortment import LISTS, stock_list
 from helpers.analyze.competitors import LAST
 from helpers.analyze.elasticity import MODEL, Fit, common_value
 from helpers.analyze.prices import PRICES
@@ -28,26 +29,36 @@ def coverage_in_words(seen: dict[str, float], categories: int) -> str:
     return SAYS["covered"].format(**(seen | shares), categories=categories)
 
 
-def extremes_in_words(found: pd.DataFrame) -> dict[str, str]:
-    """The most and the least sensitive category among those whose own data count, as a finding; or the only one."""
+def extremes_in_words(found: pd.DataFrame, sales: float = np.nan, without: Collection[str] = ()) -> dict[str, str]:
+    """The most and the least sensitive category among those whose own data count, as a finding; or the only one.
+
+    `sales` is the share of all sales that the products studied make; `without` are the categories without a model.
+    """
+    told = [SAYS["modelled"].format(sales=show.percent(sales))] if np.isfinite(sales) else []
+    if without:
+        few = {"weeks": MODEL["fewest_weeks"], "products": MODEL["fewest_clusters"]}
+        told += [SAYS["without"].format(names=show.listing(sorted(without)), **few)]
     if len(found) == 1 or (found["high"] >= 0).all():
         row = found.iloc[0]
         said = {"group": row["group"], "value": _lost(row), "low": _one(row["low"]), "high": _one(row["high"])}
-        return {k: v.format(**said) for k, v in SAYS["alone" if row["high"] < 0 else "untold"].items()}
+        words = {k: v.format(**said) for k, v in SAYS["alone" if row["high"] < 0 else "untold"].items()}
+        beside = [SAYS["beside"]] if row["high"] < 0 else []
+        return words | {"evidence": " ".join([words["evidence"], *beside, *told])}
     sure = found[found["own_weight"] >= SURE]
     named = sure if len(sure) > 1 else found
     most, least = named.iloc[0], named.iloc[-1]
     ends = {f"{n}_{k}": _one(r[k]) for n, r in (("most", most), ("least", least)) for k in ("low", "high")}
     values = {"most": most["group"], "least": least["group"], "most_value": _lost(most), "least_value": _lost(least)}
     common = {k: _one(v) for k, v in common_value(found["own"], found["error"]).items()}
-    thin = SAYS["thin"].format(thin=int((found["own_weight"] < 0.8).sum()), groups=len(found))
+    leaning = int((found["own_weight"] < 0.8).sum())
+    thin = SAYS["thin"].format(thin=leaning, groups=len(found)) if leaning else ""
     few = found.loc[found["own_weight"] < SURE, "group"]
     left_out = SAYS["left_out"].format(names=show.listing(few)) if len(few) else ""
     return {
         "headline": SAYS["extremes"]["headline"].format(**values),
         "action": SAYS["extremes"]["action"],
         "sure": SAYS["extremes_sure"].format(**ends),
-        "evidence": f"{SAYS['common'].format(**common)} {thin} {left_out}".strip(),
+        "evidence": " ".join(filter(None, [SAYS["beside"], SAYS["common"].format(**common), thin, left_out, *told])),
     }
 
 
@@ -96,12 +107,13 @@ def steps_in_words(best: pd.DataFrame, ladder: pd.DataFrame, currency: str) -> l
 
 
 def ladder_in_words(ladder: pd.DataFrame, seen: pd.DataFrame, category: str) -> str:
-    """Where the ladder of a category ends, and whether margins are known."""
+    """What of a category its ladder holds, where it ends (`prices_seen`), and whether margins are known."""
     if ladder.empty:
         return SAYS["none"].format(weeks=MODEL["fewest_weeks"])
     row = seen.set_index("category").loc[category]
     ends = {k: show.percent(row[c], signed=True) for k, c in (("low", "lowest"), ("high", "highest"))}
-    said = SAYS["range"].format(category=category, **ends)
+    held = SAYS["held"].format(category=category, products=int(row["products"]), share=show.percent(row["share"]))
+    said = f"{held} {SAYS['range'].format(category=category, **ends)}"
     if ladder["margin"].isna().all():
         return f"{said} {SAYS['no_cost']}"
     return said if (ladder["gain_low"] > 0).any() else f"{said} {SAYS['no_step']}"
@@ -117,6 +129,8 @@ def lift_in_words(lifts: pd.DataFrame, sales: float = np.nan) -> list[dict]:
     sums = lifts[["extra", "pulled", "counted", "net"]].sum()
     net, half = 100 * sums["net"] / sums["extra"], 100 * _net_doubt(lifts)
     top, sure = lifts.loc[lifts["extra"].idxmax()], lifts[lifts["counted"] != 0]
+    part = show.percent(sales) if np.isfinite(sales) else ""
+    scope = SAYS["lift_scope"].format(sales=part) if sales < PRICES["panel"]["whole"] else ""
     ways = {k: SAYS["missing" if sums[k] >= 0 else "more"] for k in ("pulled", "counted")}
     switched = SAYS["switched"].format(units=show.count(abs(sums["counted"])), beside=ways["counted"])
     evidence = SAYS["lift_evidence"].format(
@@ -124,7 +138,7 @@ def lift_in_words(lifts: pd.DataFrame, sales: float = np.nan) -> list[dict]:
         pulled=show.count(abs(sums["pulled"])),
         after=ways["pulled"],
         switched=switched if len(sure) else "",
-        sales=SAYS["scope"].format(sales=show.percent(sales)) if np.isfinite(sales) else "",
+        sales=SAYS["scope"].format(sales=part) if part and not scope else "",
         top=top["category"],
         share=show.percent(top["extra"] / sums["extra"]),
     )
@@ -133,7 +147,7 @@ def lift_in_words(lifts: pd.DataFrame, sales: float = np.nan) -> list[dict]:
     ends = {"low": show.count(net - half), "high": show.count(net + half)}
     return [
         {
-            "headline": SAYS["lift"].format(hundred=100, net=show.count(net), **ends),
+            "headline": SAYS["lift"].format(hundred=100, net=show.count(net), scope=scope, **ends),
             "evidence": f"{evidence} {SAYS['unsure']}" if unsure else evidence,
             "sure": SAYS["lift_sure" if len(sure) else "lift_sure_none"].format(
                 names=show.listing(sure["category"], 3)
@@ -193,21 +207,42 @@ def range_in_words(products: pd.DataFrame) -> str:
 def stock_in_words(products: pd.DataFrame, currency: str, counted_on: object = None) -> list[dict]:
     """Findings on what to reorder and what to sell off; empty where stock is not known."""
     found, day = [], LISTED["counted"].format(day=show.day(counted_on)) if pd.notna(counted_on) else ""
-    short = products[products["list"] == "reorder"]
+    short = stock_list(products, "reorder")
     if len(short):
         evidence = LISTED["reorder_evidence"].format(revenue=show.money(short["revenue"].sum(), currency), day=day)
         said = {"n": len(short), "weeks": LISTS["short"], "names": show.listing(short["name"], 3)}
+        said["sure"] = int((short["cover_high"] < LISTS["short"]).sum())
         found.append({"id": "reorder", "evidence": evidence} | _headline("reorder", said))
-    heap = products[products["list"] == "sell off"].sort_values("cover", ascending=False)
+    heap = stock_list(products, "sell off")
     if len(heap):
         said = {"n": len(heap), "weeks": LISTS["heap"], "names": show.listing(heap["name"], 3)}
-        over = (heap["on_hand"] - heap["rate"] * LISTS["heap"]).clip(lower=0)
+        over = (heap["on_hand"] - heap["ahead"] * LISTS["heap"]).clip(lower=0)
         bound = (over * heap["unit_cost"]).sum(min_count=1)
         evidence = LISTED["no_cost_bound"].format(units=show.count(over.sum()), weeks=LISTS["heap"], day=day)
         if np.isfinite(bound):
             evidence = LISTED["heap_evidence"].format(bound=show.money(bound, currency), weeks=LISTS["heap"], day=day)
         found.append({"id": "sell-off", "evidence": evidence} | _headline("heap", said))
     return found
+
+
+def stock_reading(products: pd.DataFrame) -> str:
+    """How to read the lists of what to reorder and to sell off, and GMROI where a cost is known."""
+    earned = f" {LISTED['gmroi']}" if products["gmroi"].notna().any() else ""
+    rows = pd.concat([stock_list(products, name) for name in ("reorder", "sell off")], ignore_index=True)
+    if rows.empty:
+        return f"{LISTED['no_list']}{earned}"
+    said = {"recent": LISTS["recent_weeks"], "ahead": LISTS["ahead_weeks"], "long": LISTS["heap"]}
+    if np.allclose(rows["lately"].clip(lower=0), rows["ahead"]):
+        return f"{LISTED['read_plain'].format(**said)}{earned}"
+    most = rows.loc[(rows["ahead"] - rows["lately"]).abs().idxmax()]
+    named = {"name": most["name"], "lately": show.count(most["lately"]), "next": show.count(most["ahead"])}
+    return f"{LISTED['read'].format(**said, **named)}{earned}"
+
+
+def seldom_in_words(terms: pd.DataFrame) -> str:
+    """Which terms that name a product are surely bought less often than the other terms."""
+    weak, n = terms.loc[terms["verdict"] == LISTS["verdicts"]["weak"], "term"], int((terms["products"] > 0).sum())
+    return LISTED["seldom" if len(weak) else "none_seldom"].format(names=show.listing(weak), n=n)
 
 
 def searches_in_words(terms: pd.DataFrame) -> list[dict]:

@@ -20,21 +20,30 @@ from ibis import _
 PRICES = yaml.safe_load(resources.files("helpers.analyze").joinpath("prices.yaml").read_text(encoding="utf-8"))
 RULES = PRICES["panel"]
 PANEL = ["product_id", "place", "week_on", "units", "lines", "price", "display", "mailer", "name", "category"]
-PANEL += ["promotion", "sure", "doubt", "usual"]
+PANEL += ["share", "kept", "promotion", "sure", "doubt", "usual"]
 CELL, GOODS = ["product_id", "place"], ["product_id", "name", "category"]
+WHOLE = ["category_revenue", "kept"]
 LONGEST = 8  # weeks between known prices beyond which the doubt grows no more
 WEEK = pd.Timedelta(days=7)
 
 
 def product_totals(orders: ir.Table, products: ir.Table) -> ir.Table:
-    """Lines, revenue, name and both groups of each product sold, the one bought most often first."""
+    """Lines, revenue, name and both groups of each product sold, the one bought most often first.
+
+    `net` is revenue less what came back.
+    """
     sums = _sold(orders).group_by("product_id").agg(lines=_.count(), revenue=_.revenue.sum().round(2))
+    back = orders.filter(_.quantity < 0, _.product_id.notnull()).group_by("product_id").agg(back=_.revenue.sum())
+    sums = sums.left_join(back, "product_id").drop("product_id_right")
+    sums = sums.mutate(net=_.revenue + _.back.fill_null(0.0)).drop("back")
     about = products.select("product_id", "name", "category", "subcategory")
     return sums.left_join(about, "product_id").drop("product_id_right").order_by(ibis.desc("lines"), "product_id")
 
 
 def choose_products(totals: pd.DataFrame) -> pd.DataFrame:
     """The products that prices are studied on: `product_id`, `name`, `category`, `lines`, `revenue`.
+
+    Of the whole category, `category_revenue` and the share of it that did not come back, `kept`.
 
     The category is the finer group where it is known for most of the sales. The largest categories by sales, and in
     each the products bought most often, for few sales say little of a price.
@@ -44,10 +53,14 @@ def choose_products(totals: pd.DataFrame) -> pd.DataFrame:
     group = totals["subcategory" if fine else "category"].astype("str").where(lambda g: g.notna(), "not known")
     known = totals.assign(category=group.to_numpy(), name=totals["name"].fillna(totals["product_id"]))
     known = known.sort_values(["lines", "product_id"], ascending=[False, True])
-    sizes = known.groupby("category").agg(revenue=("revenue", "sum"), products=("product_id", "size"))
-    large = sizes[sizes["products"] >= RULES["fewest_products"]].nlargest(RULES["categories"], "revenue").index
-    some = known[known["category"].isin(large)].groupby("category").head(RULES["products"])
-    return some[[*GOODS, "lines", "revenue"]].reset_index(drop=True)
+    sizes = known.groupby("category").agg(
+        category_revenue=("revenue", "sum"), net=("net", "sum"), products=("product_id", "size")
+    )
+    sizes["kept"] = (sizes["net"] / sizes["category_revenue"]).clip(0, 1)
+    large = sizes[sizes["products"] >= RULES["fewest_products"]].nlargest(RULES["categories"], "category_revenue")
+    some = known[known["category"].isin(large.index)].groupby("category").head(RULES["products"])
+    some = some.join(large[WHOLE], on="category")
+    return some[[*GOODS, "lines", "revenue", *WHOLE]].reset_index(drop=True)
 
 
 def weekly_sales(orders: ir.Table, goods: pd.DataFrame) -> ir.Table:
@@ -92,7 +105,8 @@ def price_panel(sold: pd.DataFrame, promoted: pd.DataFrame, goods: pd.DataFrame,
     goods : the products, with their category
 
     Columns beside product, place, week and category: `units`, `price`, `usual`, `promotion` (1 or 0), `display` and
-    `mailer` (share of the place), `sure` (the price was seen in this place and week).
+    `mailer` (share of the place), `sure` (the price was seen in this place and week), `share` (of all the sales of its
+    category, over all time) and `kept` (as in `choose_products`).
     """
     sold = sold.assign(week_on=pd.to_datetime(sold["week_on"]))
     promoted = promoted.assign(week_on=pd.to_datetime(promoted["week_on"]))
@@ -101,8 +115,9 @@ def price_panel(sold: pd.DataFrame, promoted: pd.DataFrame, goods: pd.DataFrame,
     if panel.empty:
         return pd.DataFrame(columns=PANEL)
     key = [*CELL, "week_on"]
-    panel = panel.merge(sold[[*key, "units", "lines", "price"]], on=key, how="left")
-    panel = panel.merge(promoted, on=key, how="left").merge(goods[GOODS], on="product_id")
+    panel = panel.merge(sold[[*key, "units", "lines", "price", "revenue"]], on=key, how="left")
+    panel = panel.merge(promoted, on=key, how="left").merge(goods[[*GOODS, *WHOLE]], on="product_id")
+    panel["share"] = panel.pop("revenue").fillna(0.0) / panel.pop("category_revenue")
     panel["promotion"] = panel["display"].notna().astype(float)
     panel = panel.fillna({"units": 0.0, "lines": 0, "display": 0.0, "mailer": 0.0})
     panel = panel.sort_values(key, ignore_index=True)
