@@ -26,7 +26,8 @@ START = pd.Timestamp("2024-01-01")  # a Monday
 def canonical(name, frame=None):
     """A small canonical table; empty without a frame."""
     schema = tables.get(name).schema
-    frame = pd.DataFrame(columns=list(schema)) if frame is None else frame.reindex(columns=list(schema))
+    frame = pd.DataFrame() if frame is None else frame
+    frame = frame.reindex(columns=list(schema)).astype({c: object for c in schema if c not in frame})
     return ibis.memtable(frame, schema=schema)
 
 
@@ -233,6 +234,8 @@ def test_intervals_of_the_parts_hold_on_origins_left_out_and_the_spans_add_up(li
     parts, whole, tested = lines
     scores = analyze.score_ways(tested)
     assert scores["chosen"].sum() == 1
+    assert (scores["origins"] == tested["origin_on"].nunique()).all()
+    assert scores["last_on"].eq(tested["origin_on"].max()).all()
     assert scores["covered"].between(0.8, 1).all()
     paths = analyze.total_ahead(parts["category"].sum(axis=1), whole)
     ahead = analyze.forecast_lines(parts, paths, tested, NO_FEASTS)
@@ -278,15 +281,25 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
     total = analyze.with_total(ahead, "category").iloc[-1]
     assert total["part"] == "all sales"
     assert total["year_ago"] == pytest.approx(parts["2025-10-02":"2025-12-31"].to_numpy().sum())
+    assert ahead["last_years_rise"].isna().all()  # the back-test has no origins here
     ways = line_forecast.forecast_parts(parts, np.full(13, 1400.0), NO_FEASTS)
+    rises = line_forecast._rises(parts, 13, pd.DataFrame({"way": [line_forecast.LAST_YEAR]}))
+    season = rises[rises["weeks"] == 13].set_index("part")["last_years_rise"]
+    assert season["bread"] == pytest.approx(ways[line_forecast.LAST_YEAR][:, 0].sum())
+    assert words.money(season["all sales"], "EUR") in said[-1]["headline"]
     assert ways[line_forecast.LAST_YEAR].sum() == pytest.approx(2 * 2 * 91 * 100, rel=0.05)
     assert line_forecast.LAST_YEAR not in line_forecast.forecast_parts(parts.tail(400), np.full(13, 1400.0), NO_FEASTS)
     assert seen(1.0)[2] == []
     scores = pd.DataFrame({"kind": "category", "way": [line_forecast.SHARE_RULE, line_forecast.OWN]})
-    scores = scores.assign(error=[0.1, 0.2], covered=0.9, chosen=[True, False])
+    scores = scores.assign(error=[0.1, 0.2], total_error=0.03, covered=0.9, chosen=[True, False])
+    scores = scores.assign(origins=7, first_on=date(2026, 1, 14), last_on=date(2026, 8, 12))
     said = analyze.lines_in_words(scores, ahead, parts, "EUR")[0]
     assert said["headline"].endswith("in 13 weeks, before any season.")
-    assert f"the best way that is no plain rule by {words.percent(0.2, 1)}" in said["evidence"]
+    assert f"best way that is no plain rule (own calendar) by {words.percent(0.2, 1)}" in said["evidence"]
+    assert "Judged on 7 origins, 14 January 2026 to 12 August 2026" in said["evidence"]
+    assert "no way surely beats a plain rule" in said["headline"]
+    modelled = ahead.assign(method=ahead["method"].where(ahead["kind"] != "total", "SARIMAX with steady level"))
+    assert "the shares of a total by SARIMAX" in analyze.lines_in_words(scores, modelled, parts, "EUR")[0]["headline"]
     own = analyze.lines_in_words(scores.assign(chosen=[False, True]), ahead, parts, "EUR")[0]
     assert own["headline"].endswith("in 13 weeks.")
     calm = analyze.lines_in_words(scores, seen(1.0)[1], seen(1.0)[0], "EUR")[0]
@@ -476,6 +489,22 @@ def test_chances_that_were_too_high_are_called_so_and_not_where_chance_made_it(c
     assert f"too low by {words.percent(1 - 240 / 300)}" in verdict(-30)
 
 
+def test_the_next_number_of_buyers_carries_the_error_of_the_test_day(contest):
+    scored = pd.DataFrame({"probability": [0.25, 0.75]})
+    said = pd.DataFrame({"said": [0.5], "customers": 200, "buyers": 80})
+    spoken = analyze.buyers_ahead_in_words(scored, said, 30)
+    assert "about 1 of 2 customers" in spoken
+    assert f"off by {words.percent(0.25)}: it said 100, and 80 bought" in spoken
+    assert "No outcome" in analyze.buyers_ahead_in_words(scored, analyze.said_and_seen(contest._replace(ways={})), 30)
+
+
+def test_sources_name_only_tables_that_the_models_learned_from(contest):
+    assert contest.sources == "orders"
+    seen = contest.chosen._replace(features=["recency", "opened"], brier=-1.0)
+    assert contest._replace(ways={"forest": seen}).sources == "orders, messages"
+    assert contest._replace(ways={}).sources == "orders"
+
+
 def test_first_tenths_that_chance_may_part_are_called_alike_and_others_are_not(contest):
     models = analyze.compare_models(contest).assign(chosen=lambda m: m["way"] == "forest")
 
@@ -524,17 +553,17 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     assert plans.loc["everybody", "beyond"] == 0
     dear = analyze.contact_plans(contest, terms._replace(cost=1e6)).set_index("plan")
     assert dear.drop(index=["everybody", "who bought last period"])["contacted"].sum() == 0
-    none = canonical("messages")
-    assert "not pay" in analyze.profit_in_words(dear.reset_index(), contest, terms, "EUR", none)[0]["headline"]
-    said = analyze.profit_in_words(plans.reset_index(), contest, terms, "EUR", none)[0]
+    assert "not pay" in analyze.profit_in_words(dear.reset_index(), contest, terms, "EUR")[0]["headline"]
+    said = analyze.profit_in_words(plans.reset_index(), contest, terms, "EUR")[0]
     assert said["headline"].startswith("If a contact adds 20")
     assert "value" not in said
-    assert "4c" not in said["sure"]
+    assert "Only a test" in said["sure"]
     free = terms._replace(cost=0.0)
     rows = analyze.contact_plans(contest, free)
-    assert "no cut-off is needed" in analyze.profit_in_words(rows, contest, free, "EUR", none)[0]["headline"]
-    held = ibis.memtable(pd.DataFrame({"is_holdout": [True]}))
-    assert "4c" in analyze.profit_in_words(plans.reset_index(), contest, terms, "EUR", held)[0]["sure"]
+    assert "no cut-off is needed" in analyze.profit_in_words(rows, contest, free, "EUR")[0]["headline"]
+    worse = free._replace(added=-0.01)
+    rows = analyze.contact_plans(contest, worse)
+    assert "not pay" in analyze.profit_in_words(rows, contest, worse, "EUR")[0]["headline"]
     pays = float(said["headline"].split("pays if a contact adds ")[1].split("\u00a0")[0]) / 100
     way = purchase_models.WAYS[contest.chosen.way]["name"]
     row = plans.loc[way]
@@ -543,6 +572,76 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     curve = analyze.profit_curve(contest, terms)
     assert curve.iloc[-1, 1:].to_numpy() == pytest.approx(plans.loc["everybody", "profit"])
     assert purchase_profit.best_cut(np.array([0.5, 0.5, 0.2]), np.array([1.0, -2.0, 5.0])) == 0.2
+
+
+def test_a_measured_plan_says_what_it_makes_at_both_ends_and_whether_it_surely_pays(contest):
+    def said(low):
+        shown = purchase_profit.Shown(0.2, low, 0.3, 2.0, 500, 4500, 28)
+        terms = purchase_profit.Terms(0.5, 0.5, 0.2, added_from="held", shown=shown)
+        plans = analyze.contact_plans(contest, terms)
+        return plans, analyze.profit_in_words(plans, contest, terms, "EUR")[0]
+
+    plans, found = said(0.19)
+    assert "held back at random show that a contact adds 20" in found["headline"]
+    assert "not sure" not in found["headline"]
+    assert "500 messages were held back" in found["sure"]
+    row = plans.set_index("plan").loc[purchase_models.WAYS[contest.chosen.way]["name"]]
+    spent = row["contacted"] * 0.5
+    assert words.money((row["profit"] + spent) * 0.3 / 0.2 - spent, "EUR") in found["headline"]
+    assert "That it pays is not sure" in said(0.0)[1]["headline"]
+
+
+def mailings(effect, seed=1, n=3000, shares=(0.5, 0.1)):
+    """Two campaigns: in the second, which holds fewer back, everybody spends three times as much."""
+    rng, parts = np.random.default_rng(seed), []
+    for k, (share, level) in enumerate(zip(shares, (10, 30), strict=True)):
+        held, day = rng.random(n) < share, START + pd.Timedelta(days=60 * k)
+        spent = rng.gamma(1.0, level, n) + effect * ~held
+        who = [f"c{i}" for i in range(n)]
+        parts.append(pd.DataFrame({"customer_id": who, "is_holdout": held, "sent_at": day, "revenue": spent, "k": k}))
+    rows = pd.concat(parts, ignore_index=True)
+    told = rows.assign(message_id=[f"m{i}" for i in rows.index], campaign_id="a" + rows["k"].astype(str))
+    bought = rows.assign(ordered_on=rows["sent_at"] + pd.Timedelta(days=5))
+    return {"messages": canonical("messages", told), "orders": order_lines(bought)}
+
+
+def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
+    as_of = (START + pd.Timedelta(days=120)).date()
+    shop = mailings(effect=4.0)
+    found = analyze.message_effect(shop, as_of, 56)
+    assert found.money == pytest.approx(4.0, abs=1.0)
+    base = mailings(effect=0.0)["orders"].revenue.mean().to_pandas()
+    assert found.low < found.added < found.high
+    assert found.added == pytest.approx(found.money / base / 2, rel=0.5)  # of two months of spending, half of it seen
+    assert found.held + found.sent == 6000
+    told = shop["messages"].to_pandas()
+    told["is_holdout"] = told.groupby("campaign_id")["is_holdout"].transform(
+        lambda h: h.sample(frac=1, random_state=1).to_numpy()
+    )
+    lost = analyze.message_effect(shop | {"messages": canonical("messages", told)}, as_of, 56)
+    assert lost.low < 0 < lost.high
+    early = analyze.message_effect(shop, (START + pd.Timedelta(days=40)).date(), 56)
+    assert early.held + early.sent == 3000  # the second campaign's weeks are not over
+    held = [analyze.message_effect(mailings(0.0, seed, 400, (0.3, 0.3)), as_of, 56) for seed in range(60)]
+    assert np.mean([h.low <= 0 <= h.high for h in held]) == pytest.approx(0.9, abs=0.08)
+
+
+def test_a_measurement_replaces_the_assumption_only_where_it_is_surer():
+    assumed, orders = purchase_profit.Terms(0.5, 0.25, 0.1), shop_tables(shoppers(5))["orders"]
+    sharp = purchase_profit.Shown(0.04, 0.01, 0.07, 1.5, 500, 4500, 28)
+    known = analyze.contact_terms(orders, Economics(), assumed, sharp)
+    assert (known.added, known.added_from) == (0.04, "held")
+    wide = analyze.contact_terms(orders, Economics(), assumed, sharp._replace(low=-0.3, high=0.4))
+    assert (wide.added, wide.added_from) == (0.1, "assumed")
+    assert "too unsure to replace" in wide.in_words("EUR")
+    few = analyze.contact_terms(orders, Economics(), assumed, sharp._replace(held=50))
+    assert few.added_from == "assumed"
+    told = pd.DataFrame({"customer_id": ["c0"], "is_holdout": [True], "sent_at": [START], "message_id": ["m"]})
+    shop = {"orders": orders, "messages": canonical("messages", told)}
+    nothing = analyze.message_effect(shop, AS_OF, 30)
+    assert nothing.held == 1
+    assert "Only a test" in analyze.contact_terms(orders, Economics(), assumed, nothing).in_words("EUR")
+    assert analyze.message_effect(shop | {"messages": canonical("messages")}, AS_OF, 30) is None
 
 
 def test_terms_come_from_the_settings_then_from_the_data_then_from_assumptions():
@@ -652,5 +751,6 @@ def test_expressions_compile_for_other_engines(dialect, monkeypatch):
         purchase.next_purchases(shop["orders"], on, 30),
         purchase.message_signs(shop["messages"], on, 30),
         purchase.visit_signs(shop["events"], on, 30),
+        purchase_profit.after_messages(shop["messages"], shop["orders"], AS_OF, 28),
     ):
         assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))

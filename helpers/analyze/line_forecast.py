@@ -31,8 +31,21 @@ TOTAL, ALL_SALES = "total", "all sales"
 SHRINK = 0.003  # ridge on the calendar's effects, so that a holiday seen twice is not believed in full
 SURELY = 1.64  # standard errors that a gain over a plain rule must exceed
 TESTED = ["kind", "part", "way", "origin_on", "weeks", "horizon", "forecast", "actual"]
-AHEAD = ["kind", "part", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "year_ago", "method"]
-SCORES = ["kind", "way", *stats.SPANS.values(), "error", "total_error", "covered", "chosen"]
+AHEAD = [
+    "kind",
+    "part",
+    "ordered_on",
+    "weeks",
+    "horizon",
+    "forecast",
+    "low",
+    "high",
+    "year_ago",
+    "last_years_rise",
+    "method",
+]
+SCORES = ["kind", "way", *stats.SPANS.values(), "error", "total_error", "covered", "origins", "first_on", "last_on"]
+SCORES += ["chosen"]
 
 
 def line_sales(orders: ir.Table, products: ir.Table) -> ir.Table:
@@ -122,7 +135,8 @@ def score_ways(rows: pd.DataFrame) -> pd.DataFrame:
     Errors are sums of absolute errors over sums of sales (so large lines weigh more), by span; error is their mean;
     total_error that of the parts added up. The best has the smallest mean of the two: targets for the parts are
     added up as well. A way that is no plain rule must beat the best of them by more than chance over the origins. All
-    are judged on the same origins. covered: what calibrated 90 % intervals held on origins left out.
+    are judged on the same origins: so many, the first on first_on and the last on last_on. covered: what calibrated
+    90 % intervals held on origins left out.
     """
     if not len(rows):
         return pd.DataFrame(columns=SCORES).astype({"chosen": bool})
@@ -137,7 +151,8 @@ def score_ways(rows: pd.DataFrame) -> pd.DataFrame:
     won = {
         kind: _surest(mine["way"], (each["error"] + each["total_error"])[kind]) for kind, mine in scores.groupby("kind")
     }
-    scores["chosen"] = scores["way"] == scores["kind"].map(won)
+    judged = {"origins": fair["origin_on"].nunique(), "first_on": fair["origin_on"].min()}
+    scores = scores.assign(chosen=scores["way"] == scores["kind"].map(won), **judged, last_on=fair["origin_on"].max())
     scores = scores.sort_values(["kind", "chosen"], ascending=[True, False], kind="stable", ignore_index=True)
     return scores.reindex(columns=SCORES)
 
@@ -158,7 +173,7 @@ def forecast_lines(parts: pd.DataFrame, total: pd.DataFrame, rows: pd.DataFrame,
 
     `total` holds paths of daily sales (`total_ahead`), whose mean is the total; it stands last, as kind "total".
     `rows`: the back-test. Without one the four-week mean, and no interval. year_ago: what the same weeks sold a year
-    ago.
+    ago; last_years_rise: the forecast by that way, where it was tested; of the total, by its own rise.
     """
     weeks = min(len(total) // 7, WEEKS)
     if not weeks or parts.empty:
@@ -175,6 +190,7 @@ def forecast_lines(parts: pd.DataFrame, total: pd.DataFrame, rows: pd.DataFrame,
         found.append(mine.assign(low=(mine["forecast"] - half).clip(lower=0), high=mine["forecast"] + half))
     first_kind = parts.columns.get_level_values(0) == parts.columns[0][0]
     table = pd.concat([*found, _total_rows(paths, last[:, first_kind].sum(axis=1), total.columns.name)])
+    table = table.merge(_rises(parts, weeks, scores), on=["kind", "part", "weeks", "horizon"], how="left")
     first = [parts.index[-1].date() + timedelta(days=int(d)) for d in _starts(table)]
     return table.assign(ordered_on=first).rename(columns={"way": "method", "actual": "year_ago"})[AHEAD]
 
@@ -194,34 +210,51 @@ def with_total(ahead: pd.DataFrame, kind: str) -> pd.DataFrame:
 def lines_in_words(
     scores: pd.DataFrame, ahead: pd.DataFrame, parts: pd.DataFrame, currency: str
 ) -> list[dict[str, str]]:
-    """For each kind, which way won by how much, and what is expected of the largest part; then, where last year's
-    season would lead out of the interval of the total, what it would give. Each is a finding; where such a season
-    looms, those of ways that leave it out say so."""
+    """For each kind, which way won, how far it and its rivals were off, and what is expected of the largest part; then,
+    where last year's season would lead out of the interval of the total, what it would give. Each is a finding; where
+    such a season looms, those of ways that leave it out say so."""
     found, season = [], _season_in_words(ahead, parts, currency)
     for kind, mine in scores.groupby("kind"):
-        best, plain = mine[mine["chosen"]].iloc[0], mine["way"].isin(PLAIN)
-        name = KINDS[kind]
-        top = longest_span(ahead, kind).iloc[0]
+        best, top = mine[mine["chosen"]].iloc[0], longest_span(ahead, kind).iloc[0]
         money = {c: words.money(top[c], currency) for c in ("forecast", "low", "high")}
-        plainly = best["way"] in PLAIN
-        rival = mine.loc[plain != plainly, "error"].min()
-        named = "best way that is no plain rule" if plainly else "best plain rule"
+        spoken = f"the forecast by {best['way']} is best"
+        if best["way"] in PLAIN:
+            spoken = f"no way surely beats {_rule_in_words(best['way'], ahead)} ({best['way']})"
         found.append(
             {
-                "headline": f"By {name}, "
-                + (
-                    f"no way surely beats a plain rule ({best['way']})"
-                    if plainly
-                    else f"the forecast by {best['way']} is best"
-                )
-                + f"; {top['part']} is expected to sell {money['forecast']} in {top['weeks']} weeks"
+                "headline": f"By {KINDS[kind]}, {spoken}; {top['part']} is expected to sell {money['forecast']} in "
+                f"{top['weeks']} weeks"
                 + (f", {_season_left_out(best['way'], ahead)}." if season and best["way"] not in SEASONAL else "."),
-                "evidence": f"90 % interval {money['low']} to {money['high']}. Looking back it erred by "
-                f"{words.percent(best['error'], 1)}, the {named} by {words.percent(rival, 1)}; on origins left "
-                f"out its intervals held {words.percent(best['covered'])}.",
+                "evidence": f"90 % interval {money['low']} to {money['high']}. Judged on {best['origins']} origins, "
+                f"{words.day(best['first_on'])} to {words.day(best['last_on'])}. Its parts erred by "
+                f"{_errors_in_words(best)}{_rivals_in_words(mine, ahead)}; on origins left out its intervals held "
+                f"{words.percent(best['covered'])}.",
             }
         )
     return found + season
+
+
+def _rule_in_words(way: str, ahead: pd.DataFrame) -> str:
+    """What a way of `PLAIN` is called: shares of a total that a model gave are simple, but no plain rule."""
+    models = [m for m in longest_span(ahead, TOTAL)["method"] if m not in stats.PLAIN]
+    return f"the shares of a total by {models[0]}" if way == SHARE_RULE and models else "a plain rule"
+
+
+def _errors_in_words(row: pd.Series) -> str:
+    return f"{words.percent(row['error'], 1)}, their sum by {words.percent(row['total_error'], 1)}"
+
+
+def _rivals_in_words(scores: pd.DataFrame, ahead: pd.DataFrame) -> str:
+    """The best plain rule and the best other way, the chosen one aside, by the sum that the choice goes by."""
+    plain = scores["way"].map(lambda w: w in PLAIN and _rule_in_words(w, ahead) == "a plain rule").astype(bool)
+    rows = scores.assign(both=scores["error"] + scores["total_error"], plain=plain)
+    found, best = "", rows.loc[rows["chosen"], "plain"].iloc[0]
+    for kind, named in ((True, "plain rule"), (False, "way that is no plain rule")):
+        for _at, row in rows[~rows["chosen"] & (rows["plain"] == kind)].nsmallest(1, "both").iterrows():
+            found += (
+                f"; those of the best {'other ' * bool(best == kind)}{named} ({row['way']}) by {_errors_in_words(row)}"
+            )
+    return found
 
 
 def _season_left_out(way: str, ahead: pd.DataFrame) -> str:
@@ -271,6 +304,16 @@ def _last_years_rise(past: pd.DataFrame, weeks: int) -> np.ndarray:
     now, then = (rows.sum().clip(lower=0).to_numpy() for rows in (past.tail(days), past.iloc[:-YEAR].tail(days)))
     ratio = np.divide(now, then, out=np.zeros_like(now), where=then > 0)
     return np.where(then > 0, _year_ago(past, weeks).clip(min=0) * ratio, now / WEEKS)
+
+
+def _rises(parts: pd.DataFrame, weeks: int, scores: pd.DataFrame) -> pd.DataFrame:
+    """The forecasts by last year's rise of all parts and of all sales, by span; not known where it was not tested."""
+    whole = pd.DataFrame({(TOTAL, ALL_SALES): parts[parts.columns[0][0]].sum(axis=1)})
+    both = pd.concat([parts, whole], axis=1)
+    tested = (scores["way"] == LAST_YEAR).any()
+    said = _last_years_rise(both, weeks) if tested else np.full((weeks, both.shape[1]), np.nan)
+    rows = _spans(LAST_YEAR, said, None, both.columns).rename(columns={"forecast": "last_years_rise"})
+    return rows.drop(columns=["way", "actual"])
 
 
 def _total_rows(paths: np.ndarray, last: np.ndarray, method: str | None) -> pd.DataFrame:

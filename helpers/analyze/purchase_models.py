@@ -140,6 +140,14 @@ class Race(NamedTuple):
         return min((self.ways[way] for way in PLAIN), key=lambda way: round(way.brier, 6))
 
     @property
+    def sources(self) -> str:
+        """The tables that the ways learned from, for the source of a table."""
+        if not self.ways:
+            return "orders"
+        used = [t for t, own in PURCHASE["tables"].items() if set(own) & set(self.chosen.features)]
+        return ", ".join(["orders", *used])
+
+    @property
     def in_words(self) -> str:
         """Who was learned from, calibrated on and tested on, as a sentence; or why nothing could be learned."""
         if not self.ways:
@@ -309,6 +317,17 @@ def calibration_in_words(said: pd.DataFrame, run: Race) -> str:
     verdict = says["too_high" if promised > seen else "too_low"] * bool(abs(promised - seen) > SURELY * spread)
     sums = {"said": words.count(promised), "seen": words.count(seen), "off": words.percent(abs(promised / seen - 1))}
     return (says["calibrated"] + verdict).format(how=run.chosen.how, **sums)
+
+
+def buyers_ahead_in_words(scored: pd.DataFrame, said: pd.DataFrame, period: int) -> str:
+    """How many of those scored are expected to buy, and how far off such a sum was on the test day (`said`)."""
+    says, expected = PURCHASE["says"], words.count(scored["probability"].sum())
+    start = says["ahead"].format(days=period, expected=expected, customers=words.count(len(scored)))
+    promised, seen = (said["said"] * said["customers"]).sum(), said["buyers"].sum()
+    if not seen:
+        return start + says["ahead_untested"]
+    figures = {"said": words.count(promised), "seen": words.count(seen), "off": words.percent(abs(promised / seen - 1))}
+    return start + says["ahead_doubt"].format(**figures)
 
 
 def teaching_tree(run: Race) -> tuple[DecisionTreeClassifier | None, list[str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
+from scipy.stats import norm
 
 from helpers import stats
 from helpers.analyze.purchase import PURCHASE
@@ -16,6 +19,8 @@ from helpers.client import Economics
 from helpers.show import words
 
 DRAWS = 300  # of the bootstrap
+RESPONSE = 28  # days in which a message is said to have worked
+HELD_OUT = 100  # messages held back, and as many sent, from which their difference says anything
 PLANS = [
     "plan",
     "cut",
@@ -32,30 +37,68 @@ PLANS = [
 ALL, NONE, LAST = "everybody", "nobody", "who bought last period"
 
 
+class Shown(NamedTuple):
+    """What messages held back at random show that a message adds, with its 90 % interval.
+
+    added, low and high: as a share of what those held back spend in a period; money: sales a message, in currency, in
+    the `days` that followed it.
+    """
+
+    added: float
+    low: float
+    high: float
+    money: float
+    held: int
+    sent: int
+    days: int
+
+    def replaces(self, assumed: float) -> bool:
+        """Whether it knows better than an assumption that is as uncertain as it is large."""
+        return min(self.held, self.sent) >= HELD_OUT and (self.high - self.low) / 2 <= assumed
+
+    def in_words(self, currency: str, replaces: bool) -> str:
+        """What was held back and what it shows, as a sentence; or what a test would have to be."""
+        shares = {k: words.percent(getattr(self, k), 1) for k in ("added", "low", "high")}
+        kind = "shown" if replaces else "shown_unsure" if np.isfinite(self.added) else "not_shown"
+        figures = {"held": words.count(self.held), "sent": words.count(self.sent), "days": self.days}
+        return PURCHASE["says"][kind].format(money=words.money(self.money, currency), **figures, **shares)
+
+
 class Terms(NamedTuple):
     """What a contact costs, the share of sales that is left, and the share that a contact adds to what a buyer spends.
 
-    cost_from and margin_from: settings, data or assumed.
+    cost_from, margin_from and added_from: settings, data, held (messages held back) or assumed. shown: what messages
+    held back show, where there are any.
     """
 
     cost: float
     margin: float
     added: float
-    cost_from: str
-    margin_from: str
+    cost_from: str = "assumed"
+    margin_from: str = "assumed"
+    added_from: str = "assumed"
+    shown: Shown | None = None
+
+    @property
+    def added_in_words(self) -> str:
+        """What a contact adds: an assumption is no more exact than a percent."""
+        return words.percent(self.added, int(self.added_from == "held"))
 
     def in_words(self, currency: str) -> str:
-        """The terms and where they come from, as a sentence."""
-        says, origin = PURCHASE["says"]["terms"], PURCHASE["says"]["from"]
+        """The terms and where they come from, as sentences."""
+        says, origin = PURCHASE["says"], PURCHASE["says"]["from"]
         figures = {"cost": words.money(self.cost, currency), "cost_from": origin[self.cost_from]}
         figures |= {"margin": words.percent(self.margin), "margin_from": origin[self.margin_from]}
-        return says.format(added=words.percent(self.added), **figures)
+        figures |= {"added": self.added_in_words, "added_from": origin[self.added_from]}
+        shown = self.shown.in_words(currency, self.added_from == "held") if self.shown else says["not_shown"]
+        return f"{says['terms'].format(**figures)} {shown}"
 
 
-def contact_terms(orders: ir.Table, economics: Economics, assumed: Terms) -> Terms:
+def contact_terms(orders: ir.Table, economics: Economics, assumed: Terms, shown: Shown | None = None) -> Terms:
     """The terms that are known: from the settings, else (the margin) from lines that carry a cost, else as assumed.
 
-    A contact cost of 0 that the settings state is 0; one that they leave out is not known.
+    A contact cost of 0 that the settings state is 0; one that they leave out is not known. What a contact adds is what
+    messages held back show (`message_effect`), where that is surer than the assumption.
     """
     stated = "contact_cost" in economics.model_fields_set  # its default of 0 is no statement that contacts are free
     cost = (economics.contact_cost, "settings") if stated else (assumed.cost, "assumed")
@@ -63,7 +106,50 @@ def contact_terms(orders: ir.Table, economics: Economics, assumed: Terms) -> Ter
     seen = known.to_pandas()["left"].astype(float).iloc[0]
     margin = (economics.margin, "settings") if economics.margin else (seen, "data")
     margin = margin if margin[0] and margin[0] > 0 else (assumed.margin, "assumed")
-    return Terms(cost[0], margin[0], assumed.added, cost[1], margin[1])
+    measured = shown is not None and shown.replaces(assumed.added)
+    added = (shown.added, "held") if measured else (assumed.added, "assumed")
+    return Terms(cost[0], margin[0], added[0], cost[1], margin[1], added[1], shown)
+
+
+def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> Shown | None:
+    """What a message adds to what is spent in a `period`, from messages held back at random; None without any.
+
+    Sales of those sent and of those held back, compared within each campaign (a regression with one level a
+    campaign), in the `RESPONSE` days from the day of the message on, or the period if that is shorter. Errors of one
+    customer go together (Liang and Zeger 1986). Sales of a period are taken to go on as in those days.
+    """
+    window = min(RESPONSE, period)
+    rows = after_messages(tables["messages"], tables["orders"], as_of, window).to_pandas()
+    held, sales, campaign = rows["held"].astype(bool), rows["sales"].astype(float), rows["campaign_id"]
+    counts = int(held.sum()), int((~held).sum())
+    if not counts[0]:
+        return None
+    base, nothing = sales[held].mean(), Shown(np.nan, np.nan, np.nan, np.nan, *counts, window)
+    told, sold = ((v - v.groupby(campaign).transform("mean")) for v in ((~held).astype(float), sales))
+    weight = told @ told
+    if min(counts) < HELD_OUT or base <= 0 or not weight:
+        return nothing
+    effect, scale = (told @ sold) / weight, window / period / base
+    own = told * (sold - effect * told) / weight - effect / base * held * (sales - base) / counts[0]
+    error = np.sqrt((own.groupby(rows["customer_id"]).sum() ** 2).sum())
+    ends = effect + norm.ppf(stats.ENDS) * error
+    return Shown(*(float(v * scale) for v in (effect, *ends)), float(effect), *counts, window)
+
+
+def after_messages(messages: ir.Table, orders: ir.Table, as_of: date, window: int) -> ir.Table:
+    """One row a message of the campaigns that held some back: held, and the sales of the `window` days from it on."""
+    drawn = messages.filter(_.customer_id.notnull(), _.sent_at.date() <= as_of - timedelta(days=window)).select(
+        "message_id",
+        "customer_id",
+        campaign_id=_.campaign_id.fill_null(""),
+        held=_.is_holdout.fill_null(False),
+        on=_.sent_at.date(),
+    )
+    told = drawn.semi_join(drawn.filter(_.held).select("campaign_id").distinct(), "campaign_id")
+    by = orders.filter(_.customer_id.notnull()).group_by("customer_id", "ordered_on").agg(sales=_.revenue.sum())
+    soon = by.ordered_on.delta(told.on, unit="day")
+    both = told.left_join(by, [told.customer_id == by.customer_id, soon >= 0, soon < window])
+    return both.group_by("message_id", "customer_id", "campaign_id", "held").agg(sales=_.sales.sum().fill_null(0.0))
 
 
 def contact_plans(run: Race, terms: Terms) -> pd.DataFrame:
@@ -130,22 +216,18 @@ def profit_curve(run: Race, terms: Terms) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def profit_in_words(
-    plans: pd.DataFrame, run: Race, terms: Terms, currency: str, messages: ir.Table
-) -> list[dict[str, str]]:
-    """What the chosen way's list would make if a contact adds what is assumed, and what it must add to pay; a finding.
+def profit_in_words(plans: pd.DataFrame, run: Race, terms: Terms, currency: str) -> list[dict[str, str]]:
+    """What the chosen way's list would make at these terms, and what a contact must add for it to pay; a finding.
 
-    Contacts that cost nothing need no list, and it says so.
-    `messages`: where some were held back at random, how sure says that chapter 4c compares them. Empty without
+    Where messages held back show what a contact adds, also what the list makes at both ends of that interval, and
+    whether it surely pays. Contacts that cost nothing and add something need no list, and it says so. Empty without
     plans.
     """
     says, by = PURCHASE["says"], plans.set_index("plan")
     if by.empty:
         return []
     row, sure = by.loc[WAYS[run.chosen.way]["name"]], says["profit_sure"].format(terms=terms.in_words(currency))
-    held = messages.filter(_.is_holdout).limit(1).count().to_pandas()
-    sure = f"{sure} {says['profit_measured']}" if held else sure
-    if not terms.cost:
+    if not terms.cost and terms.added > 0:
         return [{"headline": says["profit_free"], "sure": sure}]
     if not row["contacted"]:
         return [{"headline": says["profit_none"], "sure": sure}]
@@ -153,12 +235,17 @@ def profit_in_words(
     spent = row["contacted"] * terms.cost
     brought = row["profit"] + spent
     breakeven = terms.added * spent / brought if brought > 0 else float("nan")
-    shares = {"added": terms.added, "cut": row["cut"], "breakeven": breakeven}
-    shares = {k: words.percent(v, int(k == "breakeven")) for k, v in shares.items()}
+    shares = {"cut": words.percent(row["cut"]), "breakeven": words.percent(breakeven, 1), "added": terms.added_in_words}
     money = {c: words.money(row[c], currency) for c in ("profit", "beyond_low", "beyond_high")}
     counts = {"contacted": row["contacted"], "customers": row["customers"], "bought": row["buyers"]}
+    headline = says["profit"].format(profit=money["profit"], **shares, **more)
+    if terms.added_from == "held":
+        ends = [brought * end / terms.added - spent for end in (terms.shown.low, terms.shown.high)]
+        spoken = dict(zip(("at_low", "at_high"), (words.money(v, currency) for v in ends), strict=True))
+        headline = says["profit_measured"].format(profit=money["profit"], **shares, **more, **spoken)
+        headline += says["profit_unsure"] * bool(ends[0] <= 0)
     finding = {
-        "headline": says["profit"].format(profit=money["profit"], **shares, **more),
+        "headline": headline,
         "evidence": says["profit_evidence"].format(**{k: words.count(v) for k, v in counts.items()}, **money, **more),
         "sure": sure,
     }
