@@ -352,6 +352,22 @@ def test_the_largest_topic_is_a_task_only_where_its_writers_are_unhappier():
     assert "read a sample" in unmarked["action"]
 
 
+def test_where_no_topic_is_sure_it_is_told_what_chance_may_do():
+    columns = ["topic", "marked", "share", "difference", "low", "high", "p", "verdict"]
+    rows = [
+        ["returns", 60, 0.4, 0.14, 0.05, 0.23, 0.1002, "cannot be told"],
+        ["service", 50, 0.4, 0.10, 0.02, 0.18, 0.2, "cannot be told"],
+        ["price", 40, 0.3, -0.02, -0.1, 0.06, 1.0, "cannot be told"],
+    ]
+    said = topic_links.unhappy_in_words(pd.DataFrame(rows, columns=columns))[0]["sentence"]
+    assert "looking at 3 topics at once" in said and "10.0\u00a0% of the time; below 10\u00a0% would be sure" in said
+    assert "2 of 3 topics lie wholly above zero (returns and service)" in said and "about 0.15" in said
+    none = topic_links.unhappy_in_words(pd.DataFrame(rows[2:], columns=columns))[0]["sentence"]
+    assert "price" in none and "chance" not in none
+    rows[0][-2:] = [0.01, "less satisfied"]
+    assert "headline" in topic_links.unhappy_in_words(pd.DataFrame(rows, columns=columns))[0]
+
+
 # --- mood -------------------------------------------------------------------------------------
 
 
@@ -490,7 +506,11 @@ def test_load_counts_replies_repeats_open_cases_and_cost():
     assert (whole["open"], whole["median"], whole["cost"]) == (1, 60, 20)
     assert whole["in_target"] == 2 / 4  # of three replies, and one case that was open a day without any
     assert whole["repeats"] == pytest.approx(1 / 3)  # of three old enough to know
-    assert load.loc["after", "unhappy"] == 0.5
+    assert load["marks"].to_dict() == {"before": 0, "after": 2, "all": 2}
+    assert load["unhappy"].isna().all()  # two marks are too few for a share
+    many = [ticket(f"m{i}", "x1", day, satisfaction="bad" if i % 2 else "good") for i in range(10)]
+    told = [service.service_load(cases(m), AS_OF, 480).set_index("stage").loc["all"] for m in (many[1:], many)]
+    assert [(t["marks"], t["unhappy"]) for t in told] == [(9, pytest.approx(np.nan, nan_ok=True)), (10, 0.5)]
     given = [r | {"cost": 2.0} for r in rows]
     assert service.service_load(cases(given), AS_OF, 480, 5.0).set_index("stage").loc["all", "cost"] == 8
     assert np.isnan(service.service_load(cases(rows), AS_OF, 480).set_index("stage").loc["all", "cost"])
@@ -539,7 +559,7 @@ def test_slow_weeks_are_found_with_their_cost_and_none_where_there_are_none():
     assert set(range(21, 27)) <= set(weeks.index[weeks["is_slow"]]) <= set(range(18, 30))
     cost = service.slow_cost(found, weeks, 480).set_index("compared")
     assert cost.loc["late replies", "low"] < 0.5 < cost.loc["late replies", "high"]
-    said = service.slow_in_words(weeks, service.slow_cost(found, weeks, 480), 480)[0]
+    said = service.slow_in_words(weeks, service.slow_cost(found, weeks, 480), 480, AS_OF)[0]
     assert "26 May 2025" in said["headline"]
     assert f"of {cost.loc['slow weeks', 'marks']} marks" in said["evidence"]
     calls = sum(service.reply_weeks(series(seed=s), 480)["is_slow"].any() for s in range(20))
@@ -558,7 +578,17 @@ def test_slow_weeks_are_found_with_their_cost_and_none_where_there_are_none():
 def test_slow_weeks_are_a_season_only_where_another_year_was_slow_too(slow, weeks, says):
     found = series(slow={w for run in slow for w in run}, weeks=weeks)
     by_week = service.reply_weeks(found, 480)
-    assert says in service.slow_in_words(by_week, service.slow_cost(found, by_week, 480), 480)[0]["action"]
+    assert says in service.slow_in_words(by_week, service.slow_cost(found, by_week, 480), 480, AS_OF)[0]["action"]
+
+
+def test_slow_weeks_are_checked_before_they_come_again():
+    found = series(slow=range(20, 28))
+    weeks = service.reply_weeks(found, 480)
+    first = service._longest_run(weeks)[0]
+    for days, due in ((300, 364 - 28), (350, 351), (10, 100), (728 - 60, 728 - 28)):
+        as_of = (first + pd.Timedelta(days=days)).date()
+        said = service.slow_in_words(weeks, service.slow_cost(found, weeks, 480), 480, as_of)[0]
+        assert (pd.Timestamp(said["check_on"]) - first).days == due
 
 
 def test_the_list_puts_danger_before_waiting_and_waiting_before_value():
@@ -576,8 +606,40 @@ def test_the_list_puts_danger_before_waiting_and_waiting_before_value():
     assert set(listed["ticket_id"]) == {"t0", "t1", "t2", "t3"}
     place = listed.set_index("ticket_id")["place"]
     assert place["t1"] < place["t2"]
-    assert listed.set_index("ticket_id")["kind"].to_dict()["t3"] == "call back"
+    kinds = {"t0": "open", "t1": "open", "t2": "open", "t3": "call back"}
+    assert listed.set_index("ticket_id")["kind"].to_dict() == kinds
     assert listed["score"].between(0, 1).all()
+
+
+def test_only_a_case_without_a_reply_waits_for_one():
+    day = NOW - pd.Timedelta(days=3)
+    rows = [
+        ticket(0, "Where is my parcel", day, status="open", first_reply_minutes=30.0),
+        ticket(1, "Where is my parcel", day, status="open"),
+        ticket(2, "Where is my parcel", day - pd.Timedelta(days=30), status="open", first_reply_minutes=30.0),
+        ticket(3, "Where is my parcel", day, satisfaction="bad", first_reply_minutes=30.0),
+    ]
+    listed = service.cases_to_answer(cases(rows), AS_OF, 480, False)
+    assert listed["ticket_id"].tolist() == ["t1", "t3", "t2", "t0"]
+    assert listed["kind"].tolist() == ["open, unanswered", "call back", *["open, answered"] * 2]
+    assert listed["reason"].tolist()[0] == "waiting time" and "waiting time" not in listed["reason"].tolist()[1:]
+    said = service.waiting_in_words(listed, False, AS_OF)[0]
+    counts = "1 without a reply, 2 answered but not solved and 1 to call back after a bad mark"
+    assert said["headline"].startswith(f"Cases that wait: 4 ({counts}")
+    assert said["check_on"] == AS_OF + timedelta(days=7)
+    alone = service.waiting_in_words(listed.tail(1), False, AS_OF)[0]["headline"]
+    assert alone == "Cases that wait: 1 (1 answered but not solved)."
+
+
+def test_the_largest_topic_of_a_stage_is_a_task_only_where_its_writers_are_unhappier():
+    back = [NOW - pd.Timedelta(days=i) for i in range(40)]
+    found = cases([ticket(i, "My cup is broken", day, stage="after") for i, day in enumerate(back)])
+    load, topic = service.service_load(found, AS_OF, 480), service.load_by_topic(found, AS_OF, 480)
+    for verdict, own in (("less satisfied", True), ("cannot be told", False), ("more satisfied", False)):
+        unhappy = pd.DataFrame({"topic": ["damage"], "verdict": [verdict]})
+        action = service.load_in_words(load, topic, unhappy, 480, "EUR")[0]["action"]
+        assert action.startswith("start with damage: pack") == own
+        assert ("read a sample of the cases about damage" in action) != own
 
 
 # --- emotion ----------------------------------------------------------------------------------
@@ -788,6 +850,7 @@ def test_themes_that_chance_cannot_part_are_named_together():
 def test_passages_to_discuss_are_those_in_doubt():
     listed = coders.to_discuss(coded([("price", "price"), ("price", "range"), ("advice", "advice")]))
     assert listed.to_dict("records") == [{"text": "passage 1", "agreed": "", "in_doubt": "price, range"}]
+    assert len(coders.to_discuss(coded([("price", "range")] * 50))) == 50  # the table says how many it shows
 
 
 # --- the whole --------------------------------------------------------------------------------
@@ -828,8 +891,8 @@ def test_a_client_without_texts_gets_empty_frames_and_no_error():
     ]
     said += [analyze.leaving_in_words(leaving), analyze.mood_in_words(checked), analyze.themes_in_words(themes, themes)]
     said += [
-        analyze.load_in_words(load, load, 480, "EUR"),
-        analyze.slow_in_words(weeks, analyze.slow_cost(found, weeks, 480), 480),
+        analyze.load_in_words(load, load, unhappy, 480, "EUR"),
+        analyze.slow_in_words(weeks, analyze.slow_cost(found, weeks, 480), 480, AS_OF),
     ]
     assert not any(said)
     assert analyze.styles_in_words(styles, tested)["sentence"]
@@ -843,10 +906,12 @@ def test_cases_without_words_and_words_without_customers_are_enough_for_what_the
     load, by_topic = analyze.service_load(silent, AS_OF, 480), analyze.load_by_topic(silent, AS_OF, 480)
     assert load["cases"].max() == 39
     assert by_topic.empty
-    said = analyze.load_in_words(load, by_topic, 480, "EUR")[0]
+    unhappy = pd.DataFrame(columns=["topic", "verdict"])
+    said = analyze.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]
     assert said["headline"] and "texts" not in said["action"]
     unanswered = cases([ticket(i, "My cup is broken", NOW - pd.Timedelta(days=i)) for i in range(1, 20)])
-    told = analyze.load_in_words(analyze.service_load(unanswered, AS_OF, 480), by_topic, 480, "EUR")[0]["evidence"]
+    load = analyze.service_load(unanswered, AS_OF, 480)
+    told = analyze.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]["evidence"]
     assert "how fast they are answered is not known" in told and "nan" not in told and "within" not in told
     assert service.reply_weeks(unanswered, 480).empty
     assert not service.reply_weeks(silent, 480)["is_slow"].any()

@@ -126,7 +126,7 @@ def agreement_name(kappa: float) -> str:
     return CODERS["below_chance"] if kappa < 0 else next(name for cut, name in CODERS["names"].items() if kappa <= cut)
 
 
-def to_discuss(interviews: pd.DataFrame, most: int = 8) -> pd.DataFrame:
+def to_discuss(interviews: pd.DataFrame) -> pd.DataFrame:
     """Passages on which coders differ, those with most doubtful codes first: text, codes agreed on, codes in doubt."""
     columns = ["text", "agreed", "in_doubt"]
     if not len(interviews):
@@ -142,7 +142,7 @@ def to_discuss(interviews: pd.DataFrame, most: int = 8) -> pd.DataFrame:
     found = doubt.assign(
         text=text.reindex(doubt.index).fillna("(no text)"), agreed=agreed.reindex(doubt.index).fillna("")
     )
-    return found.sort_values("n", ascending=False, kind="stable").head(most).reset_index(drop=True)[columns]
+    return found.sort_values("n", ascending=False, kind="stable", ignore_index=True)[columns]
 
 
 def themes_in_words(themes: pd.DataFrame, interviews: pd.DataFrame) -> list[dict[str, str]]:

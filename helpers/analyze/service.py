@@ -21,7 +21,7 @@ SAYS, STAGES = SERVICE["says"], list(SERVICE["stages"])
 CHANCE, DRAWS = 0.05, 199  # that a run of weeks is called slow by chance, and series drawn to know it
 CLEARLY = 0.10  # more late replies than in the other weeks, at least, as a share
 MOST_RUNS, LEAST_WEEKS = 3, 12  # slow periods looked for, and weeks without which none is
-FEWEST = 10  # marks on each side, or replies a year apart, below which nothing is compared
+FEWEST = 10  # marks, or replies a year apart, below which no share is told and nothing is compared
 YEAR = 365
 A_YEAR = pd.Timedelta(weeks=52)  # the same weeks of another year
 ALARM = pattern([*SERVICE["alarm"]["en"], *SERVICE["alarm"]["zh"]])
@@ -99,9 +99,10 @@ def named_stage(said: pd.Series) -> pd.Series:
 
 
 def stage_source(cases: pd.DataFrame) -> str:
-    """Where the stages come from, as a sentence."""
+    """Where the stages come from, and what the share of the unhappy is of, as sentences."""
     by = cases["said_by"].value_counts(normalize=True)
-    return SAYS["source"].format(sources=words.listing(f"{SERVICE['sources'][k]} ({v:.0%})" for k, v in by.items()))
+    named = words.listing(f"{SERVICE['sources'][k]} ({v:.0%})" for k, v in by.items())
+    return SAYS["source"].format(sources=named, fewest=FEWEST)
 
 
 def service_load(cases: pd.DataFrame, as_of: date, target: float, case_cost: float = 0.0) -> pd.DataFrame:
@@ -109,8 +110,8 @@ def service_load(cases: pd.DataFrame, as_of: date, target: float, case_cost: flo
 
     cases, share, a_week, median and p90 (minutes to the first reply, where there is one), in_target (share answered
     within `target` minutes, of the cases of `_judged`) with low and high, open, oldest_days (the longest open), repeats
-    (share followed by another case of the same customer within 30 days), unhappy (share of the marks), cost: of the
-    column cost, else `case_cost` each, and empty where neither is known.
+    (share followed by another case of the same customer within 30 days), unhappy (share of the marks, empty below ten
+    of them), marks, cost: of the column cost, else `case_cost` each, and empty where neither is known.
     """
     parts = [(stage, _last_year(cases, as_of).query("stage == @stage")) for stage in STAGES]
     return _load([*parts, ("all", _last_year(cases, as_of))], "stage", as_of, target, case_cost)
@@ -158,19 +159,21 @@ def _load(parts: list, name: str, as_of: date, target: float, case_cost: float) 
                 "oldest_days": waits.max(),
                 "repeats": part["repeated"].mean(),
                 "unhappy": part["unhappy"].astype("Float64").mean(),
+                "marks": int(part["unhappy"].notna().sum()),
                 "cost": part["cost"].sum() if part["cost"].notna().any() else len(part) * case_cost or np.nan,
             }
         )
     names = [name, "cases", "share", "a_week", "median", "p90", "judged", "timely", "open", "oldest_days", "repeats"]
-    found = pd.DataFrame(rows, columns=[*names, "unhappy", "cost"])
+    found = pd.DataFrame(rows, columns=[*names, "unhappy", "marks", "cost"])
     found[["low", "high"]] = stats.share_interval(found["timely"], found["judged"])
     found["in_target"] = (found["timely"] / found["judged"].where(found["judged"] > 0)).astype(float)
-    found["unhappy"] = pd.to_numeric(found["unhappy"].fillna(np.nan), errors="coerce").astype(float)
+    told = found["unhappy"].where(found["marks"] >= FEWEST)
+    found["unhappy"] = pd.to_numeric(told.fillna(np.nan), errors="coerce").astype(float)
     found[["median", "p90", "a_week"]] = (
         found[["median", "p90", "a_week"]].astype(float).round({"median": 0, "p90": 0, "a_week": 1})
     )
     front = [name, "cases", "share", "a_week", "median", "p90", "in_target", "low", "high", "repeats", "unhappy"]
-    return found[[*front, "open", "oldest_days", "cost"]]
+    return found[[*front, "marks", "open", "oldest_days", "cost"]]
 
 
 def _judged(cases: pd.DataFrame, target: float) -> pd.DataFrame:
@@ -273,19 +276,22 @@ def slow_cost(cases: pd.DataFrame, weeks: pd.DataFrame, target: float) -> pd.Dat
 def cases_to_answer(cases: pd.DataFrame, as_of: date, target: float, trust_mood: bool) -> pd.DataFrame:
     """The cases that are open, or got a bad mark in the last 30 days, the most urgent first.
 
-    ticket_id, customer_id, kind (open or call back), stage, topic, waiting_hours, sales, score (0 to 1), place, reason
-    (the part that counts most). The score is the weighted mean of the parts in service.yaml; mood counts only where
-    `trust_mood`.
+    ticket_id, customer_id, kind (of service.yaml), stage, topic, waiting_hours, sales, score (0 to 1), place, reason
+    (the part that counts most). The score is the weighted mean of the parts in service.yaml: waiting counts until the
+    first reply, unsolved after it, and mood only where `trust_mood`. Where the table holds no reply at all, an open
+    case counts as waiting.
     """
     end = pd.Timestamp(as_of) + pd.Timedelta(days=1)
     fresh = cases["opened_at"] >= end - pd.Timedelta(days=SERVICE["call_back_days"])
     unhappy = cases["unhappy"].astype("boolean").fillna(False).astype(bool)
     rows = cases[cases["is_open"] | (fresh & unhappy)]
+    answered, known = rows["reply"].notna(), cases["reply"].notna().any()
     waiting = (end - rows["opened_at"]).dt.total_seconds() / 3600
     urgency = {t: own["urgency"] for t, own in TOPICS["topics"].items()}
     parts = pd.DataFrame(
         {
-            "waiting": (waiting / (target / 60) / 3).clip(upper=1).where(rows["is_open"], 0.0),
+            "waiting": (waiting / (target / 60) / 3).clip(upper=1).where(rows["is_open"] & ~answered, 0.0),
+            "unsolved": (waiting / 24 / SERVICE["unsolved_days"]).clip(upper=1).where(rows["is_open"] & answered, 0.0),
             "alarm": rows["alarm"].astype(float),
             "unhappy": unhappy[rows.index].astype(float),
             "topic": rows["topic"].map(urgency).astype(float),
@@ -297,16 +303,23 @@ def cases_to_answer(cases: pd.DataFrame, as_of: date, target: float, trust_mood:
     points = parts * weights
     score = points.sum(axis=1) / weights.sum()
     reason = points.idxmax(axis=1).map(SERVICE["priority_names"]) if len(points) else pd.Series(dtype="str")
+    kind = np.where(answered, "open, answered", "open, unanswered" if known else "open")
     found = rows[["ticket_id", "customer_id", "stage", "topic", "sales", "opened_at"]].assign(
-        kind=np.where(rows["is_open"], "open", "call back"), waiting_hours=waiting, score=score, reason=reason
+        kind=np.where(rows["is_open"], kind, "call back"), waiting_hours=waiting, score=score, reason=reason
     )
     found = found.sort_values(["score", "opened_at", "ticket_id"], ascending=[False, True, True], ignore_index=True)
     front = ["place", "kind", "stage", "topic", "waiting_hours", "reason", "sales", "score", "ticket_id", "customer_id"]
     return found.assign(place=found.index + 1)[front]
 
 
-def load_in_words(load: pd.DataFrame, topics: pd.DataFrame, target: float, currency: str) -> list[dict[str, str]]:
-    """Where most service work comes from, as headline, evidence and action; empty without cases."""
+def load_in_words(
+    load: pd.DataFrame, topics: pd.DataFrame, unhappy: pd.DataFrame, target: float, currency: str
+) -> list[dict[str, str]]:
+    """Where most service work comes from, as headline, evidence and action; empty without cases.
+
+    Many cases are no complaint: only where `unhappy_by_topic` finds a topic's writers surely less satisfied, the
+    action is the topic's own.
+    """
     whole = load[load["stage"] == "all"]
     if whole.empty:
         return []
@@ -320,20 +333,22 @@ def load_in_words(load: pd.DataFrame, topics: pd.DataFrame, target: float, curre
     parts |= {"load_cost": pd.notna(w["cost"]), "load_repeats": pd.notna(w["repeats"])}
     said["cost"] = words.money(w["cost"], currency)
     first = named.iloc[0] if len(named) else ""
-    todo = TOPICS["topics"].get(first, {}).get("action", TOPICS["says"]["read_them"])
+    said |= {"topic": first, "todo": TOPICS["topics"].get(first, {}).get("action", TOPICS["says"]["read_them"])}
+    sure = first in set(unhappy.loc[unhappy["verdict"] == "less satisfied", "topic"])
     return [
         {
             "headline": SAYS["load"].format(**said),
             "evidence": "".join(SAYS[part].format(**said) for part, told in parts.items() if told),
-            "action": SAYS["load_action"].format(topic=first, todo=todo) if first else SAYS["load_read"],
+            "action": SAYS["load_read" if not first else "load_action" if sure else "load_sample"].format(**said),
         }
     ]
 
 
-def slow_in_words(weeks: pd.DataFrame, cost: pd.DataFrame, target: float) -> list[dict[str, str]]:
+def slow_in_words(weeks: pd.DataFrame, cost: pd.DataFrame, target: float, as_of: date) -> list[dict[str, object]]:
     """The longest run of slow weeks and what it cost; that there was none, as a sentence; empty without replies.
 
-    The action takes it for a season only where the same weeks of the year before or after were slow, too.
+    The action takes it for a season only where the same weeks of the year before or after were slow, too. It is to
+    be checked (check_on) before these weeks come round again.
     """
     if weeks.empty:
         return []
@@ -346,7 +361,7 @@ def slow_in_words(weeks: pd.DataFrame, cost: pd.DataFrame, target: float) -> lis
     late = slow["late_cases"].sum() / slow["cases"].sum()
     ends = {"first": words.day(first), "last": words.day(last + pd.Timedelta(days=6))}
     said = {"headline": SAYS["slow"].format(**ends, late=words.percent(late), usual=words.percent(usual))}
-    said |= {"action": _slow_action(weeks, first, last, usual)}
+    said |= {"action": _slow_action(weeks, first, last, usual), "check_on": _before_slow(first, as_of)}
     for c in cost[cost["compared"] == "slow weeks"].itertuples():
         points = {k: f"{100 * getattr(c, k):.0f}" for k in ("difference", "low", "high")}
         shares = {"slow_bad": words.percent(c.bad), "usual_bad": words.percent(c.other), "extra": words.count(c.extra)}
@@ -369,6 +384,14 @@ def _slow_action(weeks: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, u
     return SAYS["slow_action"][kind].format(side=side, other=words.percent(other))
 
 
+def _before_slow(first: pd.Timestamp, as_of: date) -> date:
+    """In time to plan people before the weeks from `first` on come again, and at the latest in `check_days`."""
+    now, days = pd.Timestamp(as_of), SERVICE["check_days"]
+    again = first + A_YEAR * ((now - first) // A_YEAR + 1)
+    due = min(again - pd.Timedelta(days=SERVICE["plan_days"]), now + pd.Timedelta(days=days["slow"]))
+    return max(due, now + pd.Timedelta(days=1)).date()
+
+
 def _longest_run(weeks: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
     slow = weeks[weeks["is_slow"]]
     run = (~weeks["is_slow"]).cumsum()[slow.index]
@@ -376,12 +399,13 @@ def _longest_run(weeks: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
     return parts["min"].iloc[-1], parts["max"].iloc[-1]
 
 
-def waiting_in_words(listed: pd.DataFrame, trust_mood: bool) -> list[dict[str, str]]:
-    """How many cases wait, as headline, evidence and action; that none does, as a sentence."""
+def waiting_in_words(listed: pd.DataFrame, trust_mood: bool, as_of: date) -> list[dict[str, object]]:
+    """How many cases wait and for what, as headline, evidence, action and check_on; that none does, as a sentence."""
     if listed.empty:
         return [{"sentence": SAYS["nothing"]}]
-    is_open = int((listed["kind"] == "open").sum())
-    said = {"cases": len(listed), "open": is_open, "call": len(listed) - is_open, "days": SERVICE["call_back_days"]}
-    mood = SAYS["waiting_mood" if trust_mood else "waiting_no_mood"]
-    evidence = SAYS["waiting_evidence"].format(mood=mood)
-    return [{"headline": SAYS["waiting"].format(**said), "evidence": evidence, "action": SAYS["waiting_action"]}]
+    by, days = listed["kind"].value_counts(), SERVICE["call_back_days"]
+    parts = [told.format(n=by[kind], days=days) for kind, told in SERVICE["kinds"].items() if kind in by]
+    headline = SAYS["waiting"].format(cases=len(listed), parts=words.listing(parts))
+    evidence = SAYS["waiting_evidence"].format(mood=SAYS["waiting_mood" if trust_mood else "waiting_no_mood"])
+    due = as_of + timedelta(days=SERVICE["check_days"]["waiting"])
+    return [{"headline": headline, "evidence": evidence, "action": SAYS["waiting_action"], "check_on": due}]

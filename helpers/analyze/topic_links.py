@@ -279,7 +279,10 @@ def trend_in_words(trends: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def unhappy_in_words(unhappy: pd.DataFrame) -> list[dict[str, str]]:
-    """The topic whose writers are surely least satisfied; that there is none, as a sentence; empty if not compared."""
+    """The topic whose writers are surely least satisfied; that there is none, as a sentence; empty if not compared.
+
+    The sentence also tells how far chance explains the largest difference, and which intervals alone lie above zero.
+    """
     if unhappy.empty:
         return []
     sure = unhappy[unhappy["verdict"] == "less satisfied"]
@@ -290,9 +293,14 @@ def unhappy_in_words(unhappy: pd.DataFrame) -> list[dict[str, str]]:
         "high": f"{100 * t['high']:+.1f}",
     }
     said |= {"topic": t["topic"], "share": words.percent(t["share"]), "marked": words.count(t["marked"])}
-    said["topics"] = len(unhappy)
+    said |= {"topics": len(unhappy), "p": words.percent(t["p"], 1), "level": words.percent(1 - stats.LEVEL)}
     if sure.empty:
-        return [{"sentence": f"{SAYS['unhappy_none']} {SAYS['unhappy_none_evidence']}".format(**said)}]
+        above = unhappy.loc[unhappy["low"] > 0, "topic"]
+        said |= {"names": words.listing(above, most=len(above)), "above": len(above)}
+        said["by_chance"] = f"{len(unhappy) * (1 - stats.LEVEL) / 2:.2f}"
+        parts = {"unhappy_none": True, "unhappy_none_evidence": True}
+        parts |= {"unhappy_none_p": t["difference"] > 0, "unhappy_none_hint": len(above)}
+        return [{"sentence": " ".join(SAYS[part] for part, told in parts.items() if told).format(**said)}]
     action = TOPICS["topics"].get(t["topic"], {}).get("action", SAYS["read_them"])
     parts = {"headline": "unhappy", "evidence": "unhappy_evidence"}
     return [{"id": "voice-unhappy", "action": action} | {part: SAYS[key].format(**said) for part, key in parts.items()}]

@@ -99,17 +99,20 @@ def _visits(visits: pd.DataFrame) -> dict[str, tuple]:
 
 
 def _orders(orders: ir.Table) -> dict[str, tuple]:
-    """Orders that are sent out, and all orders: a sale in a store makes nobody wait."""
+    """Orders that are sent out, and all orders: a sale in a store makes nobody wait.
+
+    A refund is a part of its order, or a receipt of its own, as a till writes it; such a receipt stands for one order.
+    """
     whole = orders.group_by("order_id").agg(
         sent=_.channel.fill_null("").lower().isin(JOURNEYS["in_person"]).ifelse(0, 1).max(),
         back=(_.is_return.fill_null(False) | (_.quantity < 0)).ifelse(1, 0).max(),
         sold=(_.quantity > 0).ifelse(1, 0).max(),
     )
-    kept = ((_.sold == 1) & (_.back == 0)).ifelse(1, 0).sum()
-    n = whole.agg(orders=_.sold.sum(), sent=(_.sold * _.sent).sum(), kept=kept, back=_.back.sum())
+    n = whole.agg(orders=_.sold.sum(), sent=(_.sold * _.sent).sum(), back=_.back.sum())
     n = n.to_pandas().fillna(0).iloc[0]
+    kept = max(n["orders"] - n["back"], 0)
     waits = {"receive": (n["sent"], np.nan)} if n["sent"] else {}
-    return waits | ({"use": (n["orders"], n["kept"] if n["back"] else np.nan)} if n["orders"] else {})
+    return waits | ({"use": (n["orders"], kept if n["back"] else np.nan)} if n["orders"] else {})
 
 
 def _steps(steps: pd.DataFrame) -> dict[str, tuple]:
