@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from helpers import analyze, tables
 from helpers.analyze import beta_geometric, funnel, ladder, paths, survival, touchpoints
+from helpers.analyze.purchase_profit import Terms
 from helpers.client import Journeys
 from helpers.show import charts, words
 
@@ -205,9 +206,16 @@ def test_orders_that_the_site_did_not_see_are_counted():
         [order("x", "2026-03-01 00:00", number="o1"), order("y", "2026-03-02", number="o2"), order("z", "2026-03-09")],
     )
     held = analyze.tracked_share(seen, orders)
-    assert held.to_dict() == {"orders": 2, "seen": 1, "share": 0.5}
+    assert held.to_dict() == {"orders": 2, "seen": 1, "share": 0.5, "sales": 1, "strange": 0}
     assert "the counts below are too low" in analyze.tracked_in_words(held)
     assert "too low" not in analyze.tracked_in_words(held.replace(0.5, 1.0))
+    assert "The other way round" not in analyze.tracked_in_words(held)
+    # o7 was bought on the site and is no order of the shop; o8 came before the orders begin; a refund is no purchase.
+    rows = [("a", 0, "purchase", {"order_id": "o1"}), ("a", 60, "purchase", {"order_id": "o7"})]
+    rows += [("b", -600, "purchase", {"order_id": "o8"}), ("b", 90, "refund", {"order_id": "o9"})]
+    more = analyze.tracked_share(acts(*rows), orders)
+    assert more[["sales", "strange"]].tolist() == [2, 1]
+    assert "1 of the 2 purchases that the site holds are not among the shop's" in analyze.tracked_in_words(more)
 
 
 def test_times_are_told_in_seconds_where_they_are_short_and_the_limit_of_visitors_in_days():
@@ -304,21 +312,62 @@ def test_only_an_experiment_says_what_a_reminder_wins():
         {"experiment_id": "MY-CART", "unit_id": range(400), "variant": ["control", "mail"] * 200, "outcome": "sales",
          "value": rng.normal(10, 2, 400) + np.tile([0.0, 3.0], 200), "assigned_at": pd.Timestamp(2026, 1, 1)}
     )  # fmt: skip
-    effect = analyze.reminder_effect(tests, "cart")
+    people = pd.DataFrame({"customer_id": range(400), "consent_email": True})
+    year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), Terms(0, 1, 0, "assumed", "assumed")
+    effect = analyze.reminder_effect(tests, "cart", people)
     assert effect["low"].item() < 3 < effect["high"].item()
-    won = analyze.won_back(pd.Series({"reachable": 100.0, "left_value": 1000.0}), effect).iloc[0]
+    won = analyze.won_back(year, effect, guess).iloc[0]
     assert won["value"] == pytest.approx(100 * effect["effect"].item())
     ends = [words.money(100 * effect[c].item()) for c in ("effect", "low", "high")]
     assert won["headline"] == "Reminders of full carts may be worth {} of sales a year ({} to {}).".format(*ends)
     assert words.percent(won["part"]) in won["evidence"]
+    assert "Among all in the test" not in won["evidence"]
     assert effect["enrolled"].item() == 400 * 365  # all in one day
-    none = analyze.won_back(pd.Series({"reachable": 100.0, "left_value": 1000.0}), effect.assign(low=-0.1)).iloc[0]
-    assert none["headline"] == "What reminders of full carts bring cannot be told yet."
-    assert not len(analyze.reminder_effect(tests.assign(outcome="ordered_again"), "cart"))  # has no price
+    assert not len(analyze.reminder_effect(tests.assign(outcome="ordered_again"), "cart", people))  # has no price
     shuffled = tests.assign(variant=rng.permutation(tests["variant"]))
-    broken = analyze.reminder_effect(shuffled, "cart")
+    broken = analyze.reminder_effect(shuffled, "cart", people)
     assert not broken["low"].item() < 3 < broken["high"].item()
-    assert not len(analyze.reminder_effect(tests, "basket"))
+    assert not len(analyze.reminder_effect(tests, "basket", people))
+    # A margin that is known makes the value margin; the sales are said beside it.
+    half = analyze.won_back(year, effect, guess._replace(margin=0.5, margin_from="data")).iloc[0]
+    assert half[["value", "value_low"]].tolist() == pytest.approx([won["value"] / 2, won["value_low"] / 2])
+    assert " of margin a year" in half["headline"]
+    assert f"Of these sales {words.percent(0.5)} is left after the goods (from the costs" in half["evidence"]
+    assert f"that is {words.money(won['sales'])} of sales" in half["evidence"]
+
+
+def test_a_reminder_is_judged_by_those_who_may_be_written_to():
+    rng = np.random.default_rng(1)
+    tests = pd.DataFrame(
+        {"experiment_id": "MY-CART", "unit_id": range(800), "variant": ["control", "mail"] * 400, "outcome": "sales",
+         "value": rng.normal(10, 2, 800) + np.tile([0.0, 6.0], 400) * (np.arange(800) >= 400),
+         "assigned_at": pd.Timestamp(2026, 1, 1)}
+    )  # fmt: skip
+    people = pd.DataFrame({"customer_id": range(800), "consent_email": [True] * 400 + [False] * 200 + [None] * 200})
+    year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), Terms(0, 1, 0, "assumed", "assumed")
+    effect = analyze.reminder_effect(tests, "cart", people)
+    assert effect[["treated", "control", "all_treated", "all_control"]].iloc[0].tolist() == [200, 200, 400, 400]
+    assert effect["low"].item() < 0 < effect["high"].item()
+    assert effect["all_low"].item() < 3 < effect["all_high"].item()
+    none = analyze.won_back(year, effect, guess).iloc[0]
+    assert none["headline"].endswith("from owners who may be written to cannot be told yet.")
+    assert none[["value", "value_low", "value_high", "sales"]].isna().all()
+    ends = [words.money(effect[c].item()) for c in ("low", "high", "all_effect", "all_low", "all_high")]
+    assert (
+        "({} to {}). So for those who would get the reminder a gain".format(*ends[:2]).replace("(", "interval ", 1)
+        in (none["evidence"])
+    )
+    assert (
+        "Among all in the test, whether they may be written to or not, it was {} ({} to {}".format(*ends[2:])
+        in (none["evidence"])
+    )
+    nobody = analyze.reminder_effect(tests, "cart", people.assign(consent_email=None))
+    told = analyze.won_back(year, nobody, guess).iloc[0]
+    assert "too few people may be written to: 0 with “mail” and 0 without. So" in told["evidence"]
+    others = analyze.won_back(
+        year, analyze.reminder_effect(tests, "cart", people[400:].assign(consent_email=True)), guess
+    )
+    assert others["value"].item() > 500
 
 
 # --- time until the next order ---------------------------------------------------------------
@@ -380,6 +429,20 @@ def test_the_ladder_knows_what_the_naive_share_does_not():
     assert found["wait"] == 40
     assert np.isnan(analyze.repeat_ladder(rows.assign(again=False), 200)["chance"].item())  # nobody was watched so long
     assert not len(analyze.repeat_ladder(rows.head(5), 42))
+
+
+def test_the_ladder_says_on_whom_it_rests():
+    steps = pd.DataFrame(
+        {"step": [1, 2], "customers": [299, 200], "again": 0, "naive": 0.4, "chance": [0.5, 0.3], "low": 0.2,
+         "high": 0.6, "soon": 13.0, "lost": [150, 140]}
+    )  # fmt: skip
+    past = ladder.History(None, 30, 91, 299, 2469)
+    said = analyze.weakest_step(steps, past)
+    assert said["evidence"].startswith(f"Of {words.count(2469)} customers who have ordered, the first order of 299 is")
+    assert "reached this step" not in said["evidence"]  # they all did
+    assert "not come back by day 13" in said["action"]
+    assert "200 of them reached" in analyze.weakest_step(steps.assign(lost=[1, 2]), past)["evidence"]
+    assert past._replace(customers=2469).in_words().startswith(f"All {words.count(2469)} customers")
 
 
 # --- retention -------------------------------------------------------------------------------
@@ -478,6 +541,15 @@ def test_a_plan_from_silence_is_refused_where_many_come_back():
     assert "already fewer" not in plan["evidence"]
     fewer = beta_geometric.plan_in_words(tested, people, stay.assign(left=[1, 0.3, np.nan]))[0]
     assert "already fewer" in fewer["evidence"]
+    # What is left cannot rise: the plan ends at what was seen, and says so.
+    assert f"with {words.percent(0.28)} to {words.percent(0.3)} of" in fewer["action"]
+    assert f"cannot rise, so the plan ends at the {words.percent(0.3)} of period 10." in fewer["evidence"]
+    assert "cannot rise" not in plan["evidence"]
+    close = beta_geometric.plan_in_words(tested, people, stay.assign(left=[1, 0.41, np.nan]))[0]
+    assert f"with {words.percent(0.38)} to {words.percent(0.41)} of" in close["action"]
+    assert "cannot rise" in close["evidence"]
+    later = beta_geometric.plan_in_words(tested, people, stay.assign(period=[0, 14, 15], left=[1, 0.1, np.nan]))[0]
+    assert later["action"] == plan["action"]  # after the year, fewer may be left
     mixed = beta_geometric.plan_in_words(tested.assign(bias=0.5, year=0.01), people, stay.head(1))[0]
     assert "every tested period" not in mixed["evidence"]
     assert "What was seen" not in mixed["evidence"]
@@ -522,8 +594,9 @@ def test_conversion_and_feedback_stand_side_by_side():
     assert found.loc["service", ["reached", "went_on", "answers", "good"]].tolist() == [60, 30, 60, 45]
     assert found.loc["receive", "answers"] == 30
     assert found["reached"][["receive", "use"]].tolist() == [49, 59]  # nobody waits for what is bought in a store
+    assert found["went_on"]["use"] == 58  # the refund on a receipt of its own is of some order
     means = analyze.map_table(table).set_index("who")["good_means"]
-    assert means["uses the goods"] == "a review of 4 stars or more"
+    assert means["uses the goods"] == "any other review, of 4 stars or more"
     silent = table.assign(answers=0, cases=np.nan, per_hundred=np.nan)
     assert not {"ratings", "good", "good_means", "cases"} & set(analyze.map_table(silent))
     assert found.loc["look", ["reached", "went_on"]].tolist() == [4, 4]
@@ -544,9 +617,9 @@ def test_conversion_and_feedback_stand_side_by_side():
         return analyze.sore_point(worse)
 
     sore = spoken_of("receive", 0.1, 0.05, 0.2, 3)
-    assert sore["headline"] == "In reviews, people speak worse of the wait than of the goods."
+    assert sore["headline"] == "In reviews, people speak worse of the wait than of other things."
     assert sore["evidence"].startswith(f"{words.percent(0.1)} of 30 reviews about the wait are good")
-    assert f"against {words.percent(2 / 3)} of 30 about the goods" in sore["evidence"]
+    assert f"against {words.percent(2 / 3)} of 30 about other things" in sore["evidence"]
     assert spoken_of("service", 0.1, 0.05, 0.2, 6) is None  # marks of the help desk are another scale
     assert spoken_of("receive", 0.5, 0.4, 0.6, 15) is None  # below the share of the others, but within its interval
     assert analyze.sore_point(table[table["touchpoint"] != "use"]) is None
@@ -649,16 +722,17 @@ def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables
     carts = analyze.carts(none, analyze.usual_prices(without, none_of("products"), AS_OF))
     rows = analyze.follow_carts(carts.to_pandas(), analyze.later_purchases(carts, none, without).to_pandas(), AS_OF, 14)
     nobody, untested = (none_of(n).to_pandas() for n in ("customers", "experiments"))
+    free = Terms(0, 1, 0, "assumed", "assumed")
     year = analyze.carts_a_year(rows, nobody, untested, rules, AS_OF)
     assert analyze.cart_fates(rows)["carts"].sum() == 0
     assert analyze.carts_in_words(year, 14, "EUR") == "No cart was filled."
-    assert not len(analyze.won_back(year, analyze.reminder_effect(none_of("experiments").to_pandas(), "cart")))
+    assert not len(analyze.won_back(year, analyze.reminder_effect(untested, "cart", nobody), free))
     assert np.isnan(analyze.tracked_share(none, without)["share"])
     for orders in (none_of("orders"), nameless.cast({"customer_id": "string"}), few):
         past = analyze.history(orders, none_of("customers"), AS_OF)
         steps = analyze.repeat_ladder(analyze.order_waits(past.days, AS_OF), past.within)
         assert not len(steps) + len(analyze.check_ladder(past.days, AS_OF, 7))
-        assert analyze.weakest_step(steps) is None
+        assert analyze.weakest_step(steps, past) is None
         assert not len(analyze.ladder_curves(analyze.order_waits(past.days, AS_OF), past.within))
         people = analyze.lifetimes(past.days, AS_OF, past.silence)
         assert analyze.fit_retention(people, AS_OF - timedelta(days=past.silence)) is None

@@ -1,21 +1,24 @@
 """Step 3, analyze: how sales are spread over time, place and amount, who comes back, and what comes next."""
 
-from helpers.analyze import baskets, factors, sessions
+from helpers.analyze import baskets, conjoint, factors, sessions
 from helpers.analyze.association import (
     ASSOCIATION_VERSION,
     association_grid,
     associations,
     customer_measures,
     relation_in_words,
+    say_corrected,
     tell_relations,
 )
 from helpers.analyze.assortment import (
     assortment,
     name_matches,
     product_sales,
+    range_ends,
     search_terms,
     searches,
     searches_in_vain,
+    stock_list,
     stock_now,
     unit_costs,
 )
@@ -114,7 +117,7 @@ from helpers.analyze.factors import (
     stack_factors,
     survey_answers,
 )
-from helpers.analyze.forecast import by_month, by_week, forecast, looking_back, simulate
+from helpers.analyze.forecast import by_month, by_week, forecast, looking_back, simulate, year_ago_in_words
 from helpers.analyze.funnel import (
     by_part,
     compare_ways,
@@ -162,8 +165,10 @@ from helpers.analyze.price_words import (
     rivals_in_words,
     searches_in_words,
     segments_in_words,
+    seldom_in_words,
     steps_in_words,
     stock_in_words,
+    stock_reading,
 )
 from helpers.analyze.prices import (
     PRICES,
@@ -179,6 +184,7 @@ from helpers.analyze.prices import (
 from helpers.analyze.promotion import add_demand, promotion_effects
 from helpers.analyze.purchase import PURCHASE, choose_period, cut_days, known_on, too_young
 from helpers.analyze.purchase_models import (
+    buyers_ahead_in_words,
     calibration_in_words,
     compare_models,
     models_in_words,
@@ -193,6 +199,7 @@ from helpers.analyze.purchase_profit import (
     Terms,
     contact_plans,
     contact_terms,
+    message_effect,
     plans_to_show,
     profit_curve,
     profit_in_words,
@@ -236,7 +243,8 @@ from helpers.analyze.topic_links import (
 from helpers.analyze.topics import add_new_topics, add_topics, search_in_words, search_topics, typical_quotes
 from helpers.analyze.touchpoints import as_map, journey_map, map_table, sore_point
 
-READ = sessions.READ | baskets.ADVICE["reading"] | factors.WORDS["reading"]  # how to read a chart or table, by name
+# How to read a chart or table, by name.
+READ = sessions.READ | baskets.ADVICE["reading"] | factors.WORDS["reading"] | conjoint.SAYS["reading"]
 
 __all__ = [
     "ASSOCIATION_VERSION",
@@ -277,6 +285,7 @@ __all__ = [
     "basket_sizes",
     "best_steps",
     "busiest",
+    "buyers_ahead_in_words",
     "by_hour",
     "by_month",
     "by_month_part",
@@ -370,6 +379,7 @@ __all__ = [
     "longest_span",
     "looking_back",
     "map_table",
+    "message_effect",
     "models_in_words",
     "models_to_show",
     "mood_in_words",
@@ -404,6 +414,7 @@ __all__ = [
     "quantile",
     "quarter_grid",
     "race",
+    "range_ends",
     "range_in_words",
     "range_level",
     "reach",
@@ -422,6 +433,7 @@ __all__ = [
     "said_and_seen",
     "sales_by_day",
     "say_adequacy",
+    "say_corrected",
     "say_product",
     "say_rules",
     "say_worths",
@@ -436,6 +448,7 @@ __all__ = [
     "segment_panel",
     "segment_sales",
     "segments_in_words",
+    "seldom_in_words",
     "service_cases",
     "service_load",
     "share_over_time",
@@ -450,7 +463,9 @@ __all__ = [
     "step_by_step",
     "steps_in_words",
     "stock_in_words",
+    "stock_list",
     "stock_now",
+    "stock_reading",
     "style_outcomes",
     "styles_in_words",
     "survey_answers",
@@ -488,4 +503,5 @@ __all__ = [
     "with_total",
     "won_back",
     "worth_in_words",
+    "year_ago_in_words",
 ]

@@ -270,8 +270,9 @@ def score_retention(held: pd.DataFrame, found: tuple[Fit, pd.DataFrame] | None) 
 def plan_in_words(tested: pd.DataFrame, people: pd.DataFrame, stay: pd.DataFrame) -> list[dict[str, str]]:
     """What follows from `score_retention`, as a finding, or none: where many who stopped came back, not to use it.
 
-    The plan is a range, as wide as the mean error to either side. `stay` is `retention_table`; its last period seen
-    is said beside the plan, and so is a way that was too low, or too high, in every period held out.
+    The plan is a range, as wide as the mean error to either side, but no higher than what was left in the last period
+    seen within the year: that share cannot rise. `stay` is `retention_table`; its last period seen is said beside the
+    plan, and so is a way that was too low, or too high, in every period held out.
     """
     if not len(tested):
         return []
@@ -284,17 +285,22 @@ def plan_in_words(tested: pd.DataFrame, people: pd.DataFrame, stay: pd.DataFrame
     told |= {"year": words.percent(best["year"]), "year_period": PERIODS}
     told |= {"error": f"{best['error']:.1f}", "worst": f"{tested['error'].iloc[-1]:.1f}"}
     told |= {"bias": f"{abs(best['bias']):.1f}", "side": "low" if best["bias"] < 0 else "high"}
-    ends = np.clip([best["year"] - best["error"] / 100, best["year"] + best["error"] / 100], 0, 1)
-    told |= {"low": words.percent(ends[0]), "high": words.percent(ends[1])}
     evidence = ["evidence"]
     if best["error"] > 0 and np.isclose(abs(best["bias"]), best["error"]):  # all errors have one sign
         evidence += ["always"]
     seen = stay[(stay["period"] > 0) & stay["left"].notna()] if "left" in stay else stay[:0]
+    within = seen[seen["period"] <= PERIODS].tail(1)
+    most = within["left"].iloc[0] if len(within) else 1.0
+    year, error = min(best["year"], most), best["error"] / 100
+    told |= {"low": words.percent(max(year - error, 0)), "high": words.percent(min(year + error, most))}
     if len(seen):
         last = seen.iloc[-1]
         told |= {"last": f"{last['period']:.0f}", "at_risk": words.count(last["at_risk"])}
         told |= {"seen": words.percent(last["left"], 1)}
-        evidence += ["seen", *(["fewer"] if last["period"] <= PERIODS and last["left"] < best["year"] else [])]
+        evidence += ["seen", *(["fewer"] if last["period"] <= PERIODS and most < best["year"] else [])]
+        if most < best["year"] + error and not pauses:
+            told |= {"at": f"{within['period'].iloc[0]:.0f}", "most": words.percent(most)}
+            evidence += ["capped"]
     parts = {
         "headline": ["pauses" if pauses else "model"],
         "evidence": evidence,

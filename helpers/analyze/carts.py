@@ -12,6 +12,8 @@ from ibis import _
 from scipy.stats import t as student
 
 from helpers import stats
+from helpers.analyze.purchase import PURCHASE
+from helpers.analyze.purchase_profit import Terms
 from helpers.analyze.sessions import JOURNEYS
 from helpers.show import words
 
@@ -106,8 +108,7 @@ def carts_a_year(
     judged = rows[rows["fate"] != "open"]
     year = 365 / days * len(rows) / max(len(judged), 1)  # the recent ones will fare as the others did
     left, lost = judged[judged["fate"] != "visit"], judged[judged["fate"] == "lost"]
-    allowed = customers.loc[customers["consent_email"].astype("boolean").fillna(False), "customer_id"]
-    some = left[left["person"].isin(allowed) & (left["fate"] != "day")]
+    some = left[left["person"].isin(_allowed(customers)) & (left["fate"] != "day")]
     reachable = some.assign(month=pd.to_datetime(some["at"]).dt.to_period("M")).drop_duplicates(["person", "month"])
     sums = {"left": len(left), "lost": len(lost), "left_value": left["value"].sum(), "lost_value": lost["value"].sum()}
     found = pd.Series(sums | {"reachable": len(reachable)}, dtype=float) * year
@@ -116,6 +117,11 @@ def carts_a_year(
     back = (left.loc[~told, "fate"] != "lost").mean()
     seen = {"back": back, "reminded": float(told.sum()), "carts": float(len(rows)), "days": float(days)}
     return pd.concat([found, pd.Series(seen)])
+
+
+def _allowed(customers: pd.DataFrame) -> pd.Series:
+    """The customers who may be written to: consent to e-mail is known."""
+    return customers.loc[customers["consent_email"].astype("boolean").fillna(False), "customer_id"]
 
 
 def _tests(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -134,71 +140,78 @@ def _reminders(experiments: pd.DataFrame, name: str) -> dict:
     return treated.assign(at=pd.to_datetime(treated["assigned_at"])).groupby("unit_id")["at"].min().to_dict()
 
 
-def reminder_effect(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
+def reminder_effect(experiments: pd.DataFrame, name: str, customers: pd.DataFrame) -> pd.DataFrame:
     """What the client's own experiment on carts brought: one row a variant against the control; empty without one.
 
     The experiment is the one whose id holds `name`; the control is the variant called so, else the first by name.
     Only outcomes in money count (JOURNEYS `outcomes`): of others the effect has no price. `effect` is the difference of
-    means, `low` and `high` its 90 % interval (Welch 1947); `enrolled` is how many people the test took in, a year.
+    means, `low` and `high` its 90 % interval (Welch 1947), between `treated` and `control` people with a known consent
+    to e-mail; all_effect, all_treated and so on are the same for everybody in the test. What cannot be told is empty.
+    `enrolled` is how many people with consent the test took in, a year.
     """
-    columns = ["experiment_id", "variant", "outcome", "control", "treated", "without", "effect", "low", "high"]
-    columns += ["enrolled"]
-    ours = _tests(experiments, name)
+    parts = ["control", "treated", "effect", "low", "high"]
+    columns = ["experiment_id", "variant", "outcome", *parts, *(f"all_{part}" for part in parts), "enrolled"]
+    ours, rows = _tests(experiments, name), []
     ours = ours[
         ours["value"].notna() & ours["outcome"].str.lower().str.startswith(tuple(JOURNEYS["outcomes"]), na=False)
     ]
-    rows = []
     for test, units in ours.groupby("experiment_id"):
         names, base = sorted(units["variant"].unique()), units["base"].iloc[0]
-        a = units.loc[units["variant"] == base, "value"].astype(float)
+        allowed = units[units["unit_id"].isin(_allowed(customers))]
         taken = pd.to_datetime(units["assigned_at"])
-        enrolled = len(units) * 365 / max((taken.max() - taken.min()).days + 1, 1)
+        enrolled = len(allowed) * 365 / max((taken.max() - taken.min()).days + 1, 1)
         for other in (n for n in names if n != base):
-            b = units.loc[units["variant"] == other, "value"].astype(float)
-            if min(len(a), len(b)) < 2:
-                continue
-            va, vb = a.var() / len(a), b.var() / len(b)
-            df = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1)) if va + vb else 1
-            half = student.ppf((1 + stats.LEVEL) / 2, df) * np.sqrt(va + vb)
-            effect = b.mean() - a.mean()
-            row = (
-                test,
-                other,
-                units["outcome"].iloc[0],
-                len(a),
-                len(b),
-                a.mean(),
-                effect,
-                effect - half,
-                effect + half,
-            )
-            rows.append((*row, enrolled))
+            whole = _difference(units, base, other)
+            if not np.isnan(whole[2]):
+                found = (*_difference(allowed, base, other), *whole)
+                rows.append((test, other, units["outcome"].iloc[0], *found, enrolled))
     return pd.DataFrame(rows, columns=columns)
 
 
-def won_back(year: pd.Series, effect: pd.DataFrame, currency: str = "") -> pd.DataFrame:
+def _difference(units: pd.DataFrame, base: str, other: str) -> tuple[float, ...]:
+    """People in `base` and `other`, the difference of their means and its interval; empty with fewer than two."""
+    a, b = (units.loc[units["variant"] == v, "value"].astype(float) for v in (base, other))
+    if min(len(a), len(b)) < 2:
+        return len(a), len(b), np.nan, np.nan, np.nan
+    va, vb = a.var() / len(a), b.var() / len(b)
+    df = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1)) if va + vb else 1
+    half, effect = student.ppf((1 + stats.LEVEL) / 2, df) * np.sqrt(va + vb), b.mean() - a.mean()
+    return len(a), len(b), effect, effect - half, effect + half
+
+
+def won_back(year: pd.Series, effect: pd.DataFrame, terms: Terms, currency: str = "") -> pd.DataFrame:
     """What reminders of carts are worth in a year, by the client's own experiment: a row a variant.
 
-    value, low, high = effect on a reminded person x carts a year whose owner may be written to; `part` is the value as
-    a share of what the carts left in a year hold; headline, evidence and action say it in words. No row without an
-    experiment.
+    sales = effect on a reminded person with consent x carts a year whose owner may be written to; value, value_low,
+    value_high are what is left of it after the goods, or the sales where the margin is only assumed in `terms`. They
+    are empty where a gain is not sure. `part` is sales as a share of what the carts left in a year hold; headline,
+    evidence and action say it in words. No row without an experiment.
     """
-    each = effect.assign(**effect[["effect", "low", "high"]].astype(float) * year["reachable"])
-    part = each["effect"] / year["left_value"] if year["left_value"] else np.nan
-    rows = effect.assign(value=each["effect"], value_low=each["low"], value_high=each["high"], part=part)
-    told = [_say_won(row, year["reachable"], currency) for row in rows.itertuples()]
+    left = 1.0 if terms.margin_from == "assumed" else terms.margin
+    each = effect[["effect", "low", "high"]].astype(float).where(effect["low"].astype(float) > 0) * year["reachable"]
+    rows = effect.assign(sales=each["effect"], value=left * each["effect"])
+    rows = rows.assign(value_low=left * each["low"], value_high=left * each["high"])
+    rows = rows.assign(part=rows["sales"] / year["left_value"] if year["left_value"] else np.nan)
+    told = [_say_won(row, year["reachable"], terms, currency) for row in rows.itertuples()]
     return rows.assign(**{c: [t[c] for t in told] for c in ("headline", "evidence", "action")})
 
 
-def _say_won(row: object, reachable: float, currency: str) -> dict[str, str]:
+def _say_won(row: object, reachable: float, terms: Terms, currency: str) -> dict[str, str]:
     said, sure = JOURNEYS["finding"]["cart"], row.low > 0
-    counts = {c: words.count(getattr(row, c)) for c in ("treated", "control", "enrolled")}
-    sums = {c: words.money(getattr(row, c), currency) for c in ("value", "effect")}
-    ends = {c: words.money(getattr(row, c)) for c in ("low", "high", "value_low", "value_high")}
-    told = counts | sums | ends | {"test": row.experiment_id, "variant": row.variant, "part": words.percent(row.part)}
+    counts = ("treated", "control", "all_treated", "all_control", "enrolled")
+    told = {c: words.count(getattr(row, c)) for c in counts} | {"reachable": words.count(reachable)}
+    told |= {c: words.money(getattr(row, c), currency) for c in ("value", "sales", "effect", "all_effect")}
+    told |= {c: words.money(getattr(row, c)) for c in ("low", "high", "all_low", "all_high", "value_low", "value_high")}
+    told |= {"test": row.experiment_id, "variant": row.variant, "part": words.percent(row.part)}
+    assumed = terms.margin_from == "assumed"
+    told |= {"margin": words.percent(terms.margin), "of": said["of"]["sales" if assumed else "margin"]}
+    told |= {"margin_from": PURCHASE["says"]["from"][terms.margin_from]}
+    keys = ["few" if row.effect != row.effect else "effect", *([] if sure else ["zero"])]
+    keys += ["all"] if (row.treated, row.control) != (row.all_treated, row.all_control) else []
+    keys += ["carts", "sales" if assumed else "margin"] if sure else []
     return {
         "headline": said["worth" if sure else "unsure"].format(**told),
-        "evidence": said["evidence"].format(**told, reachable=words.count(reachable)),
+        "evidence": " ".join(said[key].format(**told) for key in keys),
         "action": said["send" if sure else "wait"],
     }
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ibis import _
 
 from helpers import stats
-from helpers.analyze.sessions import JOURNEYS, act_words
+from helpers.analyze.sessions import JOURNEYS, READ, act_words
 from helpers.show import words
 
 FEWEST = 100  # visits of a part below which it is not compared
@@ -205,28 +205,39 @@ def where_visits_end(visits: pd.DataFrame) -> pd.DataFrame:
 def tracked_share(acts: ir.Table, orders: ir.Table) -> pd.Series:
     """Orders of the days that the acts cover, in channels that the acts know, and how many of them the acts hold.
 
-    A site without tracking consent sees fewer orders than the till: `share` says how many.
+    A site without tracking consent sees fewer orders than the till: `share` says how many. The other way round, `sales`
+    are the orders that acts of buying name, in the days that the orders cover; `strange` are those that the shop lacks.
     """
     span = acts.agg(first=_.occurred_at.min(), last=_.occurred_at.max())
-    known = acts.filter(_.order_id.notnull()).select("order_id").distinct().mutate(seen=ibis.literal(1))
+    named = acts.filter(_.order_id.notnull())
+    known = named.select("order_id").distinct().mutate(seen=ibis.literal(1))
     placed = orders.group_by("order_id").agg(channel=_.channel.max(), at=_.ordered_at.min()).cross_join(span)
     placed = placed.filter(placed.at >= placed["first"], placed.at <= placed["last"]).left_join(known, "order_id")
     by = placed.group_by("channel").agg(orders=_.count(), seen=_.seen.sum().fill_null(0)).to_pandas()
     by = by[by["seen"] > 0][["orders", "seen"]].sum()
-    return pd.Series(
-        {"orders": by["orders"], "seen": by["seen"], "share": by["seen"] / by["orders"] if by["orders"] else np.nan}
-    )
+    sold = named.filter(_.event_name.isin(JOURNEYS["buy"])).group_by("order_id").agg(at=_.occurred_at.min())
+    sold = sold.cross_join(orders.agg(first=_.ordered_at.min(), last=_.ordered_at.max()))
+    sold = sold.filter(sold["at"] >= sold["first"], sold["at"] <= sold["last"])
+    counts = [t.count().to_pandas() for t in (sold, sold.anti_join(orders, "order_id"))]
+    found = {"orders": by["orders"], "seen": by["seen"]}
+    found |= {"share": by["seen"] / by["orders"] if by["orders"] else np.nan}
+    return pd.Series(found | dict(zip(("sales", "strange"), counts, strict=True)))
 
 
 def tracked_in_words(held: pd.Series) -> str:
-    """What part of the orders the site sees, and what follows for its counts and rates (`tracked_share`)."""
+    """What part of the orders the site sees, which of its own the shop does not know, and what follows for its counts
+    and rates (`tracked_share`).
+    """
     if held["share"] != held["share"]:
         return "Its acts name no order of the shop, so nobody can say how many orders the site does not see."
     orders, seen = words.count(held["orders"]), words.percent(held["share"])
     said = f"Of {orders} orders placed in these days in the channels that the site serves, its acts hold {seen}. "
     low = "The others were bought unseen, so the counts below are too low. The rates are too low only where the visit "
     low += "was seen and its order was not."
-    return said + (low if held["share"] < 0.98 else "So what follows misses hardly anything.")
+    said += low if held["share"] < 0.98 else "So what follows misses hardly anything."
+    if not held["strange"]:
+        return said
+    return said + " " + READ["strange"].format(**{c: words.count(held[c]) for c in ("strange", "sales")})
 
 
 def _spell(minutes: pd.Series) -> list[str]:

@@ -44,6 +44,11 @@ class History(NamedTuple):
     customers: int  # how many they are
     all_of: int  # how many customers have ordered
 
+    def in_words(self) -> str:
+        """On how many of the customers ladder and retention rest."""
+        said = JOURNEYS["finding"]["ladder"]["known" if self.customers < self.all_of else "everybody"]
+        return said.format(customers=words.count(self.customers), all_of=words.count(self.all_of))
+
 
 def history(orders: ir.Table, customers: ir.Table, as_of: date) -> History:
     """The histories that ladder and retention are made of; see `silence_days`, `newcomers` and `ladder_horizon`."""
@@ -168,11 +173,19 @@ def check_ladder(days: ir.Table, as_of: date, within: int) -> pd.DataFrame:
     return said[["step", "customers", "naive", "chance", "low", "high"]].assign(came=said["step"].map(came / every))
 
 
-def weakest_step(found: pd.DataFrame, within: int = 0) -> pd.Series | None:
-    """The step after which most customers are lost, of those that can be told, with a `headline`; None without one."""
+def weakest_step(found: pd.DataFrame, past: History) -> pd.Series | None:
+    """The step after which most customers are lost, of those that can be told; None without one.
+
+    `headline`, `evidence` and `action` say it in words.
+    """
     if not found["lost"].notna().any():
         return None
-    step = found.loc[found["lost"].idxmax()]
-    said = JOURNEYS["finding"]["ladder"]["all" if found["lost"].notna().all() else "some"]
-    told = said.format(step=f"{step['step']:.0f}", lost=words.percent(1 - step["chance"]), within=within)
-    return pd.concat([step, pd.Series({"headline": told})])
+    step, said = found.loc[found["lost"].idxmax()], JOURNEYS["finding"]["ladder"]
+    told = {"step": f"{step['step']:.0f}", "within": past.within, "lost": words.percent(1 - step["chance"])}
+    told |= {c: words.percent(step[c]) for c in ("chance", "low", "high", "naive")}
+    told |= {"reached": words.count(step["customers"]), "soon": f"{step['soon']:.0f}"}
+    keys = {"headline": "all" if found["lost"].notna().all() else "some", "evidence": "evidence", "action": "do"}
+    text = {part: said[key].format(**told) for part, key in keys.items()}
+    if step["customers"] < past.customers:
+        text["evidence"] = f"{said['reached'].format(**told)} {text['evidence']}"
+    return pd.concat([step, pd.Series(text | {"evidence": f"{past.in_words()} {text['evidence']}"})])
