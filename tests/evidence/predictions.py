@@ -10,6 +10,8 @@ chosen way and of the plain rules as a share of sales, bias, and how often the c
 purchase.csv: the ways to tell who buys next, on the test day of the same shops; said_over_seen: buyers that the chosen
 way promised over those there were; auc_year_after: the area under the ROC curve of its chances on the last day, for
 ordering in the year that follows.
+contacts.csv: what a message adds by those held back (`message_effect`), as a share of what is spent in a quarter, on
+the cleaned twins, a row a seed, beside the sales that the simulation let messages cause.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from twins import World
 
 FIRST, LAST = date(2024, 10, 1), date(2026, 9, 30)
 SHOPS, CUSTOMERS = 2, 5000  # clean shops a seed, and how large
-AHEAD = 13  # weeks
+AHEAD, QUARTER = 13, 91  # weeks; days
 CHANNELS = {"web": 0, "store": 1}
 
 
@@ -38,6 +40,7 @@ def score(made: World) -> dict[str, pd.DataFrame]:
         "season": pd.concat([season(w) for _tables, w in shops]),
         "lines_ahead": pd.concat([lines_ahead(w) for _tables, w in shops]),
         "purchase": pd.concat([purchase(tables, w) for tables, w in shops]),
+        "contacts": contacts(made),
     }
 
 
@@ -52,11 +55,24 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
         )
     if name == "lines_ahead":
         return _lines(rows)
+    if name == "contacts":
+        return rows.set_index("seed").round(4).reset_index()
     rows = rows.assign(beat_the_plain_rule=rows["extra_low"] > 0, lost_to_it=rows["extra_high"] < 0)
     by = rows.groupby("way", sort=False)
     columns = ["auc", "average_precision", "brier", "lift", "extra", "beat_the_plain_rule", "lost_to_it", "chosen"]
     means = by[[*columns, "said_over_seen", "auc_year_after"]].mean()
     return means.assign(shops=by.size()).round(4).reset_index()
+
+
+def contacts(made: World) -> pd.DataFrame:
+    """What messages held back say of one twin, beside the truth at the same scale."""
+    from helpers import analyze
+
+    run, told = made.run, made.truth("messages")
+    shown = analyze.message_effect({t: run.read(t) for t in ("messages", "orders")}, run.as_of, QUARTER)
+    true = told["caused_revenue"].sum() / told["sent"].sum() * shown.added / shown.money
+    seen = {"sent": shown.sent, "held": shown.held, "added": shown.added, "low": shown.low, "high": shown.high}
+    return pd.DataFrame([seen | {"truth": true, "covered": shown.low <= true <= shown.high}])
 
 
 def season(w: SimpleNamespace) -> pd.DataFrame:
