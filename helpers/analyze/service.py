@@ -101,7 +101,7 @@ def named_stage(said: pd.Series) -> pd.Series:
 def stage_source(cases: pd.DataFrame) -> str:
     """Where the stages come from, and what the share of the unhappy is of, as sentences."""
     by = cases["said_by"].value_counts(normalize=True)
-    named = words.listing(f"{SERVICE['sources'][k]} ({v:.0%})" for k, v in by.items())
+    named = words.listing(f"{SERVICE['sources'][k]} ({words.percent(v)})" for k, v in by.items())
     return SAYS["source"].format(sources=named, fewest=FEWEST)
 
 

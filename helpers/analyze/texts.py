@@ -15,6 +15,8 @@ import rjieba
 import yaml
 from ibis import _
 
+from helpers.show import words
+
 
 def facts(name: str) -> dict:
     """The YAML file of this name beside the module."""
@@ -179,7 +181,7 @@ def texts_in_words(texts: pd.DataFrame) -> str:
         return "Nothing that customers wrote is in the data."
     by = [f"{n:,} {TEXTS['sources'][s]}" for s, n in texts["source"].value_counts().items()]
     spoken = texts["language"].value_counts(normalize=True)
-    shares = ", ".join(f"{TEXTS['own_names'][k]} {v:.0%}" for k, v in spoken.items())
+    shares = ", ".join(f"{TEXTS['own_names'][k]} {words.percent(v)}" for k, v in spoken.items())
     unread = f" {TEXTS['unread']}" if (texts["language"] == "other").all() else ""
     n = int(texts["said_at"].isna().sum())
     undated = f" {TEXTS['undated'].format(undated=f'{n:,}')}" if n else ""
