@@ -129,11 +129,16 @@ def test_a_page_shows_headings_outputs_and_report_markdown_only(tmp_path):
     html = nbformat.v4.new_output("execute_result", {"text/html": frame.to_html(), "text/plain": "x"})
     fine = nbformat.v4.new_output("execute_result", {"text/html": pd.DataFrame({"n": ["<b>1</b>"]}).to_html()})
     noise = nbformat.v4.new_output("stream", name="stderr", text="a warning")
+    nothing = nbformat.v4.new_output(
+        "display_data", {"text/html": '<div class="nothing"><p>Nothing to draw.</p></div>'}
+    )
     nb.cells = [
         nbformat.v4.new_markdown_cell("# 9 Test\n\n**Why?**\n\nCourse text."),
         nbformat.v4.new_markdown_cell("## Heading\n\nCourse text."),
         nbformat.v4.new_code_cell("secret_code()", outputs=[html, fine, noise]),
         nbformat.v4.new_markdown_cell("Read *this*. <script>x</script>", metadata={"tags": ["report"]}),
+        nbformat.v4.new_code_cell("show.lines()", outputs=[nothing]),
+        nbformat.v4.new_markdown_cell("A dot is a week.", metadata={"tags": ["report"]}),
         nbformat.v4.new_markdown_cell("## Exercises"),
         nbformat.v4.new_code_cell("x", outputs=[]),
     ]
@@ -147,6 +152,8 @@ def test_a_page_shows_headings_outputs_and_report_markdown_only(tmp_path):
     assert "left out of the report" in page.content
     assert "a warning" not in page.content
     assert "<em>this</em>" in page.content
+    assert "Nothing to draw" in page.content
+    assert "A dot is a week" not in page.content  # how to read what is not there
     assert "<script>" not in page.content
     assert "&lt;b&gt;1&lt;/b&gt;" in page.content
 

@@ -30,7 +30,7 @@ def cards(
     out). Numbers named in `percent` get a bar, those in `money` are amounts.
     """
     if not len(frame):
-        return findings.text(NOTHING)
+        return findings.nothing(NOTHING)
     shown = []
     for row in frame.to_dict("records"):
         top = f"<h3>{escape(row[title])}</h3>" + _line("said", row.get(lead))

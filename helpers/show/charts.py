@@ -415,7 +415,7 @@ def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
 def _nothing(frame: pd.DataFrame) -> bool:
     if len(frame):
         return False
-    findings.text(EMPTY)
+    findings.nothing(EMPTY)
     return True
 
 

@@ -144,8 +144,14 @@ def _empty(name: str) -> bool:
 
 
 def text(sentence: str) -> None:
-    """Show a sentence that was built from the data."""
-    _box("said", f"<p>{html.escape(sentence)}</p>")
+    """Show a sentence that was built from the data; nothing where there is none."""
+    if sentence:
+        _box("said", f"<p>{html.escape(sentence)}</p>")
+
+
+def nothing(sentence: str) -> None:
+    """Say why there is no table or picture; a report leaves out the words below that tell how to read it."""
+    _box("nothing", f"<p>{html.escape(sentence)}</p>")
 
 
 def takeaways() -> None:
@@ -173,7 +179,7 @@ def _save() -> None:
 
 
 def _box(kind: str, inner: str) -> None:
-    bar = "border-left:3px solid #0f6b66;padding:.2rem .9rem;margin:.4rem 0" if kind != "said" else ""
+    bar = "border-left:3px solid #0f6b66;padding:.2rem .9rem;margin:.4rem 0" if kind not in ("said", "nothing") else ""
     display(HTML(f'<div class="{kind}" style="{bar}">{inner}</div>'))
 
 

@@ -124,9 +124,12 @@ def build(folder: Path, client: Client) -> Path:
 
 
 def read_page(path: Path) -> Page:
-    """The page of an executed notebook: headings, outputs, and markdown tagged `report`; all of it made safe."""
+    """The page of an executed notebook: headings, outputs, and markdown tagged `report`; all of it made safe.
+
+    Markdown that says how to read the cell above it is left out where that cell had nothing to show.
+    """
     nb, parts, toc, heading, title = nbformat.read(path, as_version=4), [], [], "", path.stem
-    for cell in nb.cells:
+    for above, cell in zip([None, *nb.cells], nb.cells, strict=False):
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":
             lines = cell.source.splitlines()
@@ -138,12 +141,18 @@ def read_page(path: Path) -> Page:
             for line in lines if "report" not in tags else []:
                 if re.match(r"#{2,3} ", line):
                     parts.append(_heading(line, toc))
-            if "report" in tags:
+            if "report" in tags and not _shows_nothing(above):
                 parts.append(safe(_markdown.render(cell.source)))
         elif not {"no-report", "parameters", "injected-parameters"} & set(tags):
             parts += [_output(o) for o in cell.outputs]
     filled = [p for p in parts if p]
     return Page(path.stem, title, heading, Markup("\n").join(_without_empty(filled, toc)), toc)
+
+
+def _shows_nothing(cell: dict | None) -> bool:
+    if cell is None or cell.cell_type != "code":
+        return False
+    return all('class="nothing"' in output.get("data", {}).get("text/html", "") for output in cell.outputs)
 
 
 def safe(html: str) -> Markup:

@@ -29,7 +29,7 @@ def table(
     spaces.
     """
     if not len(frame):
-        return findings.text(f"{caption}: no rows.")
+        return findings.nothing(f"{caption}: no rows.")
     shown = frame.head(most).reset_index(drop=True)
     formats = {c: _formatter(frame[c], c in money, c in percent) for c in shown.columns}
     cells = pd.DataFrame({_heading(c, rename): shown[c].map(formats[c]) for c in shown.columns})
