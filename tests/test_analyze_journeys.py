@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from helpers import analyze, tables
 from helpers.analyze import beta_geometric, funnel, ladder, paths, survival, touchpoints
-from helpers.analyze.purchase_profit import Terms
 from helpers.client import Journeys
 from helpers.show import charts, words
 
@@ -313,7 +312,7 @@ def test_only_an_experiment_says_what_a_reminder_wins():
          "value": rng.normal(10, 2, 400) + np.tile([0.0, 3.0], 200), "assigned_at": pd.Timestamp(2026, 1, 1)}
     )  # fmt: skip
     people = pd.DataFrame({"customer_id": range(400), "consent_email": True})
-    year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), Terms(0, 1, 0, "assumed", "assumed")
+    year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), (np.nan, "assumed")
     effect = analyze.reminder_effect(tests, "cart", people)
     assert effect["low"].item() < 3 < effect["high"].item()
     won = analyze.won_back(year, effect, guess).iloc[0]
@@ -329,7 +328,7 @@ def test_only_an_experiment_says_what_a_reminder_wins():
     assert not broken["low"].item() < 3 < broken["high"].item()
     assert not len(analyze.reminder_effect(tests, "basket", people))
     # A margin that is known makes the value margin; the sales are said beside it.
-    half = analyze.won_back(year, effect, guess._replace(margin=0.5, margin_from="data")).iloc[0]
+    half = analyze.won_back(year, effect, (0.5, "data")).iloc[0]
     assert half[["value", "value_low"]].tolist() == pytest.approx([won["value"] / 2, won["value_low"] / 2])
     assert " of margin a year" in half["headline"]
     assert f"Of these sales {words.percent(0.5)} is left after the goods (from the costs" in half["evidence"]
@@ -344,7 +343,7 @@ def test_a_reminder_is_judged_by_those_who_may_be_written_to():
          "assigned_at": pd.Timestamp(2026, 1, 1)}
     )  # fmt: skip
     people = pd.DataFrame({"customer_id": range(800), "consent_email": [True] * 400 + [False] * 200 + [None] * 200})
-    year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), Terms(0, 1, 0, "assumed", "assumed")
+    year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), (np.nan, "assumed")
     effect = analyze.reminder_effect(tests, "cart", people)
     assert effect[["treated", "control", "all_treated", "all_control"]].iloc[0].tolist() == [200, 200, 400, 400]
     assert effect["low"].item() < 0 < effect["high"].item()
@@ -722,11 +721,10 @@ def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables
     carts = analyze.carts(none, analyze.usual_prices(without, none_of("products"), AS_OF))
     rows = analyze.follow_carts(carts.to_pandas(), analyze.later_purchases(carts, none, without).to_pandas(), AS_OF, 14)
     nobody, untested = (none_of(n).to_pandas() for n in ("customers", "experiments"))
-    free = Terms(0, 1, 0, "assumed", "assumed")
     year = analyze.carts_a_year(rows, nobody, untested, rules, AS_OF)
     assert analyze.cart_fates(rows)["carts"].sum() == 0
     assert analyze.carts_in_words(year, 14, "EUR") == "No cart was filled."
-    assert not len(analyze.won_back(year, analyze.reminder_effect(untested, "cart", nobody), free))
+    assert not len(analyze.won_back(year, analyze.reminder_effect(untested, "cart", nobody), (np.nan, "assumed")))
     assert np.isnan(analyze.tracked_share(none, without)["share"])
     for orders in (none_of("orders"), nameless.cast({"customer_id": "string"}), few):
         past = analyze.history(orders, none_of("customers"), AS_OF)

@@ -13,7 +13,6 @@ from scipy.stats import t as student
 
 from helpers import stats
 from helpers.analyze.purchase import PURCHASE
-from helpers.analyze.purchase_profit import Terms
 from helpers.analyze.sessions import JOURNEYS
 from helpers.show import words
 
@@ -179,33 +178,33 @@ def _difference(units: pd.DataFrame, base: str, other: str) -> tuple[float, ...]
     return len(a), len(b), effect, effect - half, effect + half
 
 
-def won_back(year: pd.Series, effect: pd.DataFrame, terms: Terms, currency: str = "") -> pd.DataFrame:
+def won_back(year: pd.Series, effect: pd.DataFrame, margin: tuple[float, str], currency: str = "") -> pd.DataFrame:
     """What reminders of carts are worth in a year, by the client's own experiment: a row a variant.
 
     sales = effect on a reminded person with consent x carts a year whose owner may be written to; value, value_low,
-    value_high are what is left of it after the goods, or the sales where the margin is only assumed in `terms`. They
+    value_high are what is left of it after the goods, or the sales where `margin` (`known_margin`) is not known. They
     are empty where a gain is not sure. `part` is sales as a share of what the carts left in a year hold; headline,
     evidence and action say it in words. No row without an experiment.
     """
-    left = 1.0 if terms.margin_from == "assumed" else terms.margin
+    left = 1.0 if margin[1] == "assumed" else margin[0]
     each = effect[["effect", "low", "high"]].astype(float).where(effect["low"].astype(float) > 0) * year["reachable"]
     rows = effect.assign(sales=each["effect"], value=left * each["effect"])
     rows = rows.assign(value_low=left * each["low"], value_high=left * each["high"])
     rows = rows.assign(part=rows["sales"] / year["left_value"] if year["left_value"] else np.nan)
-    told = [_say_won(row, year["reachable"], terms, currency) for row in rows.itertuples()]
+    told = [_say_won(row, year["reachable"], margin, currency) for row in rows.itertuples()]
     return rows.assign(**{c: [t[c] for t in told] for c in ("headline", "evidence", "action")})
 
 
-def _say_won(row: object, reachable: float, terms: Terms, currency: str) -> dict[str, str]:
+def _say_won(row: object, reachable: float, margin: tuple[float, str], currency: str) -> dict[str, str]:
     said, sure = JOURNEYS["finding"]["cart"], row.low > 0
     counts = ("treated", "control", "all_treated", "all_control", "enrolled")
     told = {c: words.count(getattr(row, c)) for c in counts} | {"reachable": words.count(reachable)}
     told |= {c: words.money(getattr(row, c), currency) for c in ("value", "sales", "effect", "all_effect")}
     told |= {c: words.money(getattr(row, c)) for c in ("low", "high", "all_low", "all_high", "value_low", "value_high")}
     told |= {"test": row.experiment_id, "variant": row.variant, "part": words.percent(row.part)}
-    assumed = terms.margin_from == "assumed"
-    told |= {"margin": words.percent(terms.margin), "of": said["of"]["sales" if assumed else "margin"]}
-    told |= {"margin_from": PURCHASE["says"]["from"][terms.margin_from]}
+    assumed = margin[1] == "assumed"
+    told |= {"margin": words.percent(margin[0]), "of": said["of"]["sales" if assumed else "margin"]}
+    told |= {"margin_from": PURCHASE["says"]["from"][margin[1]]}
     keys = ["few" if row.effect != row.effect else "effect", *([] if sure else ["zero"])]
     keys += ["all"] if (row.treated, row.control) != (row.all_treated, row.all_control) else []
     keys += ["carts", "sales" if assumed else "margin"] if sure else []

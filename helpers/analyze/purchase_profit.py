@@ -102,13 +102,22 @@ def contact_terms(orders: ir.Table, economics: Economics, assumed: Terms, shown:
     """
     stated = "contact_cost" in economics.model_fields_set  # its default of 0 is no statement that contacts are free
     cost = (economics.contact_cost, "settings") if stated else (assumed.cost, "assumed")
-    known = orders.filter(_.cost.notnull(), _.quantity > 0).agg(left=1 - _.cost.sum() / _.revenue.sum().nullif(0))
-    seen = known.to_pandas()["left"].astype(float).iloc[0]
-    margin = (economics.margin, "settings") if economics.margin else (seen, "data")
-    margin = margin if margin[0] and margin[0] > 0 else (assumed.margin, "assumed")
+    margin, margin_from = known_margin(orders, economics)
+    margin = assumed.margin if margin_from == "assumed" else margin
     measured = shown is not None and shown.replaces(assumed.added)
     added = (shown.added, "held") if measured else (assumed.added, "assumed")
-    return Terms(cost[0], margin[0], added[0], cost[1], margin[1], added[1], shown)
+    return Terms(cost[0], margin, added[0], cost[1], margin_from, added[1], shown)
+
+
+def known_margin(orders: ir.Table, economics: Economics) -> tuple[float, str]:
+    """The share of sales that is left after the goods, and its origin: settings, or data (lines that carry a cost).
+
+    Where neither knows it, nan and assumed.
+    """
+    known = orders.filter(_.cost.notnull(), _.quantity > 0).agg(left=1 - _.cost.sum() / _.revenue.sum().nullif(0))
+    seen = float(known.to_pandas()["left"].astype(float).iloc[0])
+    margin = (economics.margin, "settings") if economics.margin else (seen, "data")
+    return margin if margin[0] > 0 else (np.nan, "assumed")
 
 
 def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> Shown | None:
