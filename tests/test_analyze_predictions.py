@@ -564,7 +564,7 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     worse = free._replace(added=-0.01)
     rows = analyze.contact_plans(contest, worse)
     assert "not pay" in analyze.profit_in_words(rows, contest, worse, "EUR")[0]["headline"]
-    pays = float(said["headline"].split("pays if a contact adds ")[1].split("\u00a0")[0]) / 100
+    pays = float(said["evidence"].split("pays if a contact adds ")[1].split("\u00a0")[0]) / 100
     way = purchase_models.WAYS[contest.chosen.way]["name"]
     row = plans.loc[way]
     gross = (row["profit"] + row["contacted"] * terms.cost) * pays / terms.added
@@ -582,7 +582,8 @@ def test_a_measured_plan_says_what_it_makes_at_both_ends_and_whether_it_surely_p
         return plans, analyze.profit_in_words(plans, contest, terms, "EUR")[0]
 
     plans, found = said(0.19)
-    assert "held back at random show that a contact adds 20" in found["headline"]
+    assert found["headline"].startswith("A contact adds 20")
+    assert "by messages held back at random" in found["headline"]
     assert "not sure" not in found["headline"]
     assert "500 messages were held back" in found["sure"]
     row = plans.set_index("plan").loc[purchase_models.WAYS[contest.chosen.way]["name"]]

@@ -247,18 +247,20 @@ def profit_in_words(plans: pd.DataFrame, run: Race, terms: Terms, currency: str)
     shares = {"cut": words.percent(row["cut"]), "breakeven": words.percent(breakeven, 1), "added": terms.added_in_words}
     money = {c: words.money(row[c], currency) for c in ("profit", "beyond_low", "beyond_high")}
     counts = {"contacted": row["contacted"], "customers": row["customers"], "bought": row["buyers"]}
-    headline = says["profit"].format(profit=money["profit"], **shares, **more)
+    headline = says["profit"].format(**money, **shares)
     if terms.added_from == "held":
         ends = [brought * end / terms.added - spent for end in (terms.shown.low, terms.shown.high)]
         spoken = dict(zip(("at_low", "at_high"), (words.money(v, currency) for v in ends), strict=True))
-        headline = says["profit_measured"].format(profit=money["profit"], **shares, **more, **spoken)
+        headline = says["profit_measured"].format(**money, **shares, **spoken)
         headline += says["profit_unsure"] * bool(ends[0] <= 0)
-    finding = {
-        "headline": headline,
-        "evidence": says["profit_evidence"].format(**{k: words.count(v) for k, v in counts.items()}, **money, **more),
-        "sure": sure,
-    }
-    return [finding]
+    counted = {k: words.count(v) for k, v in counts.items()}
+    return [
+        {
+            "headline": headline,
+            "evidence": says["profit_evidence"].format(**counted, **money, **shares, **more),
+            "sure": sure,
+        }
+    ]
 
 
 def _more(amount: float, currency: str) -> str:
