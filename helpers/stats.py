@@ -22,6 +22,8 @@ from statsmodels.tsa.statespace.sarimax import SARIMAX
 from threadpoolctl import threadpool_limits
 
 LEVEL = 0.90  # all intervals of the playbook, unless a table says otherwise
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # quantiles at the ends of an interval
+Z = float(norm.ppf(ENDS[1]))  # standard errors to the end of an interval
 
 
 def share_interval(hits: pd.Series, of: pd.Series) -> pd.DataFrame:
@@ -46,7 +48,7 @@ def bootstrap_interval(values: np.ndarray, draws: int = 2000, seed: int = 1) -> 
         if len(values) * draws < 5e7
         else (np.array([rng.choice(values, len(values)).mean() for _ in range(draws)]))
     )
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(means, ENDS)
     return float(low), float(high)
 
 
@@ -112,7 +114,6 @@ def cramers_v(counts: pd.DataFrame) -> tuple[float, float]:
 
 PLAIN = {"seasonal naive": 1, "four-week mean": 4}  # weeks whose same weekdays are averaged
 SARIMAX_ORDERS = {"SARIMAX with steady level": (1, 0, 0), "SARIMAX with moving level": (0, 1, 1)}
-ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # quantiles at the ends of an interval
 SPANS = {1: "one_week", 4: "four_weeks", 13: "thirteen_weeks"}  # what a back-test adds up
 FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456  # history needed: at all, for SARIMAX, for yearly terms
 CLOSED_SHARE = 0.05  # days without sales count as closed where they are rarer than this

@@ -17,7 +17,6 @@ from helpers import stats
 
 LISTS = yaml.safe_load(resources.files("helpers.analyze").joinpath("assortment.yaml").read_text(encoding="utf-8"))
 RECENT, AHEAD, LONG, YEAR = LISTS["recent_weeks"], LISTS["ahead_weeks"], LISTS["heap"], 52
-BETTER = (1 + stats.LEVEL) / 2
 
 
 def unit_costs(orders: ir.Table, products: ir.Table) -> ir.Table:
@@ -90,7 +89,7 @@ def assortment(sales: pd.DataFrame, costs: pd.Series, stock: pd.DataFrame, as_of
     lying = table["on_hand"].clip(lower=0)
     table["gmroi"] = table["margin"] / (lying * table["unit_cost"]).replace(0, np.nan)
     lines = table["lines_recent"].to_numpy(float)
-    least, most = gamma.ppf(1 - BETTER, np.maximum(lines, 1e-9)), gamma.ppf(BETTER, lines + 1)
+    least, most = gamma.ppf(stats.ENDS[0], np.maximum(lines, 1e-9)), gamma.ppf(stats.ENDS[1], lines + 1)
     lying = lying.where(table["on_hand"].notna())
     for name, times in {"cover": 1, "cover_low": most / lines.clip(1), "cover_high": least / lines.clip(1)}.items():
         table[name] = _weeks(lying, table["rate"] * times, table["rate_later"] * times)
@@ -197,7 +196,7 @@ def searches_in_vain(terms: pd.DataFrame, found: pd.DataFrame, matches: pd.DataF
     bought, visits = rows.loc[there, ["bought", "visits"]].sum()
     rows["usual"], says = bought / max(visits, 1), LISTS["verdicts"]
     chance = hypergeom.cdf(rows["bought"], max(visits, 1), bought, rows["visits"].where(there, 0))
-    seldom = chance * there.sum() < 1 - BETTER
+    seldom = chance * there.sum() < stats.ENDS[0]
     rows["verdict"] = np.select([~there, seldom], [says["missing"], says["weak"]], says["usual"])
     first = rows["verdict"].map(list(says.values()).index)
     return rows.assign(first=first).sort_values("first", kind="stable", ignore_index=True)[columns]

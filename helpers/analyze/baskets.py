@@ -155,8 +155,8 @@ def _judge(rows: pd.DataFrame, counts: Counts, late: int, end: str) -> None:
     once = (rows["buyers"] / (rows["baskets"] + rows["baskets_later"])).to_numpy()
     n, expected = (n * once).clip(1e-9), expected * once  # who buys the pair again counts once
     rows[f"p{end}"] = gamma.cdf(expected, n)  # the upper tail of a Poisson, for numbers between counts, too
-    rows[f"at_least{end}"] = gamma.ppf((1 - stats.LEVEL) / 2, n) / expected
-    rows[f"at_most{end}"] = gamma.ppf((1 + stats.LEVEL) / 2, n + 1) / expected
+    rows[f"at_least{end}"] = gamma.ppf(stats.ENDS[0], n) / expected
+    rows[f"at_most{end}"] = gamma.ppf(stats.ENDS[1], n + 1) / expected
 
 
 def advise(rules: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:

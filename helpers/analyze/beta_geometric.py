@@ -186,7 +186,7 @@ def fit_retention(people: pd.DataFrame, cut: date, seed: int = 1, draws: int = 1
     rng, n = np.random.default_rng(seed), int(both.sum())
     again = [rng.multinomial(n, both / n).astype(float) for _draw in range(draws)]
     paths = np.array([project(fit_sbg(a[: len(stopped)], a[len(stopped) :], fit), periods) for a in again])
-    ends = np.quantile(paths, [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2], axis=0)
+    ends = np.quantile(paths, stats.ENDS, axis=0)
     left = project(fit, periods)
     table = pd.DataFrame({"period": periods, "projected": left, "projected_low": ends[0], "projected_high": ends[1]})
     rules = project_plain(stopped, watched, periods)

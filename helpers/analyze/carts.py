@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
-from scipy.stats import t as student
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from helpers import stats
 from helpers.analyze.purchase import PURCHASE
@@ -172,10 +172,9 @@ def _difference(units: pd.DataFrame, base: str, other: str) -> tuple[float, ...]
     a, b = (units.loc[units["variant"] == v, "value"].astype(float) for v in (base, other))
     if min(len(a), len(b)) < 2:
         return len(a), len(b), np.nan, np.nan, np.nan
-    va, vb = a.var() / len(a), b.var() / len(b)
-    df = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1)) if va + vb else 1
-    half, effect = student.ppf((1 + stats.LEVEL) / 2, df) * np.sqrt(va + vb), b.mean() - a.mean()
-    return len(a), len(b), effect, effect - half, effect + half
+    effect, between = b.mean() - a.mean(), CompareMeans(DescrStatsW(b), DescrStatsW(a))
+    ends = between.tconfint_diff(1 - stats.LEVEL, usevar="unequal") if a.var() + b.var() else (effect, effect)
+    return len(a), len(b), effect, *ends
 
 
 def won_back(year: pd.Series, effect: pd.DataFrame, margin: tuple[float, str], currency: str = "") -> pd.DataFrame:

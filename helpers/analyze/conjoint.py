@@ -26,9 +26,7 @@ PRICE, PER_UNIT = "price", "per unit"  # the attribute that is money; the level 
 FEWEST, FEWEST_TASKS = 30, 4  # respondents, and tasks of each, below which nothing is said
 DRAWS = 100  # of the tastes of each respondent, in the likelihood
 KEPT_BACK = 0.25  # of each respondent's tasks, the last, are kept to test on
-Z = float(norm.ppf((1 + stats.LEVEL) / 2))
 SURE = 0.9  # share of draws from which one price is said to be the best
-ENDS = [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]
 
 
 class Tasks(NamedTuple):
@@ -224,8 +222,8 @@ def part_worths(model: ChoiceModel, plain: ChoiceModel, draws: int = 2000, seed:
     tasks, slim = model.tasks, model.tasks.slim
     names, free = tasks.names, slim.shape[1]
     error = np.sqrt(np.diag(slim @ model.covariance[:free, :free] @ slim.T))
-    rows = names.assign(part_worth=model.part_worths, low=model.part_worths - Z * error)
-    rows = rows.assign(high=model.part_worths + Z * error, spread=np.abs(_spreads(model)), plain=plain.part_worths)
+    ends = {"low": model.part_worths - stats.Z * error, "high": model.part_worths + stats.Z * error}
+    rows = names.assign(part_worth=model.part_worths, **ends, spread=np.abs(_spreads(model)), plain=plain.part_worths)
     least = rows.loc[rows.groupby("attribute")["part_worth"].idxmin()].set_index("attribute")["level"]
     rows["over"] = rows["attribute"].map(least).where(rows["level"] != PER_UNIT)
     drawn = np.random.default_rng(seed).multivariate_normal(model.values, model.covariance, draws)[:, :free] @ slim.T
@@ -254,7 +252,7 @@ def _willingness(rows: pd.DataFrame, drawn: np.ndarray) -> np.ndarray:
         base = place.get((r.attribute, r.over))
         gain = drawn[:, i] - drawn[:, base] if base is not None else drawn[:, i]
         mean = r.part_worth - (rows["part_worth"].iloc[base] if base is not None else 0.0)
-        ends = np.quantile(gain / -drawn[:, money[0]], ENDS)
+        ends = np.quantile(gain / -drawn[:, money[0]], stats.ENDS)
         known = i not in (base, money[0])
         told.append([mean / -rows["part_worth"].iloc[money[0]], *ends] if known else [np.nan] * 3)
     return np.array(told)
@@ -339,7 +337,7 @@ def preference(model: ChoiceModel, product: pd.Series, rivals: pd.DataFrame, see
     ours = pd.DataFrame([product.to_dict() | {PRICE: p} if p == p else product.to_dict() for p in prices])
     said = _shares(model, _columns(ours, tasks.levels), others, model.values[None], people)[0]
     sure = _shares(model, _columns(ours, tasks.levels), others, draws, people)
-    low, high = np.quantile(sure, ENDS, axis=0)
+    low, high = np.quantile(sure, stats.ENDS, axis=0)
     rows = pd.DataFrame({"price": prices, "own": [p == product.get(PRICE) or p != p for p in prices], "share": said})
     first = (sure * rows["price"].fillna(1).to_numpy()).argmax(axis=1)
     best = np.bincount(first, minlength=len(rows)) / len(sure)
@@ -429,7 +427,7 @@ def say_test(tested: pd.DataFrame) -> str:
     if not len(tested):
         return "too few tasks to keep some back."
     t = tested.set_index("way")
-    ours, plain = (t.iloc[-1], t["hits"].drop([t.index[-1], *[w for w in t.index if "logit" in w]]).max())
+    ours, plain = t.iloc[-1], t["hits"].drop([w for w in t.index if "logit" in w]).max()
     ends = f"{words.percent(ours['low'])} to {words.percent(ours['high'])}"
     return (
         f"the model foretells {words.percent(ours['hits'])} of choices kept back ({ends}), the better plain rule "

@@ -248,7 +248,7 @@ def common_value(estimate: pd.Series, error: pd.Series) -> dict[str, float]:
     y, v = estimate.to_numpy(float), error.to_numpy(float) ** 2
     w = 1 / (v + _spread(y, v))
     mean = np.sum(w * y) / w.sum()
-    far = student.ppf((1 + stats.LEVEL) / 2, max(len(y) - 1, 1)) / np.sqrt(w.sum())
+    far = student.ppf(stats.ENDS[1], max(len(y) - 1, 1)) / np.sqrt(w.sum())
     return {"value": mean, "low": mean - far, "high": mean + far}
 
 
@@ -279,7 +279,7 @@ def elasticities(fits: dict[str, Fit]) -> pd.DataFrame:
         return pd.DataFrame(columns=names)
     own, error = (pd.Series({g: f(fit) for g, fit in fits.items()}) for f in (lambda x: x["price"], _price_error))
     pooled = pool(own, error)
-    far = pooled["pooled_error"] * student.ppf((1 + stats.LEVEL) / 2, [max(f.clusters - 1, 1) for f in fits.values()])
+    far = pooled["pooled_error"] * student.ppf(stats.ENDS[1], [max(f.clusters - 1, 1) for f in fits.values()])
     rows = pd.DataFrame(
         {
             "products": [fit.clusters for fit in fits.values()],
@@ -344,7 +344,7 @@ def fit_squares(y: np.ndarray, x: pd.DataFrame, rows: pd.DataFrame) -> Fit | Non
 def _more(fit: Fit, name: str) -> float:
     if name not in fit.names:
         return np.nan
-    far = student.ppf((1 + stats.LEVEL) / 2, max(fit.clusters - 1, 1)) * fit.error(name)
+    far = student.ppf(stats.ENDS[1], max(fit.clusters - 1, 1)) * fit.error(name)
     return float(np.expm1(fit[name])) if abs(fit[name]) > far else np.nan
 
 

@@ -157,7 +157,7 @@ def compare_styles(styles: pd.DataFrame, outcomes: pd.DataFrame, seed: int = 1) 
         size, error = _difference(y, feels[None, :], strata)
         by_chance, _errors = _difference(y, drawn, strata)
         p = (1 + (np.abs(by_chance) >= abs(size[0]) - 1e-12).sum()) / (1 + DRAWS)
-        half = student.ppf((1 + stats.LEVEL) / 2, max(n - 2 * len(strata), 1)) * error[0]
+        half = student.ppf(stats.ENDS[1], max(n - 2 * len(strata), 1)) * error[0]
         seen = (norm.ppf(1 - level / 2) + norm.ppf(POWER)) * error[0]
         rows.append([outcome, feels.sum(), (~feels).sum(), size[0], size[0] - half, size[0] + half, p, seen])
     found = pd.DataFrame(rows, columns=columns[:-1])

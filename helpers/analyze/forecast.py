@@ -6,7 +6,6 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from helpers import stats
 from helpers.analyze import describe
@@ -100,7 +99,7 @@ def _interval(draws: pd.DataFrame) -> pd.DataFrame:
 
 def _part(whole: pd.DataFrame, days: pd.DataFrame, category: str, share: float) -> pd.DataFrame:
     off = days[category] / days.sum(axis=1).where(lambda total: total > 0) - share
-    own = norm.ppf(stats.ENDS[1]) * np.sqrt((off**2).mean())
+    own = stats.Z * np.sqrt((off**2).mean())
     half = np.hypot(share * (whole["high"] - whole["low"]) / 2, own * whole["forecast"])
     expected = share * whole["forecast"]
     return whole.assign(category=category, forecast=expected, low=(expected - half).clip(lower=0), high=expected + half)

@@ -31,19 +31,8 @@ TOTAL, ALL_SALES = "total", "all sales"
 SHRINK = 0.003  # ridge on the calendar's effects, so that a holiday seen twice is not believed in full
 SURELY = 1.64  # standard errors that a gain over a plain rule must exceed
 TESTED = ["kind", "part", "way", "origin_on", "weeks", "horizon", "forecast", "actual"]
-AHEAD = [
-    "kind",
-    "part",
-    "ordered_on",
-    "weeks",
-    "horizon",
-    "forecast",
-    "low",
-    "high",
-    "year_ago",
-    "last_years_rise",
-    "method",
-]
+AHEAD = ["kind", "part", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "year_ago", "last_years_rise"]
+AHEAD += ["method"]
 SCORES = ["kind", "way", *stats.SPANS.values(), "error", "total_error", "covered", "origins", "first_on", "last_on"]
 SCORES += ["chosen"]
 

@@ -8,7 +8,6 @@ from math import sqrt
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
@@ -21,7 +20,6 @@ ENGLISH, CHINESE = MOOD["english"], MOOD["chinese"]
 NEGATED = -0.74  # what a negation makes of a word, and the constant that keeps scores within one: as VADER
 ALPHA = 15
 NEAR = 3  # letters between a negation or a degree and its word, at most
-Z = norm.ppf((1 + stats.LEVEL) / 2)
 USEFUL = 0.65  # pairs told apart, from which mood is of use
 FEWEST = 10  # happy and unhappy texts each, below which no check is told
 DRAWS = 500
@@ -131,7 +129,7 @@ def _auc(bad: np.ndarray, score: np.ndarray) -> tuple[float, float, float]:
         q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
         n1, n0 = len(one), len(other)
         error = np.sqrt((auc * (1 - auc) + (n1 - 1) * (q1 - auc**2) + (n0 - 1) * (q2 - auc**2)) / (n1 * n0))
-        return auc, auc - Z * error, auc + Z * error
+        return auc, auc - stats.Z * error, auc + stats.Z * error
     return auc, *(float(e) for e in np.quantile(drawn, stats.ENDS))
 
 

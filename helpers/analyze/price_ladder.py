@@ -9,7 +9,6 @@ from scipy.stats import t as student
 from helpers import stats
 from helpers.analyze.prices import CELL, PRICES, row_costs
 
-ENDS = [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]
 YEAR = 52  # weeks
 TINY = 1e-9
 COLUMNS = ["category", "change", "price", "units", "sales", "sales_low", "sales_high"]
@@ -54,14 +53,14 @@ def price_ladder(panel: pd.DataFrame, found: pd.DataFrame, costs: pd.Series, ste
         units = units * YEAR / min(max(goods["week_on"].nunique(), 1), YEAR)
         cost = row_costs(goods, costs)
         freedom = max(row.products - 1, 1)
-        error = (row.high - row.low) / 2 / student.ppf(ENDS[1], freedom)
+        error = (row.high - row.low) / 2 / student.ppf(stats.ENDS[1], freedom)
         draws = row.elasticity + error * student.rvs(freedom, size=PRICES["model"]["draws"], random_state=1)
         now = (units * (price - cost)).sum()
         for step in sorted({0.0, *steps}):
             if seen.at[row.group, "lowest"] - TINY <= step <= seen.at[row.group, "highest"] + TINY:
                 sales = (units * price).sum() * (1 + step) ** (1 + np.append(row.elasticity, draws))
                 margin = (1 + step) ** np.append(row.elasticity, draws) * (units * (price * (1 + step) - cost)).sum()
-                ends = [v for x in (sales, margin, margin - now) for v in (x[0], *np.quantile(x[1:], ENDS))]
+                ends = [v for x in (sales, margin, margin - now) for v in (x[0], *np.quantile(x[1:], stats.ENDS))]
                 sold = units.sum() * (1 + step) ** row.elasticity
                 mean = (units * price).sum() / max(units.sum(), 1) * (1 + step)
                 rows.append([row.group, step, mean, sold, *ends])

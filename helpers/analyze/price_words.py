@@ -76,10 +76,9 @@ def segments_in_words(found: pd.DataFrame) -> str:
     if len(found) < 2:
         return SAYS["no_segments"]
     most, least = found.iloc[0], found.iloc[-1]
-    moved = {k: show.percent(r["elasticity"] / 100, 1, signed=True) for k, r in (("most", most), ("least", least))}
-    said = SAYS["segments"].format(
-        most=most["group"], least=least["group"], most_value=moved["most"], least_value=moved["least"]
-    )
+    moved = {r["group"]: show.percent(r["elasticity"] / 100, 1, signed=True) for r in (most, least)}
+    (more, much), (less, little) = moved.items()
+    said = SAYS["segments"].format(most=more, least=less, most_value=much, least_value=little)
     return f"{said} {SAYS['unlike' if most['high'] < least['low'] else 'alike']}"
 
 

@@ -21,9 +21,7 @@ from helpers.analyze.elasticity import (
 )
 from helpers.analyze.prices import CELL, row_costs
 
-ENDS = [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]
 STAMP = ["as_of", "rule_version"]  # added where a table is stored
-FAR = norm.ppf(ENDS[1])  # standard errors to the end of an interval
 YEAR = 365.25 / 7  # weeks
 
 
@@ -155,14 +153,14 @@ def _effect(
     all_draws["pull_share"] = all_draws["pulled"] / all_draws["extra"]
     all_draws["net_share"] = all_draws["net"] / all_draws["extra"]
     own_share = all_draws.pop("alone") / all_draws["extra"]
-    low, high = all_draws.iloc[1:].quantile(ENDS[0]), all_draws.iloc[1:].quantile(ENDS[1])
+    low, high = all_draws.iloc[1:].quantile(stats.ENDS[0]), all_draws.iloc[1:].quantile(stats.ENDS[1])
     cut = 1 - (price / usual)[on]
     out = {"category": category, "promoted_weeks": int(on.sum()), "products": int(rows.loc[on, "product_id"].nunique())}
     out |= {"discount": float(cut[cut > 0].mean()) if (cut > 0).any() else 0.0}
     out |= {n: np.expm1(fit[n]) for n in ("display", "mailer")}
     for n in all_draws:
         out |= {n: all_draws[n].iloc[0], f"{n}_low": low[n], f"{n}_high": high[n]}
-    own_error = np.diff(own_share.iloc[1:].quantile(ENDS))[0] / (2 * FAR)
+    own_error = np.diff(own_share.iloc[1:].quantile(list(stats.ENDS)))[0] / (2 * stats.Z)
     return out | {
         "counted": out["switched"] if sure else 0.0,
         "own_pull_share": own_share.iloc[0],

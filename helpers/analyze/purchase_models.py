@@ -311,11 +311,10 @@ def calibration_in_words(said: pd.DataFrame, run: Race) -> str:
     """How many buyers the chances promised on the test day, how many there were, and whether chance allows for that."""
     if said.empty:
         return run.in_words
-    says, promised, seen = PURCHASE["says"], (said["said"] * said["customers"]).sum(), said["buyers"].sum()
+    says, promised, seen, sums = PURCHASE["says"], *_promise(said)
     chance = (said["said"] * (1 - said["said"]) * said["customers"]).sum()  # variance of the sum on the test day
     spread = np.sqrt(chance * (1 + len(run.test) / len(run.calibrate)))  # the day that calibrated had its own luck
     verdict = says["too_high" if promised > seen else "too_low"] * bool(abs(promised - seen) > SURELY * spread)
-    sums = {"said": words.count(promised), "seen": words.count(seen), "off": words.percent(abs(promised / seen - 1))}
     return (says["calibrated"] + verdict).format(how=run.chosen.how, **sums)
 
 
@@ -323,11 +322,15 @@ def buyers_ahead_in_words(scored: pd.DataFrame, said: pd.DataFrame, period: int)
     """How many of those scored are expected to buy, and how far off such a sum was on the test day (`said`)."""
     says, expected = PURCHASE["says"], words.count(scored["probability"].sum())
     start = says["ahead"].format(days=period, expected=expected, customers=words.count(len(scored)))
+    _promised, seen, sums = _promise(said)
+    return start + (says["ahead_doubt"].format(**sums) if seen else says["ahead_untested"])
+
+
+def _promise(said: pd.DataFrame) -> tuple[float, float, dict[str, str]]:
+    """Buyers that the chances promised on the test day (`said_and_seen`), those that came, and both in words."""
     promised, seen = (said["said"] * said["customers"]).sum(), said["buyers"].sum()
-    if not seen:
-        return start + says["ahead_untested"]
-    figures = {"said": words.count(promised), "seen": words.count(seen), "off": words.percent(abs(promised / seen - 1))}
-    return start + says["ahead_doubt"].format(**figures)
+    off = words.percent(abs(promised / seen - 1)) if seen else ""
+    return promised, seen, {"said": words.count(promised), "seen": words.count(seen), "off": off}
 
 
 def teaching_tree(run: Race) -> tuple[DecisionTreeClassifier | None, list[str]]:

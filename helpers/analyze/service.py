@@ -13,6 +13,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from helpers import stats
 from helpers.analyze.texts import facts, pattern
+from helpers.analyze.topic_links import topic_action
 from helpers.analyze.topics import OTHER, TOPICS
 from helpers.show import words
 
@@ -333,13 +334,13 @@ def load_in_words(
     parts |= {"load_cost": pd.notna(w["cost"]), "load_repeats": pd.notna(w["repeats"])}
     said["cost"] = words.money(w["cost"], currency)
     first = named.iloc[0] if len(named) else ""
-    said |= {"topic": first, "todo": TOPICS["topics"].get(first, {}).get("action", TOPICS["says"]["read_them"])}
-    sure = first in set(unhappy.loc[unhappy["verdict"] == "less satisfied", "topic"])
+    said |= {"topic": first, "todo": topic_action(first, unhappy)}
+    todo = "load_read" if not first else "load_action" if said["todo"] else "load_sample"
     return [
         {
             "headline": SAYS["load"].format(**said),
             "evidence": "".join(SAYS[part].format(**said) for part, told in parts.items() if told),
-            "action": SAYS["load_read" if not first else "load_action" if sure else "load_sample"].format(**said),
+            "action": SAYS[todo].format(**said),
         }
     ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from helpers import stats
 
@@ -27,7 +26,7 @@ def kaplan_meier(days: pd.Series, ended: pd.Series) -> pd.DataFrame:
     left = (1 - table["ended"] / table["at_risk"]).cumprod()
     with np.errstate(divide="ignore", invalid="ignore"):  # at 0 nothing is left, and the interval closes
         spread = (table["ended"] / (table["at_risk"] * (table["at_risk"] - table["ended"]))).cumsum()
-        error = norm.ppf((1 + stats.LEVEL) / 2) * np.sqrt(spread) / np.log(left).abs()
+        error = stats.Z * np.sqrt(spread) / np.log(left).abs()
         low, high = left ** np.exp(error), left ** np.exp(-error)
     none = left == 0
     table = table.assign(left=left, low=low.mask(none, 0.0), high=high.mask(none, 0.0))

@@ -24,7 +24,6 @@ FEWEST_OF_A_WORD = 3  # texts; a rarer word may be a name
 LEAST_DAYS = 180  # from the first text to the last, to speak of a trend
 MONTHS = 24  # of the panel in which leaving is looked at
 BANDS = {"recency": [30, 90, 180, 366], "frequency": [2, 3, 6]}  # upper ends (days), and lower ends (orders a year)
-Z = norm.ppf((1 + stats.LEVEL) / 2)
 
 
 def topic_shares(texts: pd.DataFrame) -> pd.DataFrame:
@@ -92,9 +91,9 @@ def topic_trends(texts: pd.DataFrame) -> pd.DataFrame:
         y = (read["topic"] == topic).astype(float)
         y = y - y.groupby(read["source"]).transform("mean")
         slope = (x * y).sum() / (x**2).sum()
-        parts = ((y - slope * x) * x).groupby(who).sum()
-        error = np.sqrt((parts**2).sum()) / (x**2).sum()
-        rows.append([topic, n, slope, slope - Z * error, slope + Z * error, slope / error if error else np.nan])
+        error = _clustered(x, y - slope * x, who)
+        ends = slope - stats.Z * error, slope + stats.Z * error
+        rows.append([topic, n, slope, *ends, slope / error if error else np.nan])
     found = pd.DataFrame(rows, columns=["topic", "texts", "change", "low", "high", "z"])
     found["quarters"] = read["said_at"].dt.to_period("Q").nunique()
     return _corrected(found, {1: "rising", -1: "falling", 0: "cannot be told"})
@@ -211,8 +210,8 @@ def alike_difference(
     if who is not None:
         own = rows[["n1", "a", "c"]].groupby(alike.to_numpy()).transform("mean")
         x, y = rows["n1"] - own["n1"], rows["a"] + rows["c"] - own["a"] - own["c"]
-        error = np.sqrt((((y - size * x) * x).groupby(who.to_numpy()).sum() ** 2).sum()) / weight.sum()
-    return float(size), float(size - Z * error), float(size + Z * error), float(size / error) if error else 0.0
+        error = _clustered(x, y - size * x, who)
+    return float(size), *(float(size + z * error) for z in (-stats.Z, stats.Z)), float(size / error) if error else 0.0
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -250,14 +249,12 @@ def top_topic(shares: pd.DataFrame, texts: pd.DataFrame, unhappy: pd.DataFrame) 
     by_source = ", ".join(f"of {TEXTS['sources'][s]} {words.percent(v)}" for s, v in blind.items())
     others = words.listing(f"{o.topic} ({words.percent(o.share)})" for o in known.iloc[1:4].itertuples())
     ends = {"low": words.percent(t["low"]), "high": words.percent(t["high"]), "unread": words.percent(unread, 1)}
-    sure = t["topic"] in set(unhappy.loc[unhappy["verdict"] == "less satisfied", "topic"])
-    own = TOPICS["topics"].get(t["topic"], {}).get("action", SAYS["read_them"])
     return [
         {
             "id": "voice-topic",
             "headline": SAYS["top"].format(topic=t["topic"], share=words.percent(t["share"])),
             "evidence": SAYS["top_evidence"].format(others=others or "no others", by_source=by_source, **ends),
-            "action": own if sure else SAYS["top_read"].format(topic=t["topic"]),
+            "action": topic_action(t["topic"], unhappy) or SAYS["top_read"].format(topic=t["topic"]),
         }
     ]
 
@@ -301,9 +298,11 @@ def unhappy_in_words(unhappy: pd.DataFrame) -> list[dict[str, str]]:
         parts = {"unhappy_none": True, "unhappy_none_evidence": True}
         parts |= {"unhappy_none_p": t["difference"] > 0, "unhappy_none_hint": len(above)}
         return [{"sentence": " ".join(SAYS[part] for part, told in parts.items() if told).format(**said)}]
-    action = TOPICS["topics"].get(t["topic"], {}).get("action", SAYS["read_them"])
     parts = {"headline": "unhappy", "evidence": "unhappy_evidence"}
-    return [{"id": "voice-unhappy", "action": action} | {part: SAYS[key].format(**said) for part, key in parts.items()}]
+    return [
+        {"id": "voice-unhappy", "action": topic_action(t["topic"])}
+        | {part: SAYS[key].format(**said) for part, key in parts.items()}
+    ]
 
 
 def leaving_in_words(leaving: pd.DataFrame, days: int = 180) -> list[dict[str, str]]:
@@ -336,6 +335,18 @@ def _looks(orders: ir.Table, months: ir.Table, days: int) -> ir.Table:
         recency=_.ago.min(where=_.ago > 0), frequency=(_.ago > 0).sum(), after=((_.later > 0) & (_.later <= days)).sum()
     )
     return seen.filter(_.frequency > 0).order_by("starts", "customer_id")
+
+
+def _clustered(x: pd.Series, left: pd.Series, who: pd.Series) -> float:
+    """Standard error of the slope on `x` (Liang and Zeger 1986): `left` over by it, rows of one `who` together."""
+    return float(np.sqrt(((x * left).groupby(who.to_numpy()).sum() ** 2).sum()) / (x**2).sum())
+
+
+def topic_action(topic: str, unhappy: pd.DataFrame | None = None) -> str:
+    """What to do about a topic; with `unhappy_by_topic`, empty where its writers are not surely less satisfied."""
+    if unhappy is not None and topic not in set(unhappy.loc[unhappy["verdict"] == "less satisfied", "topic"]):
+        return ""
+    return TOPICS["topics"].get(topic, {}).get("action", SAYS["read_them"])
 
 
 def _writers(texts: pd.DataFrame) -> pd.Series:

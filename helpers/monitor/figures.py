@@ -111,9 +111,7 @@ def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | 
         )
     both = pd.concat(rows, ignore_index=True).rename(columns={"value": "now"})
     both["change"] = both["now"] / both["before"].where(both["before"] != 0) - 1
-    both["usual_low"], both["usual_high"] = (
-        both["metric"].map(past.quantile(end)) for end in ((1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2)
-    )
+    both["usual_low"], both["usual_high"] = (both["metric"].map(past.quantile(end)) for end in stats.ENDS)
     both["earlier"] = both["metric"].map(past.count())
     both["sure"] = [_sure(r) for r in both.itertuples()]
     return both.loc[both["before"].notna(), COLUMNS].reset_index(drop=True)

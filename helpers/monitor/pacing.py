@@ -108,7 +108,7 @@ def _pace(target, sales: pd.DataFrame, drawn, now: pd.Timestamp) -> dict:
     actual = round(float(sales.loc[sales["day"].between(start, end), "revenue"].sum()), 2)
     elapsed = min(max(((now - start).days + 1) / ((end - start).days + 1), 0.0), 1.0)
     total = pd.Series([0.0] if drawn is None or elapsed == 1 else drawn) + actual
-    low, high = total.quantile([(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2])
+    low, high = total.quantile(list(stats.ENDS))
     chance = float((total >= target.target).mean())
     return {
         "elapsed": elapsed,

@@ -15,7 +15,6 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
-from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -100,7 +99,7 @@ def with_room(campaigns: pd.DataFrame, first_on: date, last_on: date, days: int)
     """
     start, span = pd.to_datetime(campaigns["starts_on"]), pd.Timedelta(days=days)
     room = (start - 2 * span >= pd.Timestamp(first_on)) & (start + span <= pd.Timestamp(last_on) + pd.Timedelta(days=1))
-    half = norm.ppf((1 + stats.LEVEL) / 2) * campaigns["spread"] / np.sqrt(campaigns["customers"])
+    half = stats.Z * campaigns["spread"] / np.sqrt(campaigns["customers"])
     known = campaigns.assign(low=campaigns["change"] - half, high=campaigns["change"] + half)[room]
     return known.sort_values(["customers", "starts_on"], ascending=False, ignore_index=True)
 

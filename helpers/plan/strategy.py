@@ -6,7 +6,6 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
-from scipy.stats import norm
 
 from helpers import stats
 from helpers.plan.wording import wording
@@ -15,7 +14,6 @@ from helpers.show import words
 TRAITS = ["product_group", "offer", "store", "channel", "weekday", "part_of_day"]
 MIN_PEOPLE, MIN_SHARE, MIN_INDEX = 30, 0.005, 105  # below these no base for a choice, or no matter for one
 MOST = 3  # groups named in a cell
-Z = float(norm.ppf((1 + stats.LEVEL) / 2))
 
 
 def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.Table:
@@ -69,7 +67,7 @@ def profile(lines: ir.Table, trait: str) -> ir.Table:
     overall = part.group_by("value").agg(all_revenue=_.part.sum()).mutate(overall=_.all_revenue / _.all_revenue.sum())
     shares = cell.inner_join(size, "segment").inner_join(overall, "value").mutate(share=_.revenue / _.x.nullif(0))
     squares = ibis.greatest(_.yy - 2 * _.share * _.xy + _.share * _.share * _.xx, 0.0)
-    error = Z * (squares * _.n / (_.n - 1).nullif(0)).sqrt() / _.x.nullif(0)
+    error = stats.Z * (squares * _.n / (_.n - 1).nullif(0)).sqrt() / _.x.nullif(0)
     return (
         shares.mutate(error=error)
         .select(

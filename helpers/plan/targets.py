@@ -235,7 +235,7 @@ def _tree(draws: dict[str, pd.DataFrame], growth: float) -> pd.DataFrame:
 
 
 def _judged(paths: pd.Series, baseline: float, target: float) -> dict:
-    low, high = paths.quantile([(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]).round(2)
+    low, high = paths.quantile(list(stats.ENDS)).round(2)
     chance = round(float((paths >= target).mean()), 3)
     return {
         "baseline": round(baseline, 2),

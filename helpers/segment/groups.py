@@ -27,7 +27,6 @@ RULES = yaml.safe_load(resources.files("helpers.segment").joinpath("groups.yaml"
 GROUPS_VERSION: str = RULES["version"]
 VERDICTS: dict[str, str] = RULES["verdicts"]
 MOST_ROWS, MOST_FITTED = 1500, 20000  # customers drawn to judge a number of groups, and to make groups
-LARGEST_K = max(RULES["numbers"])
 SUBCLUSTERS, SIDES, STEPS = 120, (6, 8), 5000  # of the first step; rows and columns of the map; customers shown to it
 
 
@@ -320,7 +319,7 @@ def foresight(groups: pd.Series, later: Later, most: int = 3) -> dict[str, float
         codes = pd.factorize(groups)[0]
         rng = np.random.default_rng(1)
         draws = [_explained(sales[i], codes[i]) for i in rng.integers(0, len(sales), (200, len(sales)))]
-        ends = np.quantile(draws, [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2])
+        ends = np.quantile(draws, stats.ENDS)
         found |= dict(zip(FORETOLD[4:], (_explained(sales, codes), *ends), strict=True))
     return found
 

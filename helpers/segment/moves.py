@@ -7,8 +7,8 @@ import pandas as pd
 from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
+from helpers import stats
 from helpers.segment.rfm import RULES, types
-from helpers.stats import LEVEL
 
 UNSEEN, GONE = "not yet a customer", "no order in the window"
 KINDS = {
@@ -198,7 +198,7 @@ def drivers(moved: pd.DataFrame, signs: pd.DataFrame) -> pd.DataFrame:
                 rows.append(row | _difference(x, did, known["monetary_then"]))
     columns = ["move", "when", "movers", "stayers", "difference", "low", "high", "p"]
     found = pd.DataFrame(rows, columns=columns).dropna(subset="p")
-    sure = multipletests(found["p"], alpha=1 - LEVEL, method="holm")[0] if len(found) else []
+    sure = multipletests(found["p"], alpha=1 - stats.LEVEL, method="holm")[0] if len(found) else []
     return found.drop(columns="p").assign(sure=np.asarray(sure, dtype=bool))
 
 
@@ -214,6 +214,6 @@ def _difference(x: pd.Series, did: pd.Series, sales: pd.Series) -> dict[str, flo
     weight = (d**2).sum() or np.nan  # nothing to compare with where each fifth holds movers only, or stayers only
     difference = (d * y).sum() / weight
     error = np.sqrt((d**2 * (y - difference * d) ** 2).sum()) / weight
-    off = norm.ppf((1 + LEVEL) / 2) * error
+    off = stats.Z * error
     p = 2 * norm.sf(abs(difference) / (error or np.nan))
     return {"difference": difference, "low": difference - off, "high": difference + off, "p": p}

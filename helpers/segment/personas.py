@@ -26,7 +26,6 @@ MEASURES: dict[str, str] = RULES["measures"]
 CARD: dict[str, dict[str, str]] = RULES["card"]
 LEAST_HELD = 50  # contacts held out at random that make a comparison with them worth while
 LEAST_EVENTS = 5  # answers on either side that a group needs to be judged
-LEAST_ASKED = 20  # people of a persona who answered a survey before its needs are named
 
 
 # --- what a group does against the others ------------------------------------------------------------------
@@ -406,7 +405,7 @@ def _rates(rows: pd.DataFrame, treated: pd.Series) -> tuple[float, float, pd.Ser
 
 def _tested(judged: pd.DataFrame, pulls: pd.DataFrame, extra: bool) -> pd.DataFrame:
     """Interval and chances of the differences of the groups, from the pulls of the customers on them."""
-    k, z = len(judged), norm.ppf((1 + stats.LEVEL) / 2)
+    k, z = len(judged), stats.Z
     d, spread = judged["difference"].to_numpy(), pulls.to_numpy().T @ pulls.to_numpy()
     error = np.sqrt(np.diag(spread)) if k else d
     found = pd.DataFrame({"low": d - z * error, "high": d + z * error}, judged.index)

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import yaml
 from ibis import _
-from scipy.stats import norm
 
 from helpers import stats
 
@@ -21,7 +20,6 @@ WORDS = yaml.safe_load(resources.files("helpers.segment").joinpath("profiles.yam
 DIMENSIONS: dict[str, list[str]] = WORDS["dimensions"]
 FEWEST, MOST = 30, 8  # customers that make a group of its own, groups shown beside "others" and "not known"
 OTHERS, UNKNOWN = "others", "not known"
-Z = norm.ppf((1 + stats.LEVEL) / 2)
 
 
 def with_goods(orders: ir.Table, products: ir.Table) -> ir.Table:
@@ -217,7 +215,7 @@ def side_by_side(people: pd.DataFrame, by: pd.Series) -> pd.DataFrame:
     # A ratio of two means (Taylor linearisation); a group that is part of the average moves with it.
     together = 2 * ratio * (table.index != UNKNOWN)
     error = np.sqrt((table["own"] * (1 / mine - together / n) + ratio**2 * spread / n).clip(lower=0)) / mean
-    ends = {"index": ratio, "low": (ratio - Z * error).clip(lower=0), "high": ratio + Z * error}
+    ends = {"index": ratio, "low": (ratio - stats.Z * error).clip(lower=0), "high": ratio + stats.Z * error}
     table = table.assign(**{c: (100 * v).round() for c, v in ends.items()})
     order = ["customers", "sales", "index", "low", "high", "important", "next_year"]
     table = table[order].sort_values("index", ascending=False)

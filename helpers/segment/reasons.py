@@ -283,7 +283,7 @@ def _effects(rows: pd.DataFrame, marks: dict[str, pd.Series]) -> dict[str, dict[
         without = shown.copy()
         without[:, k] = 0
         extra = [_chance(shown, b) - _chance(without, b) for b in (fit.params, *draws)]
-        low, high = np.quantile(extra[1:], [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2])
+        low, high = np.quantile(extra[1:], stats.ENDS)
         part = len(shown) / rows["left"].sum()
         found[name] = dict(zip(SIZES, [extra[0], low, high, extra[0] * part, low * part, high * part], strict=True))
     return found

@@ -9,7 +9,6 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
-from scipy.stats import norm
 
 from helpers import stats
 from helpers.client import PlaybookError
@@ -82,7 +81,7 @@ def message_response(messages: ir.Table, orders: ir.Table, as_of: date, watch: W
     effect = (seen.loc[~held, "came"].mean() - without) / (1 - without)
     weights = np.array([1 / max(assumed, 1e-9), 1 / error]) ** 2
     middle, spread = weights @ [assumed, effect] / weights.sum(), weights.sum() ** -0.5
-    sides = norm.ppf((1 + stats.LEVEL) / 2) * np.array([0, -1, 1])
+    sides = stats.Z * np.array([0, -1, 1])
     ends = np.clip(middle + sides * spread, 0, None)
     return Response(*map(float, ends), int(held.sum()), True, assumed, *map(float, effect + sides * error))
 
