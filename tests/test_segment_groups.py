@@ -314,6 +314,7 @@ def test_customers_without_a_favourite_have_a_card_all_the_same(found):
     segments = rows[["customer_id"]].assign(tier="plain", stage="active")
     nothing = now._replace(counts=now.counts.head(0))
     none = segment.persona_rows(segments, nothing, labels, named)
+    assert len(none) == len(rows)
     assert none["favourite"].isna().all()
     assert none["labels"].str.startswith("plain").all()
 

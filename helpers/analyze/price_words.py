@@ -114,7 +114,7 @@ def ladder_in_words(ladder: pd.DataFrame, seen: pd.DataFrame, category: str) -> 
     held = SAYS["held"].format(category=category, products=int(row["products"]), share=show.percent(row["share"]))
     said = f"{held} {SAYS['range'].format(category=category, **ends)}"
     if ladder["margin"].isna().all():
-        return f"{said} {SAYS['no_cost']}"
+        return f"{said} {SAYS['no_cost'].format(costed=show.percent(PRICES['ladder']['costed']))}"
     return said if (ladder["gain_low"] > 0).any() else f"{said} {SAYS['no_step']}"
 
 
