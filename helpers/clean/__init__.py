@@ -13,19 +13,3 @@ from helpers.clean.chain import (
 )
 from helpers.clean.quality import PARTS, quality, trend
 from helpers.clean.suspicions import suspicions
-
-__all__ = [
-    "PARTS",
-    "Cleaned",
-    "by_rule",
-    "chain_log",
-    "clean_table",
-    "filled_shares",
-    "ledgers",
-    "outlier_effect",
-    "quality",
-    "quarantined",
-    "suspicions",
-    "trend",
-    "with_outliers",
-]

@@ -18,28 +18,3 @@ from helpers.optimize.matching import (
     share_reached,
     with_room,
 )
-
-__all__ = [
-    "FEWEST",
-    "METHODS",
-    "Window",
-    "advice",
-    "balance",
-    "before_after",
-    "choose_window",
-    "contacts",
-    "customer_history",
-    "estimate_effects",
-    "match_pairs",
-    "merge_decisions",
-    "pair_differences",
-    "plan_experiment",
-    "read_decisions",
-    "say_effect",
-    "say_log",
-    "say_plan",
-    "share_reached",
-    "what_came",
-    "with_room",
-    "write_decisions",
-]

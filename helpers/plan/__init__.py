@@ -15,30 +15,3 @@ from helpers.plan.audiences import (
 )
 from helpers.plan.strategy import TRAITS, coupon_response, discount_depth, profile, strategy_table, with_traits
 from helpers.plan.targets import by_month, checked, grid, group_small, largest_difference, parts_apart, target_tree
-
-__all__ = [
-    "QUARTER",
-    "TRAITS",
-    "add_consent",
-    "buying",
-    "by_month",
-    "checked",
-    "contact_helps",
-    "coupon_response",
-    "discount_depth",
-    "grid",
-    "group_small",
-    "largest_difference",
-    "list_audiences",
-    "look_back",
-    "parts_apart",
-    "profile",
-    "smallest_effect",
-    "strategy_table",
-    "summary",
-    "target_tree",
-    "with_holdout",
-    "with_traits",
-    "write_lists",
-    "yearly_value",
-]

@@ -5,26 +5,3 @@ from helpers.show.charts import bars, dots, graph, heat, lines, scatter, tree
 from helpers.show.findings import begin, finding, needs, takeaways, text, unseen
 from helpers.show.tables import table
 from helpers.show.words import count, day, listing, money, percent
-
-__all__ = [
-    "bars",
-    "begin",
-    "cards",
-    "count",
-    "day",
-    "dots",
-    "finding",
-    "graph",
-    "heat",
-    "lines",
-    "listing",
-    "money",
-    "needs",
-    "percent",
-    "scatter",
-    "table",
-    "takeaways",
-    "text",
-    "tree",
-    "unseen",
-]
