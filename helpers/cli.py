@@ -46,15 +46,20 @@ def run(
     jobs: Annotated[int, typer.Option(min=0, help="Notebooks side by side. Default: 2, or 1 on one core.")] = 0,
 ):
     """Run the notebooks on a client's data and build the report."""
-    from helpers.run import run as run_notebooks
+    from helpers import kernels
 
-    sets = {}
+    found, sets = Client(client), {}
     for pair in set_:
         name, equals, value = pair.partition("=")
         if not (name and equals):
             raise PlaybookError(f"--set {pair}: write it as name=value.")
         sets[name.strip()] = value
-    index = run_notebooks(client, as_of, only, sets, jobs)
+    with kernels.warm(found.private()):  # it imports while we do
+        from helpers.run import in_words
+        from helpers.run import run as run_notebooks
+
+        index = run_notebooks(client, as_of, only, sets, jobs)
+        print(f"\n{in_words(index, found)}\n")
     print(f"Report: {index}")
     print(
         f"Open it with: playbook open {client}"

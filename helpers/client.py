@@ -6,6 +6,7 @@ import difflib
 import gzip
 import hashlib
 import importlib.util
+import itertools
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from zoneinfo import available_timezones
 
 import ibis
 import pandas as pd
+import psutil
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -265,6 +267,8 @@ class Settings(_Model):
     parameters: dict[str, Any] = {}  # notebook parameters for this client
 
 
+SPILL = "spill"  # what an engine puts on disk while it works: spill-<process>-<n>
+_spills = itertools.count(1)
 _IGNORED = re.compile(r"\.|~\$|.*\.(md|part|tmp)$|Thumbs\.db|desktop\.ini")  # never data
 
 
@@ -404,17 +408,29 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def connect(memory: str = "2GB") -> ibis.BaseBackend:
+def connect(spill_into: Path | None = None, memory: str = "2GB") -> ibis.BaseBackend:
     """A fresh in-memory DuckDB behind Ibis: all cores, a bound on its memory, and what is more in a folder of its own.
 
-    DuckDB's own default is .tmp in the working folder, where a killed run leaves customers' rows behind.
+    That folder lies in `spill_into` (default: the system's place for temporary files) and goes with the
+    connection. A killed process leaves it behind; `empty_spills` removes it then. DuckDB's own default is .tmp in
+    the working folder, where customers' rows would stay.
     """
     quiet_ibis()
-    spill = tempfile.mkdtemp(prefix="playbook-")
-    con = ibis.duckdb.connect(memory_limit=memory, temp_directory=spill)
+    if spill_into:
+        spill = spill_into / f"{SPILL}-{os.getpid()}-{next(_spills)}"  # DuckDB makes it when it needs it
+    else:
+        spill = Path(tempfile.mkdtemp(prefix="playbook-"))
+    con = ibis.duckdb.connect(memory_limit=memory, temp_directory=str(spill))
     weakref.finalize(con, shutil.rmtree, spill, ignore_errors=True)
     con.raw_sql("SET TimeZone = 'UTC'")
     return con
+
+
+def empty_spills(*folders: Path) -> None:
+    """Remove from folders what processes that are no more have spilled; a living process keeps its own."""
+    for path in (p for folder in folders for p in folder.glob(f"{SPILL}-*")):
+        if not psutil.pid_exists(int(path.name.split("-")[1])):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def quiet_ibis() -> None:

@@ -197,7 +197,7 @@ def forget(client: Client, email: str = "", phone: str = "", number: str = "") -
     """
     if not (email or phone or number):
         raise PlaybookError("say who: --email, --phone or --number.")
-    opened = open_sources(connect(), client)
+    opened = open_sources(connect(client.private()), client)
     done, known = Forgotten(), opened.has_people
     records = _matching(client, opened, email, phone, number) if known else _by_number(opened, number)
     person = _person_of(client, records, email, phone)
@@ -310,7 +310,7 @@ def _tables(client: Client) -> Iterator[Path]:
 
 def _visitors(client: Client, ids: set[str]) -> set[str]:
     """The browsers that were used by this person alone."""
-    engine, found = connect(), set()
+    engine, found = connect(client.private()), set()
     for path in _tables(client):
         if {"visitor_id", "customer_id"} <= set(pq.read_schema(path).names):
             query = """SELECT visitor_id FROM read_parquet(?) WHERE visitor_id IS NOT NULL GROUP BY visitor_id
@@ -321,7 +321,7 @@ def _visitors(client: Client, ids: set[str]) -> set[str]:
 
 def _from_tables(client: Client, person: _Person, done: Forgotten) -> None:
     """Rewrite every stored table that holds the person; lineage files stay as they are."""
-    engine, lines = connect(), [(f, n) for f, ns in done.raw.items() for n in ns]
+    engine, lines = connect(client.private()), [(f, n) for f, ns in done.raw.items() for n in ns]
     con = engine.con
     con.execute("CREATE TABLE gone (file VARCHAR, line BIGINT)")
     if lines:

@@ -45,7 +45,7 @@ def readiness(client: Client) -> Readiness:
 
     Writes suggestions.yaml beside client.yaml where a file is not known, and removes it where all are.
     """
-    opened = open_sources(connect(), client)
+    opened = open_sources(connect(client.private()), client)
     rows = count_rows(opened)
     try:
         first, last = data_span(opened)

@@ -7,10 +7,8 @@ import difflib
 import json
 import os
 import shutil
-import sys
-import tempfile
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import date
 from graphlib import TopologicalSorter
 from importlib.metadata import version
@@ -25,14 +23,14 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 import helpers
-from helpers import store
-from helpers.client import Client, PlaybookError, connect, parse_day
-from helpers.collect import data_span, held_originals, open_sources, order_times
+from helpers import kernels, store
+from helpers.client import Client, PlaybookError, connect, empty_spills, parse_day
+from helpers.collect import days_of_orders, held_originals, open_sources
 from helpers.optimize import write_decisions
-from helpers.show import report
+from helpers.progress import Progress
+from helpers.show import report, summary
 
 PACKAGES = ["pandas", "ibis-framework", "duckdb", "scikit-learn", "statsmodels", "seaborn", "papermill"]
-BAR = "{desc:<13} {bar:20} cell {n_fmt}/{total_fmt}  {elapsed}"
 
 
 class RunFailed(PlaybookError):
@@ -47,14 +45,20 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
     Raises PlaybookError before anything is written, and RunFailed where a notebook fails.
     """
     client, started = Client(name), time.perf_counter()
+    empty_spills(client.private(), *(client.folder / "runs").glob("*"))
+    with kernels.warm(client.private()):
+        return _run(client, as_of, only, sets or {}, jobs, started)
+
+
+def _run(client: Client, as_of: str, only: str, sets: dict[str, str], jobs: int, started: float) -> Path:
     names = pick(only)
     day = _as_of(client, as_of, bool(only))
-    parameters = parameters_of(names, client, sets or {}, day)
+    parameters = parameters_of(names, client, sets, day)
     folder = client.folder / "runs" / f"{day}-{store.now():%Y%m%dT%H%M%S%f}"[:-3]
     record = {
         "schema_version": store.SCHEMA_VERSION,
         "run_id": folder.name,
-        "client": name,
+        "client": client.name,
         "as_of": str(day),
         "status": "running",
         "only": only,
@@ -69,8 +73,11 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
         },
     }
     _begin(folder, client, only)
+    jobs = jobs or min(2, os.cpu_count() or 1)
     try:
-        record["notebooks"] = _execute(names, parameters, folder, jobs or min(2, os.cpu_count() or 1))
+        progress = Progress(dependencies(names), _expected(names, client), jobs)
+        record["notebooks"] = _execute(names, parameters, folder, jobs, progress)
+        record["kernels"] = dict(kernels.started)
         if only:
             record = _on_top_of(folder, record)
         record |= {"status": "finished", "seconds": round(time.perf_counter() - started, 1)}
@@ -87,6 +94,12 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
     _keep_originals(client, folder)
     _forget_old_runs(client, folder.name)
     return published / "index.html"
+
+
+def in_words(index: Path, client: Client) -> str:
+    """What a run came to, in some twenty lines for the terminal; `index` is what `run` gave back."""
+    made_by_copy = index.is_relative_to(client.folder / "runs")
+    return summary.in_words(index.parent.parent if made_by_copy else client.latest, client.settings.currency)
 
 
 def pick(only: str = "") -> list[str]:
@@ -161,14 +174,14 @@ def _as_of(client: Client, as_of: str, copying: bool) -> date:
         if as_of and as_of != day:
             raise PlaybookError(f"--only works on the latest run, which is of {day}. Leave --as-of out, or run all.")
         return parse_day(day)
-    opened = open_sources(connect(), client)
-    first, last = data_span(opened)
+    opened = open_sources(connect(client.private()), client)
+    days = days_of_orders(opened)
     if as_of:
-        day = parse_day(as_of)
+        day, first, last = parse_day(as_of), days["ordered_on"].min().date(), days["ordered_on"].max().date()
         if not first <= day <= last:
             raise PlaybookError(f"--as-of {day} is outside the data, which run from {first} to {last}.")
         return day
-    return store.last_full_day(order_times(opened))
+    return store.last_full_day(days)
 
 
 def _begin(folder: Path, client: Client, only: str) -> None:
@@ -179,74 +192,74 @@ def _begin(folder: Path, client: Client, only: str) -> None:
         (folder / part).mkdir(parents=True, exist_ok=True)
 
 
-def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: int) -> dict[str, dict]:
+def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: int, progress: Progress) -> dict:
     os.environ["PLAYBOOK_RUN"] = str(folder)
-    sorter, done, running = TopologicalSorter(dependencies(names)), {}, {}
+    sorter, done, running, ready = TopologicalSorter(progress.needs), {}, {}, set()
     sorter.prepare()
     try:
         with ThreadPoolExecutor(jobs) as pool:
-            free = list(range(jobs))
-            while sorter.is_active():
-                for name in sorter.get_ready():
-                    running[pool.submit(_one, name, parameters[name], folder, free)] = name
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    name = running.pop(future)
-                    done[name] = _result(future, running)
-                    sorter.done(name)
+            try:
+                free = list(range(jobs))
+                while sorter.is_active():
+                    ready |= set(sorter.get_ready())
+                    while ready and len(running) < jobs:
+                        name = progress.most_urgent(ready)
+                        ready.remove(name)
+                        running[pool.submit(_one, name, parameters[name], folder, free, progress)] = name
+                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        name = running.pop(future)
+                        done[name] = future.result()
+                        sorter.done(name)
+            except BaseException:  # a notebook failed, or somebody interrupted: begin no other, end those that run
+                pool.shutdown(wait=False, cancel_futures=True)
+                kernels.kill()
+                raise
     finally:
         del os.environ["PLAYBOOK_RUN"]
     return {n: done[n] for n in names}
 
 
-def _result(future: Future, running: dict[Future, str]) -> dict:
-    try:
-        return future.result()
-    except BaseException:
-        for other in running:
-            other.cancel()
-        raise
-
-
-def _one(name: str, parameters: dict, folder: Path, free: list[int]) -> dict:
-    place, output, started = free.pop(0), folder / "notebooks" / f"{name}.ipynb", time.perf_counter()
+def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: Progress) -> dict:
+    place, output = free.pop(0), folder / "notebooks" / f"{name}.ipynb"
     nb = without_exercises(nbformat.read(store.notebook_file(name), as_version=4))
-    bar = {
-        "desc": name,
-        "position": place,
-        "bar_format": BAR,
-        "file": sys.stderr,
-        "mininterval": 0.2 if sys.stderr.isatty() else 5,
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / f"{name}.ipynb"
-        nbformat.write(nb, prepared)
-        try:
-            papermill.execute_notebook(
-                str(prepared),
-                str(output),
-                parameters,
-                cwd=str(folder),
-                progress_bar=bar,
-                kernel_name="python3",
-                shutdown_kernel="immediate",
-                extra_arguments=["--log-level=40"],
-            )
-        except DeadKernelError:
-            raise RunFailed(
-                f"{name}: its process died, most likely for lack of memory. Close other programs or run with --jobs 1. "
-                f"The notebook as far as it got: {output}"
-            ) from None
-        except PapermillExecutionError as e:
-            heading = _heading_before(output, e.cell_index)
-            raise RunFailed(
-                f"{name} failed in cell {e.cell_index + 1} ({heading}): {e.ename}: "
-                f"{str(e.evalue).strip().splitlines()[0] if str(e.evalue).strip() else ''} "
-                f"The notebook as far as it got: {output}"
-            ) from None
-        finally:
-            free.append(place)
-    return {"seconds": round(time.perf_counter() - started, 1), "cells": len(nb.cells)}
+    nbformat.write(nb, output)
+    try:
+        papermill.execute_notebook(
+            str(output),
+            str(output),
+            parameters,
+            cwd=str(folder),
+            progress_bar=progress.bar(name, place),
+            kernel_name="python3",
+            shutdown_kernel="immediate",
+            extra_arguments=["--log-level=40"],
+        )
+    except DeadKernelError:
+        raise RunFailed(
+            f"{name}: its process died, most likely for lack of memory. Close other programs or run with --jobs 1. "
+            f"The notebook as far as it got: {output}"
+        ) from None
+    except PapermillExecutionError as e:
+        heading = _heading_before(output, e.cell_index)
+        raise RunFailed(
+            f"{name} failed in cell {e.cell_index + 1} ({heading}): {e.ename}: "
+            f"{str(e.evalue).strip().splitlines()[0] if str(e.evalue).strip() else ''} "
+            f"The notebook as far as it got: {output}"
+        ) from None
+    finally:
+        free.append(place)
+        empty_spills(folder)
+    return {"seconds": round(progress.done(name), 1), "cells": len(nb.cells)}
+
+
+def _expected(names: list[str], client: Client) -> dict[str, float]:
+    """Seconds that each notebook took in the last run of this client; its number of cells where there is none."""
+    try:
+        record = json.loads((client.latest / "run.json").read_text(encoding="utf-8"))
+        return {n: record["notebooks"][n]["seconds"] for n in names}
+    except (TypeError, OSError, ValueError, KeyError):
+        return {n: float(len(nbformat.read(store.notebook_file(n), as_version=4).cells)) for n in names}
 
 
 def without_exercises(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -316,7 +329,7 @@ def _keep_decisions(client: Client, folder: Path) -> None:
 def _keep_originals(client: Client, folder: Path) -> None:
     """Write the held lines as the files have them into private/, for whoever mends the files."""
     held = pd.read_parquet(folder / "tables" / "quarantine.parquet")
-    originals = held_originals(open_sources(connect(), client), held) if len(held) else held
+    originals = held_originals(open_sources(connect(client.private()), client), held) if len(held) else held
     if len(originals):
         store.write_csv(originals, client.private("quarantine") / f"{folder.name}.csv")
 

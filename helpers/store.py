@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from helpers import tables
-from helpers.client import Client, PlaybookError, connect, home, parse_day
+from helpers.client import Client, PlaybookError, connect, empty_spills, home, parse_day
 
 SCHEMA_VERSION = 1
 FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")  # what a spreadsheet would run
@@ -37,9 +37,9 @@ class Store:
     def __init__(self, notebook: str, client: Client, folder: Path, as_of: str = "") -> None:
         self.notebook, self.client, self.settings, self.folder = notebook, client, client.settings, folder
         self.reads, self.writes = declared(notebook)
-        self.con = connect()
-        self._as_of = as_of
         (folder / "tables").mkdir(parents=True, exist_ok=True)
+        self.con = connect(folder)
+        self._as_of = as_of
 
     @property
     def is_lab(self) -> bool:
@@ -54,7 +54,7 @@ class Store:
         path = self._path("orders") or self._path("staged_orders")
         if path is None:
             raise PlaybookError(f"{self.notebook} needs the orders. Run 01_collect first.")
-        return last_full_day(self.con.read_parquet(str(path)))
+        return last_full_day(order_days(self.con.read_parquet(str(path))))
 
     def read(self, name: str) -> ir.Table:
         """A stored table, as an Ibis expression; PlaybookError if it is not declared or not there yet."""
@@ -126,6 +126,7 @@ def start(notebook: str, client: str, as_of: str = "") -> Store:
     run = os.environ.get("PLAYBOOK_RUN")
     found = Client(client)
     folder = Path(run) if run else found.folder / "runs" / "lab"
+    empty_spills(folder)  # of kernels that were killed; in a run its parent does it too
     _current = Store(notebook, found, folder, as_of)
     show.begin(_current)
     return _current
@@ -164,39 +165,45 @@ def maker(table: str) -> str:
     return next((n for n in notebooks() if table in declared(n)[1]), "the notebook that makes it")
 
 
-def body(orders: ir.Table) -> tuple[date, date]:
-    """First and last day of the orders, less a few dates that stand apart.
+def order_days(orders: ir.Table) -> pd.DataFrame:
+    """Lines of each day and the time of its last one: ordered_on, n, closes; in order, one pass over the orders."""
+    dated = orders.filter(orders.ordered_on.notnull())
+    days = dated.group_by("ordered_on").agg(n=dated.count(), closes=dated.ordered_at_local.max())
+    days = days.order_by("ordered_on").to_pandas()
+    return days.assign(ordered_on=pd.to_datetime(days["ordered_on"]))
+
+
+def body(days: pd.DataFrame) -> tuple[date, date]:
+    """First and last day of the orders, less a few dates that stand apart; `days` as `order_days` gives them.
 
     Days with hardly a line (a quarter of the usual, a hundredth of all together) before or after a silence that is
     long for this shop are slips, such as day and month swapped. After a silence of more than a year the hundredth is
     enough.
     """
-    lines = orders.group_by("ordered_on").agg(n=orders.count()).order_by("ordered_on").to_pandas().dropna()
-    days = pd.to_datetime(lines["ordered_on"])
-    gaps = days.diff().dt.days
-    n, whole, few = lines["n"].cumsum(), lines["n"].sum(), max(lines["n"].median() / 4, 1)
-    first, last = 0, len(days) - 1
+    on, lines = days["ordered_on"], days["n"]
+    gaps = on.diff().dt.days
+    n, whole, few = lines.cumsum(), lines.sum(), max(lines.median() / 4, 1)
+    first, last = 0, len(on) - 1
     for i in gaps.index[gaps > max(3, 3 * gaps.quantile(0.95))]:
         most = whole if gaps[i] > 365 else few
-        if n[i - 1] < 0.01 * whole and lines["n"][:i].max() <= most:
+        if n[i - 1] < 0.01 * whole and lines[:i].max() <= most:
             first = i
-        elif whole - n[i - 1] < 0.01 * whole and lines["n"][i:].max() <= most:
+        elif whole - n[i - 1] < 0.01 * whole and lines[i:].max() <= most:
             last = i - 1
             break
-    return days[first].date(), days[last].date()
+    return on[first].date(), on[last].date()
 
 
-def last_full_day(orders: ir.Table) -> date:
+def last_full_day(days: pd.DataFrame) -> date:
     """The last day that looks complete; dates that stand apart from the others do not count (see `body`).
 
     The last day counts when its last order is no earlier than the earliest closing order of the 28 days before;
     otherwise the export stopped in the middle of the day.
     """
-    last = body(orders)[1]
-    close = orders.filter(orders.ordered_on <= last).group_by("ordered_on").agg(at=orders.ordered_at_local.max())
-    close = close.order_by(ibis.desc("ordered_on")).limit(29).to_pandas()
-    hours = pd.to_datetime(close["at"]).dt.hour
-    full = len(close) == 1 or hours.iloc[0] >= hours.iloc[1:].min()
+    last = body(days)[1]
+    closes = days.loc[days["ordered_on"] <= pd.Timestamp(last), "closes"].tail(29)
+    hours = pd.to_datetime(closes).dt.hour
+    full = len(closes) == 1 or hours.iloc[-1] >= hours.iloc[:-1].min()
     return last if full else last - timedelta(days=1)
 
 

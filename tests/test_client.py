@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from helpers.client import Client, PlaybookError, connect
-from helpers.store import body
+from helpers.store import body, order_days
 
 GOOD = {
     "schema_version": 1,
@@ -129,7 +129,7 @@ def test_check_runs_nothing_and_says_what_is_missing(command, home):
 def test_what_does_not_fit_in_memory_is_written_to_a_folder_of_ours_that_goes(tmp_path, monkeypatch):
     """DuckDB's own default is .tmp in the working folder: customers' rows, where git sees them."""
     monkeypatch.chdir(tmp_path)
-    engine = connect("50MB")
+    engine = connect(memory="50MB")
     spill = Path(engine.con.sql("SELECT current_setting('temp_directory')").fetchone()[0])
     engine.con.sql("CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS a FROM range(2000000) r(i)")
     assert list(spill.iterdir())
@@ -145,7 +145,8 @@ def test_a_date_typed_wrong_is_not_the_last_day():
 
     def last(*more):
         at = pd.DatetimeIndex([*days, *more])
-        return body(ibis.memtable(pd.DataFrame({"ordered_on": at.date}), schema={"ordered_on": "date"}))[1]
+        lines = ibis.memtable(pd.DataFrame({"ordered_on": at.date, "ordered_at_local": at}))
+        return body(order_days(lines))[1]
 
     assert last(*[pd.Timestamp("2062-05-12")] * 5).isoformat() == "2025-10-27"
     assert last(*[pd.Timestamp("2025-11-20")] * 12).isoformat() == "2025-11-20"

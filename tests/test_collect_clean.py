@@ -265,7 +265,7 @@ def test_the_last_full_day_drops_a_day_that_stopped_early(tiny):
         f"R{i},1,C,2024-03-{d:02} {t}:00,3,1,2.00,0,2.00\n" for i, (d, t) in enumerate(lines)
     )
     first, _ = tiny(till=till)
-    assert store.last_full_day(first.read("staged_orders")) == date(2024, 3, 9)
+    assert store.last_full_day(store.order_days(first.read("staged_orders"))) == date(2024, 3, 9)
 
 
 def test_cleaning_twice_gives_the_same_table(tiny):
@@ -281,11 +281,10 @@ def test_a_few_late_dates_after_a_silence_are_slips(tiny):
         f"R{i},1,C,{d:%Y-%m-%d} 11:00:00,3,1,2.00,0,2.00\n" for i, (d, _) in enumerate(lines)
     )
     first, _ = tiny(till=till)
-    assert store.last_full_day(first.read("staged_orders")) == date(2024, 3, 20)
+    assert store.last_full_day(store.order_days(first.read("staged_orders"))) == date(2024, 3, 20)
     orders = first.read("staged_orders")
-    assert store.last_full_day(orders.filter(orders.ordered_on > date(2024, 3, 18))) == date(
-        2024, 3, 26
-    )  # too few to tell
+    few = orders.filter(orders.ordered_on > date(2024, 3, 18))  # too few to tell
+    assert store.last_full_day(store.order_days(few)) == date(2024, 3, 26)
 
 
 def test_full_days_after_a_closed_week_are_no_slips(tiny):
@@ -294,7 +293,7 @@ def test_full_days_after_a_closed_week_are_no_slips(tiny):
         f"R{i}-{n},1,C,{d:%Y-%m-%d} 11:00:00,3,1,2.00,0,2.00\n" for i, d in enumerate(days) for n in range(3)
     )
     first, _ = tiny(till=till)
-    assert store.body(first.read("staged_orders")) == (date(2024, 1, 1), date(2024, 12, 31))
+    assert store.body(store.order_days(first.read("staged_orders"))) == (date(2024, 1, 1), date(2024, 12, 31))
 
 
 def test_contacts_in_a_wrong_cell_do_not_reach_the_tables(tiny):

@@ -26,7 +26,8 @@ def repeats(run: Store, name: str) -> ir.Table:
         content = [c for c in spec.columns if c in rows.columns]
         key = [c for c in spec.key if c in rows.columns]
         once = rows.filter(~_.source_repeat, *(rows[c].notnull() for c in key))
-        crowded = once.group_by(key).agg(copies=_.count()).filter(_.copies > 1)
+        # stored on its own: in one query the engine would hold all rows until it knows which keys are crowded
+        crowded = once.group_by(key).agg(copies=_.count()).filter(_.copies > 1).cache()
         by_key = ibis.window(group_by=key, order_by="source_order")
         marks = {
             "nth_copy": ibis.row_number().over(group_by=content, order_by="source_order"),

@@ -21,7 +21,7 @@ from helpers.client import Client, PlaybookError
 from helpers.collect.keys import pseudonym_macro
 from helpers.collect.landing import Landed, land
 from helpers.collect.presets import Preset
-from helpers.store import body
+from helpers.store import body, order_days
 
 LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
 _CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
@@ -137,8 +137,8 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
         _kinds(opened, part)
     snapshots = [p for p in opened.parts.get("stock", []) if "last_order_day()" in p.columns.get("stocked_on", "")]
     if snapshots and "orders" in opened.parts:
-        days = order_times(opened)
-        if days.count().execute():
+        days = order_days(order_times(opened))
+        if len(days):
             con.con.execute(f"CREATE OR REPLACE MACRO last_order_day() AS DATE '{body(days)[1]}'")
     return opened
 
@@ -477,14 +477,22 @@ def _doubts(column: str, text: str, cell: str, wanted: dt.DataType | None) -> li
 
 def data_span(opened: Opened) -> tuple[date, date]:
     """First and last day of the client's orders, read from the sources; days that have not come yet do not count."""
-    orders = order_times(opened)
-    first, last = orders.agg(first=orders.ordered_on.min(), last=orders.ordered_on.max()).to_pandas().iloc[0]
-    if pd.isna(first):
+    days = days_of_orders(opened)["ordered_on"]
+    return days.min().date(), days.max().date()
+
+
+def days_of_orders(opened: Opened) -> pd.DataFrame:
+    """The days of the client's orders as the sources have them, as `store.order_days` gives them.
+
+    Raises PlaybookError where no date can be read.
+    """
+    days = order_days(order_times(opened))
+    if days.empty:
         raise PlaybookError(
             f"the orders of {opened.client.name} hold no readable date. Run playbook check {opened.client.name} and "
             "look at the column ordered_at."
         )
-    return pd.Timestamp(first).date(), pd.Timestamp(last).date()
+    return days
 
 
 def order_times(opened: Opened) -> ir.Table:

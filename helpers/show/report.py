@@ -224,7 +224,7 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
     ranked = rank(found)
     top = max((abs(v) for f in ranked for v in (f.value, f.high) if v), default=1.0)
     kpis, pacing = _frame(folder, "kpis"), _frame(folder, "pacing")
-    told = {name: [_sentence(f.headline) for f in found if f.id in ids] for name, ids in TOLD.items()}
+    told = {name: [words.sentence(f.headline) for f in found if f.id in ids] for name, ids in TOLD.items()}
     advice = sum(f.kind == "finding" and bool(f.action) for f in found)
     lead = [
         *told.pop("Lead"),
@@ -397,10 +397,6 @@ def _footer(record: dict, client: Client) -> str:
 def _frame(folder: Path, table: str) -> pd.DataFrame:
     path = folder / "tables" / f"{table}.parquet"
     return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "?", "!")) else text + "."
 
 
 def _write(path: Path, template: str, values: dict) -> None:

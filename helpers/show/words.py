@@ -53,6 +53,15 @@ def percent(share: float, digits: int = 0, signed: bool = False) -> str:
     return "not known" if pd.isna(share) else f"{rounded:{'+' if signed else ''},.{digits}f}{NBSP}%"
 
 
+def sentence(text: str) -> str:
+    """Text with a full stop at its end, unless it ends with another mark.
+
+    >>> sentence("Sales rise"), sentence("Why?")
+    ('Sales rise.', 'Why?')
+    """
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def day(when: object) -> str:
     """A date as people write it.
 

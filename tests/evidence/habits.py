@@ -18,7 +18,7 @@ ORDERS = {"1": (1, 1), "2 to 4": (2, 4), "5 and more": (5, 10_000)}
 def score(made: World) -> dict[str, pd.DataFrame]:
     """Favourite and home channel of one twin."""
     orders, truth = made.run.read("orders"), made.people
-    begin, end = store.body(orders)
+    begin, end = store.body(store.order_days(orders))
     lines = segment.with_goods(orders, made.run.read("products"))
     found = segment.habits(lines, begin, end).to_pandas().merge(truth, on="customer_id", suffixes=("", "_true"))
     sold = lines.filter(lines.quantity >= 0, lines.category.notnull(), lines.customer_id.notnull())

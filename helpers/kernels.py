@@ -1,0 +1,223 @@
+"""Kernels for the notebooks of a run: forked from a warm server on Linux, plain elsewhere and whenever that fails.
+
+Starting a kernel and importing the same packages is a third of a run's work. `warm()` starts a server
+(`helpers/warm.py`) that has done it once; `Provisioner` is how Jupyter asks for a kernel, so papermill and
+nbval need to know nothing of it. `PLAYBOOK_KERNELS=plain` asks for plain kernels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning import LocalProvisioner
+
+from helpers.client import SPILL
+
+NAME = "playbook-provisioner"
+CHOSEN = "JUPYTER_DEFAULT_PROVISIONER_NAME"
+PATIENCE = 120.0  # seconds in which the server must have imported everything and forked
+# Two notebooks share the cores, and the last digits of a sum depend on the number of threads.
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # Arrow's memory has one else, and forks need none
+
+started: Counter[str] = Counter()  # kernels since `warm` began, by kind
+_server: Server | None = None
+_running: set[Forked | subprocess.Popen] = set()
+_connections: Path | None = None
+
+
+class Forked:
+    """A forked kernel, with what Jupyter uses of `subprocess.Popen`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, link: socket.socket, pid: int) -> None:
+        self.pid, self.returncode, self._link = pid, None, link
+        link.setblocking(False)
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        if self.returncode is None:
+            try:
+                said = self._link.recv(64)
+            except BlockingIOError:
+                return None
+            except ConnectionError:
+                said = b""
+            self.returncode = int(said) if said else -signal.SIGKILL  # a server that died took its kernels along
+            self._link.close()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; raises TimeoutError after `timeout` seconds."""
+        until = time.monotonic() + (timeout or float("inf"))
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"kernel {self.pid} still runs")
+            time.sleep(0.02)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the kernel and all that it started."""
+        if self.poll() is None:
+            with suppress(OSError):  # it ended just now
+                self._link.send(b"%d" % number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+class Server:
+    """The warm server as the run sees it."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-P", "-m", "helpers.warm", str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                command,
+                env=ONE_THREAD | NO_THREAD | os.environ,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stderr=None if os.environ.get("PLAYBOOK_DEBUG") else subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt from the keyboard is for the run, which then closes this
+            )
+
+    def fork(self, arguments: list[str], env: dict[str, str], cwd: str, outputs: list[int]) -> Forked | None:
+        """A kernel, or None where there is none to be had."""
+        ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        ours.settimeout(PATIENCE)
+        order = {"arguments": arguments, "env": env, "cwd": cwd}
+        try:
+            with theirs:
+                socket.send_fds(self._control, [b"k"], [theirs.fileno(), *outputs])
+            ours.send(json.dumps(order).encode())
+            said = ours.recv(64)
+        except OSError:
+            said = b""
+        if not said:
+            ours.close()
+            return None
+        return Forked(ours, int(said))
+
+    def close(self) -> None:
+        """End the server and all kernels it forked."""
+        self._control.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Provisioner(LocalProvisioner):
+    """Starts a kernel warm where `warm` is in force and it is this Python's own kernel; plain else."""
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Prepare the start; the file that tells the kernel's ports and key goes where a killed run leaves nothing."""
+        if _connections and not self.parent.connection_file:
+            _connections.mkdir(mode=0o700, exist_ok=True)
+            self.parent.connection_file = str(_connections / f"kernel-{self.kernel_id}.json")
+        return await super().pre_launch(**kwargs)
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the kernel and keep track of it, so that `kill` reaches it."""
+        kwargs["env"] = ONE_THREAD | kwargs.get("env", os.environ)
+        self.process = _forked(cmd, kwargs)
+        if self.process is None:
+            await super().launch_kernel(cmd, **kwargs)
+        else:
+            self.pid, self.cwd = self.process.pid, kwargs.get("cwd") or Path.cwd()
+        started["warm" if isinstance(self.process, Forked) else "plain"] += 1
+        _running.add(self.process)
+        return self.connection_info
+
+    async def send_signal(self, signum: int) -> None:
+        """Pass a signal on; but not the interrupt that precedes a kill, since a kernel only complains of it."""
+        if signum == signal.SIGINT and self.parent.shutting_down:
+            return
+        await super().send_signal(signum)
+
+    async def wait(self) -> int | None:
+        """Wait for its end, and lose track of it."""
+        process = self.process
+        code = await super().wait()
+        _running.discard(process)
+        return code
+
+
+def _forked(cmd: list[str], kwargs: dict[str, Any]) -> Forked | None:
+    ours = cmd[0] == sys.executable and "ipykernel_launcher" in cmd
+    if not (_server and ours):
+        return None
+    arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
+    outputs = [(kwargs.get(name) or getattr(sys, f"__{name}__")).fileno() for name in ("stdout", "stderr")]
+    return _server.fork(arguments, dict(kwargs["env"]), str(kwargs.get("cwd") or Path.cwd()), outputs)
+
+
+@contextmanager
+def warm(scratch: Path) -> Iterator[None]:
+    """Inside, Jupyter's kernels come from here, warm where that is possible. At the end none is left.
+
+    `scratch` is a folder for short-lived files; they are named as `client.empty_spills` expects.
+    """
+    global _server, _connections
+    started.clear()
+    if _connections:  # a run inside the tests, which have one
+        yield
+        return
+    before = os.environ.get(CHOSEN)
+    _connections = scratch / f"{SPILL}-{os.getpid()}-kernels"
+    if entry_points(group="jupyter_client.kernel_provisioners", name=NAME):
+        os.environ[CHOSEN] = NAME
+    try:
+        if wanted():
+            with suppress(OSError):
+                _server = Server()
+        yield
+    finally:
+        kill()
+        if _server:
+            _server.close()
+        shutil.rmtree(_connections, ignore_errors=True)
+        _server = _connections = None
+        if before is None:
+            os.environ.pop(CHOSEN, None)
+        else:
+            os.environ[CHOSEN] = before
+
+
+def wanted() -> bool:
+    """Whether warm kernels are possible here and nobody asked for plain ones."""
+    asked = os.environ.get("PLAYBOOK_KERNELS", "warm")
+    return sys.platform == "linux" and asked != "plain"
+
+
+def kill() -> None:
+    """Kill every kernel that still runs, and what it started."""
+    for process in list(_running):
+        if process.poll() is None and isinstance(process, subprocess.Popen) and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+    _running.clear()
