@@ -13,6 +13,8 @@ from pathlib import Path
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow.parquet as pq
+from ibis.expr.operations import InMemoryTable
 
 from helpers import tables
 from helpers.client import Client, PlaybookError, connect, empty_spills, home, parse_day
@@ -58,14 +60,11 @@ class Store:
 
     def read(self, name: str) -> ir.Table:
         """A stored table, as an Ibis expression; PlaybookError if it is not declared or not there yet."""
-        if name not in self.reads + self.writes:
-            raise PlaybookError(
-                f"{self.notebook} does not declare that it reads {name}. Add it to the notebook's metadata."
-            )
-        path = self._path(name)
-        if path is None:
-            raise PlaybookError(f"there is no table {name} yet. Run {maker(name)} first.")
-        return self.con.read_parquet(str(path), table_name=name)
+        return self.con.read_parquet(str(self._stored(name)), table_name=name)
+
+    def count(self, name: str) -> int:
+        """Rows of a stored table, told by its file."""
+        return pq.read_metadata(self._stored(name)).num_rows
 
     def comes_later(self, name: str) -> bool:
         """Whether a table is not there yet because a later notebook makes it, as in the lab at the first reading."""
@@ -82,33 +81,46 @@ class Store:
                 f"{self.notebook} does not declare that it writes {name}. Add it to the notebook's metadata."
             )
         spec, started = tables.get(name), time.perf_counter()
+        empty = not len(rows) if isinstance(rows, pd.DataFrame) else _holds_nothing(rows)
         if isinstance(rows, pd.DataFrame):
             floats = rows.select_dtypes("float64").columns  # the last digits of a sum depend on the number of threads
             rows = rows.assign(**rows[floats].round(8))
             rows = ibis.memtable(rows, schema=_schema(rows, spec))
         rows = tables.conform(rows, name)
         path, part = self._file(name), self._file(name).with_suffix(".part")
-        in_order = rows if name.startswith("staged_") or name == "promotions" else rows.order_by(spec.key)
-        self.con.to_parquet(in_order, str(part), compression="zstd")
+        if empty:
+            pq.write_table(rows.schema().to_pyarrow().empty_table(), part, compression="zstd")
+        else:
+            in_order = rows if name.startswith("staged_") or name == "promotions" else rows.order_by(spec.key)
+            self.con.to_parquet(in_order, str(part), compression="zstd")
         os.replace(part, path)
-        stored = self.con.read_parquet(str(path), table_name=name)
         lineage = {
             "table": name,
             "schema_version": SCHEMA_VERSION,
             "written_by": self.notebook,
             "reads": self.reads,
-            "rows": int(stored.count().execute()),
-            "columns": len(stored.columns),
+            "rows": pq.read_metadata(path).num_rows,
+            "columns": len(rows.columns),
             "seconds": round(time.perf_counter() - started, 2),
         }
         path.with_suffix(".json").write_text(json.dumps(lineage, indent=1), encoding="utf-8")
-        return stored
+        return self.con.read_parquet(str(path), table_name=name)
 
     def previous(self, name: str) -> pd.DataFrame | None:
         """A table of the last whole run of this client, or None: what has changed since?"""
         latest = self.client.latest
         path = latest / "tables" / f"{name}.parquet" if latest and latest != self.folder else None
         return pd.read_parquet(path) if path and path.is_file() else None
+
+    def _stored(self, name: str) -> Path:
+        if name not in self.reads + self.writes:
+            raise PlaybookError(
+                f"{self.notebook} does not declare that it reads {name}. Add it to the notebook's metadata."
+            )
+        path = self._path(name)
+        if path is None:
+            raise PlaybookError(f"there is no table {name} yet. Run {maker(name)} first.")
+        return path
 
     def _file(self, name: str) -> Path:
         return self.folder / "tables" / f"{name}.parquet"
@@ -232,6 +244,12 @@ def write_csv(rows: pd.DataFrame, path: Path) -> None:
 def now() -> datetime:
     """The present moment, in UTC."""
     return datetime.now(UTC)
+
+
+def _holds_nothing(rows: ir.Table) -> bool:
+    """Whether rows are known to be none without asking the engine: those of a table that a client does not bring."""
+    held = rows.op()
+    return isinstance(held, InMemoryTable) and held.data.to_frame().empty
 
 
 def _schema(rows: pd.DataFrame, spec: tables.Table) -> ibis.Schema | None:

@@ -1,18 +1,26 @@
-"""Tests write into a home of their own: copies of the notebooks and settings, never the checkout."""
+"""Tests write into homes of their own: copies of the notebooks and settings, never the checkout."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 CHECKOUT = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="playbook é "))  # a space and an accent, as users have
+LAB_HOME = HOME / "lab"  # where nbval runs the notebooks, as JupyterLab would
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+if "PLAYBOOK_TEST_SHARED" not in os.environ:  # what the processes share: made by the first, which starts the others
+    os.environ["PLAYBOOK_TEST_SHARED"] = tempfile.mkdtemp(prefix="playbook shared ")
+    atexit.register(shutil.rmtree, os.environ["PLAYBOOK_TEST_SHARED"], ignore_errors=True)
+SHARED = Path(os.environ["PLAYBOOK_TEST_SHARED"])
 
 
 def make_home(place: Path) -> Path:
@@ -103,6 +111,91 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
     n = con.sql(f"SELECT count(*) FROM ({write['till.csv']})").fetchall()[0][0]
     (folder / "client.yaml").write_text(settings.replace("expected: 0", f"expected: {n}"), encoding="utf-8")
     return folder
+
+
+def simulated(customers: int, seed: int, events: bool = True) -> Path:
+    """The folder of a simulated shop, written once for all tests of all processes; copy it to change it."""
+    from helpers.demo import write_twin
+
+    place = SHARED / f"twin-{customers}-{seed}-{events}"
+    with contextlib.suppress(FileExistsError):
+        place.with_suffix(".begun").mkdir()
+        write_twin(place.with_suffix(".part"), customers, seed, events=events)
+        place.with_suffix(".part").rename(place)
+    until = time.monotonic() + 120
+    while not place.exists():
+        assert time.monotonic() < until, f"{place} is being written by another process, which does not end"
+        time.sleep(0.1)
+    return place
+
+
+def write_bazaar(home: Path, name: str) -> Path:
+    """A small client with rows for every canonical table: a simulated shop with coupons, members and visits added."""
+    from helpers import tables
+
+    folder = home / "data" / name
+    shutil.copytree(simulated(250, 3), folder)
+    shutil.copy(CHECKOUT / "data" / "twin" / "client.yaml", folder)
+    raw = folder / "raw"
+    messages = pd.read_csv(raw / "messages.csv").sort_values("message_id")
+    products = pd.read_csv(raw / "promotions.csv")["product_id"].drop_duplicates()
+    reached = messages[messages["delivered"].astype(str).str.lower() == "true"]
+    used = reached.iloc[::5].assign(
+        redemption_id=lambda m: "R" + m["message_id"],
+        coupon_id=lambda m: "C" + m["campaign_id"],
+        redeemed_on=lambda m: (pd.to_datetime(m["sent_at"]) + pd.Timedelta(days=3)).dt.date,
+    )
+    coupons = messages[["campaign_id"]].drop_duplicates().merge(products.head(20), how="cross")
+    coupons["coupon_id"] = "C" + coupons["campaign_id"]
+    members = reached.drop_duplicates("customer_id").iloc[::2]
+    members = members.assign(happened_at=members["sent_at"], tier="plain", points=120, stored_value=25.0, fee=5.0)
+    members.loc[members.index[::3], "tier"] = "gold"
+    days = pd.date_range("2025-10-01", "2026-09-30").date
+    counts = {"sessions": 90, "visitors": 70, "new_visitors": 30, "pageviews": 300}
+    visits = pd.DataFrame({"starts_on": days, "ends_on": days, "channel": "organic", **counts})
+    for name, rows in {"coupons": coupons, "redemptions": used, "memberships": members, "traffic": visits}.items():
+        columns = [c for c in tables.get(name).columns if c in rows.columns]
+        rows[columns].to_csv(folder / "raw" / f"{name}.csv", index=False)
+    return folder
+
+
+def frames(folder: Path) -> dict[str, pd.DataFrame]:
+    """The stored tables of a run."""
+    return {p.stem: pd.read_parquet(p) for p in sorted((folder / "tables").glob("*.parquet"))}
+
+
+class Notebooks:
+    """Cells of notebooks run in a home of their own, and every kernel of a test process is forked from one server.
+
+    The lab's client is small and has rows for every canonical table. A plugin, since what a conftest defines holds
+    for its own folder alone.
+    """
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Start the server, where tests are run and not only shared out."""
+        from helpers import kernels
+
+        self.warm = contextlib.ExitStack()
+        if hasattr(session.config, "workerinput") or not session.config.option.numprocesses:
+            self.warm.enter_context(kernels.warm(HOME))
+
+    def pytest_sessionfinish(self) -> None:
+        """End it, and all kernels."""
+        self.warm.close()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Choose the home."""
+        is_cell = item.path.suffix == ".ipynb"
+        if is_cell and not LAB_HOME.exists():
+            shutil.copytree(HOME / "notebooks", LAB_HOME / "notebooks")
+            write_bazaar(LAB_HOME, "grocer")  # the name that the notebooks have as their default
+        os.environ["PLAYBOOK_HOME"] = str(LAB_HOME if is_cell else HOME)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add `Notebooks`."""
+    config.pluginmanager.register(Notebooks())
 
 
 class Files(LoadFileScheduling):

@@ -6,14 +6,11 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from conftest import frames
 
 from helpers import store, tables
 from helpers.client import Client, PlaybookError
 from helpers.run import dependencies, publish, run
-
-
-def frames(folder):
-    return {p.stem: pd.read_parquet(p) for p in sorted((folder / "tables").glob("*.parquet"))}
 
 
 def test_every_table_has_one_maker_and_every_read_is_made():

@@ -82,17 +82,18 @@ def clean_table(run: Store, name: str, as_of: date, products: ir.Table | None = 
     if name == "orders" and products is not None:
         names = products.select("product_id", **{new: products[old] for new, old in PRODUCT.items()})
         marked = marked.left_join(names, "product_id").drop("product_id_right")
-    rows = int(staged.count().execute())
+    rows = run.count(f"staged_{name}")
     if not rows:
         return Cleaned(name, marked)
     marked, repeated = _mark_repeats(run, marked, spec)
-    cleaned = Cleaned(name, marked, repeated)
-    for step in rules_for(run, spec, staged, as_of):
-        cleaned.marked = _apply(run, cleaned.marked, step, len(cleaned.steps))
-        cleaned.steps.append(step)
+    steps = repeated + rules_for(run, spec, staged, as_of)
+    _view(run, f"marked_{name}_{len(repeated)}", run.con.compile(marked))
+    for i in range(len(repeated), len(steps)):
+        _apply(run, marked, steps[i], i)
+    marked = run.con.table(f"marked_{name}_{len(steps)}")
     if rows <= KEPT:
-        cleaned.marked = run.con.create_table(f"marked_{name}", cleaned.marked, temp=True, overwrite=True)
-    return cleaned
+        marked = run.con.create_table(f"marked_{name}", marked, temp=True, overwrite=True)
+    return Cleaned(name, marked, steps)
 
 
 def log(cleaned: Cleaned) -> pd.DataFrame:
@@ -349,8 +350,11 @@ def _mark_repeats(run: Store, marked: ir.Table, spec: tables.Table) -> tuple[ir.
     return joined.mutate(**marks).drop("repeat", *(c for c in joined.columns if c.endswith("__of_repeat"))), steps
 
 
-def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> ir.Table:
-    # The where and set of a step are SQL of the settings, so this one place speaks SQL.
+def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> None:
+    """Make the view marked_<table>_<i + 1> of marked_<table>_<i> and a step; `rows` tells the columns and types.
+
+    The where and set of a step are SQL of the settings, so this one place speaks SQL.
+    """
     hit = f"(fate IS NULL AND coalesce(CAST(({step.where}) AS BOOLEAN), FALSE))"
     if step.action in FATES:
         change = f"""* REPLACE (CASE WHEN {hit} THEN '{FATES[step.action]}' ELSE fate END AS fate,
@@ -372,11 +376,16 @@ def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> ir.Table:
     now = "revenue" if "revenue" in rows.columns else "0.0"
     query = f"SELECT {change.replace('money_now', now)}, {hit} AS did_{i} FROM marked_{step.table}_{i}"
     try:
-        return rows.alias(f"marked_{step.table}_{i}").sql(query, dialect="duckdb")
+        _view(run, f"marked_{step.table}_{i + 1}", query)
     except (duckdb.Error, ibis.common.exceptions.IbisError) as e:
         raise PlaybookError(
             f'data/{run.client.name}/client.yaml, clean, step "{step.step}": {str(e).strip().splitlines()[0]}'
         ) from None
+
+
+def _view(run: Store, name: str, query: str) -> None:
+    """A view in the engine: a step then builds on a name, where a chain of expressions is compiled anew each time."""
+    run.con.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
 
 
 def _quoted(text: str) -> str:

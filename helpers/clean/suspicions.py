@@ -242,7 +242,10 @@ def coupon_money(run: Store) -> Iterator[dict]:
 def repeated_rows(run: Store) -> Iterator[dict]:
     """Rows that share the key of their table: exact repeats, or the same key with other content."""
     for name in tables.CANONICAL:
-        again, of = repeats(run, name), int(run.read(f"staged_{name}").count().execute())
+        of = run.count(f"staged_{name}")
+        if not of:
+            continue
+        again = repeats(run, name)
         for rule, n in again.group_by("rule").agg(n=_.count()).order_by("rule").to_pandas().itertuples(index=False):
             yield _row(rule, name, "2.1", f"{n:,.0f} rows repeat {', '.join(tables.get(name).key)}", n, of)
 

@@ -64,8 +64,11 @@ def _joined(words: pd.Series, person: pd.Series) -> pd.Series:
 
 def _contradictions(rows: pd.DataFrame, fields: list[str], order: list[str]) -> pd.DataFrame:
     """Per field and pair of sources, how many people have it in both and in how many no content is the same."""
-    alike = normalise(rows.assign(record=rows.index.astype("str").str.zfill(9)))
     found = []
+    if rows["source"].nunique() > 1:
+        alike = normalise(rows.assign(record=rows.index.astype("str").str.zfill(9)))
+    else:
+        fields = []  # nobody to contradict
     for field in [f for f in fields if f != "name" and not f.endswith(("_id", "_at"))]:
         content = alike[FORMS[field]] if field in FORMS else rows[field].astype("str").str.strip().str.casefold()
         known = rows[["person", "source"]].assign(content=content).dropna().drop_duplicates()

@@ -26,6 +26,7 @@ from helpers.store import body, order_days
 LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
 _CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
 _SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥|元"}  # of other currencies: $
+KEPT = 500_000  # lines of all files together up to which what is staged is kept in the engine
 FILE_ROOM = 10**10  # lines that a file may have in `source_order`
 
 
@@ -366,10 +367,11 @@ def _merged(opened: Opened, name: str, selects: list[str]) -> str:
 
 
 def _staged(opened: Opened, name: str, selects: list[str]) -> ir.Table:
+    """The union of queries as a table of the engine, worked out at once; of large clients as a view."""
     shown = f"data/{opened.client.name}/client.yaml, tables.{name}"
-    opened.query(
-        f"CREATE OR REPLACE TEMP VIEW {_q('stage ' + name)} AS " + "\nUNION ALL BY NAME\n".join(selects), shown
-    )
+    kind = "TABLE" if sum(f.facts["lines"] for f in opened.landed) <= KEPT else "VIEW"
+    union = "\nUNION ALL BY NAME\n".join(selects)
+    opened.query(f"CREATE OR REPLACE TEMP {kind} {_q('stage ' + name)} AS {union}", shown)
     return opened.con.table("stage " + name)
 
 

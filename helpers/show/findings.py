@@ -140,7 +140,7 @@ def sources(names: str) -> str:
 
 
 def _empty(name: str) -> bool:
-    return not len(_run.read(name).limit(1).to_pandas())
+    return not _run.count(name)
 
 
 def text(sentence: str) -> None:
