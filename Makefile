@@ -17,6 +17,7 @@ test: .venv/ready
 	@$(PY) -B -m pytest -p no:cacheprovider
 
 evidence: .venv/ready
+	@$(PY) -B -m pytest -p no:cacheprovider -m evidence tests
 	@$(PY) tests/evidence
 
 lab: .venv/ready

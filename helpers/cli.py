@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from helpers.client import Client, PlaybookError, home, names
+from helpers.client import Client, PlaybookError, RunFailed, home, names
 
-EXIT_RUN_FAILED, EXIT_MEND = 1, 2
+EXIT_RUN_FAILED, EXIT_MEND, EXIT_STOPPED = 1, 2, 130  # 130 is what typer makes of an interrupt
 
 app = typer.Typer(
     add_completion=False,
@@ -221,16 +221,15 @@ def _grid(title: str, columns: list[str], rows: list[tuple]) -> Table:
 
 def main() -> None:
     """Run the command; errors become one line, never a traceback (set PLAYBOOK_DEBUG=1 to see one)."""
-    from helpers.run import RunFailed
-
     try:
         app()
     except PlaybookError as e:
         _say(str(e))
         sys.exit(EXIT_RUN_FAILED if isinstance(e, RunFailed) else EXIT_MEND)
-    except KeyboardInterrupt:
-        _say("stopped. The last good report is as it was.")
-        sys.exit(130)
+    except SystemExit as e:
+        if e.code == EXIT_STOPPED:
+            _say("stopped. The last good report is as it was.")
+        raise
     except Exception as e:
         if os.environ.get("PLAYBOOK_DEBUG"):
             raise

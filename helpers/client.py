@@ -35,6 +35,10 @@ class PlaybookError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+class RunFailed(PlaybookError):
+    """A notebook failed; the text names it, the cell and the kept notebook."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True, coerce_numbers_to_str=True)
 
@@ -426,11 +430,16 @@ def connect(spill_into: Path | None = None, memory: str = "2GB") -> ibis.BaseBac
     return con
 
 
+def left_spills(*folders: Path) -> list[Path]:
+    """What lies in folders that was spilled by processes that are no more."""
+    every = [p for folder in folders for p in sorted(folder.glob(f"{SPILL}-*"))]
+    return [p for p in every if not psutil.pid_exists(int(p.name.split("-")[1]))]
+
+
 def empty_spills(*folders: Path) -> None:
     """Remove from folders what processes that are no more have spilled; a living process keeps its own."""
-    for path in (p for folder in folders for p in folder.glob(f"{SPILL}-*")):
-        if not psutil.pid_exists(int(path.name.split("-")[1])):
-            shutil.rmtree(path, ignore_errors=True)
+    for path in left_spills(*folders):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def quiet_ibis() -> None:

@@ -21,7 +21,7 @@ import yaml
 from pydantic import ValidationError
 
 from helpers import store
-from helpers.client import Client, PlaybookError, Settings, connect, home
+from helpers.client import Client, PlaybookError, Settings, connect, home, left_spills
 from helpers.collect import open_sources, people
 from helpers.collect.keys import keyed
 from helpers.collect.sources import Opened, _q, _text
@@ -437,7 +437,7 @@ def clean_up(client: Client, dry_run: bool = False) -> list[Due]:
     From private/: what was written more than `private_days` ago. The key, the marks of forgotten people and the pairs
     of pseudonyms (people/ids.parquet, no contact data) stay, so that a person keeps their pseudonym. Lists of runs
     that are gone, tables of runs beyond `keep_runs` (their record and their lists for measuring stay), half-written
-    files, and the lab, once untouched for a day.
+    files, the lab, once untouched for a day, and what a killed run's engine left on disk.
     """
     due = list(_due(client))
     for d in due if not dry_run else ():
@@ -468,6 +468,8 @@ def _due(client: Client) -> Iterator[Due]:
     for path in sorted(p for p in parts if p.is_file() and p not in taken):
         if _age(path) > AT_WORK:
             yield Due(path, "half-written", path.stat().st_size)
+    for path in left_spills(private, *runs.glob("*")):
+        yield Due(path, "left behind by a run that was killed", _size(path))
     lab = runs / "lab"
     if lab.is_dir() and all(_age(p) > AT_WORK for p in [lab, *lab.rglob("*")]):
         yield Due(lab, "the lab, untouched for a day", _size(lab))

@@ -54,7 +54,8 @@ class Progress:
 
         A notebook not yet done is taken to need its expected seconds times the pace of those that are done.
         """
-        pace = sum(self.took.values()) / max(sum(self.expected[n] for n in self.took), 1e-9)
+        planned = sum(self.expected[n] for n in self.took)
+        pace = sum(self.took.values()) / planned if planned else 1.0
         ends = dict.fromkeys(self.took, 0.0)
         free = [0.0] * self.jobs
         waiting = set(self.needs) - set(self.took)

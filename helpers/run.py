@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import logging
 import os
 import shutil
 import time
@@ -24,17 +25,13 @@ from papermill.exceptions import PapermillExecutionError
 
 import helpers
 from helpers import kernels, store
-from helpers.client import Client, PlaybookError, connect, empty_spills, parse_day
+from helpers.client import Client, PlaybookError, RunFailed, connect, empty_spills, parse_day
 from helpers.collect import days_of_orders, held_originals, open_sources
 from helpers.optimize import write_decisions
 from helpers.progress import Progress
 from helpers.show import report, summary
 
 PACKAGES = ["pandas", "ibis-framework", "duckdb", "scikit-learn", "statsmodels", "seaborn", "papermill"]
-
-
-class RunFailed(PlaybookError):
-    """A notebook failed; the text names it, the cell and the kept notebook."""
 
 
 def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None = None, jobs: int = 0) -> Path:
@@ -194,6 +191,7 @@ def _begin(folder: Path, client: Client, only: str) -> None:
 
 def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: int, progress: Progress) -> dict:
     os.environ["PLAYBOOK_RUN"] = str(folder)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what goes wrong is said once, by RunFailed
     sorter, done, running, ready = TopologicalSorter(progress.needs), {}, {}, set()
     sorter.prepare()
     try:

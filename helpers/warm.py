@@ -23,8 +23,11 @@ from importlib import import_module
 from pkgutil import walk_packages
 
 import duckdb
+import ibis
 
 import helpers
+from helpers import tables
+from helpers.collect.presets import presets
 
 NOT_FOR_NOTEBOOKS = ("__main__", "cli", "demo", "exercises", "keep", "kernels", "run", "warm")
 LONGEST = 2**20  # bytes of an order; the environment is most of it
@@ -153,14 +156,23 @@ def _tell(link: socket.socket, number: int) -> None:
         link.send(b"%d" % number)
 
 
-def import_common() -> None:
-    """Import what notebooks use: the helpers with all they need, the kernel, the charts."""
+def prepare() -> None:
+    """Import what notebooks use (helpers, kernel, charts), and do once what each would do at its first step."""
     for name in PACKAGES:
         import_module(name)
     duckdb.default_connection().close()  # opened by its import, with a thread
     for module in walk_packages(helpers.__path__, "helpers."):
         if module.name.split(".")[1] not in NOT_FOR_NOTEBOOKS:
             import_module(module.name)
+    presets()
+    ibis.to_sql(ibis.table(tables.get("orders").schema).count(), dialect="duckdb")
+
+
+def refuse_threads() -> None:
+    """End this process where it has more than one thread: what the others hold would stay locked in a fork."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        sys.exit(f"warm kernels: an import started {threads - 1} more threads")
 
 
 def become(order: Order, server: int) -> None:
@@ -181,10 +193,8 @@ def become(order: Order, server: int) -> None:
 def main() -> None:
     """Import, then serve; each child that comes out of that becomes a kernel."""
     control, server = socket.socket(fileno=int(sys.argv[1])), os.getpid()
-    import_common()
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
-        sys.exit(f"warm kernels: an import started {threads - 1} threads")
+    prepare()
+    refuse_threads()
     gc.collect()
     gc.freeze()  # what is imported is shared with every kernel, and no collection need touch it
     order = Server(control).serve()

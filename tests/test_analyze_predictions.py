@@ -102,6 +102,7 @@ def test_effects_find_what_was_planted_and_not_where_it_is_shuffled():
     assert abs(lost.loc["prices paid", "effect"]) < 0.04
 
 
+@pytest.mark.evidence
 def test_intervals_allow_for_errors_that_go_together():
     """Of 100 drivers that do nothing in shops whose errors last, most intervals hold zero; plain ones do not."""
     held, plain = [], []

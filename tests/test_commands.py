@@ -490,6 +490,9 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     (lab / "x.csv").write_bytes(b"1")
     part = shop.latest / "tables" / "y.part"
     part.write_bytes(b"22")
+    spilled = shop.latest / "spill-999999999-1"  # of a process that is no more
+    spilled.mkdir()
+    (spilled / "duckdb_temp_storage-0.tmp").write_bytes(b"4444")
     raw = shop.folder / "raw" / "export.part"  # nothing is ever touched there
     raw.write_bytes(b"333")
     age(raw)
@@ -505,7 +508,7 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     assert dict(everything(shop.folder)) == before
     code, out, _err = command("clean-up", shop.name)
     assert code == 0
-    for why in ("older than 30 days", "half-written", "the lab", "1 newer runs exist"):
+    for why in ("older than 30 days", "half-written", "the lab", "1 newer runs exist", "a run that was killed"):
         assert why in out
     left = {p for p, _ in everything(shop.folder)}
     assert "raw/export.part" in left
@@ -519,6 +522,7 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
         "runs/2024-01-01-a/tables/audiences.parquet",
     }
     assert "runs/2025-07-01-c/tables/orders.parquet" in left
+    assert not [p for p in left if "spill-" in p]
     assert [p for p in left if p.startswith("runs/lab") or p.endswith(".part")] == ["raw/export.part"]
     assert {p for p in left if p.startswith("raw/")} == {p for p in before if p.startswith("raw/")}
     code, out, _err = command("clean-up", shop.name)

@@ -5,16 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import psutil
 import pytest
-from conftest import frames
 from shop import write_shop
 
-from helpers import kernels
-from helpers.client import Client, connect, empty_spills
-from helpers.run import RunFailed, run
+from helpers import kernels, warm
+from helpers.client import RunFailed, connect, empty_spills
+from helpers.run import run
 
 WAITS = """\
 import os, subprocess, sys, time
@@ -46,13 +46,6 @@ def shop(tmp_path, monkeypatch):
         return write_shop(tmp_path, "shop")
 
     return make
-
-
-@pytest.fixture()
-def plain(monkeypatch):
-    """No server, here and in commands that a test starts."""
-    monkeypatch.setattr(kernels, "_server", None)
-    monkeypatch.setenv("PLAYBOOK_KERNELS", "plain")
 
 
 def spills(folder):
@@ -143,12 +136,11 @@ def test_a_server_that_dies_gives_way_to_plain_kernels(tmp_path, monkeypatch):
     server.close()
 
 
-def test_a_server_with_more_than_one_thread_refuses_to_fork(monkeypatch):
-    monkeypatch.setitem(os.environ, "JE_ARROW_MALLOC_CONF", "background_thread:true")
-    server = kernels.Server()
-    assert server._process.wait(60) == 1
-    assert server.fork([], {}, "/", [1, 2]) is None
-    server.close()
+def test_a_process_with_more_than_one_thread_does_not_fork():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        with pytest.raises(SystemExit, match="threads"):
+            warm.refuse_threads()
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
@@ -168,14 +160,6 @@ print(time.strftime("%Z"), os.getpgid(0) == os.getpid(), os.getcwd(), duckdb.sql
     assert kernels.started == {"warm": 2}
     assert first[:4] == ["JST", "True", os.getcwd(), "42"]
     assert first[4] != second[4], "chance without a seed differs from kernel to kernel"
-
-
-def test_plain_kernels_give_the_same_tables_to_the_bit(corner_report, corner, plain):
-    index = run("corner", only="03c,04b,04c")
-    assert kernels.started == {"plain": 3}
-    before, after = frames(Client("corner").latest), frames(index.parent.parent)
-    for name in before:
-        assert before[name].equals(after[name]), name
 
 
 def test_what_living_processes_spill_stays(tmp_path):

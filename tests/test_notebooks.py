@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import nbformat
 import pytest
-from conftest import CHECKOUT
+from conftest import CHECKOUT, tags
 
 from helpers import learn, store
 from helpers.client import Client
@@ -16,10 +16,6 @@ NAMES = sorted(p.stem for p in (CHECKOUT / "notebooks").glob("*.ipynb"))
 @pytest.fixture(params=NAMES)
 def notebook(request):
     return request.param, nbformat.read(CHECKOUT / "notebooks" / f"{request.param}.ipynb", as_version=4)
-
-
-def tags(cell):
-    return set(cell.metadata.get("tags", []))
 
 
 def test_all_seven_steps_are_there():
@@ -115,6 +111,28 @@ def test_each_finding_has_a_way_to_the_report(notebook):
     _, nb = notebook
     source = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
     assert 2 <= source.count("show.finding(") <= 8
+
+
+SHOWS = re.compile(r"show\.(bars|cards|dots|finding|graph|heat|lines|scatter|table|takeaways|text|tree)\(")
+
+
+def shows(cell):
+    boxes = [
+        o["data"].get("text/html", "") for o in cell.outputs if o.output_type in ("display_data", "execute_result")
+    ]
+    return not all('class="nothing"' in box for box in boxes)
+
+
+def test_each_cell_that_is_there_to_show_something_does_so_for_some_client(corner_report, twin_report, grocer_report):
+    """Cells tagged `if-found` speak of what a client may be spared: a sore point, red lights, no warning sign."""
+    cells = {}
+    for client in ("corner", "twin", "grocer"):
+        for path in sorted((Client(client).latest / "notebooks").glob("*.ipynb")):
+            for cell in nbformat.read(path, as_version=4).cells:
+                if cell.cell_type == "code" and SHOWS.search(cell.source) and "if-found" not in tags(cell):
+                    cells.setdefault((path.stem, cell.id), []).append(shows(cell))
+    assert len(cells) > 250
+    assert [place for place, shown in cells.items() if not any(shown)] == []
 
 
 def questions(name):

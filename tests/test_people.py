@@ -364,7 +364,7 @@ def test_few_or_no_records_and_empty_columns():
 # --- how well -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=range(1, 6))
+@pytest.fixture(scope="module", params=[1, 2, *(pytest.param(s, marks=pytest.mark.evidence) for s in (3, 4, 5))])
 def matched(request):
     records, truth = simulate(700, request.param)
     return records, truth, match(records, Matching(), "DE")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import frames
 
-from helpers import store, tables
+from helpers import kernels, store, tables
 from helpers.client import Client, PlaybookError
 from helpers.run import dependencies, publish, run
 
@@ -41,14 +41,24 @@ def test_a_whole_run_is_recorded_published_and_latest(corner_report, corner):
     assert sorted(p.stem for p in corner_report.parent.iterdir()) == sorted([*store.notebooks(), "index"])
 
 
-def test_one_job_or_two_give_the_same_tables(corner_report, corner):
-    # 01 and 02 have nothing beside them; what can run side by side starts at 03.
-    two = Client("corner").latest
-    index = run("corner", only=",".join(n for n in store.notebooks() if n > "03"), jobs=1)
-    before, after = frames(two), frames(index.parent.parent)
+def same_tables(one, other):
+    before, after = frames(one), frames(other)
     assert before.keys() == after.keys()
     for name in before.keys() - {"changes", "decisions"}:  # these look back at the run before
         pd.testing.assert_frame_equal(before[name], after[name], check_exact=True, obj=name)
+
+
+@pytest.mark.evidence
+def test_one_job_or_two_give_the_same_tables(corner_report, corner):
+    # 01 and 02 have nothing beside them; what can run side by side starts at 03.
+    index = run("corner", only=",".join(n for n in store.notebooks() if n > "03"), jobs=1)
+    same_tables(Client("corner").latest, index.parent.parent)
+
+
+def test_plain_kernels_and_one_job_give_the_tables_of_warm_ones_and_two_to_the_bit(corner_report, corner, plain):
+    index = run("corner", only="03b,03c,04b,04c,05", jobs=1)
+    assert kernels.started == {"plain": 5}
+    same_tables(Client("corner").latest, index.parent.parent)
 
 
 def test_only_works_on_a_copy_and_leaves_the_report(corner_report, corner):

@@ -428,6 +428,7 @@ def moved_and_signs(seed, n=600):
     return moved, pd.DataFrame({"customer_id": range(n)} | signs)
 
 
+@pytest.mark.evidence
 def test_drivers_find_what_makes_people_fall_and_not_what_follows_from_sales():
     found = [segment.drivers(*moved_and_signs(seed)).set_index("move") for seed in range(20)]
     difference = {

@@ -363,6 +363,7 @@ def test_the_plain_rule_wins_where_nothing_surely_beats_it():
     assert segment.best_in_words(found)[0]["headline"].startswith("No way surely beat the plain rule")
 
 
+@pytest.mark.evidence
 def test_the_interval_of_precision_covers_as_often_as_it_says():
     rows = [segment.compare_ways(raced(seed), 0.2, RULE).set_index("way").loc["threshold"] for seed in range(60)]
     assert 48 <= sum(r["low"] <= 0.2 <= r["high"] for r in rows) <= 60  # nine in ten, of sixty

@@ -509,6 +509,7 @@ def test_chances_are_corrected_as_holm_did():
     assert np.sort(found["p_adjusted"].to_numpy()) == pytest.approx(by_hand)
 
 
+@pytest.mark.evidence
 def test_false_alarms_stay_rare():
     chances = [
         personas.response(*mails([0.1, 0.1, 0.1, 0.1], 200, 4, seed=s), "extra")["p_all"].iloc[0] for s in range(40)

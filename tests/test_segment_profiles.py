@@ -179,6 +179,7 @@ def test_the_index_compares_with_those_whose_answer_is_known():
     assert segment.side_by_side(*people_with([], [])).empty
 
 
+@pytest.mark.evidence
 def test_the_interval_of_an_index_covers_the_truth_as_often_as_it_says():
     rng, hits = np.random.default_rng(1), []
     true = 100 * 1.5 / (0.2 * 1.5 + 0.8)

@@ -1,25 +1,17 @@
 """The simulated client through the whole command: every line accounted for, nobody's name outside raw/ and private/."""
 
 import re
-import shutil
 
 import pandas as pd
 import pytest
-from conftest import CHECKOUT
 
 from helpers.client import Client
 
 
-@pytest.fixture(scope="module")
-def twin(home):
+@pytest.fixture()
+def twin(home, twin_report):
     """The folder of a small simulated client and the index page of its report."""
-    from helpers.demo import write_twin
-    from helpers.run import run
-
-    folder = home / "data" / "twin"
-    write_twin(folder, 250, 3)
-    shutil.copy(CHECKOUT / "data" / "twin" / "client.yaml", folder)
-    return folder, run("twin", jobs=2)
+    return home / "data" / "twin", twin_report
 
 
 def tables_of(folder):
