@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import webbrowser
 from pathlib import Path
@@ -221,14 +222,21 @@ def _grid(title: str, columns: list[str], rows: list[tuple]) -> Table:
 
 def main() -> None:
     """Run the command; errors become one line, never a traceback (set PLAYBOOK_DEBUG=1 to see one)."""
+    for stream in (sys.stdout, sys.stderr):  # a name in a client's data never fails a run that is done
+        stream.reconfigure(errors="replace")
+    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal or a scheduler: end as an interrupt does, kernels and all
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     try:
         app()
     except PlaybookError as e:
         _say(str(e))
         sys.exit(EXIT_RUN_FAILED if isinstance(e, RunFailed) else EXIT_MEND)
+    except KeyboardInterrupt:
+        _stopped()
     except SystemExit as e:
         if e.code == EXIT_STOPPED:
-            _say("stopped. The last good report is as it was.")
+            _stopped()
         raise
     except Exception as e:
         if os.environ.get("PLAYBOOK_DEBUG"):
@@ -238,6 +246,15 @@ def main() -> None:
             "Run again with PLAYBOOK_DEBUG=1 and report it."
         )
         sys.exit(EXIT_RUN_FAILED)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _stopped() -> None:
+    _say("stopped. The last good report is as it was.")
+    sys.exit(EXIT_STOPPED)
 
 
 def _say(text: str) -> None:

@@ -271,7 +271,7 @@ class Settings(_Model):
     parameters: dict[str, Any] = {}  # notebook parameters for this client
 
 
-SPILL = "spill"  # what an engine puts on disk while it works: spill-<process>-<n>
+_SPILL = re.compile(r"spill-(\d+)-(\d+)-\d+")  # what an engine puts on disk while it works: process, its start, count
 _spills = itertools.count(1)
 _IGNORED = re.compile(r"\.|~\$|.*\.(md|part|tmp)$|Thumbs\.db|desktop\.ini")  # never data
 
@@ -415,25 +415,35 @@ def file_hash(path: Path) -> str:
 def connect(spill_into: Path | None = None, memory: str = "2GB") -> ibis.BaseBackend:
     """A fresh in-memory DuckDB behind Ibis: all cores, a bound on its memory, and what is more in a folder of its own.
 
-    That folder lies in `spill_into` (default: the system's place for temporary files) and goes with the
-    connection. A killed process leaves it behind; `empty_spills` removes it then. DuckDB's own default is .tmp in
-    the working folder, where customers' rows would stay.
+    That folder is made when it is needed, in `spill_into` (default: the system's place for temporary files), and goes
+    with the connection. A killed process leaves it behind; `empty_spills` removes it then. DuckDB's own default is
+    .tmp in the working folder, where customers' rows would stay.
     """
     quiet_ibis()
-    if spill_into:
-        spill = spill_into / f"{SPILL}-{os.getpid()}-{next(_spills)}"  # DuckDB makes it when it needs it
-    else:
-        spill = Path(tempfile.mkdtemp(prefix="playbook-"))
+    spill = spill_into / spill_name() if spill_into else Path(tempfile.mkdtemp(prefix="playbook-"))
     con = ibis.duckdb.connect(memory_limit=memory, temp_directory=str(spill))
     weakref.finalize(con, shutil.rmtree, spill, ignore_errors=True)
     con.raw_sql("SET TimeZone = 'UTC'")
     return con
 
 
+def spill_name() -> str:
+    """A name for a folder of short-lived files that tells which process made it, by its number and its start."""
+    return f"spill-{os.getpid()}-{_born(os.getpid())}-{next(_spills)}"
+
+
 def left_spills(*folders: Path) -> list[Path]:
     """What lies in folders that was spilled by processes that are no more."""
-    every = [p for folder in folders for p in sorted(folder.glob(f"{SPILL}-*"))]
-    return [p for p in every if not psutil.pid_exists(int(p.name.split("-")[1]))]
+    every = [(p, _SPILL.fullmatch(p.name)) for folder in folders for p in sorted(folder.glob("spill-*"))]
+    return [p for p, name in every if name and _born(int(name[1])) != int(name[2])]
+
+
+def _born(pid: int) -> int:
+    """When a process began, in seconds; -1 where there is none of that number."""
+    try:
+        return int(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return -1
 
 
 def empty_spills(*folders: Path) -> None:

@@ -21,7 +21,7 @@ import yaml
 from pydantic import ValidationError
 
 from helpers import store
-from helpers.client import Client, PlaybookError, Settings, connect, home, left_spills
+from helpers.client import Client, PlaybookError, Settings, connect, empty_spills, home, left_spills
 from helpers.collect import open_sources, people
 from helpers.collect.keys import keyed
 from helpers.collect.sources import Opened, _q, _text
@@ -197,6 +197,7 @@ def forget(client: Client, email: str = "", phone: str = "", number: str = "") -
     """
     if not (email or phone or number):
         raise PlaybookError("say who: --email, --phone or --number.")
+    empty_spills(client.private(), *(client.folder / "runs").glob("*"))  # rows of theirs may lie there
     opened = open_sources(connect(client.private()), client)
     done, known = Forgotten(), opened.has_people
     records = _matching(client, opened, email, phone, number) if known else _by_number(opened, number)

@@ -1,6 +1,6 @@
 """Kernels for the notebooks of a run: forked from a warm server on Linux, plain elsewhere and whenever that fails.
 
-Starting a kernel and importing the same packages is a third of a run's work. `warm()` starts a server
+Starting kernels and importing the same packages was a third of the notebooks' seconds. `warm()` starts a server
 (`helpers/warm.py`) that has done it once; `Provisioner` is how Jupyter asks for a kernel, so papermill and
 nbval need to know nothing of it. `PLAYBOOK_KERNELS=plain` asks for plain kernels.
 """
@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
-from helpers.client import SPILL
+from helpers.client import spill_name
 
 NAME = "playbook-provisioner"
 CHOSEN = "JUPYTER_DEFAULT_PROVISIONER_NAME"
@@ -35,7 +36,7 @@ ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_M
 NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # Arrow's memory has one else, and forks need none
 
 started: Counter[str] = Counter()  # kernels since `warm` began, by kind
-_server: Server | None = None
+_server: ServerProcess | None = None
 _running: set[Forked | subprocess.Popen] = set()
 _connections: Path | None = None
 
@@ -46,25 +47,26 @@ class Forked:
     stdin = stdout = stderr = None
 
     def __init__(self, link: socket.socket, pid: int) -> None:
-        self.pid, self.returncode, self._link = pid, None, link
+        self.pid, self.returncode, self._link, self._lock = pid, None, link, threading.Lock()
         link.setblocking(False)
 
     def poll(self) -> int | None:
-        """The exit code, or None while it runs."""
-        if self.returncode is None:
-            try:
-                said = self._link.recv(64)
-            except BlockingIOError:
-                return None
-            except ConnectionError:
-                said = b""
-            self.returncode = int(said) if said else -signal.SIGKILL  # a server that died took its kernels along
-            self._link.close()
-        return self.returncode
+        """The exit code, or None while it runs; asked for by Jupyter and by `kill`, each in its own thread."""
+        with self._lock:
+            if self.returncode is None:
+                try:
+                    said = self._link.recv(64)
+                except BlockingIOError:
+                    return None
+                except OSError:
+                    said = b""
+                self.returncode = int(said) if said else -signal.SIGKILL  # a server that died took its kernels along
+                self._link.close()
+            return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; raises TimeoutError after `timeout` seconds."""
-        until = time.monotonic() + (timeout or float("inf"))
+        until = time.monotonic() + (float("inf") if timeout is None else timeout)
         while self.poll() is None:
             if time.monotonic() > until:
                 raise TimeoutError(f"kernel {self.pid} still runs")
@@ -86,11 +88,12 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-class Server:
-    """The warm server as the run sees it."""
+class ServerProcess:
+    """The warm server (`helpers.warm.Server`) as the run sees it."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
+        self.has_forked = False
         with theirs:
             command = [sys.executable, "-P", "-m", "helpers.warm", str(theirs.fileno())]
             self._process = subprocess.Popen(
@@ -104,24 +107,25 @@ class Server:
 
     def fork(self, arguments: list[str], env: dict[str, str], cwd: str, outputs: list[int]) -> Forked | None:
         """A kernel, or None where there is none to be had."""
-        ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-        ours.settimeout(PATIENCE)
-        order = {"arguments": arguments, "env": env, "cwd": cwd}
-        try:
-            with theirs:
+        order = json.dumps({"arguments": arguments, "env": env, "cwd": cwd}).encode()
+        with suppress(OSError):
+            ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+            with ours, theirs:
+                ours.settimeout(PATIENCE)
                 socket.send_fds(self._control, [b"k"], [theirs.fileno(), *outputs])
-            ours.send(json.dumps(order).encode())
-            said = ours.recv(64)
-        except OSError:
-            said = b""
-        if not said:
-            ours.close()
-            return None
-        return Forked(ours, int(said))
+                theirs.close()
+                ours.send(order)
+                said = ours.recv(64)
+                if said:
+                    self.has_forked = True
+                    return Forked(ours.dup(), int(said))
+        return None
 
     def close(self) -> None:
         """End the server and all kernels it forked."""
         self._control.close()
+        if not self.has_forked:  # it may still be importing, and nobody needs that any more
+            self._process.terminate()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -166,12 +170,20 @@ class Provisioner(LocalProvisioner):
 
 
 def _forked(cmd: list[str], kwargs: dict[str, Any]) -> Forked | None:
-    ours = cmd[0] == sys.executable and "ipykernel_launcher" in cmd
-    if not (_server and ours):
+    global _server
+    server, ours = _server, cmd[0] == sys.executable and "ipykernel_launcher" in cmd
+    if not (server and ours):
+        return None
+    outputs = [kwargs.get(name) or getattr(sys, f"__{name}__") for name in ("stdout", "stderr")]
+    if not all(hasattr(out, "fileno") for out in outputs):
         return None
     arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
-    outputs = [(kwargs.get(name) or getattr(sys, f"__{name}__")).fileno() for name in ("stdout", "stderr")]
-    return _server.fork(arguments, dict(kwargs["env"]), str(kwargs.get("cwd") or Path.cwd()), outputs)
+    cwd = str(kwargs.get("cwd") or Path.cwd())
+    kernel = server.fork(arguments, dict(kwargs["env"]), cwd, [out.fileno() for out in outputs])
+    if kernel is None and server is _server:  # it failed once: no notebook waits for it again
+        _server = None
+        server.close()
+    return kernel
 
 
 @contextmanager
@@ -182,28 +194,32 @@ def warm(scratch: Path) -> Iterator[None]:
     """
     global _server, _connections
     started.clear()
-    if _connections:  # a run inside the tests, which have one
+    if _connections:  # begun already: the command begins it before it imports the rest, the tests for all their runs
         yield
         return
     before = os.environ.get(CHOSEN)
-    _connections = scratch / f"{SPILL}-{os.getpid()}-kernels"
-    if entry_points(group="jupyter_client.kernel_provisioners", name=NAME):
+    _connections = scratch / spill_name()
+    if not entry_points(group="jupyter_client.kernel_provisioners", name=NAME):
+        print("Kernels start one by one. Install the package again to have them warm.", file=sys.stderr)
+    else:
         os.environ[CHOSEN] = NAME
-    try:
         if wanted():
             with suppress(OSError):
-                _server = Server()
+                _server = ServerProcess()
+    try:
         yield
     finally:
-        kill()
-        if _server:
-            _server.close()
-        shutil.rmtree(_connections, ignore_errors=True)
-        _server = _connections = None
-        if before is None:
-            os.environ.pop(CHOSEN, None)
-        else:
-            os.environ[CHOSEN] = before
+        try:
+            kill()
+        finally:
+            if _server:
+                _server.close()
+            shutil.rmtree(_connections, ignore_errors=True)
+            _server = _connections = None
+            if before is None:
+                os.environ.pop(CHOSEN, None)
+            else:
+                os.environ[CHOSEN] = before
 
 
 def wanted() -> bool:

@@ -34,20 +34,19 @@ class Progress:
         """The notebook to begin first: the one with the longest chain of others behind it."""
         return max(sorted(ready), key=self.urgency.get)
 
-    def bar(self, name: str, place: int) -> dict | bool:
+    def begin(self, name: str, place: int) -> dict | bool:
         """Note that a notebook begins; give papermill its bar, or none where nobody watches a terminal."""
         self.begun[name] = time.perf_counter()
         if not sys.stderr.isatty():
             return False
         return {"desc": name, "position": place, "bar_format": BAR, "file": sys.stderr, "leave": False}
 
-    def done(self, name: str) -> float:
-        """Say that a notebook is done; give back its seconds."""
-        self.took[name] = time.perf_counter() - self.begun[name]
+    def done(self, name: str, seconds: float) -> None:
+        """Say that a notebook is done; called from one thread."""
+        self.took[name] = seconds
         n, of, left = len(self.took), len(self.needs), self.time_left(time.perf_counter())
         more = f"   {duration(left)} left" if n < of else ""
-        tqdm.write(f"{n:>3} of {of}  {name:<28}{self.took[name]:>6.1f} s{more}", file=sys.stderr)
-        return self.took[name]
+        tqdm.write(f"{n:>3} of {of}  {name:<28}{seconds:>6.1f} s{more}", file=sys.stderr)
 
     def time_left(self, now: float) -> float:
         """Seconds to the end: what is left, laid out on the jobs as the run will do it.

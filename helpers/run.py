@@ -31,6 +31,7 @@ from helpers.optimize import write_decisions
 from helpers.progress import Progress
 from helpers.show import report, summary
 
+logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what goes wrong is said once, by RunFailed
 PACKAGES = ["pandas", "ibis-framework", "duckdb", "scikit-learn", "statsmodels", "seaborn", "papermill"]
 
 
@@ -191,7 +192,6 @@ def _begin(folder: Path, client: Client, only: str) -> None:
 
 def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: int, progress: Progress) -> dict:
     os.environ["PLAYBOOK_RUN"] = str(folder)
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what goes wrong is said once, by RunFailed
     sorter, done, running, ready = TopologicalSorter(progress.needs), {}, {}, set()
     sorter.prepare()
     try:
@@ -208,10 +208,13 @@ def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: 
                     for future in finished:
                         name = running.pop(future)
                         done[name] = future.result()
+                        progress.done(name, done[name]["seconds"])
                         sorter.done(name)
             except BaseException:  # a notebook failed, or somebody interrupted: begin no other, end those that run
                 pool.shutdown(wait=False, cancel_futures=True)
                 kernels.kill()
+                while wait(running, timeout=0.2).not_done:  # one that was only starting has a kernel by now
+                    kernels.kill()
                 raise
     finally:
         del os.environ["PLAYBOOK_RUN"]
@@ -219,7 +222,7 @@ def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: 
 
 
 def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: Progress) -> dict:
-    place, output = free.pop(0), folder / "notebooks" / f"{name}.ipynb"
+    place, output, started = free.pop(0), folder / "notebooks" / f"{name}.ipynb", time.perf_counter()
     nb = without_exercises(nbformat.read(store.notebook_file(name), as_version=4))
     nbformat.write(nb, output)
     try:
@@ -228,7 +231,7 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: P
             str(output),
             parameters,
             cwd=str(folder),
-            progress_bar=progress.bar(name, place),
+            progress_bar=progress.begin(name, place),
             kernel_name="python3",
             shutdown_kernel="immediate",
             extra_arguments=["--log-level=40"],
@@ -248,7 +251,7 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: P
     finally:
         free.append(place)
         empty_spills(folder)
-    return {"seconds": round(progress.done(name), 1), "cells": len(nb.cells)}
+    return {"seconds": round(time.perf_counter() - started, 1), "cells": len(nb.cells)}
 
 
 def _expected(names: list[str], client: Client) -> dict[str, float]:

@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,7 +29,7 @@ from helpers import tables
 from helpers.collect.presets import presets
 
 NOT_FOR_NOTEBOOKS = ("__main__", "cli", "demo", "exercises", "keep", "kernels", "run", "warm")
-LONGEST = 2**20  # bytes of an order; the environment is most of it
+LONGEST = 2**20  # bytes read of an order; one that the system does not send whole gets a plain kernel
 PACKAGES = ("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn")
 
 
@@ -52,9 +51,12 @@ class Child:
     link: socket.socket
 
     def signal(self, number: int) -> None:
-        """Send a signal to the kernel and all that it started; nothing where they are gone."""
-        with suppress(ProcessLookupError):
+        """Send a signal to the kernel and all that it started."""
+        try:
             os.killpg(self.pid, number)
+        except ProcessLookupError:  # just forked: not yet the first of a group of its own
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 class Server:
@@ -74,6 +76,8 @@ class Server:
         """Serve until whoever started it is gone; in the forked child, come back with its order."""
         while self.control.fileno() >= 0:
             for key, _ in self.selector.select():
+                if self.selector.get_map().get(key.fd) != key:  # closed by what came before it in this batch
+                    continue
                 order = key.data(key.fileobj)
                 if order:
                     return order
@@ -112,14 +116,11 @@ class Server:
         child.signal(signal.SIGKILL)  # what it started; not reaped yet, its number is still its own
         _, status = os.waitpid(child.pid, 0)
         self.selector.unregister(child.handle)
-        if child.link in self._watched():
+        if child.link in self.selector.get_map():
             self.selector.unregister(child.link)
         _tell(child.link, os.waitstatus_to_exitcode(status))
         self._close(child.link, child.handle)
         del self.children[child.pid]
-
-    def _watched(self) -> Iterator[object]:
-        return (key.fileobj for key in self.selector.get_map().values())
 
     def _stop(self) -> None:
         for child in list(self.children.values()):
@@ -195,6 +196,7 @@ def main() -> None:
     control, server = socket.socket(fileno=int(sys.argv[1])), os.getpid()
     prepare()
     refuse_threads()
+    os.close(os.pidfd_open(server))  # where the system has none, better now than with a kernel already forked
     gc.collect()
     gc.freeze()  # what is imported is shared with every kernel, and no collection need touch it
     order = Server(control).serve()

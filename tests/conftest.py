@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import duckdb
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,8 +121,11 @@ def simulated(customers: int, seed: int, events: bool = True) -> Path:
     from helpers.demo import write_twin
 
     place = SHARED / f"twin-{customers}-{seed}-{events}"
-    with contextlib.suppress(FileExistsError):
+    try:
         place.with_suffix(".begun").mkdir()
+    except FileExistsError:
+        pass
+    else:
         write_twin(place.with_suffix(".part"), customers, seed, events=events)
         place.with_suffix(".part").rename(place)
     until = time.monotonic() + 120
@@ -130,7 +135,7 @@ def simulated(customers: int, seed: int, events: bool = True) -> Path:
     return place
 
 
-def write_bazaar(home: Path, name: str) -> Path:
+def write_bazaar(home: Path, name: str, customers: int) -> Path:
     """A small client with rows for every canonical table: a simulated shop with what it lacks added.
 
     That is coupons and their use, members, visits, and more answers and cases than so few customers give.
@@ -138,7 +143,7 @@ def write_bazaar(home: Path, name: str) -> Path:
     from helpers import tables
 
     folder = home / "data" / name
-    shutil.copytree(simulated(700, 5), folder)
+    shutil.copytree(simulated(customers, 5), folder)
     shutil.copy(CHECKOUT / "data" / "twin" / "client.yaml", folder)
     messages = pd.read_csv(folder / "raw" / "messages.csv").sort_values("message_id")
     more = {"coupons": bazaar_coupons(folder, messages), "redemptions": bazaar_redemptions(messages)}
@@ -214,6 +219,30 @@ def frames(folder: Path) -> dict[str, pd.DataFrame]:
     return {p.stem: pd.read_parquet(p) for p in sorted((folder / "tables").glob("*.parquet"))}
 
 
+def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run the cells of all notebooks on a client here, without kernels; give back the first page of the report."""
+    from helpers import store
+    from helpers.client import Client
+    from helpers.show import report
+
+    client = Client(name)
+    folder, day = client.folder / "runs" / "in-one-process", ""
+    (folder / "notebooks").mkdir(parents=True)
+    monkeypatch.setenv("PLAYBOOK_RUN", str(folder))
+    for notebook in store.notebooks():
+        names = {}
+        for cell in nbformat.read(store.notebook_file(notebook), as_version=4).cells:
+            if cell.cell_type == "code" and "exercise" not in tags(cell):
+                exec(compile(cell.source, notebook, "exec"), names)
+            if "parameters" in tags(cell):
+                names |= {"client": name, "as_of": day}
+        day = str(names["run"].as_of)
+    record = {"run_id": folder.name, "as_of": day, "parameters": {}, "inputs": {}}
+    record |= {"versions": {"marketing-playbook": ""}}
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    return report.build(folder, client)
+
+
 def tags(cell: dict) -> set[str]:
     """The tags of a notebook's cell."""
     return set(cell.metadata.get("tags", []))
@@ -244,7 +273,7 @@ class Notebooks:
         is_cell = item.path.suffix == ".ipynb"
         if is_cell and not LAB_HOME.exists():
             shutil.copytree(HOME / "notebooks", LAB_HOME / "notebooks")
-            write_bazaar(LAB_HOME, "grocer")  # the name that the notebooks have as their default
+            write_bazaar(LAB_HOME, "grocer", 250)  # the name that the notebooks have as their default
         os.environ["PLAYBOOK_HOME"] = str(LAB_HOME if is_cell else HOME)
 
 
@@ -308,7 +337,7 @@ def twin_report(home: Path) -> Path:
     """The index page of a whole run on the small client that has rows for every canonical table."""
     from helpers.run import run
 
-    write_bazaar(home, "twin")
+    write_bazaar(home, "twin", 500)
     return run("twin", jobs=2)
 
 

@@ -607,6 +607,7 @@ def mailings(effect, seed=1, n=3000, shares=(0.5, 0.1)):
     return {"messages": canonical("messages", told), "orders": order_lines(bought)}
 
 
+@pytest.mark.evidence
 def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
     as_of = (START + pd.Timedelta(days=120)).date()
     shop = mailings(effect=4.0)

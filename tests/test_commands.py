@@ -490,7 +490,7 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     (lab / "x.csv").write_bytes(b"1")
     part = shop.latest / "tables" / "y.part"
     part.write_bytes(b"22")
-    spilled = shop.latest / "spill-999999999-1"  # of a process that is no more
+    spilled = shop.latest / "spill-999999999-1-1"  # of a process that is no more
     spilled.mkdir()
     (spilled / "duckdb_temp_storage-0.tmp").write_bytes(b"4444")
     raw = shop.folder / "raw" / "export.part"  # nothing is ever touched there

@@ -30,6 +30,10 @@ time.sleep(600)
 """
 
 
+WARM = pytest.mark.skipif(not kernels.wanted(), reason="kernels are forked on Linux alone")
+KINDS = [pytest.param("warm", marks=WARM), "plain"]
+
+
 @pytest.fixture()
 def shop(tmp_path, monkeypatch):
     """A client in a home of its own, with one notebook whose last cell is given; gives back its folder."""
@@ -70,7 +74,7 @@ def are_gone(processes, within=10):
     return not alive
 
 
-@pytest.mark.parametrize("kind", ["warm", "plain"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_killed_or_interrupted_leaves_no_process_and_no_file(shop, kind, request):
     if kind == "plain":
         request.getfixturevalue("plain")
@@ -97,7 +101,20 @@ def test_a_run_that_is_killed_or_interrupted_leaves_no_process_and_no_file(shop,
     assert not spills(folder)
 
 
-@pytest.mark.parametrize("kind", ["warm", "plain"])
+@pytest.mark.parametrize("after", [0.5, 4.0])
+def test_a_stop_while_all_is_starting_ends_the_run(shop, after):
+    folder = shop(WAITS)
+    with (folder / "said.txt").open("w") as out:
+        command = subprocess.Popen([sys.executable, "-m", "helpers", "run", "shop"], stdout=out, stderr=out)
+    time.sleep(after)
+    below = psutil.Process(command.pid).children(recursive=True)
+    command.send_signal(signal.SIGTERM)
+    assert command.wait(timeout=20) in (130, -signal.SIGTERM)  # the latter before the command is there to hear it
+    assert are_gone(below)
+    assert not spills(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_kernel_that_dies_ends_the_run_with_its_name_and_leaves_nothing(shop, kind, request):
     if kind == "plain":
         request.getfixturevalue("plain")
@@ -125,8 +142,9 @@ def one_kernel(tmp_path, cell="import os; print(os.getpid())"):
     return out.cells[0].outputs[0].text.strip()
 
 
+@WARM
 def test_a_server_that_dies_gives_way_to_plain_kernels(tmp_path, monkeypatch):
-    server = kernels.Server()
+    server = kernels.ServerProcess()
     server._process.kill()
     server._process.wait()
     monkeypatch.setattr(kernels, "_server", server)
@@ -136,6 +154,7 @@ def test_a_server_that_dies_gives_way_to_plain_kernels(tmp_path, monkeypatch):
     server.close()
 
 
+@WARM
 def test_a_process_with_more_than_one_thread_does_not_fork():
     with ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
@@ -149,6 +168,7 @@ def test_other_systems_get_plain_kernels(system, monkeypatch):
     assert not kernels.wanted()
 
 
+@WARM
 def test_a_forked_kernel_is_like_one_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     cell = """\
@@ -166,8 +186,11 @@ def test_what_living_processes_spill_stays(tmp_path):
     engine = connect(tmp_path, memory="50MB")
     engine.con.sql("CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS a FROM range(2000000) r(i)")
     (mine,) = spills(tmp_path)
-    dead = tmp_path / "spill-999999999-1"
-    dead.mkdir()
+    dead = tmp_path / "spill-999999999-1-1"
+    reused = tmp_path / f"spill-{os.getpid()}-1-1"  # my number, but of a process that began long ago
+    other = tmp_path / "spill-notes"
+    for path in (dead, reused, other):
+        path.mkdir()
     empty_spills(tmp_path)
-    assert spills(tmp_path) == [mine]
+    assert spills(tmp_path) == sorted([mine, other])
     del engine

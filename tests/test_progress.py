@@ -32,8 +32,8 @@ def test_the_notebook_with_the_longest_chain_behind_it_begins_first():
 def test_where_nobody_watches_a_terminal_a_line_is_written_for_each_notebook(capsys):
     progress = Progress(NEEDS, SECONDS, 2)
     for name in ("a", "c", "b", "d"):
-        assert progress.bar(name, 0) is False
-        progress.done(name)
+        assert progress.begin(name, 0) is False
+        progress.done(name, 2.0)
     first, *_, last = capsys.readouterr().err.splitlines()
     assert first.startswith("  1 of 4  a ")
     assert first.endswith("left")
@@ -41,7 +41,7 @@ def test_where_nobody_watches_a_terminal_a_line_is_written_for_each_notebook(cap
     assert "left" not in last
 
 
-def test_a_run_ends_with_answer_findings_and_open_questions(corner_report):
+def test_a_run_ends_with_the_answer_what_to_look_at_and_what_is_open(corner_report):
     client = Client("corner")
     said = in_words(corner_report, client)
     flat = " ".join(said.split())
@@ -49,14 +49,12 @@ def test_a_run_ends_with_answer_findings_and_open_questions(corner_report):
     for f in found:
         if f.id in report.TOLD["Lead"]:
             assert " ".join(f.headline.split()) in flat
-    largest = next(f for f in report.rank(found) if f.id not in report.TOLD["Lead"])
-    assert " ".join(largest.headline.split()) in flat
-    assert "Open questions: - " in flat
+    first = next(f for f in report.rank(found) if f.id not in report.TOLD["Lead"])
+    assert f"What to look at first: - {' '.join(first.headline.split())}" in flat
+    assert "Open: not in the data (" in flat
     assert max(len(line) for line in said.splitlines()) <= 100
 
 
-def test_worth_is_said_once():
-    said = Finding("x", "finding", "Writing to 3 could be worth 200\u00a0EUR a year", value=200.0, low=0.0, high=300.0)
-    other = Finding("y", "finding", "Writing to 3 pays", value=200.0, low=0.0, high=300.0)
-    assert summary._with_worth(said, "EUR") == said.headline
-    assert summary._with_worth(other, "EUR") == ("Writing to 3 pays. Worth 200\u00a0EUR a year (0 to 300).")
+def test_worth_stands_with_its_range_and_its_page():
+    said = Finding("y", "finding", "Writing to 3 pays", value=200.0, low=0.0, high=300.0, notebook="05_plan")
+    assert summary._with_worth(said, "EUR") == ("Writing to 3 pays. Worth 200\u00a0EUR a year, 0 to 300. (page 05)")

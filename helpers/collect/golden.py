@@ -64,11 +64,10 @@ def _joined(words: pd.Series, person: pd.Series) -> pd.Series:
 
 def _contradictions(rows: pd.DataFrame, fields: list[str], order: list[str]) -> pd.DataFrame:
     """Per field and pair of sources, how many people have it in both and in how many no content is the same."""
-    found = []
-    if rows["source"].nunique() > 1:
-        alike = normalise(rows.assign(record=rows.index.astype("str").str.zfill(9)))
-    else:
-        fields = []  # nobody to contradict
+    columns, found = ["field", "source_a", "source_b", "people", "differ"], []
+    if rows["source"].nunique() < 2:
+        return pd.DataFrame(columns=columns)
+    alike = normalise(rows.assign(record=rows.index.astype("str").str.zfill(9)))
     for field in [f for f in fields if f != "name" and not f.endswith(("_id", "_at"))]:
         content = alike[FORMS[field]] if field in FORMS else rows[field].astype("str").str.strip().str.casefold()
         known = rows[["person", "source"]].assign(content=content).dropna().drop_duplicates()
@@ -78,7 +77,7 @@ def _contradictions(rows: pd.DataFrame, fields: list[str], order: list[str]) -> 
             agree = (both["content_x"] == both["content_y"]).groupby(both["person"]).any()
             if len(agree):
                 found.append((field, a, b, len(agree), int((~agree).sum())))
-    return pd.DataFrame(found, columns=["field", "source_a", "source_b", "people", "differ"])
+    return pd.DataFrame(found, columns=columns)
 
 
 def pseudonyms(people: pd.DataFrame, key: bytes, earlier: pd.DataFrame | None = None) -> pd.Series:

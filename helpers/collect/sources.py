@@ -381,10 +381,11 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
     plain = {c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")}
     found = _kinds(opened, part)
     cells, doubts = {}, [f"{group}.source_problem"]
+    clean = all(f.spec.package for f in opened.of(part.group))  # what a package brings
     for c, e in plain.items():
         wanted = dt.float64 if c in part.numbers else table.schema.get(c)
         cells[c] = _typed(e, found[c], wanted, style | {"own": own})
-        if found[c] == "VARCHAR":
+        if found[c] == "VARCHAR" and not clean:
             doubts += _doubts(c, e, cells[c], wanted)
     money = [c for c in cells if c in table.columns and table.columns[c].unit.startswith("currency")]
     if "currency" in cells and money and opened.client.settings.exchange_rates:

@@ -223,7 +223,7 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
     currency, titles = client.settings.currency, {p.name: p.title for p in pages}
     ranked = rank(found)
     top = max((abs(v) for f in ranked for v in (f.value, f.high) if v), default=1.0)
-    kpis, pacing = _frame(folder, "kpis"), _frame(folder, "pacing")
+    kpis, pacing = stored_frame(folder, "kpis"), stored_frame(folder, "pacing")
     told = {name: [words.sentence(f.headline) for f in found if f.id in ids] for name, ids in TOLD.items()}
     advice = sum(f.kind == "finding" and bool(f.action) for f in found)
     lead = [
@@ -237,7 +237,7 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
         "badges": _badges(folder, client),
         "headline": ranked[0].headline.rstrip(".") if ranked else "No finding in this run",
         "lead": " ".join(lead),
-        "kpis": _kpis(kpis, _frame(folder, "sales_daily")),
+        "kpis": _kpis(kpis, stored_frame(folder, "sales_daily")),
         "kpi_note": f"{kpis['period'].iloc[0]}; money in {currency}." if len(kpis) else "",
         "findings": [_shown(f, top, currency, titles) for f in ranked],
         **_targets(pacing, client),
@@ -374,7 +374,7 @@ def _pace(r: object, done: bool) -> str:
 
 
 def _badges(folder: Path, client: Client) -> list[str]:
-    sales = _frame(folder, "sales_daily")
+    sales = stored_frame(folder, "sales_daily")
     span = [f"{words.day(sales['ordered_on'].min())} to {words.day(sales['ordered_on'].max())}"] if len(sales) else []
     return client.settings.badges + span
 
@@ -394,7 +394,8 @@ def _footer(record: dict, client: Client) -> str:
     )
 
 
-def _frame(folder: Path, table: str) -> pd.DataFrame:
+def stored_frame(folder: Path, table: str) -> pd.DataFrame:
+    """A table of the run in `folder`; without rows and columns where it has none of that name."""
     path = folder / "tables" / f"{table}.parquet"
     return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
 
