@@ -229,6 +229,7 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder, day = client.folder / "runs" / "in-one-process", ""
     (folder / "notebooks").mkdir(parents=True)
     monkeypatch.setenv("PLAYBOOK_RUN", str(folder))
+    monkeypatch.delenv("PLAYBOOK_WARNINGS")  # set for kernels; here pytest sees to warnings
     for notebook in store.notebooks():
         names = {}
         for cell in nbformat.read(store.notebook_file(notebook), as_version=4).cells:
