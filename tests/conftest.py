@@ -135,6 +135,9 @@ def simulated(customers: int, seed: int, events: bool = True) -> Path:
     return place
 
 
+ADDED = ("coupons", "redemptions", "memberships", "traffic", "surveys", "tickets")
+
+
 def write_bazaar(home: Path, name: str, customers: int) -> Path:
     """A small client with rows for every canonical table: a simulated shop with what it lacks added.
 
@@ -338,7 +341,7 @@ def twin_report(home: Path) -> Path:
     """The index page of a whole run on the small client that has rows for every canonical table."""
     from helpers.run import run
 
-    write_bazaar(home, "twin", 500)
+    write_bazaar(home, "twin", 700)
     return run("twin", jobs=2)
 
 

@@ -124,7 +124,9 @@ def shows(cell):
 
 
 def test_each_cell_that_is_there_to_show_something_does_so_for_some_client(corner_report, twin_report, grocer_report):
-    """Cells tagged `if-found` speak of what a client may be spared: a sore point, red lights, no warning sign."""
+    """Cells tagged `if-found` speak of what a client may be spared (a sore point, red lights, no warning sign), or of
+    what has changed since an earlier run, of which there is none here.
+    """
     cells = {}
     for client in ("corner", "twin", "grocer"):
         for path in sorted((Client(client).latest / "notebooks").glob("*.ipynb")):

@@ -693,3 +693,10 @@ def test_taste_groups_come_out_of_thin_baskets_better_than_by_favourite_category
     broken = shape.apply(lambda c: np.random.default_rng(1).permutation(c))  # each feature given to others
     lost = segment.assign_groups(segment.make_groups(broken, "k-means", 5), broken)
     assert adjusted_rand_score(taste[lost.index], lost) < 0.1
+
+
+def test_where_no_campaign_holds_back_and_writes_there_is_no_effect_and_no_failure():
+    rows = pd.DataFrame({"campaign_id": ["A", "A", "B"], "customer_id": ["1", "2", "3"], "y": [1.0, 0.0, 1.0]})
+    rate, usual, pulls = personas._rates(rows, pd.Series([True, True, False]))
+    assert (rate, usual) == (0.0, 0.0)
+    assert pulls.fillna(0.0).eq(0.0).all()

@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 import pytest
+from conftest import ADDED
 
 from helpers.client import Client
 
@@ -41,7 +42,8 @@ def test_the_planted_defects_are_met_and_good_lines_stay(twin):
     met = [(f, n) in lines for f, n in zip(wanted["file"], wanted["line"], strict=True)]
     assert sum(met) / len(met) > 0.9
     known = set(zip(planted["file"], planted["line"], strict=True))
-    assert not [line for line in lines if line not in known]
+    added = {f"{table}.csv" for table in ADDED}  # what the tests lay beside the shop's own files
+    assert not [line for line in lines if line not in known and line[0] not in added]
 
 
 def test_held_lines_are_kept_in_private_with_every_cell(twin):

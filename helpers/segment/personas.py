@@ -397,8 +397,9 @@ def _rates(rows: pd.DataFrame, treated: pd.Series) -> tuple[float, float, pd.Ser
     pulls = 0.0
     for side, sign in ((True, 1), (False, -1)):
         own = rows[treated == side]
-        left = own["y"] - own["campaign_id"].map(rate[side])
-        pull = sign * left * own["campaign_id"].map(weight / n[side])  # empty where a campaign has one side only
+        campaign = own["campaign_id"]
+        left = own["y"] - campaign.map(rate[side]).astype(float)  # of no campaign with both sides pandas makes text
+        pull = sign * left * campaign.map(weight / n[side]).astype(float)  # empty where a campaign has one side only
         pulls = pull.groupby(own["customer_id"]).sum().add(pulls, fill_value=0.0)
     return float((weight * rate[True]).sum()), float((weight * rate[False]).sum()), pulls
 
