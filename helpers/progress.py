@@ -46,7 +46,8 @@ class Progress:
         self.took[name] = seconds
         n, of, left = len(self.took), len(self.needs), self.time_left(time.perf_counter())
         more = f"   {duration(left)} left" if n < of else ""
-        tqdm.write(f"{n:>3} of {of}  {name:<28}{seconds:>6.1f} s{more}", file=sys.stderr)
+        begin = "\r" if sys.stderr.isatty() else ""  # a bar that is cleared leaves the cursor at its end
+        tqdm.write(f"{begin}{n:>3} of {of}  {name:<28}{seconds:>6.1f} s{more}", file=sys.stderr)
 
     def time_left(self, now: float) -> float:
         """Seconds to the end: what is left, laid out on the jobs as the run will do it.
