@@ -116,6 +116,11 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
     return folder
 
 
+def many_seeds(few: int, many: int) -> pytest.MarkDecorator:
+    """A test takes `seeds`: a few of them in make test, many in make evidence."""
+    return pytest.mark.parametrize("seeds", [few, pytest.param(many, marks=pytest.mark.evidence)])
+
+
 def simulated(customers: int, seed: int, events: bool = True) -> Path:
     """The folder of a simulated shop, written once for all tests of all processes; copy it to change it."""
     from helpers.demo import write_twin

@@ -7,6 +7,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import many_seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -102,11 +103,11 @@ def test_effects_find_what_was_planted_and_not_where_it_is_shuffled():
     assert abs(lost.loc["prices paid", "effect"]) < 0.04
 
 
-@pytest.mark.evidence
-def test_intervals_allow_for_errors_that_go_together():
-    """Of 100 drivers that do nothing in shops whose errors last, most intervals hold zero; plain ones do not."""
+@many_seeds(30, 100)
+def test_intervals_allow_for_errors_that_go_together(seeds):
+    """Of drivers that do nothing in shops whose errors last, most intervals hold zero; plain ones do not."""
     held, plain = [], []
-    for seed in range(100):
+    for seed in range(seeds):
         rng, n = np.random.default_rng(seed), 400
         slow = [pd.Series(rng.normal(0, 1, n)).ewm(halflife=5).mean().to_numpy() * 3 for _ in range(2)]
         index = pd.date_range(START, periods=n)
@@ -607,7 +608,6 @@ def mailings(effect, seed=1, n=3000, shares=(0.5, 0.1)):
     return {"messages": canonical("messages", told), "orders": order_lines(bought)}
 
 
-@pytest.mark.evidence
 def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
     as_of = (START + pd.Timedelta(days=120)).date()
     shop = mailings(effect=4.0)

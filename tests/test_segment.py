@@ -6,6 +6,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import many_seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -428,9 +429,9 @@ def moved_and_signs(seed, n=600):
     return moved, pd.DataFrame({"customer_id": range(n)} | signs)
 
 
-@pytest.mark.evidence
-def test_drivers_find_what_makes_people_fall_and_not_what_follows_from_sales():
-    found = [segment.drivers(*moved_and_signs(seed)).set_index("move") for seed in range(20)]
+@many_seeds(6, 20)
+def test_drivers_find_what_makes_people_fall_and_not_what_follows_from_sales(seeds):
+    found = [segment.drivers(*moved_and_signs(seed)).set_index("move") for seed in range(seeds)]
     difference = {
         sign: [f.loc[f"fell: {sign}", "difference"] for f in found] for sign in ("complaints", "orders", "noise")
     }
@@ -438,10 +439,10 @@ def test_drivers_find_what_makes_people_fall_and_not_what_follows_from_sales():
     assert abs(np.mean(difference["orders"])) < 0.15  # a plain comparison gives -0.9: who had less fell more
     assert np.mean([f.loc["fell: orders", "movers"] < f.loc["fell: orders", "stayers"] for f in found]) == 1
     covered = [f.loc["fell: noise", "low"] <= 0 <= f.loc["fell: noise", "high"] for f in found]
-    assert 15 <= sum(covered) <= 20  # nine in ten
+    assert np.mean(covered) >= 0.75  # nine in ten
     assert np.mean([f.loc["fell: complaints", "sure"] for f in found]) > 0.7
     assert np.mean([f.loc["fell: noise", "sure"] for f in found]) < 0.2
-    broken = [(m.assign(move=m["move"].to_numpy()[::-1]), s) for m, s in map(moved_and_signs, range(5))]
+    broken = [(m.assign(move=m["move"].to_numpy()[::-1]), s) for m, s in map(moved_and_signs, range(seeds // 4))]
     assert sum(segment.drivers(*b).set_index("move").loc["fell: complaints", "sure"] for b in broken) <= 1
 
 
