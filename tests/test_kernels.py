@@ -97,7 +97,7 @@ def test_a_run_that_is_killed_or_interrupted_leaves_no_process_and_no_file(shop,
     said = (folder / "said.txt").read_text()
     assert "stopped. The last good report is as it was." in said
     assert "Traceback" not in said
-    assert are_gone([*below, kernel, child], within=2)
+    assert are_gone([*below, kernel, child])
     assert not spills(folder)
 
 
