@@ -180,7 +180,7 @@ def _forked(cmd: list[str], kwargs: dict[str, Any]) -> Forked | None:
     arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
     cwd = str(kwargs.get("cwd") or Path.cwd())
     kernel = server.fork(arguments, dict(kwargs["env"]), cwd, [out.fileno() for out in outputs])
-    if kernel is None and server is _server:  # it failed once: no notebook waits for it again
+    if kernel is None and server is _server and not server.has_forked:  # it never came up: nobody waits for it again
         _server = None
         server.close()
     return kernel
