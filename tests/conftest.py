@@ -11,7 +11,6 @@ from pathlib import Path
 
 import duckdb
 import nbformat
-import numpy as np
 import pandas as pd
 import pytest
 from xdist.scheduler.loadfile import LoadFileScheduling
@@ -19,6 +18,7 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 CHECKOUT = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="playbook é "))  # a space and an accent, as users have
 LAB_HOME = HOME / "lab"  # where nbval runs the notebooks, as JupyterLab would
+LAB_RUN = LAB_HOME / "data" / "grocer" / "runs" / "lab"
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 if "PLAYBOOK_TEST_SHARED" not in os.environ:  # what the processes share: made by the first, which starts the others
     os.environ["PLAYBOOK_TEST_SHARED"] = tempfile.mkdtemp(prefix="playbook shared ")
@@ -140,88 +140,6 @@ def simulated(customers: int, seed: int, events: bool = True) -> Path:
     return place
 
 
-ADDED = ("coupons", "redemptions", "memberships", "traffic", "surveys", "tickets")
-
-
-def write_bazaar(home: Path, name: str, customers: int) -> Path:
-    """A small client with rows for every canonical table: a simulated shop with what it lacks added.
-
-    That is coupons and their use, members, visits, and more answers and cases than so few customers give.
-    """
-    from helpers import tables
-
-    folder = home / "data" / name
-    shutil.copytree(simulated(customers, 5), folder)
-    shutil.copy(CHECKOUT / "data" / "twin" / "client.yaml", folder)
-    messages = pd.read_csv(folder / "raw" / "messages.csv").sort_values("message_id")
-    more = {"coupons": bazaar_coupons(folder, messages), "redemptions": bazaar_redemptions(messages)}
-    more |= {"memberships": bazaar_members(messages), "traffic": bazaar_visits()}
-    more |= {"surveys": bazaar_answers(folder, messages), "tickets": bazaar_cases(messages)}
-    for table, rows in more.items():
-        columns = [c for c in tables.get(table).columns if c in rows.columns]
-        rows[columns].to_csv(folder / "raw" / f"{table}.csv", index=False)
-    return folder
-
-
-def bazaar_coupons(folder: Path, messages: pd.DataFrame) -> pd.DataFrame:
-    """Each campaign's coupon for twenty products."""
-    products = pd.read_csv(folder / "raw" / "promotions.csv")["product_id"].drop_duplicates().head(20)
-    coupons = messages[["campaign_id"]].drop_duplicates().merge(products, how="cross")
-    return coupons.assign(coupon_id="C" + coupons["campaign_id"])
-
-
-def bazaar_redemptions(messages: pd.DataFrame) -> pd.DataFrame:
-    """Every fifth message's coupon is used three days later."""
-    used = messages.iloc[::5]
-    on = (pd.to_datetime(used["sent_at"]) + pd.Timedelta(days=3)).dt.date
-    return used.assign(redemption_id="R" + used["message_id"], coupon_id="C" + used["campaign_id"], redeemed_on=on)
-
-
-def bazaar_members(messages: pd.DataFrame) -> pd.DataFrame:
-    """Every second customer who is written to is a member, every third of them a golden one."""
-    members = messages.drop_duplicates("customer_id").iloc[::2]
-    members = members.assign(happened_at=members["sent_at"], tier="plain", points=120, stored_value=25.0, fee=5.0)
-    members.loc[members.index[::3], "tier"] = "gold"
-    return members
-
-
-def bazaar_visits() -> pd.DataFrame:
-    """A year of days with as many visits each."""
-    days = pd.date_range("2025-10-01", "2026-09-30").date
-    counts = {"sessions": 90, "visitors": 70, "new_visitors": 30, "pageviews": 300}
-    return pd.DataFrame({"starts_on": days, "ends_on": days, "channel": "organic", **counts})
-
-
-def bazaar_answers(folder: Path, messages: pd.DataFrame) -> pd.DataFrame:
-    """The statements of the shop's own survey, by people with two attitudes, and whether they recommend us."""
-    head = pd.read_csv(folder / "raw" / "surveymonkey.csv", header=None, nrows=2, dtype=str).T
-    head = head.assign(above=head[0].ffill())
-    battery = head[head["above"].str.startswith("How far do you agree", na=False)]
-    people = messages.drop_duplicates("customer_id").head(400)
-    rng = np.random.default_rng(3)
-    attitudes = rng.normal(size=(len(people), 2))
-    said = people.assign(response_id="W" + people["customer_id"], answered_at=people["sent_at"])
-    said = said[["response_id", "customer_id", "answered_at"]]
-    answers = []
-    for i, (above, statement) in enumerate(zip(battery["above"], battery[1], strict=True)):
-        score = np.clip(np.round(4 + 1.5 * attitudes[:, i % 2] + rng.normal(size=len(people))), 1, 7)
-        question = f"{above} - {statement}"
-        answers.append(said.assign(question_id=f"S{i}", question=question, kind="scale", scale_max=7, score=score))
-    score = np.clip(np.round(7 + 2 * attitudes[:, 0]), 0, 10)
-    answers.append(said.assign(question_id="NPS", question="Recommend us?", kind="nps", scale_max=10, score=score))
-    return pd.concat(answers, ignore_index=True)
-
-
-def bazaar_cases(messages: pd.DataFrame) -> pd.DataFrame:
-    """Cases about late parcels and broken goods, answered slowly and marked badly."""
-    people = messages.drop_duplicates("customer_id").head(400)
-    cases = people.assign(ticket_id="Q" + people["customer_id"], opened_at=people["sent_at"], stage="after")
-    opened = pd.to_datetime(cases["opened_at"])
-    cases = cases.assign(solved_at=opened + pd.Timedelta(days=4), first_reply_minutes=3000.0, satisfaction=2.0)
-    texts = ["My parcel is late, the delivery never came", "The lamp arrived broken and damaged, please refund"]
-    return cases.assign(kind="complaint", text=[texts[i % 2] for i in range(len(cases))])
-
-
 def frames(folder: Path) -> dict[str, pd.DataFrame]:
     """The stored tables of a run."""
     return {p.stem: pd.read_parquet(p) for p in sorted((folder / "tables").glob("*.parquet"))}
@@ -231,7 +149,6 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run the cells of all notebooks on a client here, without kernels; give back the first page of the report."""
     from helpers import store
     from helpers.client import Client
-    from helpers.show import report
 
     client = Client(name)
     folder, day = client.folder / "runs" / "in-one-process", ""
@@ -246,6 +163,13 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
             if "parameters" in tags(cell):
                 names |= {"client": name, "as_of": day}
         day = str(names["run"].as_of)
+    return build_report(folder, client, day)
+
+
+def build_report(folder: Path, client: "Client", day: str) -> Path:
+    """The report of notebooks that no command ran: its first page."""
+    from helpers.show import report
+
     record = {"run_id": folder.name, "as_of": day, "parameters": {}, "inputs": {}}
     record |= {"versions": {"marketing-playbook": ""}}
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
@@ -257,12 +181,24 @@ def tags(cell: dict) -> set[str]:
     return set(cell.metadata.get("tags", []))
 
 
+def make_lab() -> None:
+    """The home in which nbval runs the notebooks, made once; its client has rows for every canonical table."""
+    from bazaar import write_bazaar
+
+    if not LAB_HOME.exists():
+        shutil.copytree(HOME / "notebooks", LAB_HOME / "notebooks")
+        write_bazaar(LAB_HOME, "grocer", 700)  # the name that the notebooks have as their default
+
+
 class Notebooks:
     """Cells of notebooks run in a home of their own, and every kernel of a test process is forked from one server.
 
-    The lab's client is small and has rows for every canonical table. A plugin, since what a conftest defines holds
+    A plugin, since what a conftest defines holds
     for its own folder alone.
     """
+
+    def __init__(self) -> None:
+        self.shown = {}  # what each cell of the notebook in hand showed
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Start the server, where tests are run and not only shared out."""
@@ -280,10 +216,23 @@ class Notebooks:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Choose the home."""
         is_cell = item.path.suffix == ".ipynb"
-        if is_cell and not LAB_HOME.exists():
-            shutil.copytree(HOME / "notebooks", LAB_HOME / "notebooks")
-            write_bazaar(LAB_HOME, "grocer", 250)  # the name that the notebooks have as their default
+        if is_cell:
+            make_lab()
         os.environ["PLAYBOOK_HOME"] = str(LAB_HOME if is_cell else HOME)
+
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Keep what the cells of a notebook showed, once the last one ran."""
+        if item.path.suffix != ".ipynb":
+            return
+        self.shown[item.name] = item.test_outputs or []
+        if nextitem is None or nextitem.path != item.path:
+            code = [c for c in item.parent.nb.cells if c.cell_type == "code"]
+            if len(code) == len(self.shown):
+                for n, cell in enumerate(code):
+                    cell.outputs = self.shown[f"Cell {n}"]
+                (LAB_RUN / "notebooks").mkdir(exist_ok=True)
+                nbformat.write(item.parent.nb, LAB_RUN / "notebooks" / item.path.name)
+            self.shown = {}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -294,26 +243,26 @@ def pytest_configure(config: pytest.Config) -> None:
 class Files(LoadFileScheduling):
     """Two processes share the tests; files stay whole, and those that build on the same runs stay together."""
 
-    RUNS = ("test_grocer.py", "test_notebooks.py", "test_progress.py", "test_report.py", "test_run.py")
+    RUNS = (".ipynb", "test_grocer.py", "test_notebooks.py", "test_progress.py", "test_report.py", "test_run.py")
     RUNS += ("test_whole_twin.py",)
-    # What begins first, so that no process ends with a long group alone. Each process takes two groups to begin
-    # with, the first and the third or the second and the fourth; so something short comes third.
-    FIRST = ("runs", "notebooks", "tests/test_stats_size.py", "tests/test_kernels.py", "tests/test_presets.py")
+    # The longest group begins first, so that it does not end alone. Each process takes two groups to begin with, the
+    # first and the third or the second and the fourth; so something short comes third.
+    FIRST = ("runs", "tests/test_kernels.py", "tests/test_stats_size.py", "tests/test_presets.py")
 
     @classmethod
     def group(cls, nodeid: str) -> str:
         """The group of a test."""
         file = nodeid.split("::", 1)[0]
-        return "notebooks" if file.endswith(".ipynb") else "runs" if file.endswith(cls.RUNS) else file
+        return "runs" if file.endswith(cls.RUNS) else file
 
     def _split_scope(self, nodeid: str) -> str:
         return self.group(nodeid)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The groups in the order of `Files.FIRST`, then all others as they were."""
+    """The groups in the order of `Files.FIRST`, cells before what looks at them, then all others as they were."""
     place = {group: i for i, group in enumerate(Files.FIRST)}
-    items.sort(key=lambda item: place.get(Files.group(item.nodeid), len(place)))
+    items.sort(key=lambda item: (place.get(Files.group(item.nodeid), len(place)), item.path.suffix != ".ipynb"))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Files:
@@ -342,12 +291,24 @@ def corner_report(corner: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def twin_report(home: Path) -> Path:
-    """The index page of a whole run on the small client that has rows for every canonical table."""
+def lab_run() -> Path:
+    """The folder of a whole run, report included, on the small client with rows for every canonical table.
+
+    It is what nbval ran in this process; where it did not, as when one test is run alone, the notebooks run here.
+    """
+    from helpers import store
+    from helpers.client import Client
     from helpers.run import run
 
-    write_bazaar(home, "twin", 700)
-    return run("twin", jobs=2)
+    make_lab()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYBOOK_HOME", str(LAB_HOME))
+        client = Client("grocer")
+        if {p.stem for p in LAB_RUN.glob("notebooks/*.ipynb")} == set(store.notebooks()):
+            build_report(LAB_RUN, client, str(store.Store("01_collect", client, LAB_RUN).as_of))
+            return LAB_RUN
+        run("grocer", jobs=2)
+        return client.latest
 
 
 @pytest.fixture(scope="session")
