@@ -163,17 +163,18 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
             if "parameters" in tags(cell):
                 names |= {"client": name, "as_of": day}
         day = str(names["run"].as_of)
-    return build_report(folder, client, day)
+    return build_report(folder, name, day)
 
 
-def build_report(folder: Path, client: "Client", day: str) -> Path:
+def build_report(folder: Path, name: str, day: str) -> Path:
     """The report of notebooks that no command ran: its first page."""
+    from helpers.client import Client
     from helpers.show import report
 
     record = {"run_id": folder.name, "as_of": day, "parameters": {}, "inputs": {}}
     record |= {"versions": {"marketing-playbook": ""}}
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    return report.build(folder, client)
+    return report.build(folder, Client(name))
 
 
 def tags(cell: dict) -> set[str]:
@@ -305,7 +306,7 @@ def lab_run() -> Path:
         patch.setenv("PLAYBOOK_HOME", str(LAB_HOME))
         client = Client("grocer")
         if {p.stem for p in LAB_RUN.glob("notebooks/*.ipynb")} == set(store.notebooks()):
-            build_report(LAB_RUN, client, str(store.Store("01_collect", client, LAB_RUN).as_of))
+            build_report(LAB_RUN, "grocer", str(store.Store("01_collect", client, LAB_RUN).as_of))
             return LAB_RUN
         run("grocer", jobs=2)
         return client.latest
