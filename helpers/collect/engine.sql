@@ -1,11 +1,13 @@
 -- How text becomes values, once for all files. `mark` is the file's decimal mark, `dates` its order of dates.
--- Only the client's own currency may stand in the cell, in signs or letters (own_currency is made when the sources are opened).
-CREATE OR REPLACE MACRO plain_number(x) AS regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(trim(CAST(x AS VARCHAR)), '\s+%$', '%'),
-    '^([-+(]?)\s*' || own_currency() || '\s*|\s*' || own_currency() || '(\)?)$', '\1\2'), '(\d)[\s\x{00A0}\x{202F}''’](\d{3})\b', '\1\2', 'g'),
+-- Only the client's own currency may stand in the cell, in signs or letters. own_currency and own_zone are made when the sources are opened.
+CREATE OR REPLACE MACRO half_width(x) AS translate(x, '０１２３４５６７８９．，－＋（）％￥＄−', '0123456789.,-+()%¥$-');
+CREATE OR REPLACE MACRO plain_number(x) AS regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(trim(half_width(CAST(x AS VARCHAR))), '\s+%$', '%'),
+    '^([-+(]?)\s*' || own_currency() || '\s*|\s*' || own_currency() || '(\)?-?)$', '\1\2'), '(\d)[\s\x{00A0}\x{202F}\x{2009}''’](\d{3})\b', '\1\2', 'g'),
     '^\((.*)\)$', '-\1'), '^(.*\d)-$', '-\1');
+-- Marks between thousands stand every three digits, or in India after the last three every two.
 CREATE OR REPLACE MACRO number_text(mark, x) AS CASE
-    WHEN mark = ',' AND regexp_full_match(x, '[-+]?(\d{1,3}(\.\d{3})+|\d+)?(,\d+)?%?') THEN replace(replace(x, '.', ''), ',', '.')
-    WHEN mark <> ',' AND regexp_full_match(x, '[-+]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?([eE][-+]?\d+)?%?') THEN replace(x, ',', '')
+    WHEN mark = ',' AND regexp_full_match(x, '[-+]?(\d{1,3}(\.\d{3})+|\d{1,2}(\.\d{2})+\.\d{3}|\d+)?(,\d+)?%?') THEN replace(replace(x, '.', ''), ',', '.')
+    WHEN mark <> ',' AND regexp_full_match(x, '[-+]?(\d{1,3}(,\d{3})+|\d{1,2}(,\d{2})+,\d{3}|\d+)?(\.\d+)?([eE][-+]?\d+)?%?') THEN replace(x, ',', '')
     END;
 CREATE OR REPLACE MACRO finite(x) AS CASE WHEN isfinite(x) THEN x END;
 CREATE OR REPLACE MACRO as_number(x) AS
@@ -15,41 +17,49 @@ CREATE OR REPLACE MACRO truth_of(x) AS CASE
     WHEN lower(CAST(x AS VARCHAR)) IN ('true', 't', 'yes', 'y', '1', 'ja', 'oui', 'wahr', '是') THEN TRUE
     WHEN lower(CAST(x AS VARCHAR)) IN ('false', 'f', 'no', 'n', '0', 'nein', 'non', 'falsch', '否') THEN FALSE END;
 CREATE OR REPLACE MACRO has_offset(x) AS regexp_matches(x, '\d:\d\d.*([+-]\d\d:?\d\d|[+-]\d\d|Z| ?UTC| ?GMT)$');
--- Years of two digits come before the others: %Y and a cast would read 26 as the year 26.
-CREATE OR REPLACE MACRO local_moment(dates, x) AS coalesce(CASE WHEN regexp_matches(x, '^\d{4}') THEN TRY_CAST(x AS TIMESTAMP) END,
-    CASE WHEN dates = 'month first' THEN try_strptime(x, ['%m/%d/%y %H:%M', '%m/%d/%y %I:%M %p', '%m/%d/%y',
-        '%m/%d/%Y %H:%M:%S', '%m/%d/%Y %H:%M', '%m/%d/%Y %I:%M:%S %p', '%m/%d/%Y %I:%M %p', '%m/%d/%Y',
-        '%m-%d-%Y %H:%M:%S', '%m-%d-%Y %H:%M', '%m-%d-%Y', '%m.%d.%Y'])
-    ELSE try_strptime(x, ['%d.%m.%y %H:%M', '%d.%m.%y', '%d/%m/%y %H:%M', '%d/%m/%y %I:%M %p', '%d/%m/%y',
-        '%d/%m/%Y %H:%M:%S', '%d/%m/%Y %H:%M', '%d/%m/%Y %I:%M:%S %p', '%d/%m/%Y %I:%M %p', '%d/%m/%Y',
-        '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M', '%d.%m.%Y', '%d-%m-%Y %H:%M:%S', '%d-%m-%Y %H:%M', '%d-%m-%Y']) END,
-    CASE WHEN regexp_matches(x, '\d{4}') THEN
-    try_strptime(x, ['%Y/%m/%d %H:%M:%S', '%Y/%m/%d %H:%M', '%Y/%m/%d', '%Y.%m.%d %H:%M:%S', '%Y.%m.%d', '%Y%m%d', '%Y%m%d%H%M%S',
-    '%Y年%m月%d日', '%Y-%m-%d %I:%M %p', '%Y-%m-%d %I:%M:%S %p', '%b %d, %Y %I:%M %p', '%b %d, %Y %I:%M:%S %p', '%b %d, %Y, %I:%M %p',
-    '%b %d, %Y %H:%M', '%b %d, %Y', '%d %b %Y %H:%M:%S', '%d %b %Y %H:%M', '%d %b %Y', '%B %d, %Y', '%d %B %Y']) END);
+-- What is not written in digits alone goes through usual_spelling (moments.py), which the engine is given when the sources are opened.
+CREATE OR REPLACE MACRO tidy(x) AS CASE WHEN regexp_full_match(x, '\d{4}-[\d:. T+-]*Z?|\d{1,4}[-/.][\d/.-]*[ T]?[\d: +-]*(?: [AP]M)?Z?|\d{5}([.,]\d+)?|\d{8}|\d{12}|\d{14}')
+    THEN x ELSE usual_spelling(x) END;
+-- A day in digits with its year first; years of two digits are of this century. Five digits are a spreadsheet's count of days.
+CREATE OR REPLACE MACRO year_first(dates, x) AS CASE
+    WHEN dates = 'month first' THEN regexp_replace(x, '^(\d{1,2})[-/.](\d{1,2})[-/.](?:(\d{4})|(\d{2}))\b', CASE WHEN regexp_matches(x, '^[^ T]*\d{4}') THEN '\3-\1-\2' ELSE '20\4-\1-\2' END)
+    ELSE regexp_replace(x, '^(\d{1,2})[-/.](\d{1,2})[-/.](?:(\d{4})|(\d{2}))\b', CASE WHEN regexp_matches(x, '^[^ T]*\d{4}') THEN '\3-\2-\1' ELSE '20\4-\2-\1' END) END;
+CREATE OR REPLACE MACRO tidy_moment(dates, x) AS CASE
+    WHEN regexp_matches(x, '^\d{4}-') THEN coalesce(TRY_CAST(x AS TIMESTAMP), try_strptime(x, ['%Y-%m-%d %I:%M:%S %p', '%Y-%m-%d %I:%M %p', '%Y-%m-%d %H.%M.%S']))
+    WHEN regexp_matches(x, '^\d{4}[/.年]') THEN try_strptime(x, ['%Y/%m/%d %H:%M:%S', '%Y/%m/%d %H:%M', '%Y/%m/%d', '%Y.%m.%d %H:%M:%S', '%Y.%m.%d %H:%M', '%Y.%m.%d',
+        '%Y年%m月%d日', '%Y年%m月%d日 %H:%M', '%Y年%m月%d日 %H:%M:%S', '%Y年%m月%d日 %H时%M分%S秒', '%Y年%m月%d日 %I:%M %p', '%Y/%m/%d %I:%M %p', '%Y/%m/%d %I:%M:%S %p'])
+    WHEN regexp_full_match(x, '[2-7]\d{4}([.,]\d+)?')
+        THEN TIMESTAMP '1899-12-30' + to_seconds(CAST(round(86400 * CAST(replace(x, ',', '.') AS DOUBLE)) AS BIGINT))
+    WHEN regexp_full_match(x, '\d{8}|\d{12}|\d{14}') THEN try_strptime(x, ['%Y%m%d', '%Y%m%d%H%M', '%Y%m%d%H%M%S'])
+    WHEN suffix(x, 'M') THEN try_strptime(year_first(dates, x), ['%Y-%m-%d %I:%M:%S %p', '%Y-%m-%d %I:%M %p'])
+    ELSE TRY_CAST(year_first(dates, x) AS TIMESTAMP) END;
+CREATE OR REPLACE MACRO local_moment(dates, x) AS list_transform([tidy(x)], lambda t: tidy_moment(dates, t))[1];
 -- Reckoned by hand: the engine's own reading of offsets is a hundred times slower.
 CREATE OR REPLACE MACRO offset_part(x, part) AS
     coalesce(TRY_CAST(regexp_extract(x, '([+-])(\d\d)', 1) || nullif(regexp_extract(x, '[+-](\d\d):?(\d\d)?$', part), '') AS INTEGER), 0);
 CREATE OR REPLACE MACRO offset_seconds(x) AS 3600 * offset_part(x, 1) + 60 * offset_part(x, 2);
 CREATE OR REPLACE MACRO with_offset(dates, x) AS
-    local_moment(dates, regexp_replace(x, '^[A-Za-z]{3}, |\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$', '', 'g'))
+    tidy_moment(dates, trim(regexp_replace(x, '\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$', '')))
     - to_seconds(offset_seconds(regexp_extract(x, '(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$')));
--- A text as a moment in UTC; `zone` holds for those that carry no offset.
-CREATE OR REPLACE MACRO moment_of(dates, zone, x) AS CASE WHEN x IS NULL THEN NULL
-    WHEN has_offset(x) THEN with_offset(dates, x) ELSE timezone('UTC', timezone(zone, local_moment(dates, x))) END;
+-- A text as a moment in UTC; `zone` holds for those that carry no offset. A bare date has no zone: it is that day on the shop's own clock.
+-- The list of one carries what would else be worked out anew wherever it is named.
+CREATE OR REPLACE MACRO moment_of(dates, zone, x) AS list_transform([tidy(x)], lambda t: CASE WHEN has_offset(t) THEN with_offset(dates, t)
+    WHEN contains(t, ':') OR contains(t, '时') THEN timezone('UTC', timezone(zone, tidy_moment(dates, t)))
+    ELSE timezone('UTC', timezone(own_zone(), tidy_moment(dates, t))) END)[1];
 -- A text as a day: an offset is turned into the client's own zone, `own`.
-CREATE OR REPLACE MACRO day_of(dates, own, x) AS CASE WHEN x IS NULL THEN NULL
-    WHEN has_offset(x) THEN CAST(timezone(own, timezone('UTC', with_offset(dates, x))) AS DATE) ELSE CAST(local_moment(dates, x) AS DATE) END;
+CREATE OR REPLACE MACRO day_of(dates, own, x) AS list_transform([tidy(x)], lambda t: CAST(CASE
+    WHEN has_offset(t) THEN timezone(own, timezone('UTC', with_offset(dates, t))) ELSE tidy_moment(dates, t) END AS DATE))[1];
+-- Lines of an order that are no goods: a tip, and a gift card, which is paid in advance.
+CREATE OR REPLACE MACRO is_tip(name) AS coalesce(regexp_full_match(trim(lower(name)), 'tips?|gratuity|trinkgeld|pourboire|propina|mancia|fooi|gorjeta|小费|チップ'), FALSE);
+CREATE OR REPLACE MACRO is_gift_card(name) AS coalesce(regexp_matches(lower(name),
+    '^(.*\b)?(e-?)?(gift ?(card|certificate|voucher)s?|geschenk(gutschein|karte)e?n?|carte[ -]cadeau|tarjeta (de )?regalo|vale[ -]presente|buono regalo|cadeaubon)( ?[-/(:·].*| ?[$€£]? ?\d.*)?$|礼品卡|礼品券|ギフトカード'), FALSE);
 CREATE OR REPLACE MACRO spoilt(x) AS regexp_full_match(x,
     '#(REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|NV|BEZUG!|WERT!|ZAHL!|N/V|VALEUR!|NOM\?|NOMBRE!|#+)|=?#REF!.*');
 CREATE OR REPLACE MACRO rounded_id(x) AS regexp_full_match(x, '\d([.,]\d+)?[eE]\+\d+');
 -- The days that a title or comment names, such as "August 1, 2026 - August 31, 2026", in their order.
-CREATE OR REPLACE MACRO english_month(x) AS list_reduce([['. ', ' '], ['Januar ', 'January '], ['Februar ', 'February '],
-    ['März', 'March'], ['Mai', 'May'], ['Juni ', 'June '], ['Juli ', 'July '], ['Oktober', 'October'], ['Dezember', 'December']],
-    lambda text, pair: [replace(text[1], pair[1], pair[2])], [x])[1];
 CREATE OR REPLACE MACRO days_named(dates, x) AS list_transform(regexp_extract_all(x, '\b20\d{6}\b|\d{4}[-/年]\d{1,2}[-/月]\d{1,2}日?' ||
     '|\p{L}{3,9} \d{1,2}, \d{4}|\d{1,2}\.? \p{L}{3,9} \d{4}|\d{1,2}[./]\d{1,2}[./]\d{4}'),
-    lambda day: CAST(local_moment(dates, english_month(day)) AS DATE));
+    lambda day: CAST(local_moment(dates, day) AS DATE));
 -- The last day of the orders, for files that show how things are now; set when the sources are open.
 CREATE OR REPLACE MACRO last_order_day() AS CAST(NULL AS DATE);
 -- Surveys: an answer as a number, be it "9", "9 - very likely", "5分" or a step of a usual scale in words.

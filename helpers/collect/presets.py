@@ -29,6 +29,15 @@ class TableMapping(BaseModel):
     derived: bool = False  # worked out from the rows, not counted in the ledger
 
 
+class Whole(BaseModel):
+    """How an order of a file says its own sum, as SQL over its rows."""
+
+    model_config = ConfigDict(extra="forbid")
+    order: str  # what names an order
+    line: str  # the money of one line
+    said: list[str]  # the order's own sum, which may be written in several ways
+
+
 class Preset(BaseModel):
     """One export: how to know it, what its lines mean, which canonical tables it fills."""
 
@@ -49,6 +58,7 @@ class Preset(BaseModel):
     layout: str = ""  # rows that hold no data, such as totals
     totals: dict[str, str] = {}  # row: condition of the file's own total; then a name and an SQL sum to compare
     repeats: Literal["once", "keep"] = "once"  # a row that stands twice in one file
+    whole: Whole | None = None  # where it adds up with the equal lines of an order, they are no repeats
     tables: dict[str, TableMapping]
     note: str = ""
 

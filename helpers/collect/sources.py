@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -20,12 +21,14 @@ from helpers import tables
 from helpers.client import Client, PlaybookError
 from helpers.collect.keys import pseudonym_macro
 from helpers.collect.landing import Landed, land
+from helpers.collect.moments import usual_spelling
 from helpers.collect.presets import Preset
 from helpers.store import body, order_days
 
 LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
 _CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
-_SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥|元"}  # of other currencies: $
+_SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥|円", "CNY": "¥|元", "INR": "₹|Rs\\.?", "KRW": "₩|원", "PLN": "zł", "CHF": "Fr\\.|SFr\\.?"}
+_SIGNS |= {"BRL": "R[$]", "TRY": "₺", "RUB": "₽|руб\\.?"} | dict.fromkeys(("SEK", "NOK", "DKK"), "kr\\.?")  # of others: $
 KEPT = 500_000  # lines of all files together up to which what is staged is kept in the engine
 FILE_ROOM = 10**10  # lines that a file may have in `source_order`
 
@@ -46,12 +49,17 @@ class Part:
     numbers: set[str] = field(default_factory=set)  # those of them that hold numbers
 
     def sql(self, expression: str, style: dict[str, str]) -> str:
-        """An expression of a mapping as plain SQL: `amount(x)` and `moment(x)` know how the file is written."""
-        begins = {
-            "amount(": f"amount_of({style['decimal']}, ",
-            "moment(": f"moment_of({style['dates']}, {style['zone']}, ",
-        }
-        return _CALL.sub(lambda m: m[1] or begins[m[2]], expression)
+        """An expression of a mapping as plain SQL."""
+        return plain_sql(expression, style)
+
+
+def plain_sql(expression: str, style: dict[str, str]) -> str:
+    """An expression as plain SQL: `amount(x)` and `moment(x)` know how the file is written."""
+    begins = {
+        "amount(": f"amount_of({style['decimal']}, ",
+        "moment(": f"moment_of({style['dates']}, {style['zone']}, ",
+    }
+    return _CALL.sub(lambda m: m[1] or begins[m[2]], expression)
 
 
 @dataclass
@@ -122,10 +130,7 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
     the client's `source_country`.
     Raises PlaybookError for a file that is missing or not readable.
     """
-    own = client.settings.currency
-    signs = f"(?:{own}|{_SIGNS.get(own, '[$]')})"
-    con.con.execute(f"CREATE OR REPLACE TEMP MACRO own_currency() AS {_text(signs)}")
-    con.con.execute(resources.files("helpers.collect").joinpath("engine.sql").read_text(encoding="utf-8"))
+    prepare(con.con, client.settings.currency, client.settings.timezone)
     mapped = _mapped(client)
     landed = [_named(land(client, name, spec), group, mapped) for name, group, spec in client.sources()]
     if any(f.preset for f in landed):
@@ -142,6 +147,16 @@ def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
         if len(days):
             con.con.execute(f"CREATE OR REPLACE MACRO last_order_day() AS DATE '{body(days)[1]}'")
     return opened
+
+
+def prepare(engine: duckdb.DuckDBPyConnection, currency: str, zone: str) -> None:
+    """Teach an engine how text becomes values: numbers in a currency, times on a shop's own clock."""
+    signs = f"(?:{currency}|{_SIGNS.get(currency, '[$]')})"
+    engine.execute(f"CREATE OR REPLACE TEMP MACRO own_currency() AS {_text(signs)}")
+    engine.execute(f"CREATE OR REPLACE TEMP MACRO own_zone() AS {_text(zone)}")
+    with contextlib.suppress(duckdb.NotImplementedException):  # it is there already
+        engine.create_function("usual_spelling", usual_spelling, ["VARCHAR"], "VARCHAR")
+    engine.execute(resources.files("helpers.collect").joinpath("engine.sql").read_text(encoding="utf-8"))
 
 
 def _named(file: Landed, group: str, mapped: set[str]) -> Landed:
@@ -182,8 +197,8 @@ def _view(opened: Opened, group: str) -> None:
     if preset and preset.repeats == "once":
         cells = ", ".join(_q(c) for c in wanted)
         again = f"""(SELECT source_file, source_line FROM (SELECT source_file, source_line, row_number() OVER
-            (PARTITION BY source_file, hash({cells}) ORDER BY source_line) AS n FROM {_q("all " + group)}
-            WHERE source_problem IS NULL) WHERE n > 1)"""
+            (PARTITION BY source_file, hash({cells}) ORDER BY source_line) AS n, {_adds_up(opened, group, preset)} AS whole
+            FROM {_q("all " + group)} WHERE source_problem IS NULL) WHERE n > 1 AND NOT whole)"""
         con.execute(f"CREATE OR REPLACE TEMP TABLE {_q('again ' + group)} AS {again}")
         again = _q("again " + group)
     lines = "source_file, source_line"
@@ -203,6 +218,17 @@ def _view(opened: Opened, group: str) -> None:
         counts = dict(opened.query(query, shown).fetchall())
         for f in files:
             f.facts["preset_layout"] = counts.get(f.file, 0)
+
+
+def _adds_up(opened: Opened, group: str, preset: Preset) -> str:
+    """Whether all lines of an order, equal ones included, come to what the order itself says: then none is a repeat."""
+    if preset.whole is None:
+        return "FALSE"
+    style, whole = opened.style(group), preset.whole
+    order = f"(PARTITION BY source_file, {whole.order})"
+    lines = f"sum({plain_sql(whole.line, style)}) OVER {order}"
+    off = [f"abs({lines} - max({plain_sql(said, style)}) OVER {order})" for said in whole.said]
+    return f"coalesce(least({', '.join(off)}) < 0.02, FALSE)"
 
 
 def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None) -> str:
@@ -455,6 +481,7 @@ def _typed(expression: str, found: str, wanted: dt.DataType | None, style: dict[
                 f"CAST(timezone({own}, {expression}) AS DATE)" if wanted.is_date() else f"timezone('UTC', {expression})"
             )
         if wanted.is_timestamp():
+            zone = own if found == "DATE" else zone  # a bare date is that day on the shop's own clock
             return f"timezone('UTC', timezone({zone}, TRY_CAST(({expression}) AS TIMESTAMP)))"
         return f"({expression})" if sql_type == found else f"TRY_CAST(({expression}) AS {sql_type})"
     if wanted.is_timestamp():
