@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -70,8 +71,16 @@ def run(
 
 
 @app.command()
-def check(client: ClientName):
+def check(
+    client: ClientName,
+    json_: Annotated[bool, typer.Option("--json", help="Print what would be counted, as JSON.")] = False,
+):
     """Read a client's settings and data; say which practices they can carry and what is missing. Runs nothing."""
+    if json_:
+        from helpers.counted import counted
+
+        print(json.dumps(counted(Client(client)), ensure_ascii=False, indent=1, default=str))
+        return
     from helpers.practices import in_short, readiness
 
     found = readiness(Client(client))

@@ -57,8 +57,7 @@ def readiness(client: Client) -> Readiness:
     shown = [(n, f"{r:,}" if n in opened.parts or r else "not supplied") for n, r in rows.items()]
     if opened.has_people and "customers" not in opened.parts:
         shown = [(n, f"{r} (records that name a person, not yet matched)" if n == "customers" else r) for n, r in shown]
-    unknown = [f for f in opened.landed if not _used(opened, f)]
-    path, guessed = _suggest(opened, unknown)
+    path, guessed = _suggest(opened)
     step = _next_step(opened, problem, path)
     files = [_file(opened, f) for f in opened.landed]
     return Readiness(client.settings.title, first, last, step, files, shown, listed, path, guessed)
@@ -126,14 +125,19 @@ def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
     return f.file, what, f"{rows:,}", ", ".join(w for w in written if w), table, near
 
 
-def _suggest(opened: Opened, unknown: list[Landed]) -> tuple[Path | None, list[str]]:
-    place = opened.client.folder / "suggestions.yaml"
+def suggestions(opened: Opened) -> list[Suggestion]:
+    """What each file that nothing knows may be."""
     guesses = []
-    for f in unknown:
+    for f in (f for f in opened.landed if not _used(opened, f)):
         columns = f.facts["columns"]
         cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns) or "NULL AS nothing"
         sample = opened.query(f"SELECT {cells} FROM {_q('all ' + f.group)} LIMIT {SAMPLE}", f.file).df()
         guesses.append(suggest(f, sample.astype("str"), opened.client.settings.timezone))
+    return guesses
+
+
+def _suggest(opened: Opened) -> tuple[Path | None, list[str]]:
+    place, guesses = opened.client.folder / "suggestions.yaml", suggestions(opened)
     if not guesses:
         place.unlink(missing_ok=True)
         return None, []

@@ -13,23 +13,44 @@ import pandas as pd
 import yaml
 
 from helpers import tables
+from helpers.client import CleanStep
+from helpers.collect import money
 from helpers.collect.landing import Landed
 from helpers.collect.people import fold
 from helpers.collect.presets import presets
 from helpers.collect.privacy import heading_kind
 
-MONEY = ["revenue", "unit_price"]
+MONEY = ["revenue", "unit_price", "order_total", "subtotal"]
 _NEEDS = {"money": "revenue or unit_price", "who": "a number, e-mail or name"}
 _DAYS = "ordered_at spent_on starts_on ends_on since consent_at posted_at opened_at solved_at"
-_AMOUNTS = "quantity unit_price discount revenue cost shipping_cost unit_cost list_price budget rating"
-_FURTHER = ["unit_price", "discount", "revenue", "cost", "channel", "store_id", "payment_method", "shipping_cost",
+_AMOUNTS = "order_total subtotal tax quantity unit_price discount revenue cost shipping_cost unit_cost list_price budget rating"
+_FURTHER = ["cost", "channel", "store_id", "payment_method", "shipping_cost",
             "currency", "coupon_id"]  # fmt: skip
 WHO = ["ids", "email", "phone", "name", "last_name"]
-_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|\d{4}年\d{1,2}月\d{1,2}日.*|\d{4}-\d\d-\d\d.*")
+_DATE = re.compile(
+    r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|\d{4}年\d{1,2}月\d{1,2}日.*|\d{4}-\d\d-\d\d.*|20\d{6}(\d{4}|\d{6})?"
+    r"|([^\W\d_]{2,}[.,]* )?\d{1,2}(st|nd|rd|th|er|º|\.)?[-/ ]*(de )?[^\W\d_]{3,}[-.,/ ]+(del? )?\d{2,4}\b.*"
+    r"|([^\W\d_]{2,}[.,]* )?[^\W\d_]{3,}\.?[- ]\d{1,2}(st|nd|rd|th)?,?[- ]\d{4}\b.*"
+)
+_COUNT_OF_DAYS = re.compile(r"[2-7]\d{4}([.,]\d+)?|1\d{9}(\d{3})?")  # a spreadsheet's days, or seconds since 1970
 _AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|¥|[A-Z]{3})?\)?")
 _CODE = re.compile(r"[^\W\d_]+[-_/.]?\d[\w-]*")  # letters, then digits, no space
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _TAX = re.compile(r"\b(tax|vat|mwst|ust|steuer|tva)\b")
+_BACK = re.compile(
+    "(?i)refund|return|credit|storno|retour|gutschrift|erstattung|rembours|avoir|devoluci|reembolso|abono|devolu|estorno|返品|返金|退款|退货|退貨"
+)
+_NOT_CARRIED_OUT = re.compile(
+    r"\b(?:cancell?ed|cancel|canceled|voided|void|draft|pending|unpaid|awaiting payment|pending payment|abandoned|failed|declined|expired|refunded|test|"
+    r"storniert|storno|abgebrochen|offen|unbezahlt|entwurf|erstattet|fehlgeschlagen|annule|annulé|annulée|annulee|brouillon|en attente|remboursé|remboursée|rembourse|échoué|"
+    r"cancelado|cancelada|anulado|anulada|pendiente|borrador|reembolsado|reembolsada|fallido|pendente|rascunho|estornado)\b"
+    r"|キャンセル|返金済|未払い|未入金|下書き|交易关闭|已关闭|已取消|待付款|未付款|等待买家付款|已退款|退款成功|交易關閉|已取消|未付款"
+)
+_NO_GOODS = re.compile(
+    r"(?i)^\W*(?:tips?|gratuity|trinkgeld|pourboire|propina|postage|carriage|dotcom postage|shipping(?: (?:fee|cost|charge)s?)?|delivery(?: fee)?|freight|porto|versand(?:kosten)?|"
+    r"frais de (?:port|livraison)|envio|gastos de envio|frete|送料|运费|運費|邮费|bank charges|amazon fee|(?:service |handling |payment )?fees?|gebühr(?:en)?|(?:bottle )?deposit|"
+    r"pfand|kaution|adjust bad debt|bad debt|manual|samples?|adjustment.*|e?-?gift ?(?:card|voucher|certificate).*|geschenk(?:gutschein|karte).*|carte cadeau.*|tarjeta regalo.*|礼品卡.*|ギフトカード.*|小费|チップ)\W*$"
+)
 _OFFSET = r"\d:\d\d.*(?:[+-]\d\d:?\d\d|Z| ?UTC| ?GMT)$"
 
 
@@ -49,9 +70,31 @@ class Suggestion:
     key: list[str] = field(default_factory=list)
     dated: str = ""
     timezone: str = ""
+    decimal: str = "."
     more: list[Suggestion] = field(default_factory=list)  # further tables that the same file fills
     near: str = ""  # the preset that it nearly is, and what it lacks
     lacks: str = ""  # for a file like no table
+    clean: list[dict[str, str]] = field(default_factory=list)  # steps of cleaning: step, where, reason
+    rows: str = ""  # what stands after FROM, where files are joined
+
+    @property
+    def tables(self) -> list[str]:
+        """The canonical tables that the file fills."""
+        return [g.table for g in (self, *self.more) if g.table]
+
+    def source(self) -> dict[str, object]:
+        """The source's settings."""
+        said = {"file": self.file, "timezone": self.timezone, "dated": self.dated, "key": self.key}
+        return {k: v for k, v in said.items() if v}
+
+    def mapping(self) -> dict[str, object]:
+        """The mapping's settings."""
+        said = {"source": self.name, "from": self.rows, "columns": self.columns, "person": self.person}
+        return {k: v for k, v in said.items() if v}
+
+    def steps(self) -> list[CleanStep]:
+        """The proposed steps of cleaning."""
+        return [CleanStep(table=self.table, action="filter", **step) for step in self.clean]
 
 
 @cache
@@ -83,7 +126,7 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
     `rows` holds the file's columns as text; `zone` is the client's own. Nothing of the cells comes back.
     """
     columns = [c for c in file.facts["columns"] if c in rows]
-    kinds = {c: _content(rows[c]) for c in columns}
+    kinds = {c: _content(rows[c], c) for c in columns}
     nearly, of_preset = _of_preset(file, columns)
     scored = []
     for table, known in _synonyms().items():
@@ -94,18 +137,30 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
         scored.append((len(lacking), -len(found) / max(len(columns), 1), table, found))
     # A file of people looks like orders to half its columns: what is needed decides before what is found.
     lacking, share, table, found = min(scored, key=lambda s: s[:2])
-    guess = Suggestion(file.name, file.file, near=nearly)
+    guess = Suggestion(file.name, file.file, near=nearly, decimal=file.facts["decimal"] or ".")
     if lacking or -share < 0.3:
         _, _, near, seen = max(scored, key=lambda s: (len(s[3]), -s[0]))
         missing = [n for n in _synonyms()[near]["needs"] if not _has(n, seen)]
         wanted = " and ".join(_NEEDS.get(m, m) for m in missing)
         tells = f"nearest is {near}" + (f", but no column looks like {wanted}" if wanted else "")
-        guess.lacks = tells if seen else "none of its headings is known"
+        guess.lacks = _strange_dates(near, columns, rows, missing) or (tells if seen else "none of its headings is known")
         return guess
     guess.table = table
     _WRITE.get(table, _simple)(guess, found, rows, kinds)
+    if not guess.table:
+        return guess
     _fill(guess, rows, found, zone)
     return guess
+
+
+def _strange_dates(table: str, columns: list[str], rows: pd.DataFrame, missing: list[str]) -> str:
+    """What to say of a column whose heading is a date's and whose cells are written in a way that is not known."""
+    day = next((m for m in missing if m in _DAYS.split()), "")
+    named = [c for c in columns if _plain(c) in _synonyms()[table].get(day, ())]
+    some = rows[named[0]].dropna().astype("str").unique()[:3] if named else []
+    if not len(some):
+        return ""
+    return f'it is like {table}, but the dates of "{named[0]}" are in a form that is not known: {", ".join(x[:40] for x in some)}'
 
 
 def _by_heading(columns: list[str], known: dict[str, list[str]], kinds: dict[str, str]) -> dict[str, str]:
@@ -152,11 +207,18 @@ def _suits(canonical: str, kind: str) -> bool:
     return kind not in ("e-mail", "date") and not (words and kind in ("number", "money"))
 
 
-def _content(cells: pd.Series) -> str:
+@cache
+def _headings_of(column: str) -> set[str]:
+    return {s for known in _synonyms().values() for s in known.get(column, ())}
+
+
+def _content(cells: pd.Series, heading: str = "") -> str:
     """What most cells of a column are: e-mail, date, money, number, code, text, or empty."""
     some = cells.dropna().astype("str").head(500)
     if some.empty:
         return "empty"
+    if _plain(heading) in _headings_of("ordered_at") and some.str.fullmatch(_COUNT_OF_DAYS).mean() > 0.6:
+        return "date"
     for kind, pattern in (("e-mail", _EMAIL), ("date", _DATE), ("money", _AMOUNT)):
         if some.str.fullmatch(pattern).mean() > (0.6 if kind != "money" else 0.3):
             return kind
@@ -226,6 +288,8 @@ def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
     if "time" in has and not rows[found["ordered_at"]].dropna().str.contains(":").any():
         columns["ordered_at"] = f"{has['ordered_at']} || ' ' || {has['time']}"
     columns["product_id"] = has.get("product_id") or has.get("product_name") or "'not told'"
+    if "product_id" in has and "product_name" in has and rows[found["product_id"]].isna().any():
+        columns["product_id"] = f"coalesce({has['product_id']}, {has['product_name']})"
     if "product_id" not in has:
         named = "product_name" in has
         notes["product_id"] = (
@@ -235,18 +299,94 @@ def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
     if "quantity" not in has:
         notes["quantity"] = "no column looks like it: one a line"
     columns |= {c: has[c] for c in _FURTHER if c in has}
-    if "revenue" not in has:
-        off = f" - coalesce(amount({has['discount']}), 0)" if "discount" in has else ""
-        columns["revenue"] = f"amount({has['unit_price']}) * {_number(has.get('quantity'))}{off}"
-        notes["revenue"] = "worked out from price and quantity"
-    elif "unit_price" not in has:
-        columns["unit_price"] = f"amount({has['revenue']}) / nullif({_number(has.get('quantity'))}, 0)"
-        notes["unit_price"] = "worked out from revenue and quantity"
-    else:
-        notes["revenue"] = "must be the line's own money without tax; not the order's total on each line"
+    if not _money(guess, found, rows):
+        return
+    _returns(guess, found, rows)
+    _states(guess, found, rows)
+    _no_goods(guess, found, rows)
     guess.key = [found[k] for k in ("order_id", "line_no") if k in found] if "line_no" in found else []
     if "product_name" in has:
         guess.more = [_products_of(guess, has)]
+
+
+def _money(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> bool:
+    """Settle which column is the money of a line; False where the columns contradict one another."""
+    key = rows[found["order_id"]] if "order_id" in found else pd.Series(range(len(rows)), rows.index)
+    reading = money.settle(rows.assign(order_key=key), found, guess.columns["order_id"], guess.decimal)
+    if reading.refused:
+        guess.table, guess.lacks = "", f"it is like orders, but {reading.refused}"
+        return False
+    guess.columns |= {"revenue": reading.revenue, "unit_price": reading.unit_price, "discount": reading.discount}
+    for c in [c for c in ("unit_price", "discount") if not guess.columns[c]]:
+        del guess.columns[c]
+    guess.notes["revenue"] = reading.note
+    if "shipping_cost" in found:  # said on each line, it counts once
+        shipping = f"amount({_col(found['shipping_cost'])})"
+        guess.columns["shipping_cost"] = f"CASE WHEN {guess.columns['line_no']} = 1 THEN {shipping} END"
+        if "line_no" in found:
+            guess.columns["shipping_cost"] = shipping
+    return True
+
+
+def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
+    """Lines that came back, by their kind, a credit number or their sign; their quantity and money count down."""
+    said, quantity = [], f"amount({_col(found['quantity'])})" if "quantity" in found else ""
+    if "kind" in found and rows[found["kind"]].str.contains(_BACK).any():
+        said.append(f"regexp_matches(lower({_col(found['kind'])}), '{_BACK.pattern}')")
+    if "order_id" in found and _credit_numbers(rows, found):
+        said.append(f"regexp_matches({_col(found['order_id'])}, '^(C|CN|CR|RE?F)-?\\d')")
+    by_sign = quantity or guess.columns["revenue"]
+    sign = money.amounts(rows[found["quantity"]] if quantity else rows[found.get("revenue", found["ordered_at"])], guess.decimal)
+    if (sign < 0).any():
+        said.append(f"coalesce({by_sign} < 0, FALSE)")
+    if not said:
+        return
+    back = guess.columns["is_return"] = f"coalesce({' OR '.join(said)}, FALSE)"
+    counted = quantity or "1"
+    guess.columns["quantity"] = f"CASE WHEN {back} THEN -abs({counted}) ELSE {counted} END"
+    revenue = guess.columns["revenue"]
+    guess.columns["revenue"] = f"CASE WHEN {back} THEN -abs({revenue}) ELSE {revenue} END"
+    if "unit_price" in guess.columns:
+        guess.columns["unit_price"] = f"abs({guess.columns['unit_price']})"
+    guess.notes["is_return"] = "known by the kind, a credit number or the sign"
+
+
+def _credit_numbers(rows: pd.DataFrame, found: dict[str, str]) -> bool:
+    """Whether a few orders carry a letter before a number that the others carry bare, as C536379 beside 536365."""
+    numbers = rows[found["order_id"]].dropna().astype("str")
+    credit = numbers.str.fullmatch(r"(C|CN|CR|RE?F)-?\d+")
+    return bool(credit.any() and numbers[~credit].str.fullmatch(r"[A-Z]?\d+").mean() > 0.9)
+
+
+def _states(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
+    """Which states of an order count, proposed as a step of cleaning that names the others with their lines."""
+    if "status" not in found:
+        return
+    counts = rows[found["status"]].dropna().value_counts()
+    if len(counts) > 40:
+        return
+    guess.columns["order_status"] = _col(found["status"])
+    out = {state: n for state, n in counts.items() if _NOT_CARRIED_OUT.search(state.lower())}
+    kept = ", ".join(f"{s} ({n:,})" for s, n in counts.items() if s not in out) or "none"
+    guess.notes["order_status"] = f"counted: {kept}"
+    if out:
+        named = ", ".join(f"{s} ({n:,} lines)" for s, n in out.items())
+        listed = ", ".join("'" + s.replace("'", "''") + "'" for s in out)
+        guess.clean.append({"step": "order not carried out", "where": f"order_status IN ({listed})", "reason": named})
+
+
+def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
+    """Lines that are no goods, and numbers without money, proposed as steps of cleaning."""
+    named = rows[found["product_name"]].dropna() if "product_name" in found else pd.Series(dtype="str")
+    if named.str.contains(_NO_GOODS).any():
+        guess.columns["line_name"] = _col(found["product_name"])
+        where = f"regexp_matches(line_name, '{_NO_GOODS.pattern}')"
+        some = ", ".join(named[named.str.contains(_NO_GOODS)].unique()[:4])
+        guess.clean.append({"step": "no goods", "where": where, "reason": f"postage, fees, tips and the like: {some}"})
+    price = money.amounts(rows[found["unit_price"]], guess.decimal) if "unit_price" in found else pd.Series([1.0])
+    if (price == 0).any():
+        where = "max(abs(coalesce(revenue, 0)) + abs(coalesce(unit_price, 0))) OVER (PARTITION BY order_id) = 0"
+        guess.clean.append({"step": "number without money", "where": where, "reason": "no line of it has a price: stock moved, nothing sold"})
 
 
 def _products_of(orders: Suggestion, has: dict[str, str]) -> Suggestion:
@@ -254,10 +394,6 @@ def _products_of(orders: Suggestion, has: dict[str, str]) -> Suggestion:
     columns = {"product_id": orders.columns["product_id"], "name": has["product_name"]}
     columns |= {c: has[s] for c, s in (("category", "category"), ("list_price", "unit_price")) if s in has}
     return Suggestion(orders.name, orders.file, "products", columns)
-
-
-def _number(column: str | None) -> str:
-    return f"amount({column})" if column else "1"
 
 
 def _records(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]) -> None:
@@ -322,10 +458,17 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
     for table in dict.fromkeys(g.table for g in every):
         lines.append(f"  {table}:")
         for g in (g for g in every if g.table == table):
-            lines += [f"    - source: {_key(g.name)}", "      columns:"]
+            lines += [f"    - source: {_key(g.name)}"]
+            lines += [f"      from: {_say(g.rows)}"] if g.rows else []
+            lines += ["      columns:"]
             lines += [_line(c, e, g.notes.get(c, "")) for c, e in g.columns.items()]
             lines += ["      person:   # who the row is about; stays in raw/ and private/"] if g.person else []
             lines += [_line(c, e, g.notes.get(f"person.{c}", "")) for c, e in g.person.items()]
+    steps = [step for g in usable for step in g.steps()]
+    lines += ["", "clean:   # what does not count, and why; take a line out and its rows count"] if steps else []
+    for step in steps:
+        said = {"step": step.step, "table": step.table, "action": step.action, "where": step.where, "reason": step.reason}
+        lines.append(f"  - {{{', '.join(f'{k}: {_quoted(v)}' for k, v in said.items())}}}")
     for g in (g for g in guesses if not g.table):
         skip = f"sources: {{{_key(g.name)}: {{file: {_say(g.file)}, skip: true}}}}"
         lines += [
@@ -338,6 +481,10 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
 
 def _line(column: str, expression: str, note: str) -> str:
     return f"        {column}: {_say(expression)}" + (f"   # {note}" if note else "")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _key(name: str) -> str:

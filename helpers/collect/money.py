@@ -1,0 +1,211 @@
+"""Which of a file's money columns is what: the reading under which its own orders add up.
+
+A file may say the same money several times: on the line, as unit price times quantity, as the order's total. Each
+reading is tried on the rows, and the one that makes most orders come to what the order itself says is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import product
+
+import pandas as pd
+
+CENT = 0.021  # two roundings of a cent may lie between a sum and its parts
+ORDERS = ["order_total", "subtotal", "revenue"]  # what may be said once an order, the fullest first
+
+
+@dataclass
+class Reading:
+    """How the money of a line is read: SQL over the file's columns, what it rests on, and why not where it is refused."""
+
+    revenue: str
+    unit_price: str = ""
+    note: str = ""
+    discount: str = ""
+    refused: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def amounts(cells: pd.Series, mark: str = ".") -> pd.Series:
+    """Cells as numbers, with whatever currency stands beside them; NaN where there is none.
+
+    >>> amounts(pd.Series(["$1,200.50", "(3.00)", "1,23,456.78", "", "free"])).tolist()
+    [1200.5, -3.0, 123456.78, nan, nan]
+    """
+    text = cells.astype("str").str.normalize("NFKC").str.replace(r"[\s'’]", "", regex=True)
+    text = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True).str.replace(r"^(.*\d)-$", r"-\1", regex=True)
+    text = text.str.replace(r"[^\d.,+-]", "", regex=True)
+    thousands = "," if mark == "." else "."
+    text = text.str.replace(thousands, "").str.replace(mark, ".")
+    return pd.to_numeric(text, errors="coerce")
+
+
+def settle(rows: pd.DataFrame, found: dict[str, str], order: str, mark: str) -> Reading:
+    """The reading of a file of order lines; `found` names its columns, `order` the SQL of what names an order.
+
+    `rows` is a sample with all its columns as text and `order_key` beside them.
+    """
+    return _File(rows, found, order, mark).reading()
+
+
+class _File:
+    def __init__(self, rows: pd.DataFrame, found: dict[str, str], order: str, mark: str) -> None:
+        self.found, self.order = found, order
+        roles = [*ORDERS, "unit_price", "quantity", "discount", "tax", "shipping_cost"]
+        self.n = {r: amounts(rows[found[r]], mark) for r in roles if r in found}
+        self.key = rows["order_key"]
+        self.n.setdefault("quantity", pd.Series(1.0, rows.index))
+        self.several = self.key.map(self.key.value_counts()) > 1
+        differ = rows[[found[c] for c in ("product_id", "product_name", "quantity", "unit_price") if c in found]]
+        said = differ.fillna("").agg("|".join, axis=1) if len(differ.columns) else pd.Series("", rows.index)
+        self.telling = self.several & (said.groupby(self.key).transform("nunique") > 1)
+        self.level = {r: self._level(r) for r in self.n}
+
+    def _level(self, role: str) -> str:
+        """Whether a column belongs to the line or to the order: there it is the same on all lines, or on the first alone."""
+        usual = "order" if role in ("order_total", "subtotal", "shipping_cost") else "line"
+        if role in ("quantity", "unit_price") or not self.telling.any():
+            return usual
+        by = self.n[role][self.telling].groupby(self.key[self.telling])
+        filled, values, lines = by.count(), by.nunique(), by.size()
+        same = ((values <= 1) & ((filled == lines) | (filled <= 1)))[filled > 0]
+        if role in ("discount", "tax", "shipping_cost"):
+            same = same[by.max().reindex(same.index).abs() > 0]  # nothing on all lines tells nothing
+        return usual if same.empty else "order" if same.mean() >= 0.9 else "line"
+
+    def _sql(self, role: str) -> str:
+        column = _quoted(self.found[role])
+        if self.level[role] == "order":
+            return f"max(amount({column})) OVER (PARTITION BY source_file, {self.order})"
+        return f"amount({column})"
+
+    def _of_order(self, values: pd.Series) -> pd.Series:
+        return values.fillna(0).groupby(self.key).sum()
+
+    def _said(self, role: str) -> pd.Series:
+        by = self.n[role].groupby(self.key)
+        return by.max() if self.level[role] == "order" else by.sum()
+
+    def _lines(self) -> dict[str, tuple[pd.Series, str]]:
+        """What the money of a line may be, by its SQL; the likeliest first."""
+        off, off_sql = 0.0, ""
+        if "discount" in self.n and self.level["discount"] == "line":
+            off, off_sql = self.n["discount"].abs().fillna(0), f" - abs(coalesce({self._sql('discount')}, 0))"
+        found = {}
+        if "revenue" in self.n and self.level["revenue"] == "line":
+            found["revenue"] = (self.n["revenue"], self._sql("revenue"))
+            if off_sql:
+                found["revenue less discount"] = (self.n["revenue"] - off, self._sql("revenue") + off_sql)
+        if "unit_price" in self.n:
+            times = f" * {self._sql('quantity')}" if "quantity" in self.found else ""
+            price, by_price = self.n["unit_price"] * self.n["quantity"], self._sql("unit_price") + times
+            if off_sql:
+                found["price times quantity less discount"] = (price - off, by_price + off_sql)
+            found["price times quantity"] = (price, by_price)
+            if times:
+                found["price as the line's own"] = (self.n["unit_price"] - off, self._sql("unit_price") + off_sql)
+        return found
+
+    def _targets(self) -> dict[tuple[str, ...], pd.Series]:
+        """What the lines of an order may come to: what it says, less shipping, less tax, before its discount."""
+        found = {}
+        further = [r for r in ("shipping_cost", "tax") if r in self.n and self._said(r).abs().sum() > 0]
+        off = ["discount"] if "discount" in self.n and self.level["discount"] == "order" else []
+        for role in (r for r in ORDERS if r in self.n and self.level[r] == "order"):
+            for picks in product(*([False, True] for _ in further + off)):
+                left = [r for r, picked in zip(further + off, picks, strict=True) if picked]
+                value = self._said(role)
+                for r in left:
+                    value = value + (1 if r == "discount" else -1) * self._said(r).abs().fillna(0)
+                found[role, *left] = value
+        return dict(sorted(found.items(), key=lambda item: len(item[0])))
+
+    def reading(self) -> Reading:
+        """The reading that most orders bear out."""
+        lines, targets = self._lines(), self._targets()
+        if not lines:
+            return self._spread(targets)
+        if not targets:
+            return self._by_line(lines)
+        tried = {}
+        for (how, (money, _)), (target, said) in product(lines.items(), targets.items()):
+            tried[how, target] = (self._of_order(money) - said).abs() < CENT
+        how, target = max(tried, key=lambda t: tried[t].sum())
+        agree, n = int(tried[how, target].sum()), self.key.nunique()
+        off = self._of_order(lines[how][0]) - targets[target]
+        if not agree and n >= 3 and (off > CENT).any() and (off < -CENT).any():
+            return Reading("", refused=f"no reading of its money makes one of {n} orders add up: {self._columns()}")
+        revenue = lines[how][1]
+        less = [r for r in target[1:] if r != "discount"]
+        note = f"{how}: {agree:,} of {n:,} orders come to {self._named(target)}"
+        if "tax" in self.n and "tax" not in less and self._said("tax").abs().sum() > 0 and "subtotal" != target[0]:
+            revenue = f"({revenue}) * (1 - coalesce({self._whole('tax')} / nullif({self._whole(target[0])}, 0), 0))"
+            note += "; prices hold their tax, which is taken out"
+        if "discount" in target or (off[~tried[how, target]] > CENT).any():
+            said = " - ".join(self._whole(r) for r in (target[0], *less))
+            whole = f"nullif(sum({lines[how][1]}) OVER (PARTITION BY source_file, {self.order}), 0)"
+            revenue = f"({revenue}) * coalesce(least(1, ({said}) / {whole}), 1)"
+            note += "; no more than the order says"
+        if over := int((off < -CENT).sum()):
+            note += f"; {over:,} orders say {-off[off < -CENT].sum():,.2f} more than their lines: shipping, tax or fees?"
+        return Reading(revenue, self._price(how, revenue), note, discount=self._discount(how))
+
+    def _whole(self, role: str) -> str:
+        """A column's money of a whole order."""
+        if self.level[role] == "order":
+            return f"coalesce({self._sql(role)}, 0)"
+        return f"coalesce(sum({self._sql(role)}) OVER (PARTITION BY source_file, {self.order}), 0)"
+
+    def _by_line(self, lines: dict[str, tuple[pd.Series, str]]) -> Reading:
+        """Where no order says its sum: the line's own money, checked against price and quantity."""
+        how = next(iter(lines))
+        money, revenue = lines[how]
+        note = ""
+        if how == "revenue" and "price times quantity" in lines:
+            several = (self.n["quantity"].abs() > 1) & money.notna() & self.n["unit_price"].notna()
+            one = (money - self.n["unit_price"]).abs() < CENT
+            fits = {k: (money - v).abs() < CENT for k, (v, _) in lines.items() if k != "revenue"}
+            best = max(fits, key=lambda k: fits[k].sum())
+            if several.any() and one[several].mean() > 0.5 and not fits["price times quantity"][several].mean() > 0.5:
+                how, note = "price times quantity", f"{self.found['revenue']} repeats the price of one"
+                revenue = lines[how][1]
+            elif len(money.dropna()):
+                note = f"{int(fits[best].sum()):,} of {int(money.count()):,} lines are {best}"
+        elif how != "revenue":
+            note = "worked out from price and quantity"
+        if "tax" in self.n and self.n["tax"].abs().sum() > 0:
+            note += "; whether prices hold the tax cannot be seen"
+        return Reading(revenue, self._price(how, revenue), note.removeprefix("; "), discount=self._discount(how))
+
+    def _spread(self, targets: dict[tuple[str, ...], pd.Series]) -> Reading:
+        """Where only the order says its money: spread over its lines by quantity."""
+        role = next(r for r in ORDERS if r in self.n)
+        less = [r for r in ("shipping_cost", "tax") if r in self.n and role != "subtotal"]
+        said = " - ".join(self._whole(r) for r in (role, *less))
+        weight = self._sql("quantity") if "quantity" in self.found else "1"
+        share = f"{weight} / nullif(sum({weight}) OVER (PARTITION BY source_file, {self.order}), 0)"
+        n = int(self.several.groupby(self.key).any().sum())
+        note = f"{self.found[role]} is the order's and stands on each of its lines ({n:,} orders): spread by quantity"
+        return Reading(f"({said}) * coalesce({share}, 0)", note=note)
+
+    def _price(self, how: str, revenue: str) -> str:
+        if "unit_price" in self.found and how != "price as the line's own":
+            return f"amount({_quoted(self.found['unit_price'])})"
+        quantity = self._sql("quantity") if "quantity" in self.found else "1"
+        return f"({revenue}) / nullif({quantity}, 0)"
+
+    def _discount(self, how: str) -> str:
+        return f"abs({self._sql('discount')})" if "discount" in self.found and self.level["discount"] == "line" else ""
+
+    def _named(self, target: tuple[str, ...]) -> str:
+        words = [self.found[target[0]], *(f"{'plus' if r == 'discount' else 'less'} {self.found[r]}" for r in target[1:])]
+        return " ".join(words)
+
+    def _columns(self) -> str:
+        return ", ".join(self.found[r] for r in self.n if r in self.found and re.search("total|price|revenue", r))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,104 @@
+"""What a run would count: a client's orders, customers and money, by the helpers of 01 and 02, with nothing stored."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from helpers import clean, collect, tables
+from helpers.client import Client, Mapping, Source, connect
+from helpers.collect.landing import Landed
+from helpers.collect.sources import Opened
+from helpers.collect.suggest import Suggestion
+from helpers.practices import suggestions
+from helpers.store import Store
+
+NOTHING = {"orders": 0, "customers": 0, "revenue": 0.0, "first_on": None, "last_on": None}
+STATES = {"": "not used", "preset": "known", "mapping": "mapped", "suggestion": "suggested"}
+
+
+def counted(client: Client) -> dict[str, Any]:
+    """What would be counted after cleaning, before it (`staged`), and what became of each file.
+
+    A file that nothing knows is read as its suggestion says, unless another file fills that table already; its state
+    is then "suggested". Keys: `client`, `currency`, `as_of`, `orders` (order numbers with a sale among their lines),
+    `customers`, `revenue` (the client's currency), `first_on`, `last_on`, `staged` with the same five, `files` (file,
+    preset, table, state, lines, rows, loaded, duplicate, filtered, held), `held` (rule, reason, rows, revenue).
+
+    Raises PlaybookError where the settings or a file are at fault.
+    """
+    guessing = collect.open_sources(connect(client.private()), client)
+    guesses = [g for g in suggestions(guessing) if g.table and not set(g.tables) & set(guessing.parts)]
+    with tempfile.TemporaryDirectory(dir=client.private()) as place:
+        return _counted(with_suggestions(client, guesses), Path(place), {g.name for g in guesses})
+
+
+def with_suggestions(client: Client, guesses: list[Suggestion]) -> Client:
+    """The client as if the suggestions stood in its client.yaml."""
+    sources, mappings, steps = dict(client.settings.sources), dict(client.settings.tables), list(client.settings.clean)
+    for g in guesses:
+        sources[g.name] = Source.model_validate(g.source())
+        steps += g.steps()
+        for one in (g, *g.more):
+            mappings[one.table] = [*mappings.get(one.table, []), Mapping.model_validate(one.mapping())]
+    found = Client(client.name)
+    found.settings = client.settings.model_copy(update={"sources": sources, "tables": mappings, "clean": steps})
+    return found
+
+
+def _counted(client: Client, folder: Path, guessed: set[str]) -> dict[str, Any]:
+    collecting = Store("01_collect", client, folder)
+    opened = collect.open_sources(collecting.con, client)
+    said = {"client": client.name, "currency": client.settings.currency, "as_of": None, **NOTHING, "staged": NOTHING}
+    if "orders" not in opened.parts:
+        files = [_file(opened, f, guessed, {}) for f in opened.landed]
+        return said | {"files": files, "held": []}
+    for name in tables.CANONICAL:
+        collecting.write(f"staged_{name}", collect.stage(opened, name))
+    collecting.write("sources", collect.source_cards(opened, collecting.as_of))
+    collecting.write("rules", collect.preset_rules(opened))
+    cleaning = Store("02_clean", client, folder)
+    cleaned = {"products": clean.clean_table(cleaning, "products", cleaning.as_of)}
+    for name in (n for n in tables.CANONICAL if n != "products"):
+        cleaned[name] = clean.clean_table(cleaning, name, cleaning.as_of, cleaned["products"].rows)
+    held = clean.by_rule(clean.quarantined(list(cleaned.values())))
+    fates = clean.ledgers(cleaning, cleaned, cleaning.frame("sources")).set_index("file").to_dict("index")
+    staged = cleaning.read("staged_orders")
+    return (
+        said
+        | {"as_of": str(cleaning.as_of)}
+        | figures(cleaned["orders"].rows)
+        | {"staged": figures(staged.filter(~_.source_repeat))}
+        | {"files": [_file(opened, f, guessed, fates.get(f.file, {})) for f in opened.landed]}
+        | {"held": held.astype({"revenue": "float64"}).fillna({"revenue": 0.0}).to_dict("records")}
+    )
+
+
+def figures(orders: ir.Table) -> dict[str, Any]:
+    """Orders with a sale among their lines, customers, money in the client's currency, first and last day."""
+    sold = ~_.is_return.fill_null(False) & (_.quantity.fill_null(1) > 0) if "is_return" in orders.columns else _.quantity > 0
+    found = orders.agg(
+        orders=_.order_id.nunique(where=sold),
+        customers=_.customer_id.nunique(),
+        revenue=_.revenue.sum().cast("float64").round(2),
+        first_on=_.ordered_on.min(),
+        last_on=_.ordered_on.max(),
+    ).to_pandas()
+    row = found.iloc[0]
+    days = {c: None if pd.isna(row[c]) else str(row[c])[:10] for c in ("first_on", "last_on")}
+    money = 0.0 if pd.isna(row["revenue"]) else float(row["revenue"])
+    return {"orders": int(row["orders"]), "customers": int(row["customers"]), "revenue": money, **days}
+
+
+def _file(opened: Opened, f: Landed, guessed: set[str], fate: dict[str, Any]) -> dict[str, Any]:
+    table = opened.counted_in(f.group)
+    how = "suggestion" if f.name in guessed else "preset" if f.preset else "mapping" if table else ""
+    counts = {c: int(fate.get(c, 0)) for c in ("loaded", "duplicate", "filtered", "held")}
+    rows = f.facts["lines"] - f.facts.get("preset_layout", 0)
+    preset = f.preset.name if f.preset else ""
+    return {"file": f.file, "preset": preset, "table": table, "state": STATES[how], "rows": rows, **counts}
