@@ -480,7 +480,8 @@ def _words_of(con: DuckDBPyConnection, path: Path, theirs: str, person: _Person,
     for column in schema:
         c, name = _q(column.name), column.name
         cell = c
-        if pa.types.is_string(column.type) and name not in ("source_name", "source_file"):
+        is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        if is_text and name not in ("source_name", "source_file"):
             query = f"SELECT DISTINCT {c} FROM {rows} WHERE {c} IS NOT NULL AND {_may_name(c, person)}"
             said = {text: _without_them(text, person, known, country) for (text,) in con.execute(query).fetchall()}
             cases = "".join(f" WHEN {_text(a)} THEN {_text(b)}" for a, b in said.items() if a != b)

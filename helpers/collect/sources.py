@@ -371,10 +371,10 @@ def _mask_labels(opened: Opened, name: str, columns: list[str]) -> dict[str, pd.
     if not columns:
         return {}
     known, country, key = opened.known_names, opened.client.settings.country, key_of(opened.client)
-    wanted = [
-        f"list(DISTINCT {_q(c)}) FILTER ({f'regexp_matches({_q(c)}, {_text(WORDS)})' if _is_key(c) else 'TRUE'})"
-        for c in columns
-    ]
+    wanted = []
+    for c in columns:
+        may_name = "TRUE" if known.has_codes or not _is_key(c) else f"regexp_matches({_q(c)}, {_text(WORDS)})"
+        wanted.append(f"list(DISTINCT {_q(c)}) FILTER ({may_name})")
     lists = opened.query(f"SELECT {', '.join(wanted)} FROM {_q('stage ' + name)}", name).fetchone()
     labels = {c: pd.Series(values or [], dtype="str").dropna() for c, values in zip(columns, lists, strict=True)}
     if name == "products":
