@@ -9,28 +9,32 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from duckdb import DuckDBPyConnection
 from pydantic import ValidationError
 
-from helpers import store
+from helpers import store, tables
 from helpers.client import Client, PlaybookError, Settings, connect, empty_spills, home, left_spills
 from helpers.collect import open_sources, people
 from helpers.collect.keys import keyed
-from helpers.collect.sources import Opened, _q, _text
-from helpers.collect.who import CHECK, forgotten, traces
+from helpers.collect.masks import KnownNames, Plain, email_of, find_all, full_names, name_forms
+from helpers.collect.sources import OWN_NUMBERS, Opened, _q, _text
+from helpers.collect.tombstones import CHECK, forgotten, text_marks, traces
 
 CHANNELS = ("email", "sms", "ads")
 WHO = ("customer_id", "unit_id", "respondent_id", "record_id", "visitor_id")  # columns that say who it is
 BOOKS = ("orders", "staged_orders")  # their rows stay as sales of nobody: bookkeeping law asks for them
 KEPT_OF_RUNS = ("run.json", "audiences.parquet")  # what measures effects later
+CODES = re.compile(r"(?i)code|coupon|voucher|gutschein|promo|rabatt|discount|remise|cup[óo]n|优惠|折扣")  # headings
 AT_WORK = 86_400  # seconds within which a half-written file or the lab may still be in use
 
 
@@ -183,9 +187,15 @@ class Forgotten:
 
 @dataclass
 class _Person:
+    """What a person is known by."""
+
     ids: set[str]  # customer_id, record_id and the client's own numbers
     records: set[str]
     texts: set[str]  # e-mails and phones as written, in lower case, and their hashes
+    names: set[str]
+    numbers: set[str]  # phones in international form
+    streets: set[str]  # folded
+    codes: set[str] = field(default_factory=set)  # coupon codes made for them
 
 
 def forget(client: Client, email: str = "", phone: str = "", number: str = "") -> Forgotten:
@@ -203,18 +213,15 @@ def forget(client: Client, email: str = "", phone: str = "", number: str = "") -
     records = _matching(client, opened, email, phone, number) if known else _by_number(opened, number)
     person = _person_of(client, records, email, phone)
     done.people = len(set(records["customer_id"]))
-    done.raw = _raw_lines(opened, person)
-    _tombstones(opened, records, known, done)
+    own = _lines_of(opened, person)
+    person.codes = _own_codes(opened, person, own)
+    done.raw = _raw_lines(opened, person, own, records, done)
+    _tombstones(opened, records, person, done)
     person.ids |= _visitors(client, person.ids)
-    _from_tables(client, person, done)
+    _from_tables(client, person, own, done)
     _from_private(client, person, done)
     _from_landing(opened, done)
     _from_pages(client, person, done)
-    if not known:
-        done.notes.append(
-            f"no source of {client.name} names people, so the next collect cannot leave this number out: erase the "
-            "lines first."
-        )
     return done
 
 
@@ -244,7 +251,7 @@ def _by_number(opened: Opened, number: str) -> pd.DataFrame:
     if not number:
         raise PlaybookError(f"{opened.client.name} has no e-mails and phones: say --number, the customer's number.")
     same = dict.fromkeys(("record", "record_id", "customer_id", "ids"), number)
-    return pd.DataFrame([same | {"email": None, "phone": None}])
+    return pd.DataFrame([same | dict.fromkeys(("email", "phone", "name", "first_name", "last_name", "street"))])
 
 
 def _person_of(client: Client, records: pd.DataFrame, email: str, phone: str) -> _Person:
@@ -254,43 +261,147 @@ def _person_of(client: Client, records: pd.DataFrame, email: str, phone: str) ->
         _sha(t) for t in texts | {_google(t) for t in texts if "@" in t} | numbers | {n[1:] for n in numbers} if t
     }
     ids = {*records["customer_id"], *records["record_id"], *" ".join(records["ids"].dropna()).split()}
-    return _Person(ids, set(records["record"]), {t for t in texts | numbers | hashed if len(t) > 5})
+    written = {t for t in texts | numbers | hashed if len(t) > 5}
+    streets = {people.fold(s) for s in records["street"].dropna() if re.search(r"\d", s)}
+    return _Person(ids, set(records["record"]), written, full_names(records.astype("str")), numbers, streets)
 
 
-def _raw_lines(opened: Opened, person: _Person) -> dict[str, list[int]]:
-    """The lines of raw files that are about a person: those of their records, and all that name their contacts."""
-    found: set[tuple[str, int]] = set()
-    ours = ", ".join(_text(r) for r in sorted(person.records)) or "NULL"
+Lines = set[tuple[str, int]]  # a file and a line of it
+
+
+def _lines_of(opened: Opened, person: _Person) -> Lines:
+    """The lines of raw files that are the person's own: their records, and rows with a number of theirs."""
+    found: Lines = set()
     for p in (p for ps in opened.parts.values() for p in ps):
-        by = p.person.get("record") or next((e for c, e in p.columns.items() if c == "customer_id"), "")
-        if not by:
-            continue
         style, group = opened.style(p.group), _q(p.group)
-        record = f"{_text(p.group + '|')} || ({p.sql(by, style)})" if p.person else f"CAST(({by}) AS VARCHAR)"
-        line = f"{group}.source_file, {group}.source_line"
-        query = f"SELECT DISTINCT {line} FROM {p.sql(p.rows, style)} WHERE {record} IN ({ours})"
-        found |= set(opened.query(query, p.shown).fetchall())
-    contacts = sorted(t for t in person.texts if not re.fullmatch("[0-9a-f]{64}", t))
-    for group in opened.groups if contacts else ():
+        said = [p.person["record"]] if p.person else [e for c, e in p.columns.items() if c in OWN_NUMBERS]
+        begin = f"{_text(p.group + '|')} || " if p.person else ""
+        ours = ", ".join(_text(r) for r in sorted(person.records if p.person else person.ids | person.records))
+        for by in said:
+            theirs = f"{begin}CAST(({p.sql(by, style)}) AS VARCHAR) IN ({ours or 'NULL'})"
+            line = f"{group}.source_file, {group}.source_line"
+            query = f"SELECT DISTINCT {line} FROM {p.sql(p.rows, style)} WHERE {theirs}"
+            found |= {line for line in opened.query(query, p.shown).fetchall() if None not in line}
+    return found
+
+
+def _own_codes(opened: Opened, person: _Person, own: Lines) -> set[str]:
+    """Coupon codes on the person's lines that hold a part of their name: ANNA10."""
+    parts = {w for n in person.names for w in people.fold(n).split() if len(w) > 2}
+    found: set[str] = set()
+    for group in opened.groups:
+        columns = dict.fromkeys(c for f in opened.of(group) for c in f.facts["columns"] if CODES.search(c))
+        for c in columns:
+            query = f"SELECT CAST({_q(c)} AS VARCHAR), source_file, source_line FROM {_q('all ' + group)}"
+            cells = opened.query(f"{query} WHERE {_q(c)} IS NOT NULL", group).fetchall()
+            said = {cell for cell, *line in cells if tuple(line) in own}
+            found |= {t for t in said if any(w in people.fold(t).replace(" ", "") for w in parts)}
+    return {c for c in found if len(c) > 3}
+
+
+def _raw_lines(
+    opened: Opened, person: _Person, own: Lines, records: pd.DataFrame, done: Forgotten
+) -> dict[str, list[int]]:
+    """The lines of raw files that are about a person: their own, and all that name them or their contacts."""
+    known, theirs = KnownNames(person.names), _theirs(person, opened.client.settings.country)
+    shared = _of_others_alike(opened, person, records, done)
+    found = set(own)
+    for group in opened.groups:
         columns = dict.fromkeys(c for f in opened.of(group) for c in f.facts["columns"])
-        row = f"lower(concat_ws(' ', {', '.join(f'CAST({_q(c)} AS VARCHAR)' for c in columns)}))"
-        some = " OR ".join(f"contains(row, {_text(t)})" for t in contacts)
-        every = f"SELECT {row} AS row, source_file, source_line FROM {_q('all ' + group)}"
-        found |= set(opened.query(f"SELECT source_file, source_line FROM ({every}) WHERE {some}", group).fetchall())
+        row = f"concat_ws(chr(10), {', '.join(f'CAST({_q(c)} AS VARCHAR)' for c in columns)})"
+        every = f"SELECT source_file, source_line, {row} AS row FROM {_q('all ' + group)}"
+        rows = opened.query(f"SELECT * FROM ({every}) WHERE {_may_name('row', person)}", group)
+        while some := rows.fetchmany(10_000):
+            for file, line, text in some:
+                kinds = theirs(text, known)
+                if kinds & {"contact", "code"} or (kinds and (file, line) not in shared):
+                    found.add((file, line))
     lines: dict[str, list[int]] = {}
     for file, line in sorted(f for f in found if None not in f):
         lines.setdefault(file, []).append(line)
     return lines
 
 
-def _tombstones(opened: Opened, theirs: pd.DataFrame, known: bool, done: Forgotten) -> None:
-    """Keyed marks of what the person is known by; what they share with others, such as a couple's e-mail, has none."""
+def _of_others_alike(opened: Opened, person: _Person, records: pd.DataFrame, done: Forgotten) -> Lines:
+    """The own lines of other people with the same name or address: these say nothing of this person."""
+    if not opened.has_people:
+        return set()
+    others = opened.identity.records
+    others = others[~others["record"].isin(records["record"])]
+    forms = set().union(*map(name_forms, person.names))
+    names = others["first_name"].fillna("") + " " + others["last_name"].fillna("")
+    names = names.where(names != " ", others["name"].fillna(""))
+    called = {n: " " in n and not {f for f in name_forms(n) if f[0] not in "^*"}.isdisjoint(forms) for n in set(names)}
+    alike = names.map(called) | others["street"].fillna("").map(people.fold).isin(person.streets)
+    same = others[names.map(called)]["customer_id"].nunique()
+    if same:
+        done.notes.append(
+            f"{same} more with the same name: lines that hold only the name are listed too, but for those of their own."
+        )
+    alike = set(others.loc[alike, "record"])
+    return _lines_of(opened, _Person(set(), alike, set(), set(), set(), set())) if alike else set()
+
+
+def _theirs(person: _Person, country: str) -> Callable[[str, KnownNames], set[str]]:
+    """A function that says what of the person stands in a text: contact, code, name, address."""
+    written = [t for t in person.texts if not re.fullmatch("[0-9a-f]{64}", t)] + [n[3:] for n in person.numbers]
+    exact = re.compile(rf"(?<![\w.+-])(?:00|0)?(?:{'|'.join(map(re.escape, written)) or '(?!)'})(?!\w)", re.I)
+    codes = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, person.codes)) or '(?!)'})(?!\w)", re.I)
+
+    def kinds(text: str, known: KnownNames) -> set[str]:
+        said = {"contact"} if exact.search(text) else set()
+        said |= {"code"} if codes.search(text) else set()
+        return said | {kind for *_, kind in _finds_of(text, person, known, country)}
+
+    return kinds
+
+
+def _finds_of(text: str, person: _Person, known: KnownNames, country: str) -> list[tuple[int, int, str, str]]:
+    """What of the person stands in a text: start, end, kind as masks call it, and contact, name or address."""
+    found = []
+    is_theirs = {
+        "e-mail": lambda said: email_of(said) in person.texts,
+        "phone": lambda said: _phone_of(said, country) in person.numbers,
+        "address": lambda said: any(s in people.fold(said) for s in person.streets),
+        "name": lambda said: True,
+    }
+    for start, end, kind in find_all(text, known, country=country):
+        if kind in is_theirs and is_theirs[kind](text[start:end]):
+            found.append((start, end, kind, "contact" if kind in ("e-mail", "phone") else kind))
+    return found
+
+
+def _phone_of(text: str, country: str) -> str | None:
+    return _international(Plain(text).text.replace("(0)", ""), country)
+
+
+def _may_name(row: str, person: _Person) -> str:
+    """SQL that leaves out rows in which the person cannot stand, so that few are looked at closely."""
+    words = {max(people.fold(n).split(), key=len) for n in person.names if people.fold(n)}
+    words |= {t.partition("@")[0] for t in person.texts if "@" in t} | {c.lower() for c in person.codes}
+    words |= {s.split()[0] for s in person.streets}
+    loose = [re.sub("([aou])", r"\1e?", re.sub(r"(?<=\w)(?=\w)", "['-]?", re.escape(w))) for w in sorted(words)]
+    loose += [r"\D{0,4}".join(n[-4:]) for n in sorted(person.numbers)]
+    written = [re.escape(t) for t in sorted(person.texts) if len(t) < 64]
+    pattern = "|".join([*loose, *written])
+    unusual = r"[^\x00-\x7F]|%[0-9A-Fa-f]{2}|&#"  # spelt in a way that only a closer look can read
+    if not pattern:
+        return "FALSE"
+    return f"(regexp_matches(lower({row}), {_text(pattern)}) OR regexp_matches({row}, {_text(unusual)}))"
+
+
+def _tombstones(opened: Opened, theirs: pd.DataFrame, person: _Person, done: Forgotten) -> None:
+    """Keyed marks of what the person is known by; what they share with others, such as a couple's e-mail, has none.
+
+    Their name and codes have marks too, so that masks go on finding them in what other people write.
+    """
     client = opened.client
     gone = set().union(*traces(client, theirs))
-    if known:
+    if opened.has_people:
         others = opened.identity.records
         others = others[~others["record"].isin(theirs["record"]) & _shares(others, theirs)]
         gone -= set().union(*traces(client, others))
+    gone |= text_marks(client, person.names, person.codes)
     file = client.private() / "forgotten.json"
     part = file.with_suffix(".part")
     part.write_text(json.dumps(sorted(forgotten(client) | gone | {keyed(client, CHECK)}), indent=0), encoding="utf-8")
@@ -320,34 +431,74 @@ def _visitors(client: Client, ids: set[str]) -> set[str]:
     return found
 
 
-def _from_tables(client: Client, person: _Person, done: Forgotten) -> None:
-    """Rewrite every stored table that holds the person; lineage files stay as they are."""
-    engine, lines = connect(client.private()), [(f, n) for f, ns in done.raw.items() for n in ns]
-    con = engine.con
+def _from_tables(client: Client, person: _Person, own: Lines, done: Forgotten) -> None:
+    """Rewrite every stored table that holds the person; lineage files stay as they are.
+
+    Rows that are theirs go, but for orders, which stay as sales of nobody in the columns that every shop has. What
+    names them in the rows of others is masked.
+    """
+    con = connect(client.private()).con
+    con.execute("CREATE TABLE own (file VARCHAR, line BIGINT)")
     con.execute("CREATE TABLE gone (file VARCHAR, line BIGINT)")
-    if lines:
-        con.executemany("INSERT INTO gone VALUES (?, ?)", lines)
-    ids = "(" + ", ".join(_text(i) for i in sorted(person.ids)) + ")"
+    for table, lines in (("own", own), ("gone", [(f, n) for f, ns in done.raw.items() for n in ns])):
+        if lines:
+            con.executemany(f"INSERT INTO {table} VALUES (?, ?)", sorted(lines))
     for path in _tables(client):
-        name, columns = path.stem, pq.read_schema(path).names
-        who = [c for c in WHO if c in columns]
-        theirs = " OR ".join(f"CAST({c} AS VARCHAR) IN {ids}" for c in who)
-        if name == "quarantine":
-            theirs = "(source_file, source_line) IN (SELECT file, line FROM gone)"
-        if not theirs:
-            continue
         rows = f"read_parquet({_text(str(path))})"
+        theirs = _rows_of(path, person)
+        words = _words_of(con, path, theirs, person, client.settings.country)
         n = con.execute(f"SELECT count(*) FROM {rows} WHERE {theirs}").fetchone()[0]
-        if not n:
+        if not n and not words:
             continue
-        kept = f"SELECT * FROM {rows} WHERE ({theirs}) IS NOT TRUE"
-        if name in BOOKS:
-            nobody = f"CASE WHEN CAST(customer_id AS VARCHAR) IN {ids} THEN NULL ELSE customer_id END"
-            kept = f"SELECT * REPLACE ({nobody} AS customer_id) FROM {rows}"
+        kept = "" if path.stem in BOOKS else f" WHERE ({theirs}) IS NOT TRUE"
+        changed = f" REPLACE ({', '.join(f'{e} AS {_q(c)}' for c, e in words.items())})" if words else ""
         part = path.with_suffix(".part")
-        con.execute(f"COPY ({kept}) TO {_text(str(part))} (FORMAT parquet, COMPRESSION zstd)")
+        query = f"SELECT *{changed} FROM {rows}{kept}"
+        con.execute(f"COPY ({query}) TO {_text(str(part))} (FORMAT parquet, COMPRESSION zstd)")
         os.replace(part, path)
-        (done.books if name in BOOKS else done.tables)[_shown(client, path)] = n
+        (done.books if path.stem in BOOKS else done.tables)[_shown(client, path)] = n
+
+
+def _rows_of(path: Path, person: _Person) -> str:
+    """SQL for the rows of a stored table that are the person's."""
+    columns = pq.read_schema(path).names
+    ids = "(" + ", ".join(_text(i) for i in sorted(person.ids)) + ")"
+    theirs = [f"CAST({c} AS VARCHAR) IN {ids}" for c in WHO if c in columns]
+    if path.stem == "quarantine":
+        return "(source_file, source_line) IN (SELECT file, line FROM gone)"
+    staged = path.with_name("staged_reviews.parquet")
+    if path.stem.removeprefix("staged_") == "reviews" and staged.is_file():  # they hold no pseudonym
+        lines = "(source_file, source_line) IN (SELECT file, line FROM own)"
+        theirs.append(f"review_id IN (SELECT review_id FROM read_parquet({_text(str(staged))}) WHERE {lines})")
+    return f"coalesce({' OR '.join(theirs)}, FALSE)" if theirs else "FALSE"
+
+
+def _words_of(con: DuckDBPyConnection, path: Path, theirs: str, person: _Person, country: str) -> dict[str, str]:
+    """SQL for the columns of a stored table that change: words about the person, and more of their orders."""
+    rows, schema = f"read_parquet({_text(str(path))})", pq.read_schema(path)
+    known, changed = KnownNames(person.names), {}
+    for column in schema:
+        c, name = _q(column.name), column.name
+        cell = c
+        is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        if is_text and name not in ("source_name", "source_file"):
+            query = f"SELECT DISTINCT {c} FROM {rows} WHERE {c} IS NOT NULL AND {_may_name(c, person)}"
+            said = {text: _without_them(text, person, known, country) for (text,) in con.execute(query).fetchall()}
+            cases = "".join(f" WHEN {_text(a)} THEN {_text(b)}" for a, b in said.items() if a != b)
+            cell = f"CASE {c}{cases} ELSE {c} END" if cases else c
+        if path.stem in BOOKS and (name == "customer_id" or name not in tables.get(path.stem).columns):
+            cell = f"CASE WHEN NOT {theirs} THEN {cell} END"
+        if cell != c:
+            changed[name] = cell
+    return changed
+
+
+def _without_them(text: str, person: _Person, known: KnownNames, country: str) -> str:
+    for start, end, kind, _what in reversed(_finds_of(text, person, known, country)):
+        text = f"{text[:start]}[{kind}]{text[end:]}"
+    for code in person.codes:
+        text = re.sub(rf"(?i)(?<!\w){re.escape(code)}(?!\w)", "[code]", text)
+    return text
 
 
 def _from_private(client: Client, person: _Person, done: Forgotten) -> None:
@@ -403,12 +554,16 @@ def _without(path: Path, person: _Person, raw: dict[str, list[int]]) -> bool:
 
 
 def _from_pages(client: Client, person: _Person, done: Forgotten) -> None:
-    """Remove notebooks and pages that show the person's pseudonym; numbers too short to be told apart are skipped."""
+    """Remove notebooks and pages that show the person; numbers too short to be told apart are skipped."""
     ids = [re.escape(i) for i in person.ids if len(i) > 7]
+    contacts = [re.escape(t) for t in person.texts | person.codes]
+    names = [r"\s+".join(map(re.escape, n.split())) for n in person.names if len(n.split()) > 1]
     if not ids:
         done.notes.append("the number is too short to be looked for in executed notebooks: run again to replace them.")
+    said = "|".join([*ids, *contacts, *names])
+    if not said:
         return
-    shown = re.compile(r"(?<!\w)(?:" + "|".join(ids) + r")(?!\w)")
+    shown = re.compile(rf"(?<!\w)(?:{said})(?!\w)", re.I)
     for root in (client.folder / "runs", client.reports):
         for path in sorted(p for p in root.rglob("*") if p.suffix in (".ipynb", ".html", ".json", ".csv")):
             if path.name != "run.json" and shown.search(path.read_text(encoding="utf-8", errors="replace")):

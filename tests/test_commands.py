@@ -434,6 +434,84 @@ def test_two_people_with_one_contact_are_not_forgotten_together(shop):
     assert before != (shop.folder / "private" / "people" / "people.parquet").read_bytes()
 
 
+NOTED = """
+sources:
+  till: {file: till.csv}
+  posts: {file: posts.csv}
+  plans: {file: plans.csv}
+tables:
+  orders:
+    source: till
+    columns: {order_id: nr, line_no: "'1'", customer_id: person, ordered_at: day, product_id: "'P1'", quantity: "'1'",
+      revenue: paid, gift_note: note, ship_to: place, coupon_code: code}
+    person: {record: nr, email: mail, name: who, street: place}
+  reviews: {source: posts, columns: {review_id: nr, text: words}}
+  campaigns: {source: plans, columns: {campaign_id: nr, name: called, starts_on: day, ends_on: day, offer: code}}
+  calendar: {source: plans, columns: {held_on: day, name: called}}
+  coupons: {source: plans, columns: {coupon_id: code, product_id: "'P1'", campaign_id: nr}}
+"""
+NOTED_FILES = {
+    "till.csv": "nr,mail,who,day,paid,note,place,code\n"
+    "1,ana@example.com,Ana Canario,2025-01-01,5,come after six,Kerkstraat 12,ANA10\n"
+    "2,bo@example.com,Bo Nielsson,2025-01-02,6,for Ana Canario,Hohe Gasse 4,SUN5\n",
+    "posts.csv": "nr,words\n"
+    "1,Ana Canario sold me this\n2,good lamp\n3,write to ana%40example.com\n4,write to joana@example.com\n"
+    "5,ＣＡＮＡＲＩＯ\u00a0Ana rang\n",
+    "plans.csv": "nr,called,day,code\nC1,Birthday of Ana Canario,2025-02-01,ANA10\nC2,Sun week,2025-03-01,SUN5\n",
+}
+
+
+def test_what_is_forgotten_stays_hidden_in_the_words_of_others(home):
+    write_shop(home, "noted", NOTED_FILES, NOTED)
+    client = Client("noted")
+    texts = ("orders", "reviews", "campaigns", "calendar", "coupons")
+
+    def staged():
+        opened = open_sources(connect(), Client("noted"))
+        return {name: stage(opened, name).order_by("source_line").to_pandas() for name in texts}
+
+    before = staged()
+    needles = re.compile("canario|ana10|kerkstraat|after six", re.I)
+    assert not any(rows["name"].str.contains("Canario").any() for rows in (before["campaigns"], before["calendar"]))
+    folder = client.folder / "runs" / "2025-02-02-20250203T000000000" / "tables"
+    folder.mkdir(parents=True)
+    for name, rows in before.items():
+        rows.to_parquet(folder / f"{name}.parquet")
+    pd.DataFrame({"name": ["Canario, Ana came", "Sun week"]}).to_parquet(folder / "findings.parquet")  # an older mask
+
+    done = keep.forget(client, email="ana@example.com")
+    assert done.raw["till.csv"] == [2, 3]
+    assert done.raw["posts.csv"] == [2, 4, 6]  # not joana's
+    assert done.raw["plans.csv"] == [2]
+    stored = {path: text for path, text in everything(client.folder) if not path.startswith("raw/")}
+    assert {path: needles.findall(text) for path, text in stored.items() if needles.search(text)} == {}
+    assert pd.read_parquet(folder / "findings.parquet")["name"].tolist() == ["[name] came", "Sun week"]
+
+    after = staged()  # the lines still stand in raw/
+    assert not needles.findall(" ".join(rows.to_csv() for rows in after.values()))
+    reviews = after["reviews"]["text"].tolist()
+    assert reviews == before["reviews"]["text"].tolist()
+    assert (reviews[0], reviews[4]) == ("[name] sold me this", "[name] rang")
+    orders = after["orders"][after["orders"]["source_file"] == "till.csv"]
+    assert orders["revenue"].tolist() == [5, 6]
+    assert orders[["customer_id", "gift_note", "ship_to", "coupon_code"]].isna().all(axis=1).tolist() == [True, False]
+    assert orders["gift_note"].tolist()[1] == "for [name]"
+    coupons = after["coupons"]["coupon_id"].tolist()
+    assert coupons[0].startswith("[code] ")
+    assert coupons[1] == "SUN5"
+    marks = (client.folder / "private" / "forgotten.json").read_text(encoding="utf-8")
+    assert all(re.fullmatch("[0-9a-f]{24}", mark) for mark in json.loads(marks))
+
+
+def test_the_own_lines_of_a_namesake_are_not_named(home):
+    more = NOTED_FILES["till.csv"] + "3,other@example.org,Ana Canario,2025-01-03,7,,Weg 9,\n"
+    write_shop(home, "namesake", NOTED_FILES | {"till.csv": more}, NOTED)
+    done = keep.forget(Client("namesake"), email="ana@example.com")
+    assert done.raw["till.csv"] == [2, 3]
+    assert done.raw["posts.csv"] == [2, 4, 6]
+    assert "1 more with the same name" in done.notes[0]
+
+
 def test_another_key_does_not_bring_the_forgotten_back(shop, monkeypatch):
     keep.forget(shop, phone="+49 (0)151 234 567 89")
     monkeypatch.setenv("PLAYBOOK_KEY", "quite another key, long enough")
@@ -460,7 +538,8 @@ def test_a_client_without_contacts_forgets_a_number(home):
     done = keep.forget(Client("bare-till"), number="SHOPPER-7")
     assert pd.read_parquet(tables / "segments.parquet")["customer_id"].tolist() == ["SHOPPER-8"]
     assert done.raw == {"till.csv": [2]}
-    assert "erase the lines first" in done.notes[0]
+    opened = open_sources(connect(), Client("bare-till"))  # the line is still there: its number stays out
+    assert stage(opened, "orders").order_by("source_line").customer_id.to_list() == [None, "SHOPPER-8"]
     with pytest.raises(PlaybookError, match="say --number"):
         keep.forget(Client("bare-till"), email="a@example.com")
 

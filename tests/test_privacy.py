@@ -9,7 +9,8 @@ from shop import PEOPLE, opened_shop, write_run, write_shop
 
 from helpers.client import Client
 from helpers.collect import stage
-from helpers.collect.privacy import find_contacts, heading_kind, known_names, laws, mask, scan, unseen
+from helpers.collect.masks import find_contacts, full_names, mask
+from helpers.collect.privacy import heading_kind, laws, scan, unseen
 
 NAMES = {
     "Anna Schmidt",
@@ -140,8 +141,9 @@ tables: {deals: {source: club, columns: {deal_id: nr, stage: contact}}}
 """
     opened = opened_shop(home, "stored", {"club.csv": "nr,contact\n1,anna@example.com\n2,tom@example.com\n"}, mapping)
     found = scan(opened).set_index(["source", "column"]).loc[("club", "contact")]
-    assert (found["holds"], found["done"]) == ("e-mail", "kept")
+    assert (found["holds"], found["done"]) == ("e-mail", "masked")
     assert "map it under person" in found["reason"]
+    assert stage(opened, "deals").to_pandas()["stage"].tolist() == ["[e-mail]"] * 2
 
 
 @pytest.mark.parametrize("expression", ["shopper", "upper(shopper)"])
@@ -197,7 +199,7 @@ def test_texts_of_tickets_are_masked_when_staged(home):
     texts = stage(opened, "tickets").to_pandas().set_index("ticket_id")["text"]
     assert texts["1"] == "[name] here: write to [e-mail]"
     assert texts["2"] == "Order #1002 late, since 12.05.2025"
-    assert "Anna Schmidt" in known_names(opened.identity.records)
+    assert "Anna Schmidt" in full_names(opened.identity.records)
 
 
 def test_laws_name_their_articles():

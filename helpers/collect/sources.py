@@ -19,16 +19,22 @@ from ibis.backends.sql.datatypes import DuckDBType
 
 from helpers import tables
 from helpers.client import Client, PlaybookError
-from helpers.collect.keys import pseudonym_macro
+from helpers.collect.keys import key_of, pseudonym, pseudonym_macro
 from helpers.collect.landing import Landed, land
+from helpers.collect.masks import KnownNames, full_names, mask, mask_keys
 from helpers.collect.moments import usual_spelling
 from helpers.collect.presets import Preset
+from helpers.collect.tombstones import Marks, forgotten, forgotten_numbers
 from helpers.store import body, order_days
 
 LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
 _CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
 _SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥|円", "CNY": "¥|元", "INR": "₹|Rs\\.?", "KRW": "₩|원", "PLN": "zł", "CHF": "Fr\\.|SFr\\.?"}
 _SIGNS |= {"BRL": "R[$]", "TRY": "₺", "RUB": "₽|руб\\.?"} | dict.fromkeys(("SEK", "NOK", "DKK"), "kr\\.?")  # of others: $
+UNREADABLE = "source_unreadable"
+OWN_NUMBERS = ("customer_id", "unit_id", "respondent_id")  # where a client's own number of a person may stand
+NOT_TEXTS = {"source_name", "source_file"}  # the client's own words for its files
+WORDS = r"[@%&]|[^ -~]|[A-Za-z]{7}|[A-Za-z]{2}[^A-Za-z]+[A-Za-z]{2}"  # a key without these can name nobody
 KEPT = 500_000  # lines of all files together up to which what is staged is kept in the engine
 FILE_ROOM = 10**10  # lines that a file may have in `source_order`
 
@@ -101,9 +107,13 @@ class Opened:
     @cached_property
     def has_forgotten(self) -> bool:
         """Whether anybody asked to be forgotten."""
-        from helpers.collect.who import forgotten
-
         return bool(forgotten(self.client))
+
+    @cached_property
+    def known_names(self) -> KnownNames:
+        """The names that masks look for: of everybody in the sources, in every spelling, and of people forgotten."""
+        names = full_names(self.identity.records) if self.has_people else set()
+        return KnownNames(names, Marks(self.client))
 
     def style(self, group: str) -> dict[str, str]:
         """SQL for the decimal mark, order of dates, zone and currency of a group's rows."""
@@ -329,44 +339,92 @@ def stage(opened: Opened, name: str) -> ir.Table:
     """
     table, parts = tables.get(f"staged_{name}"), opened.parts.get(name, [])
     if name == "customers" and not parts and opened.has_people:
-        return _staged(opened, name, [opened.identity.customers_sql()])
+        return _masked(opened, _staged(opened, name, [opened.identity.customers_sql()]), name, {"customer_id"})
     if not parts:
         empty = pd.DataFrame(columns=list(table.columns))
         return ibis.memtable(empty, schema=table.schema)
     own = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if not p.derived]
     derived = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if p.derived]
     staged = _staged(opened, name, own + ([_merged(opened, name, derived)] if derived else []))
-    free = [c.name for c in table.columns.values() if c.unit == "free text" and c.name in staged.columns]
-    free += [*sorted({c for p in parts for c in p.further if staged[c].type().is_string()}), "source_unreadable"]
-    return _masked(opened, staged, name, free) if free else staged
+    return _masked(opened, staged, name, _pseudonyms(parts))
 
 
-def _masked(opened: Opened, staged: ir.Table, name: str, free: list[str]) -> ir.Table:
-    """The table with personal data in its free texts replaced by [e-mail], [phone], [name] and the like."""
-    from helpers.collect.privacy import known_names, mask
+def _pseudonyms(parts: list[Part]) -> set[str]:
+    """The columns that hold nothing but keyed pseudonyms."""
+    plain = {c for p in parts for c, e in p.columns.items() if e not in ("person", "record") and "pseudonym(" not in e}
+    return {c for p in parts for c in p.columns} - plain
 
-    known = opened.identity.names if opened.has_people else pd.Series(dtype="str")
-    names = known_names(opened.identity.records) if opened.has_people else set()  # in every spelling
+
+def _masked(opened: Opened, staged: ir.Table, name: str, pseudonyms: set[str]) -> ir.Table:
+    """The table with personal data in all its texts replaced by [e-mail], [phone], [name] and the like."""
+    table, view = tables.get(f"staged_{name}"), "masked " + name
+    texts = [c for c in staged.columns if staged[c].type().is_string() and c not in {*pseudonyms, *NOT_TEXTS}]
+    free = [c for c in texts if c not in table.columns or table.columns[c].unit == "free text" or c == UNREADABLE]
+    found = {c: _mask_free(opened, name, c, "customer_id" in staged.columns) for c in free}
+    if not all(f.spec.package for f in opened.landed):  # packages bring no people
+        found |= _mask_labels(opened, name, [c for c in texts if c not in free])
+    found = {c: masked for c, masked in found.items() if len(masked)}
+    if not found:
+        return staged
     joins, replaced = [], []
-    who = "customer_id" if "customer_id" in staged.columns else "NULL::VARCHAR"
-    for i, c in enumerate(free):
-        query = f"SELECT DISTINCT {_q(c)} AS text, {who} AS who FROM {_q('stage ' + name)} WHERE {_q(c)} IS NOT NULL"
-        texts = opened.query(query, name).df()
-        own = texts["who"].map(known) if len(known) else None
-        texts["masked"] = mask(texts["text"], names, own, opened.client.settings.country)
-        opened.con.con.register(f"masked {name} {c}", texts)
-        joins.append(
-            f"LEFT JOIN {_q(f'masked {name} {c}')} AS m{i} ON m{i}.text = s.{_q(c)} "
-            f"AND m{i}.who IS NOT DISTINCT FROM {who}"
-        )
-        replaced.append(f"m{i}.masked AS {_q(c)}")
-    view = _q("masked " + name)
+    for i, (c, masked) in enumerate(found.items()):
+        opened.con.con.register(f"masked {name} {c}", masked)
+        who = f" AND m{i}.who IS NOT DISTINCT FROM s.customer_id" if "who" in masked else ""
+        joins.append(f"LEFT JOIN {_q(f'masked {name} {c}')} AS m{i} ON m{i}.text = s.{_q(c)}{who}")
+        replaced.append(f"coalesce(m{i}.masked, s.{_q(c)}) AS {_q(c)}")
     opened.query(
-        f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT s.* REPLACE ({', '.join(replaced)}) "
+        f"CREATE OR REPLACE TEMP VIEW {_q(view)} AS SELECT s.* REPLACE ({', '.join(replaced)}) "
         f"FROM {_q('stage ' + name)} AS s {' '.join(joins)}",
         name,
     )
-    return opened.con.table("masked " + name)
+    return opened.con.table(view)
+
+
+def _mask_free(opened: Opened, name: str, column: str, has_writer: bool) -> pd.DataFrame:
+    """The free texts that change, as text, masked and, where rows name one, the writer (who)."""
+    who = ", customer_id AS who" if has_writer else ""
+    query = f"SELECT DISTINCT {_q(column)} AS text{who} FROM {_q('stage ' + name)} WHERE {_q(column)} IS NOT NULL"
+    texts = opened.query(query, name).df()
+    own = None
+    if has_writer and opened.has_people:
+        own = texts["who"].map(opened.identity.names)
+    texts["masked"] = mask(texts["text"], opened.known_names, own, opened.client.settings.country)
+    return texts[texts["masked"] != texts["text"]]
+
+
+def _mask_labels(opened: Opened, name: str, columns: list[str]) -> dict[str, pd.DataFrame]:
+    """By column the names, codes and keys that change, as text and masked; one pass over the rows finds them all."""
+    if not columns:
+        return {}
+    known, country, key = opened.known_names, opened.client.settings.country, key_of(opened.client)
+    wanted = []
+    for c in columns:
+        may_name = "TRUE" if known.has_codes or not _is_key(c) else f"regexp_matches({_q(c)}, {_text(WORDS)})"
+        wanted.append(f"list(DISTINCT {_q(c)}) FILTER ({may_name})")
+    lists = opened.query(f"SELECT {', '.join(wanted)} FROM {_q('stage ' + name)}", name).fetchone()
+    labels = {c: pd.Series(values or [], dtype="str").dropna() for c, values in zip(columns, lists, strict=True)}
+    if name == "products":
+        known = known.without(_brands(opened))
+    found = {}
+    for c, texts in labels.items():
+        if _is_key(c):
+            masked = mask_keys(texts, known, lambda text: pseudonym(key, text)[:6])
+        else:
+            masked = mask(texts, known, country=country, leave={"address"} if name == "products" else ())
+        found[c] = pd.DataFrame({"text": texts, "masked": masked})[masked != texts]
+    return found
+
+
+def _is_key(column: str) -> bool:
+    return column.endswith("_id")
+
+
+def _brands(opened: Opened) -> list[str]:
+    """What at least three products call their brand: a brand may be called like a customer."""
+    if "brand" not in opened.con.table("stage products").columns:
+        return []
+    query = 'SELECT brand FROM "stage products" WHERE brand IS NOT NULL GROUP BY 1 HAVING count(*) >= 3'
+    return [brand for (brand,) in opened.query(query, "products").fetchall()]
 
 
 def _merged(opened: Opened, name: str, selects: list[str]) -> str:
@@ -437,19 +495,45 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
         "source_repeat": f"coalesce({group}.source_repeat, FALSE)",
     }
     source = origin
+    gone = ""  # whether a line is of somebody who asked to be forgotten
     if part.person:
         record = part.sql(part.person["record"], style)
         who = opened.identity.map_name
         cells |= {c: "who.who_customer" for c, e in part.columns.items() if e == "person"}
         cells |= {c: "who.who_record" for c, e in part.columns.items() if e == "record"}
         source += f" LEFT JOIN {_q(who)} AS who ON who.who_key = {_text(part.group + '|')} || ({record})"
-        if opened.has_forgotten:  # their lines stay countable, without a word of theirs
+        if opened.has_forgotten:
             gone = f"(({record}) IS NOT NULL AND who.who_key IS NULL AND {group}.source_problem IS NULL)"
-            free = [c for c in cells if c in table.columns and table.columns[c].unit == "free text"]
-            cells |= {c: f"CASE WHEN NOT {gone} THEN {cells[c]} END" for c in free}
-            cells["source_unreadable"] = f"CASE WHEN {gone} THEN '' ELSE {cells['source_unreadable']} END"
-            cells["source_forgotten"] = gone if part.table != "orders" else "FALSE"
+    elif opened.has_forgotten:
+        gone = _gone_by_number(opened, part, plain, origin)
+    if gone:
+        cells = _without_words(cells, gone, table)
     return f"SELECT {', '.join(f'{e} AS {_q(c)}' for c, e in cells.items())} FROM {source}"
+
+
+def _gone_by_number(opened: Opened, part: Part, plain: dict[str, str], origin: str) -> str:
+    """SQL for the lines whose own number, stored as it stands, is of somebody who asked to be forgotten; or nothing."""
+    found = []
+    for c in OWN_NUMBERS:
+        if c in plain:
+            number = f"CAST(({plain[c]}) AS VARCHAR)"
+            every = opened.query(f"SELECT DISTINCT {number} FROM {origin} WHERE {number} IS NOT NULL", part.shown)
+            theirs = forgotten_numbers(opened.client, [n for (n,) in every.fetchall()])
+            found += [f"coalesce({number} IN ({', '.join(map(_text, theirs))}), FALSE)"] if theirs else []
+    return f"({' OR '.join(found)})" if found else ""
+
+
+def _without_words(cells: dict[str, str], gone: str, table: tables.Table) -> dict[str, str]:
+    """The lines of people who asked to be forgotten stay countable, without a word of theirs.
+
+    Orders stay as sales of nobody, in the columns that every shop has: notes, addresses and codes of theirs go.
+    """
+    is_orders = table.name in ("orders", "staged_orders")
+    words = [c for c in cells if c not in table.columns or table.columns[c].unit == "free text"]
+    words += [c for c in OWN_NUMBERS if c in cells and c not in words]
+    empty = {c: f"CASE WHEN NOT {gone} THEN {cells[c]} END" for c in words}
+    unread = f"CASE WHEN {gone} THEN '' ELSE {cells[UNREADABLE]} END"
+    return cells | empty | {UNREADABLE: unread, "source_forgotten": "FALSE" if is_orders else gone}
 
 
 def _kinds(opened: Opened, part: Part) -> dict[str, str]:

@@ -13,15 +13,14 @@ import pandas as pd
 
 from helpers.client import Client, PlaybookError
 from helpers.collect.keys import key_of, keyed
-from helpers.collect.people import _phone as read_phone
 from helpers.collect.sources import Opened, Part, _kinds, _q, _text, _typed
+from helpers.collect.tombstones import forgotten, without_forgotten
 from helpers.store import write_csv
 from helpers.tables import get
 
 TEXT = ["email", "phone", "name", "first_name", "last_name", "street", "zip", "city", "country"]
 MORE = ["region", "gender", "birth_year", "account_type", "acquisition_channel"]
 CONSENT = ["consent_email", "consent_sms", "consent_ads"]
-CHECK = "the key of these marks"
 VERSION = "1"  # raise it when the matching changes
 MAP, GOLDEN = "who is who", "golden records"
 
@@ -53,18 +52,6 @@ class Identity:
         return f"SELECT *, NULL::VARCHAR AS source_name FROM {_q(GOLDEN)}"
 
 
-def forgotten(client: Client) -> set[str]:
-    """Keyed pseudonyms of the e-mails, phones and records of people who asked to be forgotten."""
-    file = client.folder / "private" / "forgotten.json"
-    marks = set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
-    if marks and keyed(client, CHECK) not in marks:
-        raise PlaybookError(
-            f"data/{client.name}/private/forgotten.json was made with another key, so people who asked to be forgotten "
-            "would come back. Put the old key back (private/key, or PLAYBOOK_KEY)."
-        )
-    return marks
-
-
 def identify(opened: Opened) -> Identity:
     """Match the people of all sources, or give back what is known where no file and no setting has changed."""
     from helpers.collect import golden, identity
@@ -86,7 +73,7 @@ def identify(opened: Opened) -> Identity:
         found = Identity(*(pd.read_parquet(place / f"{n}.parquet") for n in names))
     else:
         records = pd.concat([_records(opened, p) for p in parts], ignore_index=True)
-        records = _without_forgotten(client, records)
+        records = without_forgotten(client, records)
         matched = identity.match(records, client.settings.matching, client.settings.country)
         records["record_id"] = [keyed(client, r) for r in records["record"]]
         earlier = place / "ids.parquet"  # no contact data: it may outlive the rest of private/people
@@ -154,29 +141,6 @@ def _records(opened: Opened, part: Part) -> pd.DataFrame:
     query = f"""SELECT {", ".join(cells)} FROM {rows}
         WHERE ({said["record"]}) IS NOT NULL AND {group}.source_problem IS NULL GROUP BY 1 ORDER BY 1"""
     return opened.query(query, f"{part.shown}.person").df()
-
-
-def traces(client: Client, records: pd.DataFrame) -> list[set[str]]:
-    """What a record is known by, as keyed pseudonyms: itself, its e-mail, its phone and its numbers."""
-    rows = records[["record", "email", "phone", "ids"]].itertuples(index=False)
-    return [{keyed(client, t) for t in _known_by(client, *row)} for row in rows]
-
-
-def _known_by(client: Client, record: str, email: object, phone: object, ids: object) -> set[str]:
-    found = {record.lower(), *(f"number {n}" for n in (ids.upper().split() if isinstance(ids, str) else ()))}
-    if isinstance(email, str) and email.strip():
-        found.add(email.strip().lower())
-    if isinstance(phone, str) and phone.strip():
-        found.add(read_phone(phone, client.settings.country) or phone.strip())
-    return found
-
-
-def _without_forgotten(client: Client, records: pd.DataFrame) -> pd.DataFrame:
-    gone = forgotten(client)
-    if not gone:
-        return records
-    stays = [not gone & known_by for known_by in traces(client, records)]
-    return records[stays].reset_index(drop=True)
 
 
 def _typed_people(people: pd.DataFrame) -> pd.DataFrame:
