@@ -53,6 +53,15 @@ def percent(share: float, digits: int = 0, signed: bool = False) -> str:
     return "not known" if pd.isna(share) else f"{rounded:{'+' if signed else ''},.{digits}f}{NBSP}%"
 
 
+def counted(n: float, thing: str, things: str = "") -> str:
+    """How many of a thing, in the singular where it is one.
+
+    >>> counted(1, "order"), counted(2469, "order"), counted(0, "person", "people")
+    ('1 order', '2,469 orders', '0 people')
+    """
+    return f"{count(n)} {thing if n == 1 else things or f'{thing}s'}"
+
+
 def sentence(text: str) -> str:
     """Text with a full stop at its end, unless it ends with another mark.
 
