@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from helpers.show import findings, words
 
 ACCENT, GREY, INK, SOFT, BAND = "#0f6b66", "#a9b1b5", "#1d2327", "#5b6670", "#d9ebe9"
+SHARP = 144  # dots an inch of a picture
 EMPTY = "Nothing to draw: this client's data hold no rows for it."
 
 
@@ -387,7 +388,7 @@ def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else _amounts(ax.yaxis))
     picture = BytesIO()
     ax.figure.savefig(
-        picture, format="png", bbox_inches="tight", dpi=144, facecolor="white", metadata={"Software": None}
+        picture, format="png", bbox_inches="tight", dpi=SHARP, facecolor="white", metadata={"Software": None}
     )
     plt.close(ax.figure)
     display(Image(data=picture.getvalue(), width=ax.figure.get_figwidth() * 96, alt=words.agree(alt)))
@@ -423,7 +424,10 @@ def _nothing(frame: pd.DataFrame, values: list[str] | None = None) -> bool:
 
 def _alt(kind: str, title: str, frame: pd.DataFrame, value: str, by: str, percent: bool = False) -> str:
     v = frame[value].astype(float)
+    if v.isna().all():
+        return f"{kind}. {title} {len(frame)} points."
     at = frame.loc[v.idxmax(), by] if v.notna().any() else ""
+    at = words.category(at) if isinstance(at, str) else at
     at = words.day(at) if isinstance(at, pd.Timestamp) else _tick(at, False) if isinstance(at, float) else at
     return (
         f"{kind}. {title} {len(frame)} points from {_tick(v.min(), percent)} to {_tick(v.max(), percent)}, "
