@@ -61,7 +61,7 @@ def figures(periods: pd.DataFrame) -> pd.DataFrame:
     """The key figures of each whole period, one column a figure, indexed by `weeks_ago`."""
     whole = int((periods["oldest"].max() + 1) // 7) - WEEKS + 1 if len(periods) else 0
     p = periods.set_index("weeks_ago").astype(float).reindex(range(whole))
-    p[["customers", "orders"]] = p[["customers", "orders"]].where(p[["customers", "orders"]] > 0)  # nothing to divide by
+    p[["customers", "orders"]] = p[["customers", "orders"]].where(p[["customers", "orders"]] > 0)  # or it divides by 0
     return pd.DataFrame(
         {
             "sales": p["sales"],

@@ -28,7 +28,8 @@ def add_historic(people: pd.DataFrame, costs: pd.DataFrame, served: pd.DataFrame
 def historic_parts(people: pd.DataFrame) -> pd.DataFrame:
     """From sales to historic value, for all customers and a mean one (`add_historic`): part, customer, total.
 
-    The first part names yearly sales and years of a mean customer, where four weeks or more are known. A cost of which nothing is known is empty.
+    The first part names yearly sales and years of a mean customer, where four weeks or more are known. A cost
+    of which nothing is known is empty.
     """
     years = people["T"].mul(7).add(1).div(YEAR).mean()  # the first day counts
     sums = people[["sales", "money", "serve", "win", "historic_value"]].sum()

@@ -16,11 +16,11 @@ THINGS = {  # what reports count, one and many
     "difference": "differences", "file": "files", "finding": "findings", "gap": "gaps", "group": "groups",
     "hour": "hours", "item": "items", "kind": "kinds", "line": "lines", "member": "members", "message": "messages",
     "month": "months", "order": "orders", "pair": "pairs", "part": "parts", "period": "periods", "person": "people",
-    "persona": "personas", "piece": "pieces", "place": "places", "point": "points", "product": "products", "purchase": "purchases",
-    "quarter": "quarters", "record": "records", "refund": "refunds", "return": "returns", "row": "rows",
-    "rule": "rules", "sale": "sales", "segment": "segments", "session": "sessions", "shop": "shops", "store": "stores",
-    "table": "tables", "theme": "themes", "tier": "tiers", "time": "times", "topic": "topics", "unit": "units",
-    "visit": "visits", "visitor": "visitors", "week": "weeks", "word": "words", "year": "years",
+    "persona": "personas", "piece": "pieces", "place": "places", "point": "points", "product": "products",
+    "purchase": "purchases", "quarter": "quarters", "record": "records", "refund": "refunds", "return": "returns",
+    "row": "rows", "rule": "rules", "sale": "sales", "segment": "segments", "session": "sessions", "shop": "shops",
+    "store": "stores", "table": "tables", "theme": "themes", "tier": "tiers", "time": "times", "topic": "topics",
+    "unit": "units", "visit": "visits", "visitor": "visitors", "week": "weeks", "word": "words", "year": "years",
 }  # fmt: skip
 _ONE = {many: one for one, many in THINGS.items()}
 _ACTS = {"are": "is", "were": "was", "have": "has", "do": "does", "hold": "holds", "bring": "brings"}
