@@ -161,7 +161,10 @@ def sales_paths(
     moves = np.vstack([draws, -draws]) @ errors * (width * point.mean() / np.sqrt(len(errors)))
     dates = pd.date_range(sales.index[-1], periods=days + 1)[1:]
     shut = dates.strftime("%m-%d").isin(_closed(sales).strftime("%m-%d"))
-    return pd.DataFrame(np.where(shut, 0.0, np.clip(point + moves, 0, None)).T, index=dates)
+    drawn = np.clip(point + moves, 0, None)
+    mean = drawn.mean(axis=0)  # no day sells less than nothing, which must not raise what is expected of it
+    drawn *= np.clip(point, 0, None) / np.where(mean > 0, mean, 1.0)
+    return pd.DataFrame(np.where(shut, 0.0, drawn).T, index=dates)
 
 
 @threadpool_limits.wrap(limits=1)

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 import duckdb
@@ -150,20 +151,34 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     from helpers import store
     from helpers.client import Client
 
-    client = Client(name)
+    client, shown = Client(name), []
+    for part in ("cards", "charts", "findings", "tables"):
+        monkeypatch.setattr(import_module(f"helpers.show.{part}"), "display", shown.append)
+    monkeypatch.setattr("helpers.show.charts.SHARP", 20)  # dots an inch: nobody looks at these pictures
     folder, day = client.folder / "runs" / "in-one-process", ""
     (folder / "notebooks").mkdir(parents=True)
     monkeypatch.setenv("PLAYBOOK_RUN", str(folder))
     monkeypatch.delenv("PLAYBOOK_WARNINGS")  # set for kernels; here pytest sees to warnings
     for notebook in store.notebooks():
-        names = {}
-        for cell in nbformat.read(store.notebook_file(notebook), as_version=4).cells:
+        names, nb = {}, nbformat.read(store.notebook_file(notebook), as_version=4)
+        for cell in nb.cells:
             if cell.cell_type == "code" and "exercise" not in tags(cell):
                 exec(compile(cell.source, notebook, "exec"), names)
+                cell.outputs = [as_output(s) for s in shown]
+                shown.clear()
             if "parameters" in tags(cell):
                 names |= {"client": name, "as_of": day}
         day = str(names["run"].as_of)
+        nbformat.write(nb, folder / "notebooks" / f"{notebook}.ipynb")
     return build_report(folder, name, day)
+
+
+def as_output(shown: object) -> dict:
+    """What a kernel would keep of something that was shown."""
+    from IPython.core.formatters import DisplayFormatter
+
+    data, metadata = DisplayFormatter().format(shown)
+    return nbformat.v4.new_output("display_data", data=data, metadata=metadata)
 
 
 def build_report(folder: Path, name: str, day: str) -> Path:

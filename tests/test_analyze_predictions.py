@@ -532,6 +532,15 @@ def test_a_period_without_orders_keeps_what_the_plain_rules_look_at():
     assert analyze.purchase_scores(people, 28, contest)["probability"].between(0, 1).all()
 
 
+def test_drivers_are_told_whichever_way_wins(contest):
+    for name, way in contest.ways.items():
+        wins = contest._replace(ways=contest.ways | {name: way._replace(brier=-1.0)})
+        drivers = analyze.what_drives(wins, repeats=1)
+        assert wins.chosen.way == name
+        assert len(drivers) == len(way.features)
+        assert drivers["loss"].max() > 0
+
+
 def test_what_drives_names_silence_and_the_tree_can_be_drawn(contest, monkeypatch):
     drivers = analyze.what_drives(contest)
     assert set(drivers["driver"].head(4)) & {

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from helpers.collect import golden as golden_records
+from helpers.collect import scores
 from helpers.collect.golden import golden, pseudonyms
 from helpers.collect.identity import Matching, match
 from helpers.collect.people import COLUMNS, NameRules, normalise
@@ -418,6 +419,59 @@ def test_few_records_use_the_fixed_weights():
     precision, recall = np.mean(found, axis=0)
     assert precision >= 0.97
     assert recall >= 0.9
+
+
+CONTACTS = {"e-mail": ["email"], "phone": ["phone"], "name": ["first_name", "last_name"]}
+
+
+def in_two_shops(persons, *fields, twice=0):
+    """One record a person with these contacts; the first `twice` persons have a second record in another shop."""
+    frame = pd.DataFrame({"number": [*range(persons), *range(twice)], "source": ["web"] * persons + ["till"] * twice})
+    frame["record"] = frame["source"] + frame["number"].astype("str")
+    letters = frame["number"].map(lambda n: "".join(chr(97 + int(d)) for d in f"{n:04d}"))
+    made = {
+        "email": "shopper" + frame["number"].astype("str") + "@example.org",
+        "phone": "0151" + (10_000_000 + 7 * frame["number"]).astype("str"),
+        "first_name": "Ka" + letters,
+        "last_name": "Lo" + letters.str[::-1],
+        "zip": (10_000 + frame["number"]).astype("str"),
+    }
+    return frame.assign(**{f: made[f] for f in fields}).reindex(columns=COLUMNS)
+
+
+@pytest.mark.parametrize("known", [[], ["e-mail"], ["phone"], ["name"], ["e-mail", "phone", "name"]], ids=str)
+def test_people_who_share_nothing_stay_apart_however_many_they_are(known):
+    fields = [f for contact in known for f in CONTACTS[contact]]
+    found = match(in_two_shops(Matching().learn_from, *fields), Matching(), "DE")
+    assert found.people["how"].eq("alone").all()
+    assert found.summary.set_index("stage").at["scored", "weights"].startswith("fixed")
+
+
+@pytest.mark.parametrize(
+    ("known", "learned"),
+    [
+        ("e-mail", "first name, last name, e-mail, address; fixed for phone"),
+        ("phone", "first name, last name, phone, address; fixed for e-mail"),
+        ("name", "address; fixed for first name, last name, e-mail, phone"),
+    ],
+)
+def test_what_joins_somebody_is_learned_and_the_rest_keeps_its_fixed_weights(known, learned):
+    rows = in_two_shops(200, *CONTACTS["name"], *CONTACTS[known], "zip", twice=60)
+    found = match(rows, Matching(), "DE")
+    assert found.summary.set_index("stage").at["scored", "weights"] == f"learned from these records for {learned}"
+    assert found.people["person"].nunique() == 200
+
+
+def test_what_is_known_of_too_few_keeps_its_fixed_weights():
+    rows = in_two_shops(200, *CONTACTS["name"], *CONTACTS["e-mail"], *CONTACTS["phone"], twice=60)
+    rows["phone"] = rows["phone"].where(rows["record"].isin([f"web{n}" for n in range(10)]))
+    people = normalise(rows, "DE")
+    one_each = pd.Series(range(len(people)))
+    model, learned = scores._trained(scores._frame(people), one_each, scores._model(0.001))
+    by = {c["output_column_name"]: c["comparison_levels"] for c in model["comparisons"]}
+    written = [(level["m_probability"], level["u_probability"]) for level in by["phone"][1:]]
+    assert learned == ["given", "family", "email"]
+    assert written == [(m, u) for _, _, m, u in scores.FIXED["phone"]]
 
 
 def test_splink_is_loaded_only_when_it_is_needed():

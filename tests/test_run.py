@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from conftest import frames, in_one_process, write_corner
+from conftest import frames
 
 from helpers import kernels, store, tables
 from helpers.client import Client, PlaybookError
@@ -95,12 +95,6 @@ def test_a_failed_run_names_the_cell_keeps_the_notebook_and_the_last_report(corn
     assert "1 / 0" in Path(kept).read_text(encoding="utf-8")
     assert Client("corner").latest == latest
     assert corner_report.read_bytes() == page
-
-
-def test_a_client_with_orders_alone_gets_a_report(home, monkeypatch):
-    write_corner(home, "bare", only_orders=True)
-    page = in_one_process("bare", monkeypatch).read_text(encoding="utf-8")
-    assert "messages (from the mail or campaign tool)" in page
 
 
 def test_publishing_twice_replaces_the_folder(tmp_path):

@@ -135,7 +135,8 @@ def project_plain(stopped: np.ndarray, watched: np.ndarray, periods: np.ndarray)
     most = max(int((at_risk >= FEWEST).sum()), 1)  # a rate of a few people is no rule
     kept = (1 - stopped / np.maximum(at_risk, 1))[:most]
     table = np.r_[1.0, kept.cumprod()]
-    last = np.where(periods < len(table), table[np.minimum(periods, most)], table[-1] * kept[-1] ** (periods - most))
+    on = kept[-1] ** np.maximum(periods - most, 0)
+    last = np.where(periods < len(table), table[np.minimum(periods, most)], table[-1] * on)
     exponential = (1 - stopped.sum() / max(at_risk.sum(), 1)) ** periods
     return {"last": last, "exponential": exponential}
 

@@ -36,7 +36,7 @@ MODELS = ["way", "name", "calibration", "auc", "auc_low", "auc_high", "average_p
 MODELS += ["lift_high", "extra", "extra_low", "extra_high", "customers", "buyers", "chosen"]
 
 
-class RateTable(BaseEstimator, ClassifierMixin):
+class RateTable(ClassifierMixin, BaseEstimator):  # the mixin first, or scikit-learn sees no classifier
     """The share of buyers by bands of two features, drawn towards the share of all where a cell is thin.
 
     With `bands` 2 the features are split at nothing and something, else into so many bands of equal size. `weight`: how

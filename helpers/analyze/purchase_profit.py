@@ -194,7 +194,7 @@ def plans_to_show(plans: pd.DataFrame, run: Race) -> pd.DataFrame:
     ways = [WAYS[w]["name"] for w in dict.fromkeys([run.chosen.way, run.plain.way])]
     rows = plans[plans["plan"].isin([*ways, LAST, ALL, NONE])]
     cut = [
-        f"{p}, from a chance of {words.percent(c)}" if p in ways else p
+        f"{p}, from a chance of {words.percent(c)}" if p in ways and pd.notna(c) else p
         for p, c in zip(rows["plan"], rows["cut"], strict=True)
     ]
     return rows.assign(plan=cut)

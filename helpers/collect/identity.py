@@ -12,7 +12,7 @@ import pandas as pd
 
 from helpers.client import Matching
 from helpers.collect.people import NameRules, normalise
-from helpers.collect.scores import FIXED, score_pairs
+from helpers.collect.scores import FIXED, score_pairs, weights_in_words
 
 NUMBER, EMAIL, PHONE, SCORED, ALONE = "same number", "same e-mail", "same phone and name", "scored", "alone"
 
@@ -26,7 +26,7 @@ class Matched:
     `people` has one row a record: record, person (its smallest record id), how, score (probability of the match).
     `doubtful` lists pairs for review: record_a, record_b, score, why. `summary` counts each stage: stage, pairs
     (found to agree), joined (records that found others), people (left after it), wrong (expected share of wrong
-    matches; numbers are taken at their word).
+    matches; numbers are taken at their word), weights (of the score: learned or fixed, in words).
     """
 
     people: pd.DataFrame
@@ -48,7 +48,8 @@ def match(records: pd.DataFrame, settings: Matching, country: str = "") -> Match
     groups.join_shared("email", EMAIL, strict=False)
     groups.join_shared("email_key", EMAIL, strict=True)
     groups.join_shared("phone", PHONE, strict=True)
-    pairs = score_pairs(people, groups.person(), 0.01, trained=len(people) >= settings.learn_from)
+    trained = len(people) >= settings.learn_from
+    pairs, learned = score_pairs(people, groups.person(), 0.01, trained)
     least = np.where(_score_nameless(pairs, groups), settings.nameless, settings.same)
     torn = pairs[["a", "b"]].isin(groups.torn).any(axis=1)
     pairs = pairs.assign(joins=(pairs["score"] >= least) & ~torn, torn=torn)
@@ -63,7 +64,9 @@ def match(records: pd.DataFrame, settings: Matching, country: str = "") -> Match
     person = people["record"].to_numpy()[groups.person()]
     found = pd.DataFrame({"record": people["record"], "person": pd.Series(person, dtype="str")})
     found = found.assign(how=first["how"].fillna(ALONE).astype("str"), score=first["score"].astype(float))
-    return Matched(found, doubtful, _summary(links, groups, len(doubtful), records["email"]))
+    summary = _summary(links, groups, len(doubtful), records["email"])
+    summary["weights"] = np.where(summary["stage"] == SCORED, weights_in_words(learned), "")
+    return Matched(found, doubtful, summary)
 
 
 def _own_contacts(people: pd.DataFrame, crowd: int) -> pd.DataFrame:

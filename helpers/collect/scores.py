@@ -2,7 +2,7 @@
 
 What two records share speaks for one person as often as it is seen within a person (m) more than between strangers
 (u). u is counted among strangers, m is learned without labels by expectation maximisation (Winkler 1988); where there
-are too few records to learn from, the weights written here stand.
+are too few records to learn from, or too few that share something, the weights written here stand.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from math import comb
 
@@ -65,27 +65,34 @@ FIXED: dict[str, list[tuple[str, str, float, float]]] = {
         ("ELSE", "places differ", 0.1, 0.965),
     ],
 }
+IN_WORDS = {"given": "first name", "family": "last name", "email": "e-mail", "phone": "phone", "address": "address"}
+FIELDS = {c: [c] for c in FIXED} | {"address": ["street", "zip", "city"]}  # two records can be compared in any of them
 UNKNOWN = {c: f"{c}_l IS NULL OR {c}_r IS NULL" for c in FIXED} | {
     "address": "NOT coalesce(street_l = street_r OR street_l <> street_r, zip_l = zip_r OR zip_l <> zip_r, "
     "city_l = city_r OR city_l <> city_r, false)"
 }
 BLOCKS = ["email_key", "phone_key", "handle", "given family", "family zip", "given zip", "street zip"]
-TRAINING = ["email_key", "phone_key", "given family"]
+TRAINING = {"email_key": ["email"], "phone_key": ["phone"], "given family": ["given", "family"]}  # with what it fixes
 SAMPLE = 1500  # people among whom u is counted: over one million pairs of strangers
+FEWEST = 30  # pairs that share something, or strangers, with a field known: fewer teach nothing about it
 
 
-def score_pairs(people: pd.DataFrame, person: pd.Series, least: float, trained: bool = True) -> pd.DataFrame:
-    """Pairs of records that share something, with their probability of being one person.
+def score_pairs(
+    people: pd.DataFrame, person: pd.Series, least: float, trained: bool = True
+) -> tuple[pd.DataFrame, list[str]]:
+    """Pairs of records that share something, with their probability of being one person; and what was learned.
 
-    `people` are normalised records numbered by their index, `person` what is known so far of who is who. Comes back
-    as a, b (index numbers, a < b), score (from `least` up) and one column a comparison with what was found, in words.
+    `people` are normalised records numbered by their index, `person` what is known so far of who is who. The pairs
+    have a, b (index numbers, a < b), score (from `least` up) and one column a comparison with what was found, in
+    words. The list names the comparisons (keys of `FIXED`) whose m was learned from these records.
     """
     frame = _frame(people)
     if len(frame) < 2:
-        return pd.DataFrame({"a": [], "b": [], "score": [], **{c: [] for c in FIXED}}).astype({"a": int, "b": int})
-    model = _model(_prior(person.loc[frame["unique_id"]]))
+        empty = pd.DataFrame({"a": [], "b": [], "score": [], **{c: [] for c in FIXED}})
+        return empty.astype({"a": int, "b": int}), []
+    model, learned = _model(_prior(person.loc[frame["unique_id"]])), []
     if trained:
-        model = _trained(frame, person, model)
+        model, learned = _trained(frame, person, model)
     grades = ", ".join(f"gamma_{c} AS {c}" for c in FIXED)
     with _linker(frame, model) as (linker, con):
         found = linker.inference.predict(threshold_match_probability=least).physical_name
@@ -102,7 +109,22 @@ def score_pairs(people: pd.DataFrame, person: pd.Series, least: float, trained: 
         score = pairs.loc[undecided, "score"].clip(upper=1 - 1e-6)
         odds = score / (1 - score) / name_lift(frame, person, pairs.loc[undecided, "a"]).to_numpy()
         pairs.loc[undecided, "score"] = (odds / (1 + odds)).round(6)
-    return pairs.sort_values(["score", "a", "b"], ascending=[False, True, True], ignore_index=True)
+    return pairs.sort_values(["score", "a", "b"], ascending=[False, True, True], ignore_index=True), learned
+
+
+def weights_in_words(learned: list[str]) -> str:
+    """Where the weights of the score come from.
+
+    >>> weights_in_words(["phone"])
+    'learned from these records for phone; fixed for first name, last name, e-mail, address'
+    >>> weights_in_words([])
+    'fixed: too few records share an e-mail, a phone or a full name to learn from'
+    """
+    if not learned:
+        return "fixed: too few records share an e-mail, a phone or a full name to learn from"
+    told = f"learned from these records for {', '.join(IN_WORDS[c] for c in learned)}"
+    rest = ", ".join(IN_WORDS[c] for c in FIXED if c not in learned)
+    return f"{told}; fixed for {rest}" if rest else told
 
 
 def _agree(comparison: str) -> list[str]:
@@ -217,26 +239,48 @@ def _linker(frame: pd.DataFrame, model: dict) -> Iterator[tuple]:
         log.setLevel(level)
 
 
-def _trained(frame: pd.DataFrame, person: pd.Series, model: dict) -> dict:
-    """The model with u counted among strangers and m learned; a level never seen keeps its fixed weight."""
-    from splink.internals.exceptions import EMTrainingException
+def _trained(frame: pd.DataFrame, person: pd.Series, model: dict) -> tuple[dict, list[str]]:
+    """The model with u counted among strangers and m learned, and the comparisons whose m was learned.
 
+    What too few records tell of keeps its fixed weights.
+    """
+    model = _with_u(frame, person, model)
+    teaches = {block: _taught_by(frame, block) for block in TRAINING}
+    blocks = [block for block, comparisons in teaches.items() if comparisons]
+    learned = [c for c in FIXED if any(c in teaches[block] for block in blocks)]
+    if not learned:
+        return model, []
+    with _linker(frame, model) as (learning, _):
+        for block in blocks:  # a block without pairs must not get here: splink would lose comparisons by it
+            learning.training.estimate_parameters_using_expectation_maximisation(
+                _rule(block), estimate_without_term_frequencies=True
+            )
+        found = learning.misc.save_model_to_json()
+    return _filled(model, found, "m_probability", 0.001, learned), learned
+
+
+def _with_u(frame: pd.DataFrame, person: pd.Series, model: dict) -> dict:
+    """The model with u counted among people with a full name (who has none may be known already), one record each."""
     rng = np.random.default_rng(1)
-    named = frame[frame["given"].notna() & frame["family"].notna()]  # who has no name may be known already
+    named = frame[frame["given"].notna() & frame["family"].notna()]
     shuffled = named.iloc[rng.permutation(len(named))]
     strangers = shuffled[~person.loc[shuffled["unique_id"]].duplicated().to_numpy()].head(SAMPLE)
+    counted = [c for c, fields in FIELDS.items() if strangers[fields].notna().sum().max() >= FEWEST]
+    if not counted:
+        return model
     with _linker(strangers, _bare(model)) as (counting, _):
         counting.training.estimate_u_using_random_sampling(max_pairs=comb(SAMPLE, 2) * 2, seed=1)
-        counted = counting.misc.save_model_to_json()
-    model = _filled(model, counted, "u_probability", 0.5 / comb(len(strangers), 2))
-    with _linker(frame, model) as (learning, _):
-        for block in TRAINING:
-            with suppress(EMTrainingException):  # no two records share this
-                learning.training.estimate_parameters_using_expectation_maximisation(
-                    _rule(block), estimate_without_term_frequencies=True
-                )
-        learned = learning.misc.save_model_to_json()
-    return _filled(model, learned, "m_probability", 0.001)
+        found = counting.misc.save_model_to_json()
+    return _filled(model, found, "u_probability", 0.5 / comb(len(strangers), 2), counted)
+
+
+def _taught_by(frame: pd.DataFrame, block: str) -> list[str]:
+    """The comparisons that enough pairs of records within a training block can be compared in."""
+    same = frame.dropna(subset=block.split()).groupby(block.split())
+    known = same[[f for fields in FIELDS.values() for f in fields]].count()
+    pairs = (known * (known - 1) / 2).sum()
+    free = [c for c in FIXED if c not in TRAINING[block]]
+    return [c for c in free if pairs[FIELDS[c]].max() >= FEWEST]
 
 
 def _bare(model: dict) -> dict:
@@ -247,11 +291,15 @@ def _bare(model: dict) -> dict:
     return bare
 
 
-def _filled(model: dict, learned: dict, what: str, least: float) -> dict:
-    """The model with `what` as learned, and at least `least` where it was seen never or hardly ever."""
+def _filled(model: dict, learned: dict, what: str, least: float, comparisons: list[str]) -> dict:
+    """The model with `what` as learned for these comparisons, at least `least` where hardly or never seen."""
     filled = copy.deepcopy(model)
-    for comparison, other in zip(filled["comparisons"], learned["comparisons"], strict=True):
-        for level, seen in zip(comparison["comparison_levels"], other["comparison_levels"], strict=True):
+    seen = {c["output_column_name"]: c["comparison_levels"] for c in learned["comparisons"]}
+    for comparison in filled["comparisons"]:
+        name = comparison["output_column_name"]
+        if name not in comparisons:
+            continue
+        for level, told in zip(comparison["comparison_levels"], seen[name], strict=True):
             if what in level:
-                level[what] = max(seen.get(what, 0.0), least)
+                level[what] = max(told.get(what, 0.0), least)
     return filled

@@ -15,13 +15,14 @@ from helpers.client import Client, PlaybookError
 from helpers.collect.keys import key_of, keyed
 from helpers.collect.sources import Opened, Part, _kinds, _q, _text, _typed
 from helpers.collect.tombstones import forgotten, without_forgotten
+from helpers.show import words
 from helpers.store import write_csv
 from helpers.tables import get
 
 TEXT = ["email", "phone", "name", "first_name", "last_name", "street", "zip", "city", "country"]
 MORE = ["region", "gender", "birth_year", "account_type", "acquisition_channel"]
 CONSENT = ["consent_email", "consent_sms", "consent_ads"]
-VERSION = "1"  # raise it when the matching changes
+VERSION = "2"  # raise it when the matching changes
 MAP, GOLDEN = "who is who", "golden records"
 
 
@@ -174,11 +175,12 @@ def people_stages(opened: Opened) -> pd.DataFrame:
 
 
 def how_sure(people: pd.DataFrame) -> str:
-    """The trust in the matching in a sentence, beside equal e-mail alone."""
+    """The trust in the matching and where its weights come from, in sentences, beside equal e-mail alone."""
     by = people.set_index("stage")
     wrong, plain = by.at["all stages", "wrong"], by.at["equal e-mail alone, to compare", "people_after"]
     sure = f"About {wrong:.1%} of the joins are expected to be wrong. " if pd.notna(wrong) else ""
-    return f"{sure}Equal e-mail alone would have left {plain:,.0f} people."
+    weights = f"The weights of the score: {by.at['scored', 'weights']}. "
+    return f"{sure}{weights}Equal e-mail alone would have left {words.counted(plain, 'person', 'people')}."
 
 
 def contradictions(opened: Opened) -> pd.DataFrame:

@@ -61,15 +61,15 @@ def figures(periods: pd.DataFrame) -> pd.DataFrame:
     """The key figures of each whole period, one column a figure, indexed by `weeks_ago`."""
     whole = int((periods["oldest"].max() + 1) // 7) - WEEKS + 1 if len(periods) else 0
     p = periods.set_index("weeks_ago").astype(float).reindex(range(whole))
-    p["customers"] = p["customers"].where(p["customers"] > 0)
+    p[["customers", "orders"]] = p[["customers", "orders"]].where(p[["customers", "orders"]] > 0)  # or it divides by 0
     return pd.DataFrame(
         {
             "sales": p["sales"],
-            "orders": p["orders"],
+            "orders": p["orders"].fillna(0.0),
             "active customers": p["customers"],
             "average order value": p["sales"] / p["orders"],
             "revenue per active customer": p["known_sales"] / p["customers"],
-            "share of sales at a discount": p["discounted"] / p["sales"],
+            "share of sales at a discount": p["discounted"] / p["sales"].where(p["sales"] > 0),
         }
     )
 
@@ -85,7 +85,7 @@ def key_figures(by_period: pd.DataFrame, last_on: date) -> pd.DataFrame:
             "unit": list(UNITS.values()),
             "value": now.to_numpy(),
             "previous": before.to_numpy(),
-            "change": (now / before - 1).to_numpy(),
+            "change": (now / before.where(before != 0) - 1).to_numpy(),
             "period": period,
         }
     )
@@ -98,7 +98,8 @@ def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | 
     of the same figure from one period to the next, so season and chance are both in what is usual; `usual_low`
     and `usual_high` hold nine in ten of them.
     """
-    past = (by_period / by_period.shift(-WEEKS) - 1).iloc[WEEKS:]
+    earlier = by_period.shift(-WEEKS)
+    past = (by_period / earlier.where(earlier != 0) - 1).iloc[WEEKS:]
     rows = [kpis.assign(since="last period", before=kpis["previous"], same=False)]
     if before is not None and len(before):
         old = before.set_index("metric").reindex(kpis["metric"])

@@ -56,16 +56,23 @@ def say_pace(pacing: pd.DataFrame, currency: str) -> dict[str, str]:
         if whole["elapsed"] == 1
         else f"Sales are heading for {end}, {off}; the chance to reach it is {words.percent(whole['chance'])}."
     )
-    parts = pacing[pacing["scope"] != "all"].assign(short=pacing["target"] - pacing["expected"])
+    parts = with_parts(pacing).iloc[1:].assign(short=lambda p: p["target"] - p["expected"])
     red = parts[parts["light"] == "red"].nlargest(3, "short")
     behind = words.listing(f"{r.scope_value} ({words.money(r.short, currency)} short)" for r in red.itertuples())
     then = "do better in the next period" if whole["elapsed"] == 1 else "close the gap"
     lights = words.listing(f"{n} {light}" for light, n in parts["light"].value_counts().sort_index().items())
     return {
         "headline": headline,
-        "evidence": f"Of its parts {lights}. Furthest behind: {behind or 'none'}.",
+        "evidence": f"Of its parts {lights}. Furthest behind: {behind or 'none'}." if len(parts) else "",
         "action": f"settle how to {then} in {words.listing(red['scope_value'])}" if len(red) else "",
     }
+
+
+def with_parts(pacing: pd.DataFrame) -> pd.DataFrame:
+    """The target of all sales, then those of its parts; a lone part says the same as all, so it is left out."""
+    whole, parts = pacing[pacing["scope"] == "all"].head(1), pacing[pacing["scope"] != "all"]
+    parts = parts.assign(scope_value=parts["scope_value"].map(words.category))
+    return pd.concat([whole, parts]) if len(parts) > 1 else whole
 
 
 def in_scope(rows: pd.DataFrame, scope_value: str, named: set[str]) -> pd.DataFrame:

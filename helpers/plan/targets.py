@@ -70,14 +70,15 @@ def target_tree(sales: pd.DataFrame, tested: pd.DataFrame, as_of: date, growth: 
     `sales` holds ordered_on, category, revenue by day up to `as_of`; `tested` is the back-test that chooses the
     method, as far as it was known then. The target is (1 + growth) x baseline in each leaf (category and month);
     every sum above is the sum of its leaves to the cent. `low`, `high` (90 %) and `chance` come from simulated
-    paths and do not add up: errors of parts partly cancel. A period with too short a history before it has no rows.
+    paths and do not add up: errors of parts partly cancel. A period with too short a history before it has no rows,
+    nor has one in which nothing would be sold.
     """
     parts = [pd.DataFrame(columns=COLUMNS)]
     for p in periods(as_of).itertuples(index=False):
         past = sales[sales["ordered_on"] <= p.known_until]
         if past["ordered_on"].nunique() >= stats.FEWEST_DAYS:
             draws = _simulate(past, _known(tested, p.known_until), p)
-            parts.append(_tree(draws, growth).assign(period=p.period))
+            parts += [_tree(draws, growth).assign(period=p.period)] if draws[ALL].to_numpy().any() else []
     filled = [part for part in parts if len(part)] or parts
     return pd.concat(filled, ignore_index=True).assign(metric="sales", unit="currency")[COLUMNS]
 

@@ -138,7 +138,8 @@ def smooth(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     copula). Shuffling each column alone would also break the correlations, and call any of them a group.
     """
     scores = norm.ppf((rankdata(rows, axis=0) - 0.5) / len(rows))
-    alike = np.nan_to_num(np.corrcoef(scores, rowvar=False)) + 1e-6 * np.eye(rows.shape[1])
+    with np.errstate(invalid="ignore"):  # a feature that does not vary hangs together with none
+        alike = np.nan_to_num(np.corrcoef(scores, rowvar=False)) + 1e-6 * np.eye(rows.shape[1])
     order = (rng.standard_normal(rows.shape) @ np.linalg.cholesky(alike).T).argsort(axis=0).argsort(axis=0)
     return np.take_along_axis(np.sort(rows, axis=0), order, axis=0)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.segment.acquisition import ALL
+from helpers.segment.tiers import SHORT, YEAR
 from helpers.show import words
 
 
@@ -27,13 +28,15 @@ def add_historic(people: pd.DataFrame, costs: pd.DataFrame, served: pd.DataFrame
 def historic_parts(people: pd.DataFrame) -> pd.DataFrame:
     """From sales to historic value, for all customers and a mean one (`add_historic`): part, customer, total.
 
-    The first part names yearly sales and years of a mean customer. A cost of which nothing is known is empty.
+    The first part names yearly sales and years of a mean customer, where four weeks or more are known. A cost
+    of which nothing is known is empty.
     """
-    years = people["T"].mul(7).add(1).div(365).mean()  # the first day counts
+    years = people["T"].mul(7).add(1).div(YEAR).mean()  # the first day counts
     sums = people[["sales", "money", "serve", "win", "historic_value"]].sum()
     costs = {"goods and handling": sums["sales"] - sums["money"]}
     costs |= {"cost to serve": sums["serve"], "cost to win": sums["win"]}
-    mean = f" ({words.money(sums['sales'] / len(people) / years)} a year x {years:.2f} years)" if years > 0 else ""
+    long = years >= SHORT / YEAR
+    mean = f" ({words.money(sums['sales'] / len(people) / years)} a year x {years:.2f} years)" if long else ""
     rows = {
         f"sales so far{mean}": sums["sales"],
         **{f"less {name}": -cost if cost else np.nan for name, cost in costs.items()},

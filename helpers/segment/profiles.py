@@ -234,7 +234,7 @@ def telling(groups: pd.DataFrame, outcome: pd.Series) -> pd.DataFrame:
     explained: by how much the group's mean misses customers less, in squares, than the mean of all; each customer's
     own outcome is left out of the means (leave-one-out cross-validation), so that many small groups gain nothing, and
     a grouping that tells nothing is near or below zero. Whether an answer is known at all counts for nothing, and
-    customers without one count as not told apart.
+    customers without one count as not told apart. Empty where all have the same outcome.
     """
     rows, x = [], outcome.reindex(groups.index).astype(float).fillna(0.0)
     total = _missed(x, pd.Series("", x.index))
@@ -258,7 +258,8 @@ def telling(groups: pd.DataFrame, outcome: pd.Series) -> pd.DataFrame:
             }
         )
     names = ["grouping", "known", "explained", "low", "high", "highest", "lowest", "times", "tells"]
-    return pd.DataFrame(rows, columns=names).sort_values("explained", ascending=False, ignore_index=True)
+    found = pd.DataFrame(rows, columns=names).dropna(subset="explained")
+    return found.sort_values("explained", ascending=False, ignore_index=True)
 
 
 def beyond_past(outcome: pd.Series, then: pd.DataFrame) -> pd.Series:

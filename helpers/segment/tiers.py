@@ -21,6 +21,7 @@ from helpers.show import words
 RULES = yaml.safe_load(resources.files("helpers.segment").joinpath("tiers.yaml").read_text(encoding="utf-8"))
 NONE: str = RULES["none"]
 YEAR = 365  # days
+SHORT = 28  # days of orders from which a year is told; fewer count as so many, for a day's pace is no year's
 NEAR = 0.10  # of the next threshold: who lacks no more is near it
 
 
@@ -28,9 +29,9 @@ def yearly(lines: ir.Table, first_on: date, as_of: date) -> pd.DataFrame:
     """customer_id, yearly_sales and, where the lines have a margin, yearly_margin: returns taken off, in currency.
 
     Of the 365 days that end on `as_of`. Where the orders begin (`first_on`) later than that, what it would be in a
-    whole year at the same pace.
+    whole year at the same pace, four weeks at least taken for the pace.
     """
-    days = min(max((as_of - first_on).days + 1, 1), YEAR)
+    days = min(max((as_of - first_on).days + 1, SHORT), YEAR)
     sums = {"yearly_sales": _.revenue.sum().fill_null(0.0)}
     sums |= {"yearly_margin": _.margin.sum().fill_null(0.0)} if "margin" in lines.columns else {}
     year = lines.filter(_.customer_id.notnull(), _.ordered_on.between(as_of - timedelta(days=days - 1), as_of))

@@ -54,10 +54,10 @@ def _figure(value: float, says: str, money: bool, percent: bool) -> str:
 
 
 def _part(says: str, sentences: object) -> str:
-    lines = [line for line in sentences.split("\n") if line] if isinstance(sentences, str) else []
+    lines = [line for line in words.agree(sentences).split("\n") if line] if isinstance(sentences, str) else []
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"<div><h4>{escape(says)}</h4><ul>{items}</ul></div>" if lines else ""
 
 
 def _line(kind: str, text: object) -> str:
-    return f'<p class="{kind}">{escape(text)}</p>' if isinstance(text, str) and text else ""
+    return f'<p class="{kind}">{escape(words.agree(text))}</p>' if isinstance(text, str) and text else ""

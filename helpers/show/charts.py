@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from helpers.show import findings, words
 
 ACCENT, GREY, INK, SOFT, BAND = "#0f6b66", "#a9b1b5", "#1d2327", "#5b6670", "#d9ebe9"
+SHARP = 144  # dots an inch of a picture
 EMPTY = "Nothing to draw: this client's data hold no rows for it."
 
 
@@ -70,10 +71,10 @@ def lines(
 
     `band` names two columns to shade between (an interval).
     """
-    if _nothing(frame):
+    ys = [y] if isinstance(y, str) else y
+    if _nothing(frame, ys):
         return
     _fig, ax = plt.subplots()
-    ys = [y] if isinstance(y, str) else y
     if band:
         ax.fill_between(frame[x], frame[band[0]].astype(float), frame[band[1]].astype(float), color=BAND, linewidth=0)
     for i, name in enumerate(reversed(ys)):
@@ -109,7 +110,7 @@ def bars(
 
     `highlight` is the label (or labels) drawn in the accent colour; with none, all are.
     """
-    if _nothing(frame):
+    if _nothing(frame, [value]):
         return
     frame = frame.head(most) if not pd.api.types.is_numeric_dtype(frame[label]) else frame
     named = {highlight} if isinstance(highlight, str | int) else set(frame[label] if highlight is None else highlight)
@@ -146,7 +147,7 @@ def dots(
     alt: str = "",
 ) -> None:
     """A dot and its interval a row; `line` draws a reference, such as zero or the mean."""
-    if _nothing(frame):
+    if _nothing(frame, [value]):
         return
     _fig, ax = plt.subplots(figsize=(8, 1.1 + 0.3 * len(frame)))
     at = np.arange(len(frame))
@@ -179,7 +180,7 @@ def dots(
 
 def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: bool = False, alt: str = "") -> None:
     """A heat map of a wide frame: index down, columns across, the value written in each cell."""
-    if _nothing(frame):
+    if _nothing(frame[frame.notna().any(axis=1)]):
         return
     _fig, ax = plt.subplots(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
     text = frame.map(
@@ -239,7 +240,7 @@ def scatter(
 
     For a map of few things, `names` is a column written at each point, and `size` one that its area shows.
     """
-    if _nothing(frame):
+    if _nothing(frame, [y]):
         return
     _fig, ax = plt.subplots(figsize=(8, 4.6))
     groups = list(dict.fromkeys(frame[group])) if group else [""]
@@ -380,17 +381,17 @@ def _amounts(axis: Axis) -> FuncFormatter:
 
 
 def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x: bool = False) -> None:
-    ax.set_title(title, x=0, wrap=True)
+    ax.set_title(words.agree(title), x=0, wrap=True)
     ax.set_xlabel(_say(x))
     ax.set_ylabel(_say(y))
     if (not own_x and ax.lines) or (ax.patches and ax.get_ylabel()):
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else _amounts(ax.yaxis))
     picture = BytesIO()
     ax.figure.savefig(
-        picture, format="png", bbox_inches="tight", dpi=144, facecolor="white", metadata={"Software": None}
+        picture, format="png", bbox_inches="tight", dpi=SHARP, facecolor="white", metadata={"Software": None}
     )
     plt.close(ax.figure)
-    display(Image(data=picture.getvalue(), width=ax.figure.get_figwidth() * 96, alt=alt))
+    display(Image(data=picture.getvalue(), width=ax.figure.get_figwidth() * 96, alt=words.agree(alt)))
 
 
 def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
@@ -412,8 +413,10 @@ def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
         )
 
 
-def _nothing(frame: pd.DataFrame) -> bool:
-    if len(frame):
+def _nothing(frame: pd.DataFrame, values: list[str] | None = None) -> bool:
+    """Say so where there are no rows, or where none of them has a value to draw."""
+    known = frame[values].notna().any(axis=None) if values and len(frame) else len(frame)
+    if known:
         return False
     findings.nothing(EMPTY)
     return True
@@ -421,7 +424,10 @@ def _nothing(frame: pd.DataFrame) -> bool:
 
 def _alt(kind: str, title: str, frame: pd.DataFrame, value: str, by: str, percent: bool = False) -> str:
     v = frame[value].astype(float)
+    if v.isna().all():
+        return f"{kind}. {title} {len(frame)} points."
     at = frame.loc[v.idxmax(), by] if v.notna().any() else ""
+    at = words.category(at) if isinstance(at, str) else at
     at = words.day(at) if isinstance(at, pd.Timestamp) else _tick(at, False) if isinstance(at, float) else at
     return (
         f"{kind}. {title} {len(frame)} points from {_tick(v.min(), percent)} to {_tick(v.max(), percent)}, "

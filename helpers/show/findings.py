@@ -16,6 +16,7 @@ from IPython.display import HTML, display
 
 from helpers import tables
 from helpers.client import quiet_ibis
+from helpers.show import words
 
 if TYPE_CHECKING:
     from helpers.store import Store
@@ -80,6 +81,7 @@ def finding(
     currency, with the range `low` to `high`; leave it out where the finding is not about money.
     Give an `id` to a finding that advises something, so that it stays the same decision in the next run.
     """
+    headline, evidence, action, sure = (words.agree(t) for t in (headline, evidence, action, sure))
     _keep(
         Finding(
             id or _slug(headline),
@@ -114,6 +116,7 @@ def finding(
 
 def unseen(what: str, needs: str) -> None:
     """Say what the data cannot show, and which data would show it."""
+    what, needs = words.agree(what), words.agree(needs)
     _keep(Finding(_slug(what), "unseen", what, action=needs, notebook=_run.notebook))
     what, needs = (f"{html.escape(text.rstrip('.'))}." for text in (what, needs))
     _box("unseen", f"<p><b>Not seen:</b> {what} <b>It would take:</b> {needs}</p>")
@@ -146,12 +149,12 @@ def _empty(name: str) -> bool:
 def text(sentence: str) -> None:
     """Show a sentence that was built from the data; nothing where there is none."""
     if sentence:
-        _box("said", f"<p>{html.escape(sentence)}</p>")
+        _box("said", f"<p>{html.escape(words.agree(sentence))}</p>")
 
 
 def nothing(sentence: str) -> None:
     """Say why there is no table or picture; a report leaves out the words below that tell how to read it."""
-    _box("nothing", f"<p>{html.escape(sentence)}</p>")
+    _box("nothing", f"<p>{html.escape(words.agree(sentence))}</p>")
 
 
 def takeaways() -> None:

@@ -293,6 +293,7 @@ def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame) -> list[dict]:
     style = {"money": words.money, "share": lambda v: words.percent(v, 1), "count": words.count}
     weeks = _weekly(sales)
     kpis = kpis.sort_values("metric", key=lambda m: m != "sales", kind="stable") if len(kpis) else kpis
+    kpis = kpis[kpis["value"].notna()] if len(kpis) else kpis
     cards = [
         {
             "name": k.metric,
@@ -336,16 +337,13 @@ def _targets(pacing: pd.DataFrame, client: Client) -> dict:
         return {"targets": [], "targets_done": False, "target_note": "", "target_caption": ""}
     whole, currency = pacing[pacing["scope"] == "all"].iloc[0], client.settings.currency
     made = f"A target is the forecast from before the period plus {words.percent(client.settings.sales_growth)}."
-    rows = pd.concat(
-        [
-            pacing[pacing["scope"] == "all"].head(1),
-            pacing[pacing["scope"] != "all"].sort_values("target", ascending=False).head(9),
-        ]
-    )
+    parts = pacing[pacing["scope"] != "all"].sort_values("target", ascending=False).head(9)
+    rows = pacing[pacing["scope"] == "all"].head(1)
+    rows = pd.concat([rows, parts]) if len(parts) > 1 else rows  # a lone part says the same as all
     done = whole["elapsed"] >= 1
     shown = [
         {
-            "scope": "All" if r.scope == "all" else r.scope_value,
+            "scope": "All" if r.scope == "all" else words.category(r.scope_value),
             "target": words.money(r.target),
             "actual": words.money(r.actual),
             "light": r.light,

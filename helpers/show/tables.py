@@ -38,6 +38,7 @@ def table(
         for c in shown.columns
         if pd.api.types.is_numeric_dtype(frame[c]) and not pd.api.types.is_bool_dtype(frame[c])
     ]
+    caption = words.agree(caption)
     left = f" The first {most} of {len(frame):,} rows." if len(frame) > most else ""
     gt = GT(cells).tab_header(title=caption).cols_align("left").cols_align("right", columns=numeric)
     source = findings.sources(source)
@@ -63,7 +64,7 @@ def _formatter(column: pd.Series, money: bool, percent: bool):
         tenths = np.allclose(column.dropna().astype(float), column.dropna().astype(float).round(1), rtol=0)
         places = 0 if largest >= 1000 else 1 if largest >= 100 or tenths else 2
         return lambda v: "" if pd.isna(v) else f"{v + 0.0:,.0f}" if mostly_whole and v % 1 == 0 else f"{v:,.{places}f}"
-    return lambda v: words.day(v) if isinstance(v, date) else "" if v is None or v != v else str(v)
+    return lambda v: words.day(v) if isinstance(v, date) else "" if v is None or v != v else words.agree(str(v))
 
 
 def _heading(name: str, rename: dict[str, str] | None) -> str:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
+THINGS = {  # what reports count, one and many
+    "account": "accounts", "act": "acts", "band": "bands", "basket": "baskets", "bill": "bills", "buyer": "buyers",
+    "campaign": "campaigns", "case": "cases", "category": "categories", "change": "changes", "code": "codes",
+    "column": "columns", "contact": "contacts", "coupon": "coupons", "customer": "customers", "day": "days",
+    "difference": "differences", "file": "files", "finding": "findings", "gap": "gaps", "group": "groups",
+    "hour": "hours", "item": "items", "kind": "kinds", "line": "lines", "member": "members", "message": "messages",
+    "month": "months", "order": "orders", "pair": "pairs", "part": "parts", "period": "periods", "person": "people",
+    "persona": "personas", "piece": "pieces", "place": "places", "point": "points", "product": "products",
+    "purchase": "purchases", "quarter": "quarters", "record": "records", "refund": "refunds", "return": "returns",
+    "row": "rows", "rule": "rules", "sale": "sales", "segment": "segments", "session": "sessions", "shop": "shops",
+    "store": "stores", "table": "tables", "theme": "themes", "tier": "tiers", "time": "times", "topic": "topics",
+    "unit": "units", "visit": "visits", "visitor": "visitors", "week": "weeks", "word": "words", "year": "years",
+}  # fmt: skip
+_ONE = {many: one for one, many in THINGS.items()}
+_ACTS = {"are": "is", "were": "was", "have": "has", "do": "does", "hold": "holds", "bring": "brings"}
+_ONE_OF_MANY = re.compile(
+    rf"(?<![\w.,:/-])(?P<n>1\s(?:(?:whole|known|active|new|such|other|more|unusual|doubtful|earlier)\s)?)"
+    rf"(?P<many>{'|'.join(_ONE)})\b(?:(?P<gap>\s)(?P<act>{'|'.join(_ACTS)})\b)?"
+)
 
 
 def count(n: float) -> str:
@@ -15,7 +36,7 @@ def count(n: float) -> str:
     >>> count(1469307)
     '1,469,307'
     """
-    return "not known" if pd.isna(n) else f"{n:,.0f}"
+    return "not known" if _unknown(n) else f"{n:,.0f}"
 
 
 def money(amount: float, currency: str = "") -> str:
@@ -24,7 +45,7 @@ def money(amount: float, currency: str = "") -> str:
     >>> money(4576846.85, "USD"), money(329594), money(-41.8), money(3.211)
     ('4.58\xa0m\xa0USD', '330\xa0k', '-42', '3.21')
     """
-    if pd.isna(amount):
+    if _unknown(amount):
         return "not known"
     size = abs(amount)
     if size < 0.005:
@@ -49,8 +70,42 @@ def percent(share: float, digits: int = 0, signed: bool = False) -> str:
     >>> percent(0.166, 1), percent(0.04, signed=True), percent(-0.0001)
     ('16.6\xa0%', '+4\xa0%', '0\xa0%')
     """
+    if _unknown(share):
+        return "not known"
     rounded = round(share * 100, digits) + 0.0  # plus nothing: never -0
-    return "not known" if pd.isna(share) else f"{rounded:{'+' if signed else ''},.{digits}f}{NBSP}%"
+    return f"{rounded:{'+' if signed else ''},.{digits}f}{NBSP}%"
+
+
+def counted(n: float, thing: str, things: str = "") -> str:
+    """How many of a thing; one of it is one.
+
+    >>> counted(1, "order"), counted(2469, "order"), counted(0, "person", "people")
+    ('1 order', '2,469 orders', '0 people')
+    """
+    return f"{count(n)} {thing if n == 1 else things or f'{thing}s'}"
+
+
+def agree(text: str) -> str:
+    """A sentence whose counts of one are followed by the singular.
+
+    >>> agree("1 orders of 1 customers were late; 21 orders were not."), agree("1 whole weeks")
+    ('1 order of 1 customer was late; 21 orders were not.', '1 whole week')
+    """
+    return _ONE_OF_MANY.sub(_in_the_singular, text)
+
+
+def _in_the_singular(m: re.Match) -> str:
+    act = f"{m['gap']}{_ACTS[m['act']]}" if m["act"] else ""
+    return f"{m['n']}{_ONE[m['many']]}{act}"
+
+
+def category(name: str) -> str:
+    """A category as it is named in a sentence.
+
+    >>> category("Tea"), category("not known")
+    ('Tea', 'goods of no category')
+    """
+    return "goods of no category" if name == "not known" else name
 
 
 def sentence(text: str) -> str:
@@ -82,3 +137,8 @@ def listing(items: Iterable[object], most: int = 5) -> str:
     if len(items) > most:
         items = [*items[:most], f"{len(items) - most} more"]
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def _unknown(number: float) -> bool:
+    """Whether there is no such number: it is missing, or something was divided by nothing."""
+    return bool(pd.isna(number) or np.isinf(number))
