@@ -48,6 +48,7 @@ def run(
 ):
     """Run the notebooks on a client's data and build the report."""
     from helpers import kernels
+    from helpers.publish import at_work
 
     found, sets = Client(client), {}
     for pair in set_:
@@ -55,7 +56,7 @@ def run(
         if not (name and equals):
             raise PlaybookError(f"--set {pair}: write it as name=value.")
         sets[name.strip()] = value
-    with kernels.warm(found.private()):  # it imports while we do
+    with at_work(found, "run"), kernels.warm(found.private()):  # it imports while we do
         from helpers.run import in_words
         from helpers.run import run as run_notebooks
 
@@ -94,20 +95,28 @@ def check(client: ClientName):
 @app.command("list")
 def list_():
     """List the clients and their last run."""
+    from helpers.publish import heal
+
     rows = []
     for name in names():
         try:
-            latest = Client(name).latest
-            rows.append((name, latest.name[:10] if latest else "-", latest.name if latest else "not run yet"))
+            client = Client(name)
+            heal(client)
+            latest = client.latest
+            as_of, shown = (latest.name[:10], latest.name) if latest else ("-", "not run yet")
+            rows.append((name, as_of, shown, _since(client)))
         except PlaybookError as e:
-            rows.append((name, "-", str(e)))
-    Console().print(_grid("Clients", ["client", "as of", "latest run"], rows))
+            rows.append((name, "-", str(e), ""))
+    Console().print(_grid("Clients", ["client", "as of", "latest run", "since then"], rows))
 
 
 @app.command("open")
 def open_(client: ClientName):
     """Open a client's latest report in the browser."""
+    from helpers.publish import heal
+
     found = Client(client)
+    heal(found)
     page = found.latest and found.reports / found.latest.name[:10] / "index.html"
     if not page or not page.is_file():
         raise PlaybookError(f"there is no report of {client} yet. Make one with: playbook run {client}")
@@ -205,6 +214,17 @@ def twin(
     folder = write_twin(Path(out) if out else home() / "data" / "twin", customers, seed)
     print(f"Written: {_shown(folder)}")
     print("Next: playbook check twin" if not out else "Copy it to data/<client>/ to run it.")
+
+
+def _since(client: Client) -> str:
+    """What became of the last run, where it is not the one whose report is in place."""
+    from helpers.publish import runs, status
+
+    last = next(iter(runs(client)), None)
+    if last is None or last == client.latest:
+        return ""
+    how = {"running": "is at work", "stopped": "was stopped", "failed": "failed"}.get(status(last))
+    return f"run {last.name} {how}" if how else ""
 
 
 def _shown(path: Path) -> str:

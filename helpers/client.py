@@ -318,8 +318,9 @@ class Client:
     def latest(self) -> Path | None:
         """Folder of the last whole run, or None."""
         line = self.folder / "latest"
-        run = self.folder / "runs" / line.read_text(encoding="utf-8").strip() if line.is_file() else None
-        return run if run and run.is_dir() else None
+        name = line.read_text(encoding="utf-8").strip() if line.is_file() else ""
+        run = self.folder / "runs" / name
+        return run if name and run.is_dir() else None
 
     def sources(self) -> list[tuple[str, str, Source]]:
         """Every file and query of the client: its name, the name it is read under, its settings.
@@ -429,19 +430,20 @@ def connect(spill_into: Path | None = None, memory: str = "2GB") -> ibis.BaseBac
 
 def spill_name() -> str:
     """A name for a folder of short-lived files that tells which process made it, by its number and its start."""
-    return f"spill-{os.getpid()}-{_born(os.getpid())}-{next(_spills)}"
+    return f"spill-{os.getpid()}-{born(os.getpid())}-{next(_spills)}"
 
 
 def left_spills(*folders: Path) -> list[Path]:
     """What lies in folders that was spilled by processes that are no more."""
     every = [(p, _SPILL.fullmatch(p.name)) for folder in folders for p in sorted(folder.glob("spill-*"))]
-    return [p for p, name in every if name and _born(int(name[1])) != int(name[2])]
+    return [p for p, name in every if name and born(int(name[1])) != int(name[2])]
 
 
-def _born(pid: int) -> int:
+def born(pid: int) -> int:
     """When a process began, in seconds; -1 where there is none of that number."""
     try:
-        return int(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        return -1 if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
     except psutil.Error:
         return -1
 

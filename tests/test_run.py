@@ -10,7 +10,7 @@ from conftest import frames, in_one_process, write_corner
 
 from helpers import kernels, store, tables
 from helpers.client import Client, PlaybookError
-from helpers.run import dependencies, publish, run
+from helpers.run import dependencies, run
 
 
 def test_every_table_has_one_maker_and_every_read_is_made():
@@ -101,16 +101,6 @@ def test_a_client_with_orders_alone_gets_a_report(home, monkeypatch):
     write_corner(home, "bare", only_orders=True)
     page = in_one_process("bare", monkeypatch).read_text(encoding="utf-8")
     assert "messages (from the mail or campaign tool)" in page
-
-
-def test_publishing_twice_replaces_the_folder(tmp_path):
-    for text in ("one", "two"):
-        made = tmp_path / "made"
-        made.mkdir(exist_ok=True)
-        (made / "index.html").write_text(text, encoding="utf-8")
-        publish(made, tmp_path / "reports" / "day")
-    assert (tmp_path / "reports" / "day" / "index.html").read_text(encoding="utf-8") == "two"
-    assert [p.name for p in (tmp_path / "reports").iterdir()] == ["day"]
 
 
 def test_the_store_refuses_what_is_not_declared(corner_report, corner, tmp_path):
