@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from helpers.client import Client, PlaybookError, RunFailed, home, names
+if TYPE_CHECKING:  # imported when a command runs: then whatever happens meanwhile ends in one line
+    from helpers.client import Client
 
 EXIT_RUN_FAILED, EXIT_MEND, EXIT_STOPPED = 1, 2, 130  # 130 is what typer makes of an interrupt
+
+_asked_to_stop = False
 
 app = typer.Typer(
     add_completion=False,
@@ -48,6 +52,7 @@ def run(
 ):
     """Run the notebooks on a client's data and build the report."""
     from helpers import kernels
+    from helpers.client import Client, PlaybookError
     from helpers.publish import at_work
 
     found, sets = Client(client), {}
@@ -73,6 +78,7 @@ def run(
 @app.command()
 def check(client: ClientName):
     """Read a client's settings and data; say which practices they can carry and what is missing. Runs nothing."""
+    from helpers.client import Client
     from helpers.practices import in_short, readiness
 
     found = readiness(Client(client))
@@ -95,6 +101,7 @@ def check(client: ClientName):
 @app.command("list")
 def list_():
     """List the clients and their last run."""
+    from helpers.client import Client, PlaybookError, names
     from helpers.publish import heal
 
     rows = []
@@ -113,6 +120,7 @@ def list_():
 @app.command("open")
 def open_(client: ClientName):
     """Open a client's latest report in the browser."""
+    from helpers.client import Client, PlaybookError
     from helpers.publish import heal
 
     found = Client(client)
@@ -145,6 +153,7 @@ def lists_(
     for_: Annotated[str, typer.Option("--for", help="Channel: email, sms or ads (hashed, for Meta and Google).")],
 ):
     """Write the latest run's lists of people as files that a channel imports; only who gave consent is on them."""
+    from helpers.client import Client
     from helpers.keep import lists
 
     every = lists(Client(client), for_)
@@ -166,6 +175,7 @@ def forget(
     number: Annotated[str, typer.Option(help="The person's customer number.")] = "",
 ):
     """Remove a person from every table, list and old run, and keep them out of the next ones."""
+    from helpers.client import Client
     from helpers.keep import forget as forget_person
 
     done = forget_person(Client(client), email, phone, number)
@@ -186,6 +196,7 @@ def clean_up_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is due and remove nothing.")] = False,
 ):
     """Remove what the life cycle says is due: expired private files, tables of old runs, the lab."""
+    from helpers.client import Client, PlaybookError, names
     from helpers.keep import clean_up
 
     for name in [client] if client else names():
@@ -209,6 +220,7 @@ def twin(
     out: Annotated[str, typer.Option(help="Folder to write into. Default: data/twin.")] = "",
 ):
     """Write the raw exports of the simulated shop, whose truth is known."""
+    from helpers.client import home
     from helpers.demo import write_twin
 
     folder = write_twin(Path(out) if out else home() / "data" / "twin", customers, seed)
@@ -228,6 +240,8 @@ def _since(client: Client) -> str:
 
 
 def _shown(path: Path) -> str:
+    from helpers.client import home
+
     return path.relative_to(home()).as_posix() if path.is_relative_to(home()) else str(path)
 
 
@@ -242,16 +256,15 @@ def _grid(title: str, columns: list[str], rows: list[tuple]) -> Table:
 
 def main() -> None:
     """Run the command; errors become one line, never a traceback (set PLAYBOOK_DEBUG=1 to see one)."""
+    global _asked_to_stop
+    _asked_to_stop = False
     for stream in (sys.stdout, sys.stderr):  # a name in a client's data never fails a run that is done
         stream.reconfigure(errors="replace")
-    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal or a scheduler: end as an interrupt does, kernels and all
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal or a scheduler ends a run as Ctrl-C does
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
     try:
         app()
-    except PlaybookError as e:
-        _say(str(e))
-        sys.exit(EXIT_RUN_FAILED if isinstance(e, RunFailed) else EXIT_MEND)
     except KeyboardInterrupt:
         _stopped()
     except SystemExit as e:
@@ -259,21 +272,43 @@ def main() -> None:
             _stopped()
         raise
     except Exception as e:
-        if os.environ.get("PLAYBOOK_DEBUG"):
-            raise
-        _say(
-            f"this should not happen: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''} "
-            "Run again with PLAYBOOK_DEBUG=1 and report it."
-        )
-        sys.exit(EXIT_RUN_FAILED)
+        if _asked_to_stop:  # an engine makes an error of its own of it
+            _stopped()
+        _failed(e)
+
+
+def _failed(error: Exception) -> NoReturn:
+    from helpers import disk
+    from helpers.client import PlaybookError, RunFailed, home
+
+    ails = disk.trouble(error, home())
+    if isinstance(error, PlaybookError):
+        _say(ails or str(error))
+        sys.exit(EXIT_RUN_FAILED if isinstance(error, RunFailed) else EXIT_MEND)
+    if os.environ.get("PLAYBOOK_DEBUG"):
+        raise error
+    if ails:
+        _say(ails)
+        sys.exit(EXIT_MEND)
+    _say(
+        f"this should not happen: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
+        "Run again with PLAYBOOK_DEBUG=1 and report it."
+    )
+    sys.exit(EXIT_RUN_FAILED)
 
 
 def _interrupt(number: int, frame: object) -> None:
+    global _asked_to_stop
+    _asked_to_stop = True
     raise KeyboardInterrupt
 
 
-def _stopped() -> None:
+def _stopped() -> NoReturn:
     _say("stopped. The last good report is as it was.")
+    if any(t.name.startswith("notebook") for t in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_STOPPED)  # their kernels are gone, but they would take a second more to notice
     sys.exit(EXIT_STOPPED)
 
 

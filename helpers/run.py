@@ -23,7 +23,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 import helpers
-from helpers import kernels, publish, store
+from helpers import disk, kernels, publish, store
 from helpers.client import Client, PlaybookError, RunFailed, connect, empty_spills, parse_day
 from helpers.collect import days_of_orders, held_originals, open_sources
 from helpers.optimize import write_decisions
@@ -206,29 +206,32 @@ def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: 
     os.environ["PLAYBOOK_RUN"] = str(folder)
     sorter, done, running, ready = TopologicalSorter(progress.needs), {}, {}, set()
     sorter.prepare()
+    pool, free = ThreadPoolExecutor(jobs, thread_name_prefix="notebook"), list(range(jobs))
     try:
-        with ThreadPoolExecutor(jobs) as pool:
-            try:
-                free = list(range(jobs))
-                while sorter.is_active():
-                    ready |= set(sorter.get_ready())
-                    while ready and len(running) < jobs:
-                        name = progress.most_urgent(ready)
-                        ready.remove(name)
-                        running[pool.submit(_one, name, parameters[name], folder, free, progress)] = name
-                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        name = running.pop(future)
-                        done[name] = future.result()
-                        progress.done(name, done[name]["seconds"])
-                        sorter.done(name)
-            except BaseException:  # a notebook failed, or somebody interrupted: begin no other, end those that run
-                pool.shutdown(wait=False, cancel_futures=True)
-                kernels.kill()
-                while wait(running, timeout=0.2).not_done:  # one that was only starting has a kernel by now
-                    kernels.kill()
-                raise
+        while sorter.is_active():
+            ready |= set(sorter.get_ready())
+            while ready and len(running) < jobs:
+                name = progress.most_urgent(ready)
+                ready.remove(name)
+                running[pool.submit(_one, name, parameters[name], folder, free, progress)] = name
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                name = running.pop(future)
+                done[name] = future.result()
+                progress.done(name, done[name]["seconds"])
+                sorter.done(name)
+    except KeyboardInterrupt:  # somebody waits for the end: what notices only in a second that its kernel is gone may
+        kernels.stop()
+        empty_spills(folder)
+        raise
+    except BaseException:  # a notebook failed: begin no other, end those that run
+        pool.shutdown(wait=False, cancel_futures=True)
+        kernels.kill()
+        while wait(running, timeout=0.2).not_done:  # one that was only starting has a kernel by now
+            kernels.kill()
+        raise
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         del os.environ["PLAYBOOK_RUN"]
     return {n: done[n] for n in names}
 
@@ -254,6 +257,9 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: P
             f"The notebook as far as it got: {output}"
         ) from None
     except PapermillExecutionError as e:
+        ails = disk.trouble_in(f"{e.ename}: {e.evalue}", folder)
+        if ails:
+            raise RunFailed(f"{name} failed: {ails}") from None
         heading = _heading_before(output, e.cell_index)
         raise RunFailed(
             f"{name} failed in cell {e.cell_index + 1} ({heading}): {e.ename}: "

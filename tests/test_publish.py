@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers import lock, publish
+from helpers import disk, lock, publish
 from helpers.client import Client, PlaybookError, born
 
 SETTINGS = "schema_version: 1\ntitle: P\ncurrency: EUR\ntimezone: UTC\nkeep_runs: 3\n"
@@ -78,7 +78,9 @@ def kill_at(patch, n, after):
 
 
 @pytest.mark.parametrize(
-    ("new", "after"), [(NEW, False), (NEW, True), ("2025-06-11-20250612T000000000", False)], ids=["before a change", "after it", "another day"]
+    ("new", "after"),
+    [(NEW, False), (NEW, True), ("2025-06-11-20250612T000000000", False)],
+    ids=["before a change", "after it", "another day"],
 )
 def test_a_kill_at_any_point_leaves_a_report_and_a_latest_that_agree(client, new, after):
     whole = 0
@@ -147,6 +149,36 @@ def test_an_empty_latest_is_no_run(client):
     made(client, OLD)
     (client.folder / "latest").write_text("", encoding="utf-8")
     assert client.latest is None
+
+
+# --- a disk that is full or may not be written to ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "says"), [(28, "is full. Make room"), (30, "is read-only"), (13, "may not be written to")]
+)
+def test_what_ails_the_disk_is_said_in_one_line_wherever_it_strikes(client, command, monkeypatch, number, says):
+    text = os.strerror(number)
+
+    def refuse(*_):
+        raise OSError(number, text, str(client.private() / "landing" / "x.part"))
+
+    monkeypatch.setattr("helpers.practices.readiness", refuse)
+    code, _out, err = command("check", "pub")
+    assert (code, err.count("\n")) == (2, 1)
+    assert says in err
+    assert "data/pub/private" in err
+    in_a_kernel = f"OSError: [Errno {number}] {text}: '{client.private() / 'x.part'}'"
+    assert says in disk.trouble_in(in_a_kernel)
+    from_an_engine = f'IO Error: Could not write file "{client.private()}/t": {text}'
+    assert says in disk.trouble_in(from_an_engine)
+
+
+def test_other_errors_keep_their_own_words():
+    assert disk.trouble(ValueError("no space in a name")) == ""
+    assert disk.trouble(PlaybookError("till.csv: cannot be read (Permission denied). Copy it again.")) == ""
+    full = PlaybookError("till.csv: cannot be read (No space left on device). Copy it again.")
+    assert "till.csv" not in disk.trouble(full)
 
 
 # --- records and old runs ---------------------------------------------------------------------
