@@ -40,7 +40,7 @@ class RunFailed(PlaybookError):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class _Yaml(yaml.SafeLoader):
@@ -276,6 +276,9 @@ _spills = itertools.count(1)
 _IGNORED = re.compile(r"\.|~\$|.*\.(md|part|tmp)$|Thumbs\.db|desktop\.ini")  # never data
 
 
+LONGEST_NAME = 60  # letters of a client's name
+
+
 def _slug(text: str) -> str:
     slug = re.sub(r"\W+", "_", text.lower()).strip("_") or "file"
     return f"f_{slug}" if slug[0].isdigit() else slug
@@ -291,6 +294,14 @@ def names() -> list[str]:
     return sorted(p.parent.name for p in (home() / "data").glob("*/client.yaml"))
 
 
+def check_name(name: str) -> None:
+    """Raise PlaybookError for what cannot be a client's name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise PlaybookError(f'"{name[:80]}" is not a client name: use letters, digits, - and _ only.')
+    if len(name) > LONGEST_NAME:
+        raise PlaybookError(f"this client name has {len(name)} letters. Take one of at most {LONGEST_NAME}.")
+
+
 class Client:
     """One client's settings, folders and sources.
 
@@ -298,11 +309,12 @@ class Client:
     """
 
     def __init__(self, name: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-            raise PlaybookError(f'"{name}" is not a client name: use letters, digits, - and _ only.')
+        check_name(name)
         self.name = name
         self.folder = home() / "data" / name
         self.file = self.folder / "client.yaml"
+        if self.file.is_dir():
+            raise PlaybookError(f"data/{name}/client.yaml is a folder. Put a settings file there (playbook new).")
         if not self.file.is_file():
             close = difflib.get_close_matches(name, names(), n=1)
             hint = f'Did you mean "{close[0]}"?' if close else f"Clients: {', '.join(names()) or 'none yet'}."
@@ -468,11 +480,32 @@ def parse_day(text: str) -> date:
         raise PlaybookError(f'"{text}" is not a day: write it as 2017-12-31.') from None
 
 
+class _Twice(yaml.constructor.ConstructorError):
+    """A name that is given twice."""
+
+
+class _Unique(_Yaml):
+    """YAML in which a name that is given twice is a mistake: else the last would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise _Twice(problem=f'"{key.value}" is given twice', problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_settings(path: Path, shown: str) -> Settings:
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Yaml)
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Unique)
+    except PermissionError:
+        raise PlaybookError(f"{shown}: may not be read. Let yourself read it, then try again.") from None
     except UnicodeDecodeError as e:
         raise PlaybookError(f"{shown}: not UTF-8 (byte {e.start}). Save the file as UTF-8.") from None
+    except _Twice as e:
+        raise PlaybookError(f"{shown}, line {e.problem_mark.line + 1}: {e.problem}. Keep one of the two.") from None
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

@@ -21,7 +21,7 @@ import yaml
 from pydantic import ValidationError
 
 from helpers import publish, store
-from helpers.client import Client, PlaybookError, Settings, connect, empty_spills, home, left_spills
+from helpers.client import Client, PlaybookError, Settings, check_name, connect, empty_spills, home, left_spills
 from helpers.collect import open_sources, people
 from helpers.collect.keys import keyed
 from helpers.collect.sources import Opened, _q, _text
@@ -41,8 +41,7 @@ def new(name: str, title: str = "", currency: str = "EUR", zone: str = "UTC", co
 
     Raises PlaybookError where the client is there already, or a value is not usable. Writes nothing then.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise PlaybookError(f'"{name}" is not a client name: use letters, digits, - and _ only.')
+    check_name(name)
     folder = home() / "data" / name
     if folder.exists() and any(folder.iterdir()):
         raise PlaybookError(f"data/{name} is there already. Take another name, or remove it first.")
