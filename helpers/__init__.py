@@ -4,7 +4,14 @@ A notebook starts with `run = start("03_analyze", client, as_of)` and from there
 reads and writes tables by name.
 """
 
-from helpers.store import start
-
 __all__ = ["start"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """`start`, imported when it is asked for: a command that is stopped in its first second ends in one line."""
+    if name == "start":
+        from helpers.store import start
+
+        return start
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

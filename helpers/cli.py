@@ -6,17 +6,21 @@ import json
 import os
 import signal
 import sys
+import threading
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from helpers.client import Client, PlaybookError, RunFailed, home, names
+if TYPE_CHECKING:  # imported when a command runs: then whatever happens meanwhile ends in one line
+    from helpers.client import Client
 
 EXIT_RUN_FAILED, EXIT_MEND, EXIT_STOPPED = 1, 2, 130  # 130 is what typer makes of an interrupt
+
+_asked_to_stop = False
 
 app = typer.Typer(
     add_completion=False,
@@ -49,6 +53,8 @@ def run(
 ):
     """Run the notebooks on a client's data and build the report."""
     from helpers import kernels
+    from helpers.client import Client, PlaybookError
+    from helpers.publish import at_work
 
     found, sets = Client(client), {}
     for pair in set_:
@@ -56,7 +62,7 @@ def run(
         if not (name and equals):
             raise PlaybookError(f"--set {pair}: write it as name=value.")
         sets[name.strip()] = value
-    with kernels.warm(found.private()):  # it imports while we do
+    with at_work(found, "run"), kernels.warm(found.private()):  # it imports while we do
         from helpers.run import in_words
         from helpers.run import run as run_notebooks
 
@@ -76,6 +82,8 @@ def check(
     json_: Annotated[bool, typer.Option("--json", help="Print what would be counted, as JSON.")] = False,
 ):
     """Read a client's settings and data; say which practices they can carry and what is missing. Runs nothing."""
+    from helpers.client import Client
+
     if json_:
         from helpers.counted import counted
 
@@ -103,20 +111,30 @@ def check(
 @app.command("list")
 def list_():
     """List the clients and their last run."""
+    from helpers.client import Client, PlaybookError, names
+    from helpers.publish import heal
+
     rows = []
     for name in names():
         try:
-            latest = Client(name).latest
-            rows.append((name, latest.name[:10] if latest else "-", latest.name if latest else "not run yet"))
+            client = Client(name)
+            heal(client)
+            latest = client.latest
+            as_of, shown = (latest.name[:10], latest.name) if latest else ("-", "not run yet")
+            rows.append((name, as_of, shown, _since(client)))
         except PlaybookError as e:
-            rows.append((name, "-", str(e)))
-    Console().print(_grid("Clients", ["client", "as of", "latest run"], rows))
+            rows.append((name, "-", str(e), ""))
+    Console().print(_grid("Clients", ["client", "as of", "latest run", "since then"], rows))
 
 
 @app.command("open")
 def open_(client: ClientName):
     """Open a client's latest report in the browser."""
+    from helpers.client import Client, PlaybookError
+    from helpers.publish import heal
+
     found = Client(client)
+    heal(found)
     page = found.latest and found.reports / found.latest.name[:10] / "index.html"
     if not page or not page.is_file():
         raise PlaybookError(f"there is no report of {client} yet. Make one with: playbook run {client}")
@@ -145,6 +163,7 @@ def lists_(
     for_: Annotated[str, typer.Option("--for", help="Channel: email, sms or ads (hashed, for Meta and Google).")],
 ):
     """Write the latest run's lists of people as files that a channel imports; only who gave consent is on them."""
+    from helpers.client import Client
     from helpers.keep import lists
 
     every = lists(Client(client), for_)
@@ -166,6 +185,7 @@ def forget(
     number: Annotated[str, typer.Option(help="The person's customer number.")] = "",
 ):
     """Remove a person from every table, list and old run, and keep them out of the next ones."""
+    from helpers.client import Client
     from helpers.keep import forget as forget_person
 
     done = forget_person(Client(client), email, phone, number)
@@ -186,6 +206,7 @@ def clean_up_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is due and remove nothing.")] = False,
 ):
     """Remove what the life cycle says is due: expired private files, tables of old runs, the lab."""
+    from helpers.client import Client, PlaybookError, names
     from helpers.keep import clean_up
 
     for name in [client] if client else names():
@@ -209,6 +230,7 @@ def twin(
     out: Annotated[str, typer.Option(help="Folder to write into. Default: data/twin.")] = "",
 ):
     """Write the raw exports of the simulated shop, whose truth is known."""
+    from helpers.client import home
     from helpers.demo import write_twin
 
     folder = write_twin(Path(out) if out else home() / "data" / "twin", customers, seed)
@@ -216,7 +238,20 @@ def twin(
     print("Next: playbook check twin" if not out else "Copy it to data/<client>/ to run it.")
 
 
+def _since(client: Client) -> str:
+    """What became of the last run, where it is not the one whose report is in place."""
+    from helpers.publish import runs, status
+
+    last = next(iter(runs(client)), None)
+    if last is None or last == client.latest:
+        return ""
+    how = {"running": "is at work", "stopped": "was stopped", "failed": "failed"}.get(status(last))
+    return f"run {last.name} {how}" if how else ""
+
+
 def _shown(path: Path) -> str:
+    from helpers.client import home
+
     return path.relative_to(home()).as_posix() if path.is_relative_to(home()) else str(path)
 
 
@@ -231,16 +266,15 @@ def _grid(title: str, columns: list[str], rows: list[tuple]) -> Table:
 
 def main() -> None:
     """Run the command; errors become one line, never a traceback (set PLAYBOOK_DEBUG=1 to see one)."""
+    global _asked_to_stop
+    _asked_to_stop = False
     for stream in (sys.stdout, sys.stderr):  # a name in a client's data never fails a run that is done
         stream.reconfigure(errors="replace")
-    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal or a scheduler: end as an interrupt does, kernels and all
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal or a scheduler ends a run as Ctrl-C does
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
     try:
         app()
-    except PlaybookError as e:
-        _say(str(e))
-        sys.exit(EXIT_RUN_FAILED if isinstance(e, RunFailed) else EXIT_MEND)
     except KeyboardInterrupt:
         _stopped()
     except SystemExit as e:
@@ -248,21 +282,43 @@ def main() -> None:
             _stopped()
         raise
     except Exception as e:
-        if os.environ.get("PLAYBOOK_DEBUG"):
-            raise
-        _say(
-            f"this should not happen: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''} "
-            "Run again with PLAYBOOK_DEBUG=1 and report it."
-        )
-        sys.exit(EXIT_RUN_FAILED)
+        if _asked_to_stop:  # an engine makes an error of its own of it
+            _stopped()
+        _failed(e)
+
+
+def _failed(error: Exception) -> NoReturn:
+    from helpers import disk
+    from helpers.client import PlaybookError, RunFailed, home
+
+    ails = disk.trouble(error, home())
+    if isinstance(error, PlaybookError):
+        _say(ails or str(error))
+        sys.exit(EXIT_RUN_FAILED if isinstance(error, RunFailed) else EXIT_MEND)
+    if os.environ.get("PLAYBOOK_DEBUG"):
+        raise error
+    if ails:
+        _say(ails)
+        sys.exit(EXIT_MEND)
+    _say(
+        f"this should not happen: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
+        "Run again with PLAYBOOK_DEBUG=1 and report it."
+    )
+    sys.exit(EXIT_RUN_FAILED)
 
 
 def _interrupt(number: int, frame: object) -> None:
+    global _asked_to_stop
+    _asked_to_stop = True
     raise KeyboardInterrupt
 
 
-def _stopped() -> None:
+def _stopped() -> NoReturn:
     _say("stopped. The last good report is as it was.")
+    if any(t.name.startswith("notebook") for t in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_STOPPED)  # their kernels are gone, but they would take a second more to notice
     sys.exit(EXIT_STOPPED)
 
 

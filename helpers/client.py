@@ -40,7 +40,7 @@ class RunFailed(PlaybookError):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class _Yaml(yaml.SafeLoader):
@@ -276,6 +276,9 @@ _spills = itertools.count(1)
 _IGNORED = re.compile(r"\.|~\$|.*\.(md|part|tmp)$|Thumbs\.db|desktop\.ini")  # never data
 
 
+LONGEST_NAME = 60  # letters of a client's name
+
+
 def _slug(text: str) -> str:
     slug = re.sub(r"\W+", "_", text.lower()).strip("_") or "file"
     return f"f_{slug}" if slug[0].isdigit() else slug
@@ -291,6 +294,14 @@ def names() -> list[str]:
     return sorted(p.parent.name for p in (home() / "data").glob("*/client.yaml"))
 
 
+def check_name(name: str) -> None:
+    """Raise PlaybookError for what cannot be a client's name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise PlaybookError(f'"{name[:80]}" is not a client name: use letters, digits, - and _ only.')
+    if len(name) > LONGEST_NAME:
+        raise PlaybookError(f"this client name has {len(name)} letters. Take one of at most {LONGEST_NAME}.")
+
+
 class Client:
     """One client's settings, folders and sources.
 
@@ -298,11 +309,12 @@ class Client:
     """
 
     def __init__(self, name: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-            raise PlaybookError(f'"{name}" is not a client name: use letters, digits, - and _ only.')
+        check_name(name)
         self.name = name
         self.folder = home() / "data" / name
         self.file = self.folder / "client.yaml"
+        if self.file.is_dir():
+            raise PlaybookError(f"data/{name}/client.yaml is a folder. Put a settings file there (playbook new).")
         if not self.file.is_file():
             close = difflib.get_close_matches(name, names(), n=1)
             hint = f'Did you mean "{close[0]}"?' if close else f"Clients: {', '.join(names()) or 'none yet'}."
@@ -318,8 +330,9 @@ class Client:
     def latest(self) -> Path | None:
         """Folder of the last whole run, or None."""
         line = self.folder / "latest"
-        run = self.folder / "runs" / line.read_text(encoding="utf-8").strip() if line.is_file() else None
-        return run if run and run.is_dir() else None
+        name = line.read_text(encoding="utf-8").strip() if line.is_file() else ""
+        run = self.folder / "runs" / name
+        return run if name and run.is_dir() else None
 
     def sources(self) -> list[tuple[str, str, Source]]:
         """Every file and query of the client: its name, the name it is read under, its settings.
@@ -429,19 +442,20 @@ def connect(spill_into: Path | None = None, memory: str = "2GB") -> ibis.BaseBac
 
 def spill_name() -> str:
     """A name for a folder of short-lived files that tells which process made it, by its number and its start."""
-    return f"spill-{os.getpid()}-{_born(os.getpid())}-{next(_spills)}"
+    return f"spill-{os.getpid()}-{born(os.getpid())}-{next(_spills)}"
 
 
 def left_spills(*folders: Path) -> list[Path]:
     """What lies in folders that was spilled by processes that are no more."""
     every = [(p, _SPILL.fullmatch(p.name)) for folder in folders for p in sorted(folder.glob("spill-*"))]
-    return [p for p, name in every if name and _born(int(name[1])) != int(name[2])]
+    return [p for p, name in every if name and born(int(name[1])) != int(name[2])]
 
 
-def _born(pid: int) -> int:
+def born(pid: int) -> int:
     """When a process began, in seconds; -1 where there is none of that number."""
     try:
-        return int(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        return -1 if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
     except psutil.Error:
         return -1
 
@@ -466,11 +480,32 @@ def parse_day(text: str) -> date:
         raise PlaybookError(f'"{text}" is not a day: write it as 2017-12-31.') from None
 
 
+class _Twice(yaml.constructor.ConstructorError):
+    """A name that is given twice."""
+
+
+class _Unique(_Yaml):
+    """YAML in which a name that is given twice is a mistake: else the last would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise _Twice(problem=f'"{key.value}" is given twice', problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_settings(path: Path, shown: str) -> Settings:
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Yaml)
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Unique)
+    except PermissionError:
+        raise PlaybookError(f"{shown}: may not be read. Let yourself read it, then try again.") from None
     except UnicodeDecodeError as e:
         raise PlaybookError(f"{shown}: not UTF-8 (byte {e.start}). Save the file as UTF-8.") from None
+    except _Twice as e:
+        raise PlaybookError(f"{shown}, line {e.problem_mark.line + 1}: {e.problem}. Keep one of the two.") from None
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

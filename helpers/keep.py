@@ -22,8 +22,8 @@ import yaml
 from duckdb import DuckDBPyConnection
 from pydantic import ValidationError
 
-from helpers import store, tables
-from helpers.client import Client, PlaybookError, Settings, connect, empty_spills, home, left_spills
+from helpers import publish, store, tables
+from helpers.client import Client, PlaybookError, Settings, check_name, connect, empty_spills, home, left_spills
 from helpers.collect import open_sources, people
 from helpers.collect.keys import keyed
 from helpers.collect.masks import KnownNames, Plain, email_of, find_all, full_names, name_forms
@@ -33,7 +33,6 @@ from helpers.collect.tombstones import CHECK, forgotten, text_marks, traces
 CHANNELS = ("email", "sms", "ads")
 WHO = ("customer_id", "unit_id", "respondent_id", "record_id", "visitor_id")  # columns that say who it is
 BOOKS = ("orders", "staged_orders")  # their rows stay as sales of nobody: bookkeeping law asks for them
-KEPT_OF_RUNS = ("run.json", "audiences.parquet")  # what measures effects later
 CODES = re.compile(r"(?i)code|coupon|voucher|gutschein|promo|rabatt|discount|remise|cup[óo]n|优惠|折扣")  # headings
 AT_WORK = 86_400  # seconds within which a half-written file or the lab may still be in use
 
@@ -46,8 +45,7 @@ def new(name: str, title: str = "", currency: str = "EUR", zone: str = "UTC", co
 
     Raises PlaybookError where the client is there already, or a value is not usable. Writes nothing then.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise PlaybookError(f'"{name}" is not a client name: use letters, digits, - and _ only.')
+    check_name(name)
     folder = home() / "data" / name
     if folder.exists() and any(folder.iterdir()):
         raise PlaybookError(f"data/{name} is there already. Take another name, or remove it first.")
@@ -80,6 +78,7 @@ class Written:
     left_out: dict[str, int]
 
 
+@publish.at_work_for("lists")
 def lists(client: Client, channel: str) -> list[Written]:
     """Write the audiences of the latest run as files that a channel imports; give back what was written.
 
@@ -198,6 +197,7 @@ class _Person:
     codes: set[str] = field(default_factory=set)  # coupon codes made for them
 
 
+@publish.at_work_for("forget")
 def forget(client: Client, email: str = "", phone: str = "", number: str = "") -> Forgotten:
     """Remove a person from everything but raw/, and see that the next collect does not bring them back.
 
@@ -595,10 +595,12 @@ def clean_up(client: Client, dry_run: bool = False) -> list[Due]:
     that are gone, tables of runs beyond `keep_runs` (their record and their lists for measuring stay), half-written
     files, the lab, once untouched for a day, and what a killed run's engine left on disk.
     """
-    due = list(_due(client))
-    for d in due if not dry_run else ():
-        shutil.rmtree(d.path) if d.path.is_dir() else d.path.unlink(missing_ok=True)
-    if not dry_run:
+    if dry_run:
+        return list(_due(client))
+    with publish.at_work(client, "clean-up"):
+        due = list(_due(client))
+        for d in due:
+            shutil.rmtree(d.path) if d.path.is_dir() else d.path.unlink(missing_ok=True)
         for folder in sorted((client.folder / "private").rglob("*"), reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -608,7 +610,7 @@ def clean_up(client: Client, dry_run: bool = False) -> list[Due]:
 def _due(client: Client) -> Iterator[Due]:
     private, runs = client.folder / "private", client.folder / "runs"
     days = client.settings.private_days
-    stays = {private / "key", private / "forgotten.json", private / "people" / "ids.parquet"}
+    stays = {private / n for n in ("key", "lock", "forgotten.json", "people/ids.parquet")}
     taken: set[Path] = set()
     for path in sorted(p for p in private.rglob("*") if p.is_file() and p not in stays):
         run = path.relative_to(private).parts[1] if path.is_relative_to(private / "audiences") else ""
@@ -629,12 +631,9 @@ def _due(client: Client) -> Iterator[Due]:
     lab = runs / "lab"
     if lab.is_dir() and all(_age(p) > AT_WORK for p in [lab, *lab.rglob("*")]):
         yield Due(lab, "the lab, untouched for a day", _size(lab))
-    every = [p for p in runs.iterdir() if p.is_dir() and p != lab] if runs.is_dir() else []
-    every.sort(key=lambda p: (p == client.latest, p.stat().st_mtime), reverse=True)
-    for old in every[client.settings.keep_runs + 1 :]:
-        for path in sorted(p for p in old.rglob("*") if p.is_file() and p.name not in KEPT_OF_RUNS):
-            if path.suffix != ".part":
-                yield Due(path, f"more than {client.settings.keep_runs} newer runs exist", path.stat().st_size)
+    for path in publish.due(client):
+        if path.suffix != ".part":
+            yield Due(path, f"more than {client.settings.keep_runs} newer runs exist", path.stat().st_size)
 
 
 def _together(path: Path) -> list[Path]:

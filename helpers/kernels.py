@@ -37,6 +37,7 @@ NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # Arrow's memor
 
 started: Counter[str] = Counter()  # kernels since `warm` began, by kind
 _server: ServerProcess | None = None
+_no_more = threading.Event()  # set when a run was stopped: no kernel begins any more
 _running: set[Forked | subprocess.Popen] = set()
 _connections: Path | None = None
 
@@ -148,11 +149,15 @@ class Provisioner(LocalProvisioner):
         kwargs["env"] = ONE_THREAD | kwargs.get("env", os.environ)
         self.process = _forked(cmd, kwargs)
         if self.process is None:
+            _go_on()
             await super().launch_kernel(cmd, **kwargs)
         else:
             self.pid, self.cwd = self.process.pid, kwargs.get("cwd") or Path.cwd()
         started["warm" if isinstance(self.process, Forked) else "plain"] += 1
         _running.add(self.process)
+        if _no_more.is_set():  # `stop` did not see it
+            _end(self.process)
+            _go_on()
         return self.connection_info
 
     async def send_signal(self, signum: int) -> None:
@@ -194,6 +199,7 @@ def warm(scratch: Path) -> Iterator[None]:
     """
     global _server, _connections
     started.clear()
+    _no_more.clear()
     if _connections:  # begun already: the command begins it before it imports the rest, the tests for all their runs
         yield
         return
@@ -231,9 +237,24 @@ def wanted() -> bool:
 def kill() -> None:
     """Kill every kernel that still runs, and what it started."""
     for process in list(_running):
-        if process.poll() is None and isinstance(process, subprocess.Popen) and hasattr(os, "killpg"):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
+        _end(process)
     _running.clear()
+
+
+def stop() -> None:
+    """Kill every kernel, and let none begin any more until `warm` is entered anew."""
+    _no_more.set()
+    kill()
+
+
+def _end(process: Forked | subprocess.Popen) -> None:
+    if process.poll() is None and isinstance(process, subprocess.Popen) and hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _go_on() -> None:
+    if _no_more.is_set():
+        raise RuntimeError("the run was stopped")

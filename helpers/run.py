@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import json
 import logging
 import os
 import shutil
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import date
 from graphlib import TopologicalSorter
 from importlib.metadata import version
@@ -24,7 +23,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 import helpers
-from helpers import kernels, store
+from helpers import disk, kernels, publish, store
 from helpers.client import Client, PlaybookError, RunFailed, connect, empty_spills, parse_day
 from helpers.collect import days_of_orders, held_originals, open_sources
 from helpers.optimize import write_decisions
@@ -40,11 +39,12 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
 
     A whole run puts its report under reports/ and becomes `latest`, both last of all. With `only`, the
     named notebooks run on a copy of the latest run, whose report is left alone.
-    Raises PlaybookError before anything is written, and RunFailed where a notebook fails.
+    Raises PlaybookError before anything is written, also where another process works on the client, and
+    RunFailed where a notebook fails.
     """
     client, started = Client(name), time.perf_counter()
-    empty_spills(client.private(), *(client.folder / "runs").glob("*"))
-    with kernels.warm(client.private()):
+    with publish.at_work(client, "run"), kernels.warm(client.private()):
+        empty_spills(client.private(), *(client.folder / "runs").glob("*"))
         return _run(client, as_of, only, sets or {}, jobs, started)
 
 
@@ -59,6 +59,7 @@ def _run(client: Client, as_of: str, only: str, sets: dict[str, str], jobs: int,
         "client": client.name,
         "as_of": str(day),
         "status": "running",
+        "process": publish.this_process(),
         "only": only,
         "started_at": store.now().isoformat(timespec="seconds"),
         "parameters": parameters,
@@ -70,27 +71,27 @@ def _run(client: Client, as_of: str, only: str, sets: dict[str, str], jobs: int,
             **{p: version(p) for p in PACKAGES},
         },
     }
-    _begin(folder, client, only)
     jobs = jobs or min(2, os.cpu_count() or 1)
     try:
+        _begin(folder, client, record)
         progress = Progress(dependencies(names), _expected(names, client), jobs)
         record["notebooks"] = _execute(names, parameters, folder, jobs, progress)
         record["kernels"] = dict(kernels.started)
         if only:
-            record = _on_top_of(folder, record)
-        record |= {"status": "finished", "seconds": round(time.perf_counter() - started, 1)}
-        _record(folder, record)
+            record = _on_top_of(client.latest, record)
+        record |= {"seconds": round(time.perf_counter() - started, 1)}
+        publish.write_record(folder, record)
         index = report.build(folder, client)
-    except BaseException:
-        _record(folder, record | {"status": "failed"})
+        if only:
+            publish.write_record(folder, record | {"status": "finished"})
+            return index
+        published = publish.publish(client, folder)
+    except BaseException as e:
+        _end_record(folder, record, e)
         raise
-    if only:
-        return index
-    published = publish(index.parent, client.reports / str(day))
-    _set_latest(client, folder.name)
     _keep_decisions(client, folder)
     _keep_originals(client, folder)
-    _forget_old_runs(client, folder.name)
+    publish.forget_old_runs(client)
     return published / "index.html"
 
 
@@ -168,7 +169,7 @@ def _as_of(client: Client, as_of: str, copying: bool) -> date:
     if copying:
         if client.latest is None:
             raise PlaybookError(f"--only needs an earlier run to copy. Run playbook run {client.name} first.")
-        day = json.loads((client.latest / "run.json").read_text(encoding="utf-8"))["as_of"]
+        day = publish.read_record(client.latest)["as_of"]
         if as_of and as_of != day:
             raise PlaybookError(f"--only works on the latest run, which is of {day}. Leave --as-of out, or run all.")
         return parse_day(day)
@@ -182,41 +183,55 @@ def _as_of(client: Client, as_of: str, copying: bool) -> date:
     return store.last_full_day(days)
 
 
-def _begin(folder: Path, client: Client, only: str) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if only:
-        shutil.copytree(client.latest, folder, ignore=shutil.ignore_patterns("report"))
+def _begin(folder: Path, client: Client, record: dict) -> None:
+    """Make the folder of a run, its record first: whatever ends the run, the record tells of it."""
+    folder.mkdir(parents=True)
+    publish.write_record(folder, record)
+    if record["only"]:
+        others = shutil.ignore_patterns("report", "run.json")
+        shutil.copytree(client.latest, folder, ignore=others, dirs_exist_ok=True)
     for part in ("tables", "findings", "notebooks"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / part).mkdir(exist_ok=True)
+
+
+def _end_record(folder: Path, record: dict, error: BaseException) -> None:
+    """Note how a run ended that was not published; one that was goes on being published by the next command."""
+    ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+    with suppress(OSError):  # as when the disk is full: the record then still says that it ran, by a process now gone
+        if publish.status(folder) != "finished":
+            publish.write_record(folder, record | {"status": ended})
 
 
 def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: int, progress: Progress) -> dict:
     os.environ["PLAYBOOK_RUN"] = str(folder)
     sorter, done, running, ready = TopologicalSorter(progress.needs), {}, {}, set()
     sorter.prepare()
+    pool, free = ThreadPoolExecutor(jobs, thread_name_prefix="notebook"), list(range(jobs))
     try:
-        with ThreadPoolExecutor(jobs) as pool:
-            try:
-                free = list(range(jobs))
-                while sorter.is_active():
-                    ready |= set(sorter.get_ready())
-                    while ready and len(running) < jobs:
-                        name = progress.most_urgent(ready)
-                        ready.remove(name)
-                        running[pool.submit(_one, name, parameters[name], folder, free, progress)] = name
-                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        name = running.pop(future)
-                        done[name] = future.result()
-                        progress.done(name, done[name]["seconds"])
-                        sorter.done(name)
-            except BaseException:  # a notebook failed, or somebody interrupted: begin no other, end those that run
-                pool.shutdown(wait=False, cancel_futures=True)
-                kernels.kill()
-                while wait(running, timeout=0.2).not_done:  # one that was only starting has a kernel by now
-                    kernels.kill()
-                raise
+        while sorter.is_active():
+            ready |= set(sorter.get_ready())
+            while ready and len(running) < jobs:
+                name = progress.most_urgent(ready)
+                ready.remove(name)
+                running[pool.submit(_one, name, parameters[name], folder, free, progress)] = name
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                name = running.pop(future)
+                done[name] = future.result()
+                progress.done(name, done[name]["seconds"])
+                sorter.done(name)
+    except KeyboardInterrupt:  # somebody waits for the end: what notices only in a second that its kernel is gone may
+        kernels.stop()
+        empty_spills(folder)
+        raise
+    except BaseException:  # a notebook failed: begin no other, end those that run
+        pool.shutdown(wait=False, cancel_futures=True)
+        kernels.kill()
+        while wait(running, timeout=0.2).not_done:  # one that was only starting has a kernel by now
+            kernels.kill()
+        raise
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         del os.environ["PLAYBOOK_RUN"]
     return {n: done[n] for n in names}
 
@@ -242,6 +257,9 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: P
             f"The notebook as far as it got: {output}"
         ) from None
     except PapermillExecutionError as e:
+        ails = disk.trouble_in(f"{e.ename}: {e.evalue}", folder)
+        if ails:
+            raise RunFailed(f"{name} failed: {ails}") from None
         heading = _heading_before(output, e.cell_index)
         raise RunFailed(
             f"{name} failed in cell {e.cell_index + 1} ({heading}): {e.ename}: "
@@ -257,9 +275,9 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: P
 def _expected(names: list[str], client: Client) -> dict[str, float]:
     """Seconds that each notebook took in the last run of this client; its number of cells where there is none."""
     try:
-        record = json.loads((client.latest / "run.json").read_text(encoding="utf-8"))
+        record = publish.read_record(client.latest)
         return {n: record["notebooks"][n]["seconds"] for n in names}
-    except (TypeError, OSError, ValueError, KeyError):
+    except (TypeError, KeyError):
         return {n: float(len(nbformat.read(store.notebook_file(n), as_version=4).cells)) for n in names}
 
 
@@ -281,37 +299,12 @@ def _heading_before(path: Path, cell: int) -> str:
     return headings[-1] if headings else "first cell"
 
 
-def _on_top_of(folder: Path, record: dict) -> dict:
+def _on_top_of(copied: Path, record: dict) -> dict:
     """The record of a run with --only: what it did, on top of the run that it copied."""
-    base = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    base = publish.read_record(copied)
     merged = {k: base[k] | record[k] for k in ("parameters", "notebooks")}
     inputs = record["inputs"] if "01_collect" in record["notebooks"] else base["inputs"]
     return record | merged | {"copied_from": base["run_id"], "inputs": inputs}
-
-
-def _record(folder: Path, record: dict) -> None:
-    (folder / "run.json").write_text(json.dumps(record, indent=1, default=str), encoding="utf-8")
-
-
-def publish(report_folder: Path, place: Path) -> Path:
-    """Put a copy of a finished report in its place; the one that was there goes only when the new one stands."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (place.with_name(f".{kind}-{place.name}") for kind in ("new", "old"))
-    if old.exists() and not place.exists():  # an earlier run was stopped between the two moves
-        os.replace(old, place)
-    for left in (new, old):
-        shutil.rmtree(left, ignore_errors=True)
-    shutil.copytree(report_folder, new)
-    if place.exists():
-        os.replace(place, old)
-    try:
-        os.replace(new, place)
-    except BaseException:
-        if old.exists():
-            os.replace(old, place)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    return place
 
 
 def _keep_decisions(client: Client, folder: Path) -> None:
@@ -333,25 +326,3 @@ def _keep_originals(client: Client, folder: Path) -> None:
     originals = held_originals(open_sources(connect(client.private()), client), held) if len(held) else held
     if len(originals):
         store.write_csv(originals, client.private("quarantine") / f"{folder.name}.csv")
-
-
-def _set_latest(client: Client, run_id: str) -> None:
-    part = client.folder / "latest.part"
-    part.write_text(run_id + "\n", encoding="utf-8")
-    os.replace(part, client.folder / "latest")
-
-
-def _forget_old_runs(client: Client, current: str) -> None:
-    """Delete what is due of old runs; their record and who was held out of a list stay, to measure effects later."""
-    runs = sorted(
-        (p for p in (client.folder / "runs").iterdir() if p.name not in ("lab", current)),
-        key=lambda p: p.stat().st_mtime,
-        reverse=True,
-    )
-    for old in runs[client.settings.keep_runs :]:
-        for path in sorted(old.rglob("*"), reverse=True):
-            if path.is_dir():
-                with contextlib.suppress(OSError):
-                    path.rmdir()
-            elif path.name not in ("run.json", "audiences.parquet"):
-                path.unlink()

@@ -9,6 +9,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
@@ -21,6 +22,7 @@ from helpers.client import Client, PlaybookError, connect, empty_spills, home, p
 
 SCHEMA_VERSION = 1
 FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")  # what a spreadsheet would run
+DIGITS = 8  # after the point, of stored numbers
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _current: Store | None = None
 
@@ -84,14 +86,14 @@ class Store:
         empty = not len(rows) if isinstance(rows, pd.DataFrame) else _holds_nothing(rows)
         if isinstance(rows, pd.DataFrame):
             floats = rows.select_dtypes("float64").columns  # the last digits of a sum depend on the number of threads
-            rows = rows.assign(**rows[floats].round(8))
+            rows = rows.assign(**rows[floats].round(DIGITS))
             rows = ibis.memtable(rows, schema=_schema(rows, spec))
-        rows = tables.conform(rows, name)
+        rows = _settled(tables.conform(rows, name))
         path, part = self._file(name), self._file(name).with_suffix(".part")
         if empty:
             pq.write_table(rows.schema().to_pyarrow().empty_table(), part, compression="zstd")
         else:
-            in_order = rows if name.startswith("staged_") or name == "promotions" else rows.order_by(spec.key)
+            in_order = rows if spec.name.endswith("promotions") else rows.order_by(_order(rows, spec))
             self.con.to_parquet(in_order, str(part), compression="zstd")
         os.replace(part, path)
         lineage = {
@@ -241,9 +243,32 @@ def write_csv(rows: pd.DataFrame, path: Path) -> None:
     os.replace(part, path)
 
 
+def today(zone: str) -> date:
+    """The day that it is on a shop's own clock, wherever this computer stands."""
+    return datetime.now(ZoneInfo(zone)).date()
+
+
 def now() -> datetime:
     """The present moment, in UTC."""
     return datetime.now(UTC)
+
+
+def _settled(rows: ir.Table) -> ir.Table:
+    """The rows with numbers rounded: the last digits of a sum depend on the order in which threads bring its parts."""
+    floats = [c for c, kind in rows.schema().items() if kind.is_floating()]
+    return rows.mutate(**{c: rows[c].round(DIGITS) for c in floats}) if floats else rows
+
+
+def _order(rows: ir.Table, spec: tables.Table) -> list[str]:
+    """Columns that put the rows in one order, whatever the number of threads: line by line as staged, else by key.
+
+    Of tables that notebooks make, rows of one key are told apart by the other columns. Promotions, by far the most
+    rows, stay as their files have them.
+    """
+    if "source_order" in rows.columns:
+        return ["source_order", *spec.key]
+    simple = [c for c, kind in rows.schema().items() if not kind.is_nested()]
+    return spec.key if spec.name in tables.CANONICAL and spec.key else list(dict.fromkeys([*spec.key, *simple]))
 
 
 def _holds_nothing(rows: ir.Table) -> bool:

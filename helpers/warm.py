@@ -28,7 +28,7 @@ import helpers
 from helpers import tables
 from helpers.collect.presets import presets
 
-NOT_FOR_NOTEBOOKS = ("__main__", "cli", "demo", "exercises", "keep", "kernels", "run", "warm")
+NOT_FOR_NOTEBOOKS = ("__main__", "cli", "demo", "exercises", "keep", "kernels", "publish", "run", "warm")
 LONGEST = 2**20  # bytes read of an order; one that the system does not send whole gets a plain kernel
 PACKAGES = ("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn")
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 from pathlib import Path
 
 import ibis
@@ -60,6 +61,10 @@ def settings(home, request):
         ({"tables": {"orders": "till"}}, "tables.orders: expected settings by name"),
         ({"controls": {"n": {"table": "produce", "value": "1", "expected": 1}}}, 'no table "produce"'),
         ("title: [", "line"),
+        ("title: a\ncurrency: EUR\ntitle: b\n", 'line 3: "title" is given twice'),
+        ("title: a\neconomics:\n  margin: 0.1\n  margin: 0.2\n", 'line 4: "margin" is given twice'),
+        ({"sales_growth": float("nan")}, "sales_growth"),
+        ({"exchange_rates": {"USD": float("inf")}}, "exchange_rates.USD"),
         ("just words", "expected settings by name"),
     ],
 )
@@ -75,6 +80,17 @@ def test_settings_errors_are_one_line_that_names_the_place(settings, changed, sa
 def test_client_names_cannot_leave_the_data_folder(name):
     with pytest.raises(PlaybookError, match="is not a client name"):
         Client(name)
+
+
+def test_a_name_too_long_and_settings_that_are_a_folder_are_said(home):
+    with pytest.raises(PlaybookError, match="has 300 letters"):
+        Client("a" * 300)
+    (home / "data" / "a-folder" / "client.yaml").mkdir(parents=True)
+    try:
+        with pytest.raises(PlaybookError, match="is a folder"):
+            Client("a-folder")
+    finally:
+        shutil.rmtree(home / "data" / "a-folder")
 
 
 def test_missing_files_are_named_with_what_to_do(settings):

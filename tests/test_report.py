@@ -167,3 +167,26 @@ def test_findings_are_ranked_by_value_then_by_advice():
     assert len(report.rank([make(i, value=float(i + 1)) for i in range(12)])) == 7
     assert len(report.rank([make(i) for i in range(5)])) == 3
     assert report.rank([]) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("//host", "///host", "\\\\host", "/\\host", "\\/host", "/\t/host", "\n//host", " //host", "\x01//host"),
+        *("//host#s1", "&#47;&#47;host", "java\tscript:alert(1)", "JAVASCRIPT:alert(1)", "&#106;avascript:alert(1)"),
+        *("https://host", "http:host", "host.example/x.html", "../x.html", "/x.html", "?q=1", "x.html?q=1"),
+        *("x.html\n//host", "ftp:x", "mailto:a@b.example", "file:///x", "．．／x.html", "data:text/html,x"),
+        *("blob:x", "vbscript:x"),
+    ],
+)
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_link_out_of_the_report_is_taken_out(address, quote):
+    for tag in ("a", "A", "svg><a"):
+        assert "href" not in report.safe(f"<{tag} href={quote}{address}{quote}>x</a>").lower()
+    assert "host" not in report.safe(f'<a xlink:href="{address}" ping="{address}" formaction="{address}">x</a>')
+    assert "host" not in report.safe(f'<img src="{address}"><p style="background:url({address})">x</p>')
+
+
+@pytest.mark.parametrize("address", ["04_segment.html", "04_segment.html#s1", "#s12", "03a_relations.html"])
+def test_a_link_within_the_report_stays(address):
+    assert report.safe(f'<a href="{address}">x</a>') == f'<a href="{address}">x</a>'

@@ -10,7 +10,7 @@ from conftest import frames
 
 from helpers import kernels, store, tables
 from helpers.client import Client, PlaybookError
-from helpers.run import dependencies, publish, run
+from helpers.run import dependencies, run
 
 
 def test_every_table_has_one_maker_and_every_read_is_made():
@@ -97,14 +97,6 @@ def test_a_failed_run_names_the_cell_keeps_the_notebook_and_the_last_report(corn
     assert corner_report.read_bytes() == page
 
 
-def test_publishing_twice_replaces_the_folder(tmp_path):
-    for text in ("one", "two"):
-        made = tmp_path / "made"
-        made.mkdir(exist_ok=True)
-        (made / "index.html").write_text(text, encoding="utf-8")
-        publish(made, tmp_path / "reports" / "day")
-    assert (tmp_path / "reports" / "day" / "index.html").read_text(encoding="utf-8") == "two"
-    assert [p.name for p in (tmp_path / "reports").iterdir()] == ["day"]
 
 
 def test_the_store_refuses_what_is_not_declared(corner_report, corner, tmp_path):

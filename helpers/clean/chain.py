@@ -22,7 +22,7 @@ from ibis import _
 from helpers import tables
 from helpers.clean.repeats import EXACT, OLDER, OTHER, SETTLED, repeats
 from helpers.client import CleanStep, PlaybookError
-from helpers.store import Store, body, order_days
+from helpers.store import Store, body, order_days, today
 
 KEPT = 5_000_000  # rows up to which the marked table is worked out once and kept in the engine
 FATES = {"duplicate": "duplicate", "filter": "filtered", "hold": "held"}
@@ -312,7 +312,8 @@ def _general_steps(run: Store, spec: tables.Table, staged: ir.Table) -> list[Cle
     if spec.day:
         said.append({k: v.replace("{day}", spec.day) for k, v in GENERAL["date"].items()})
     if spec.name == "orders":
-        possible = staged.filter(_.ordered_on.between(date(1990, 1, 1), date.today()), _.source_unreadable == "")
+        can_be = _.ordered_on.between(date(1990, 1, 1), today(run.settings.timezone))
+        possible = staged.filter(can_be, _.source_unreadable == "")
         first, last = body(order_days(possible))
         said.append({k: v.format(first=first, last=last) for k, v in GENERAL["apart"].items()})
     if "currency" in staged.columns:

@@ -13,7 +13,7 @@ from ibis import _
 
 from helpers import tables
 from helpers.clean.repeats import repeats
-from helpers.store import Store
+from helpers.store import Store, today
 
 HANDLED = {  # what the first steps of cleaning do by themselves
     "exact repeat": "each row is used once",
@@ -113,7 +113,7 @@ def redemption_days(run: Store) -> Iterator[dict]:
 def calendar_gaps(run: Store) -> Iterator[dict]:
     """Days without any order, a run of them as one, and first or last weeks that are not whole."""
     orders = run.read("staged_orders")
-    possible = orders.filter(_.ordered_on.between(date(1990, 1, 1), date.today()))
+    possible = orders.filter(_.ordered_on.between(date(1990, 1, 1), today(run.settings.timezone)))
     days = possible.select("ordered_on").distinct().to_pandas()["ordered_on"]
     days = pd.DatetimeIndex(days).sort_values()
     if days.empty:

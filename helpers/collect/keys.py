@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 
 from helpers.client import Client, PlaybookError
 
@@ -18,9 +19,9 @@ def key_of(client: Client) -> bytes:
             raise PlaybookError("the environment variable PLAYBOOK_KEY is too short. Use 16 characters or more.")
         return said.encode()
     file = client.private() / "key"
-    if not file.is_file():
-        file.write_text(secrets.token_hex(32), encoding="utf-8")
+    with suppress(FileExistsError), file.open("x", encoding="utf-8") as made:  # of two processes the first makes it
         file.chmod(0o600)
+        made.write(secrets.token_hex(32))
     key = file.read_text(encoding="utf-8").strip()
     if len(key) < 16:
         raise PlaybookError(

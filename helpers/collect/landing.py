@@ -22,6 +22,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from helpers import lock
 from helpers.client import Client, PlaybookError, Source, file_hash, readable
 from helpers.collect import files
 from helpers.collect.presets import Preset, presets
@@ -79,8 +80,8 @@ def land(client: Client, name: str, spec: Source) -> Landed:
         place = folder / f"{name}-{sha[:16]}-{hashlib.sha256(''.join(asked).encode()).hexdigest()[:8]}.parquet"
         facts_file = place.with_suffix(".json")
         if not facts_file.is_file():
-            for old in folder.glob(f"{name}-????????????????-????????.*"):
-                old.unlink()
+            for old in folder.glob(f"{name}-????????????????-????????.*") if not lock.taken(client) else ():
+                old.unlink(missing_ok=True)  # of two processes at once the other may have been quicker
             if path.stat().st_size > LARGE:
                 print(f"reading {path.name} ({path.stat().st_size / 1e6:,.0f} MB)", file=sys.stderr)
             if kind == "parquet":
@@ -101,9 +102,14 @@ def _shown(spec: Source, path: Path) -> str:
 
 
 def _keep(facts_file: Path, facts: dict[str, Any]) -> None:
-    part = facts_file.with_suffix(".part")
+    part = _part(facts_file)
     part.write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
     os.replace(part, facts_file)
+
+
+def _part(place: Path) -> Path:
+    """Where a file is written until it is whole; two processes may take in the same one at once."""
+    return place.with_name(f"{place.name}-{os.getpid()}.part")
 
 
 def _write(place: Path, style: files.Style, records: Iterator[files.Record], spec: Source, file: str) -> dict[str, Any]:
@@ -114,7 +120,7 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
     )
     sight, rows = _Sight(style.delimiter), _Body(style)
     lines, whole = 0, False
-    part = place.with_suffix(".part")
+    part = _part(place)
     try:
         with pq.ParquetWriter(part, schema, compression="zstd") as out:
             data = rows.of(records)

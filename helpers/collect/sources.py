@@ -25,7 +25,7 @@ from helpers.collect.masks import KnownNames, full_names, mask, mask_keys
 from helpers.collect.moments import usual_spelling
 from helpers.collect.presets import Preset
 from helpers.collect.tombstones import Marks, forgotten, forgotten_numbers
-from helpers.store import body, order_days
+from helpers.store import body, order_days, today
 
 LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
 _CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
@@ -621,7 +621,7 @@ def order_times(opened: Opened) -> ir.Table:
             f"shop's or a till's export. Run playbook check {opened.client.name} for suggestions."
         )
     orders = _staged(opened, "order times", selects)
-    return orders.filter(orders.ordered_on.between(date(1990, 1, 1), date.today()))
+    return orders.filter(orders.ordered_on.between(date(1990, 1, 1), today(opened.client.settings.timezone)))
 
 
 # --- cards ------------------------------------------------------------------------------------
@@ -657,7 +657,7 @@ def _days_of(opened: Opened, files: list[Landed]) -> dict[str, pd.DatetimeIndex]
     query = f"""SELECT DISTINCT source_file, day_of({dates}, {own}, CAST(said AS VARCHAR)) AS day FROM
         (SELECT DISTINCT source_file, source_dates, ({said}) AS said FROM {_q("all " + group)})"""
     days = opened.query(query, files[0].file).df().dropna()
-    possible = days[days["day"].between(pd.Timestamp(1990, 1, 1), pd.Timestamp(date.today()))]
+    possible = days[days["day"].between(pd.Timestamp(1990, 1, 1), pd.Timestamp(today(opened.client.settings.timezone)))]
     return {file: pd.DatetimeIndex(sorted(rows["day"])) for file, rows in possible.groupby("source_file")}
 
 

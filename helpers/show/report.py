@@ -54,6 +54,7 @@ TAGS = {
     "hr",
 }
 ATTRIBUTES = {"*": {"class"}, "a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan", "scope"}}
+INWARD = re.compile(r"(\w[\w-]*\.html)?(#[\w-]+)?", re.ASCII)
 LEFT_OUT = '<p class="source">A table with customer numbers is left out of the report.</p>'
 
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -156,8 +157,21 @@ def _shows_nothing(cell: dict | None) -> bool:
 
 
 def safe(html: str) -> Markup:
-    """HTML with only the tags and attributes that a page needs: no script, no style, no address."""
-    return Markup(nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=set(), link_rel=None))
+    """HTML with only the tags and attributes that a page needs: no script, no style, no address.
+
+    A link leads to another page of the report or to a place on a page; any other, such as //host, is taken out.
+
+    >>> safe('<a href="04_segment.html#s1">a</a> <a href="//host">b</a> <a href="https://host">c</a>')
+    Markup('<a href="04_segment.html#s1">a</a> <a>b</a> <a>c</a>')
+    """
+    cleaned = nh3.clean(
+        html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=_inward, url_schemes=set(), link_rel=None
+    )
+    return Markup(cleaned)
+
+
+def _inward(tag: str, attribute: str, value: str) -> str | None:
+    return value if attribute != "href" or INWARD.fullmatch(value) else None
 
 
 def _heading(line: str, toc: list[tuple[str, str]]) -> Markup:
