@@ -93,7 +93,9 @@ def check(
 
     found = readiness(Client(client))
     console = Console()
-    span = f"orders run from {found.first} to {found.last}" if found.first else "there are no orders yet"
+    span = f"a report looks at {found.first} to {found.last}" if found.first else "there are no orders yet"
+    print(in_short(found))
+    print(f"Next: {found.next_step}")
     console.print(f"{found.title}: data/{client}/client.yaml is in order; {span}.")
     if found.files:
         console.print(_grid("Files", ["file", "what it is", "rows", "as written", "fills", "missing"], found.files))
@@ -104,8 +106,6 @@ def check(
         print(*(f"  {line}" for line in found.guessed), sep="\n")
     console.print(_grid("Tables", ["table", "rows"], found.rows))
     console.print(_grid("Practices", ["no.", "practice", "notebook", "can it run?"], found.practices))
-    print(in_short(found))
-    print(f"Next: {found.next_step}")
 
 
 @app.command("list")

@@ -15,11 +15,11 @@ from helpers.client import Client, Mapping, Source, connect
 from helpers.collect.landing import Landed
 from helpers.collect.sources import Opened
 from helpers.collect.suggest import Suggestion
-from helpers.practices import suggestions
+from helpers.practices import is_used, suggestions
 from helpers.store import Store
 
+NEEDED = ("orders", "products", "customers")  # what cleaning looks at even where a client brings none
 NOTHING = {"orders": 0, "customers": 0, "revenue": 0.0, "first_on": None, "last_on": None}
-STATES = {"": "not used", "preset": "known", "mapping": "mapped", "suggestion": "suggested"}
 
 
 def counted(client: Client) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def with_suggestions(client: Client, guesses: list[Suggestion]) -> Client:
     """The client as if the suggestions stood in its client.yaml."""
     sources, mappings, steps = dict(client.settings.sources), dict(client.settings.tables), list(client.settings.clean)
     for g in guesses:
-        sources[g.name] = Source.model_validate(g.source())
+        sources |= {one.name: Source.model_validate(one.source()) for one in (g, *g.beside)}
         steps += g.steps()
         for one in (g, *g.more):
             mappings[one.table] = [*mappings.get(one.table, []), Mapping.model_validate(one.mapping())]
@@ -58,13 +58,14 @@ def _counted(client: Client, folder: Path, guessed: set[str]) -> dict[str, Any]:
     if "orders" not in opened.parts:
         files = [_file(opened, f, guessed, {}) for f in opened.landed]
         return said | {"files": files, "held": []}
-    for name in tables.CANONICAL:
+    brought = [n for n in tables.CANONICAL if n in opened.parts or n in NEEDED]
+    for name in brought:
         collecting.write(f"staged_{name}", collect.stage(opened, name))
     collecting.write("sources", collect.source_cards(opened, collecting.as_of))
     collecting.write("rules", collect.preset_rules(opened))
     cleaning = Store("02_clean", client, folder)
     cleaned = {"products": clean.clean_table(cleaning, "products", cleaning.as_of)}
-    for name in (n for n in tables.CANONICAL if n != "products"):
+    for name in (n for n in brought if n != "products"):
         cleaned[name] = clean.clean_table(cleaning, name, cleaning.as_of, cleaned["products"].rows)
     held = clean.by_rule(clean.quarantined(list(cleaned.values())))
     fates = clean.ledgers(cleaning, cleaned, cleaning.frame("sources")).set_index("file").to_dict("index")
@@ -81,7 +82,9 @@ def _counted(client: Client, folder: Path, guessed: set[str]) -> dict[str, Any]:
 
 def figures(orders: ir.Table) -> dict[str, Any]:
     """Orders with a sale among their lines, customers, money in the client's currency, first and last day."""
-    sold = ~_.is_return.fill_null(False) & (_.quantity.fill_null(1) > 0) if "is_return" in orders.columns else _.quantity > 0
+    sold = _.quantity.fill_null(1) > 0
+    if "is_return" in orders.columns:
+        sold &= ~_.is_return.fill_null(False)
     found = orders.agg(
         orders=_.order_id.nunique(where=sold),
         customers=_.customer_id.nunique(),
@@ -97,8 +100,13 @@ def figures(orders: ir.Table) -> dict[str, Any]:
 
 def _file(opened: Opened, f: Landed, guessed: set[str], fate: dict[str, Any]) -> dict[str, Any]:
     table = opened.counted_in(f.group)
-    how = "suggestion" if f.name in guessed else "preset" if f.preset else "mapping" if table else ""
+    if f.name in guessed:
+        state = "suggested"
+    elif table:
+        state = "known" if f.preset else "mapped"
+    else:
+        state = "joined" if is_used(opened, f) else "not used"
     counts = {c: int(fate.get(c, 0)) for c in ("loaded", "duplicate", "filtered", "held")}
     rows = f.facts["lines"] - f.facts.get("preset_layout", 0)
     preset = f.preset.name if f.preset else ""
-    return {"file": f.file, "preset": preset, "table": table, "state": STATES[how], "rows": rows, **counts}
+    return {"file": f.file, "preset": preset, "table": table, "state": state, "rows": rows, **counts}

@@ -633,7 +633,7 @@ def _due(client: Client) -> Iterator[Due]:
         yield Due(lab, "the lab, untouched for a day", _size(lab))
     for path in publish.due(client):
         if path.suffix != ".part":
-            yield Due(path, f"more than {client.settings.keep_runs} newer runs exist", path.stat().st_size)
+            yield Due(path, f"{client.settings.keep_runs} newer runs exist", path.stat().st_size)
 
 
 def _together(path: Path) -> list[Path]:

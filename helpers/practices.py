@@ -11,11 +11,13 @@ from pathlib import Path
 import yaml
 
 from helpers import tables
-from helpers.client import Client, PlaybookError, connect, home
-from helpers.collect import data_span, open_sources
+from helpers.client import Client, connect, home
+from helpers.collect import days_of_orders, open_sources
+from helpers.collect.joins import joined
 from helpers.collect.landing import Landed
 from helpers.collect.sources import Opened, _kinds, _q
 from helpers.collect.suggest import Suggestion, as_yaml, suggest
+from helpers.store import body, last_full_day
 
 SAMPLE = 2_000  # rows from which a file is guessed
 
@@ -25,8 +27,8 @@ class Readiness:
     """What `playbook check` says.
 
     `files`: file, what it is, rows, how it is written, table, what is missing. `rows`: table, rows. `practices`:
-    number, what, notebook, and whether it can run or what it lacks. `first` and `last` are None where no order has a
-    date; `next_step` then says what to do. `suggestions` is the file of suggested mappings, or None.
+    number, what, notebook, and whether it can run or what it lacks. `first` and `last` are the days of the report, None
+    without orders; `next_step` then says what to do. `suggestions` is the file of suggested mappings, or None.
     """
 
     title: str
@@ -47,18 +49,16 @@ def readiness(client: Client) -> Readiness:
     """
     opened = open_sources(connect(client.private()), client)
     rows = count_rows(opened)
-    try:
-        first, last = data_span(opened)
-        problem = ""
-    except PlaybookError as e:
-        first = last = None
-        problem = str(e)
+    first = last = None
+    if "orders" in opened.parts:
+        days = days_of_orders(opened)
+        first, last = body(days)[0], last_full_day(days)
     listed = [(p["number"], p["what"], p["notebook"], _verdict(p["needs"], rows)) for p in practices()]
     shown = [(n, f"{r:,}" if n in opened.parts or r else "not supplied") for n, r in rows.items()]
     if opened.has_people and "customers" not in opened.parts:
         shown = [(n, f"{r} (records that name a person, not yet matched)" if n == "customers" else r) for n, r in shown]
     path, guessed = _suggest(opened)
-    step = _next_step(opened, problem, path)
+    step = _next_step(opened, path)
     files = [_file(opened, f) for f in opened.landed]
     return Readiness(client.settings.title, first, last, step, files, shown, listed, path, guessed)
 
@@ -107,32 +107,36 @@ def _verdict(needs: list[str], rows: dict[str, int]) -> str:
     return f"no: needs {' and '.join(missing)}" if missing else "yes"
 
 
-def _used(opened: Opened, f: Landed) -> bool:
+def is_used(opened: Opened, f: Landed) -> bool:
+    """Whether a table is filled from a file, or joined with it."""
     return any(p.group == f.group or f.group in re.findall(r"\w+", p.rows) for ps in opened.parts.values() for p in ps)
 
 
 def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
     """File, what it is, rows, how it is written, the table it feeds, and what it lacks."""
     facts, mine = f.facts, [p.table for ps in opened.parts.values() for p in ps if p.group == f.group]
-    what = f.preset.title if f.preset else "mapped in client.yaml" if mine or _used(opened, f) else "not known"
+    what = f.preset.title if f.preset else "mapped in client.yaml" if mine or is_used(opened, f) else "not known"
     delimiter = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}.get(facts["delimiter"], facts["delimiter"])
     written = [facts["kind"], facts["encoding"], delimiter]
     if facts["kind"] == "csv":
         written += [f"decimal {facts['decimal']}", f.style.get("dates", ""), facts["dates_why"]]
-    table = ", ".join(dict.fromkeys(mine)) or ("joined to another" if _used(opened, f) else "not used")
+    table = ", ".join(dict.fromkeys(mine)) or ("joined to another" if is_used(opened, f) else "not used")
     near = f"nearly {facts['near'][0]}" if facts["near"] and not f.preset and not mine else ""
     rows = facts["lines"] - facts.get("preset_layout", 0)
     return f.file, what, f"{rows:,}", ", ".join(w for w in written if w), table, near
 
 
 def suggestions(opened: Opened) -> list[Suggestion]:
-    """What each file that nothing knows may be."""
-    guesses = []
-    for f in (f for f in opened.landed if not _used(opened, f)):
+    """What each file that nothing knows may be; tables of one export are joined into the lines of orders."""
+    zone, unknown = opened.client.settings.timezone, [f for f in opened.landed if not is_used(opened, f)]
+    lines, others = joined(opened, unknown, zone)
+    guesses = [lines] if lines else []
+    gone = {f.name for f in others} | {g.name for g in guesses}
+    for f in (f for f in unknown if f.name not in gone):
         columns = f.facts["columns"]
         cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns) or "NULL AS nothing"
         sample = opened.query(f"SELECT {cells} FROM {_q('all ' + f.group)} LIMIT {SAMPLE}", f.file).df()
-        guesses.append(suggest(f, sample.astype("str"), opened.client.settings.timezone))
+        guesses.append(suggest(f, sample.astype("str"), zone))
     return guesses
 
 
@@ -150,13 +154,16 @@ def _near(g: Suggestion) -> str:
     return f"nearly {g.near}{taken}" if g.near else ""
 
 
-def _next_step(opened: Opened, problem: str, suggestions: Path | None) -> str:
+def _next_step(opened: Opened, suggestions: Path | None) -> str:
     name = opened.client.name
     if not opened.landed:
         return f"no files yet. Put your exports into data/{name}/raw/ and run playbook check {name} again."
-    if not problem:
+    if "orders" in opened.parts:
         return f"playbook run {name}"
     if suggestions:
         shown = suggestions.relative_to(home()).as_posix()
-        return f"no orders yet. Look over {shown}, paste what fits into data/{name}/client.yaml, and check again."
-    return problem
+        return (
+            f"no orders yet. Look over {shown}, paste what fits into data/{name}/client.yaml, and check again. What it "
+            f"would count: playbook check {name} --json"
+        )
+    return f"no orders yet. Put a shop's or a till's export into data/{name}/raw/ and check again."

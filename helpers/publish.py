@@ -85,13 +85,13 @@ def _begun(run: Path) -> str:
 
 
 def due(client: Client) -> list[Path]:
-    """The files of runs that more than `keep_runs` newer ones stand before; the latest run always stays.
+    """The files of runs before which stand `keep_runs` newer ones; the latest run always stays.
 
     Of these runs the record and who was held out of a list stay, to measure effects later.
     """
     latest = client.latest
     in_order = sorted(runs(client), key=lambda p: p != latest)
-    old = in_order[client.settings.keep_runs + 1 :]
+    old = in_order[client.settings.keep_runs :]
     files = [p for folder in old for p in sorted(folder.rglob("*")) if p.is_file()]
     return [p for p in files if p.name not in KEPT_OF_RUNS]
 

@@ -158,7 +158,7 @@ def catalogue(run: Store, opened: Opened, names: list[str]) -> pd.DataFrame:
                 "from_sources": ", ".join(dict.fromkeys(p.group for p in parts))
                 or ("matched people" if rows_stored else "not supplied"),
                 "bytes": path.stat().st_size,
-                "kept_until": f"more than {run.settings.keep_runs} newer runs exist",
+                "kept_until": f"{run.settings.keep_runs} newer runs exist",
             }
         )
     return pd.DataFrame(rows)

@@ -7,7 +7,7 @@ reading is tried on the rows, and the one that makes most orders come to what th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 
 import pandas as pd
@@ -18,14 +18,14 @@ ORDERS = ["order_total", "subtotal", "revenue"]  # what may be said once an orde
 
 @dataclass
 class Reading:
-    """How the money of a line is read: SQL over the file's columns, what it rests on, and why not where it is refused."""
+    """How the money of a line is read: SQL over the file's columns, what it rests on, or why it is refused."""
 
     revenue: str
     unit_price: str = ""
     note: str = ""
     discount: str = ""
     refused: str = ""
-    notes: list[str] = field(default_factory=list)
+    shipping: str = ""  # of the whole order
 
 
 def amounts(cells: pd.Series, mark: str = ".") -> pd.Series:
@@ -64,7 +64,7 @@ class _File:
         self.level = {r: self._level(r) for r in self.n}
 
     def _level(self, role: str) -> str:
-        """Whether a column belongs to the line or to the order: there it is the same on all lines, or on the first alone."""
+        """Whether a column is the line's or the order's: then it is the same on all lines, or on the first alone."""
         usual = "order" if role in ("order_total", "subtotal", "shipping_cost") else "line"
         if role in ("quantity", "unit_price") or not self.telling.any():
             return usual
@@ -123,12 +123,26 @@ class _File:
         return dict(sorted(found.items(), key=lambda item: len(item[0])))
 
     def reading(self) -> Reading:
-        """The reading that most orders bear out."""
+        """The reading that most orders bear out; what is equal on all lines of an order may still be the line's own."""
+        unsure = [r for r in ("shipping_cost", "tax", "discount") if self.level.get(r) == "order" and self._is_filled(r)]
+        best, most = None, -1
+        for levels in product(*(("order", "line") for _ in unsure)):
+            self.level |= dict(zip(unsure, levels, strict=True))
+            found, agree = self._best()
+            if agree > most:
+                best, most = found, agree
+        return best
+
+    def _is_filled(self, role: str) -> bool:
+        """Whether a column is filled on several lines of an order."""
+        return bool((self.n[role][self.several].groupby(self.key[self.several]).count() > 1).any())
+
+    def _best(self) -> tuple[Reading, int]:
         lines, targets = self._lines(), self._targets()
         if not lines:
-            return self._spread(targets)
+            return self._spread(targets), 0
         if not targets:
-            return self._by_line(lines)
+            return self._by_line(lines), 0
         tried = {}
         for (how, (money, _)), (target, said) in product(lines.items(), targets.items()):
             tried[how, target] = (self._of_order(money) - said).abs() < CENT
@@ -136,11 +150,12 @@ class _File:
         agree, n = int(tried[how, target].sum()), self.key.nunique()
         off = self._of_order(lines[how][0]) - targets[target]
         if not agree and n >= 3 and (off > CENT).any() and (off < -CENT).any():
-            return Reading("", refused=f"no reading of its money makes one of {n} orders add up: {self._columns()}")
+            refused = f"no reading of its money makes one of {n} orders add up: {self._columns()}"
+            return Reading("", refused=refused), 0
         revenue = lines[how][1]
         less = [r for r in target[1:] if r != "discount"]
         note = f"{how}: {agree:,} of {n:,} orders come to {self._named(target)}"
-        if "tax" in self.n and "tax" not in less and self._said("tax").abs().sum() > 0 and "subtotal" != target[0]:
+        if "tax" in self.n and "tax" not in less and self._said("tax").abs().sum() > 0 and target[0] != "subtotal":
             revenue = f"({revenue}) * (1 - coalesce({self._whole('tax')} / nullif({self._whole(target[0])}, 0), 0))"
             note += "; prices hold their tax, which is taken out"
         if "discount" in target or (off[~tried[how, target]] > CENT).any():
@@ -149,8 +164,13 @@ class _File:
             revenue = f"({revenue}) * coalesce(least(1, ({said}) / {whole}), 1)"
             note += "; no more than the order says"
         if over := int((off < -CENT).sum()):
-            note += f"; {over:,} orders say {-off[off < -CENT].sum():,.2f} more than their lines: shipping, tax or fees?"
-        return Reading(revenue, self._price(how, revenue), note, discount=self._discount(how))
+            more = -off[off < -CENT].sum()
+            note += f"; {over:,} orders say {more:,.2f} more than their lines: shipping, tax or fees?"
+        found = Reading(revenue, self._price(how, revenue), note, self._discount(how), shipping=self._shipping())
+        return found, agree
+
+    def _shipping(self) -> str:
+        return self._whole("shipping_cost") if "shipping_cost" in self.n else ""
 
     def _whole(self, role: str) -> str:
         """A column's money of a whole order."""
@@ -177,7 +197,8 @@ class _File:
             note = "worked out from price and quantity"
         if "tax" in self.n and self.n["tax"].abs().sum() > 0:
             note += "; whether prices hold the tax cannot be seen"
-        return Reading(revenue, self._price(how, revenue), note.removeprefix("; "), discount=self._discount(how))
+        note = note.removeprefix("; ")
+        return Reading(revenue, self._price(how, revenue), note, self._discount(how), shipping=self._shipping())
 
     def _spread(self, targets: dict[tuple[str, ...], pd.Series]) -> Reading:
         """Where only the order says its money: spread over its lines by quantity."""
@@ -188,7 +209,7 @@ class _File:
         share = f"{weight} / nullif(sum({weight}) OVER (PARTITION BY source_file, {self.order}), 0)"
         n = int(self.several.groupby(self.key).any().sum())
         note = f"{self.found[role]} is the order's and stands on each of its lines ({n:,} orders): spread by quantity"
-        return Reading(f"({said}) * coalesce({share}, 0)", note=note)
+        return Reading(f"({said}) * coalesce({share}, 0)", note=note, shipping=self._shipping())
 
     def _price(self, how: str, revenue: str) -> str:
         if "unit_price" in self.found and how != "price as the line's own":
@@ -200,8 +221,8 @@ class _File:
         return f"abs({self._sql('discount')})" if "discount" in self.found and self.level["discount"] == "line" else ""
 
     def _named(self, target: tuple[str, ...]) -> str:
-        words = [self.found[target[0]], *(f"{'plus' if r == 'discount' else 'less'} {self.found[r]}" for r in target[1:])]
-        return " ".join(words)
+        further = (f"{'plus' if r == 'discount' else 'less'} {self.found[r]}" for r in target[1:])
+        return " ".join([self.found[target[0]], *further])
 
     def _columns(self) -> str:
         return ", ".join(self.found[r] for r in self.n if r in self.found and re.search("total|price|revenue", r))

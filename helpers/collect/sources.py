@@ -29,8 +29,9 @@ from helpers.store import body, order_days, today
 
 LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
 _CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
-_SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥|円", "CNY": "¥|元", "INR": "₹|Rs\\.?", "KRW": "₩|원", "PLN": "zł", "CHF": "Fr\\.|SFr\\.?"}
-_SIGNS |= {"BRL": "R[$]", "TRY": "₺", "RUB": "₽|руб\\.?"} | dict.fromkeys(("SEK", "NOK", "DKK"), "kr\\.?")  # of others: $
+_SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥|円", "CNY": "¥|元", "INR": r"₹|Rs\.?", "KRW": "₩|원", "PLN": "zł"}
+_SIGNS |= {"BRL": "R[$]", "TRY": "₺", "RUB": r"₽|руб\.?", "CHF": r"S?Fr\.?"}  # of other currencies: $
+_SIGNS |= dict.fromkeys(("SEK", "NOK", "DKK"), r"kr\.?")
 UNREADABLE = "source_unreadable"
 OWN_NUMBERS = ("customer_id", "unit_id", "respondent_id")  # where a client's own number of a person may stand
 NOT_TEXTS = {"source_name", "source_file"}  # the client's own words for its files
@@ -207,8 +208,9 @@ def _view(opened: Opened, group: str) -> None:
     if preset and preset.repeats == "once":
         cells = ", ".join(_q(c) for c in wanted)
         again = f"""(SELECT source_file, source_line FROM (SELECT source_file, source_line, row_number() OVER
-            (PARTITION BY source_file, hash({cells}) ORDER BY source_line) AS n, {_adds_up(opened, group, preset)} AS whole
-            FROM {_q("all " + group)} WHERE source_problem IS NULL) WHERE n > 1 AND NOT whole)"""
+            (PARTITION BY source_file, hash({cells}) ORDER BY source_line) AS n,
+            {_adds_up(opened, group, preset)} AS whole FROM {_q("all " + group)} WHERE source_problem IS NULL)
+            WHERE n > 1 AND NOT whole)"""
         con.execute(f"CREATE OR REPLACE TEMP TABLE {_q('again ' + group)} AS {again}")
         again = _q("again " + group)
     lines = "source_file, source_line"
@@ -587,12 +589,6 @@ def _doubts(column: str, text: str, cell: str, wanted: dt.DataType | None) -> li
     if column.endswith("_id"):
         doubts.append(f"CASE WHEN rounded_id({text}) THEN {said} || ' (a number rounded by a spreadsheet)' END")
     return doubts
-
-
-def data_span(opened: Opened) -> tuple[date, date]:
-    """First and last day of the client's orders, read from the sources; days that have not come yet do not count."""
-    days = days_of_orders(opened)["ordered_on"]
-    return days.min().date(), days.max().date()
 
 
 def days_of_orders(opened: Opened) -> pd.DataFrame:

@@ -23,9 +23,9 @@ from helpers.collect.privacy import heading_kind
 MONEY = ["revenue", "unit_price", "order_total", "subtotal"]
 _NEEDS = {"money": "revenue or unit_price", "who": "a number, e-mail or name"}
 _DAYS = "ordered_at spent_on starts_on ends_on since consent_at posted_at opened_at solved_at"
-_AMOUNTS = "order_total subtotal tax quantity unit_price discount revenue cost shipping_cost unit_cost list_price budget rating"
-_FURTHER = ["cost", "channel", "store_id", "payment_method", "shipping_cost",
-            "currency", "coupon_id"]  # fmt: skip
+_AMOUNTS = "order_total subtotal tax quantity unit_price discount revenue cost shipping_cost unit_cost list_price"
+_AMOUNTS += " budget rating"
+_FURTHER = ["cost", "channel", "store_id", "payment_method", "currency", "coupon_id"]
 WHO = ["ids", "email", "phone", "name", "last_name"]
 _DATE = re.compile(
     r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|\d{4}年\d{1,2}月\d{1,2}日.*|\d{4}-\d\d-\d\d.*|20\d{6}(\d{4}|\d{6})?"
@@ -37,20 +37,7 @@ _AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|�
 _CODE = re.compile(r"[^\W\d_]+[-_/.]?\d[\w-]*")  # letters, then digits, no space
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _TAX = re.compile(r"\b(tax|vat|mwst|ust|steuer|tva)\b")
-_BACK = re.compile(
-    "(?i)refund|return|credit|storno|retour|gutschrift|erstattung|rembours|avoir|devoluci|reembolso|abono|devolu|estorno|返品|返金|退款|退货|退貨"
-)
-_NOT_CARRIED_OUT = re.compile(
-    r"\b(?:cancell?ed|cancel|canceled|voided|void|draft|pending|unpaid|awaiting payment|pending payment|abandoned|failed|declined|expired|refunded|test|"
-    r"storniert|storno|abgebrochen|offen|unbezahlt|entwurf|erstattet|fehlgeschlagen|annule|annulé|annulée|annulee|brouillon|en attente|remboursé|remboursée|rembourse|échoué|"
-    r"cancelado|cancelada|anulado|anulada|pendiente|borrador|reembolsado|reembolsada|fallido|pendente|rascunho|estornado)\b"
-    r"|キャンセル|返金済|未払い|未入金|下書き|交易关闭|已关闭|已取消|待付款|未付款|等待买家付款|已退款|退款成功|交易關閉|已取消|未付款"
-)
-_NO_GOODS = re.compile(
-    r"(?i)^\W*(?:tips?|gratuity|trinkgeld|pourboire|propina|postage|carriage|dotcom postage|shipping(?: (?:fee|cost|charge)s?)?|delivery(?: fee)?|freight|porto|versand(?:kosten)?|"
-    r"frais de (?:port|livraison)|envio|gastos de envio|frete|送料|运费|運費|邮费|bank charges|amazon fee|(?:service |handling |payment )?fees?|gebühr(?:en)?|(?:bottle )?deposit|"
-    r"pfand|kaution|adjust bad debt|bad debt|manual|samples?|adjustment.*|e?-?gift ?(?:card|voucher|certificate).*|geschenk(?:gutschein|karte).*|carte cadeau.*|tarjeta regalo.*|礼品卡.*|ギフトカード.*|小费|チップ)\W*$"
-)
+_GIFT_CARD = re.compile("(?i)gift ?(?:card|certificate|voucher)|geschenk(?:gutschein|karte)|cadeau|tarjeta|礼品|ギフト")
 _OFFSET = r"\d:\d\d.*(?:[+-]\d\d:?\d\d|Z| ?UTC| ?GMT)$"
 
 
@@ -76,6 +63,7 @@ class Suggestion:
     lacks: str = ""  # for a file like no table
     clean: list[dict[str, str]] = field(default_factory=list)  # steps of cleaning: step, where, reason
     rows: str = ""  # what stands after FROM, where files are joined
+    beside: list[Suggestion] = field(default_factory=list)  # the files that are joined
 
     @property
     def tables(self) -> list[str]:
@@ -101,18 +89,45 @@ class Suggestion:
 def _synonyms() -> dict[str, dict[str, list[str]]]:
     raw = resources.files("helpers.collect").joinpath("suggest.yaml").read_text(encoding="utf-8")
     return {
-        t: {c: [s if c == "needs" else _plain(s) for s in said] for c, said in columns.items()}
+        t: {c: [s if c == "needs" else plain(s) for s in said] for c, said in columns.items()}
         for t, columns in yaml.safe_load(raw).items()
     }
+
+
+@cache
+def _words() -> dict[str, list[str]]:
+    return yaml.safe_load(resources.files("helpers.collect").joinpath("order_words.yaml").read_text(encoding="utf-8"))
+
+
+def known_as(table: str, heading: str) -> str:
+    """The column of a canonical table that a heading stands for; empty where none is known by it."""
+    words = plain(heading)
+    return next((c for c, said in _synonyms()[table].items() if c != "needs" and words in said), "")
+
+
+def _pattern(kind: str, around: str) -> str:
+    """The words of a kind as a pattern for Python and for the engine; `around` says what may stand beside them."""
+    return around.format("(?:" + "|".join(w.replace(".", "[.]") for w in _words()[kind]) + ")")
+
+
+def _is_not_carried_out(state: str) -> bool:
+    """Whether a state of an order means that it brought no money.
+
+    >>> [_is_not_carried_out(s) for s in ("Cancelled", "Partially refunded", "交易关闭", "Paid", "Contested")]
+    [True, False, True, False, False]
+    """
+    low = state.lower()
+    latin = re.search(_pattern("not_carried_out", r"(?<![^\W\d_]){}(?![^\W\d_])"), low)
+    return bool(latin) and not re.search(_pattern("but", "{}"), low)
 
 
 _MADE_UP = "source_file || ' line ' || source_line"  # where nothing names a row
 
 
-def _plain(heading: str) -> str:
+def plain(heading: str) -> str:
     """A heading without case, accents, units and marks.
 
-    >>> _plain("Umsatz (EUR)"), _plain("Kunden-Nr."), _plain("orderDate")
+    >>> plain("Umsatz (EUR)"), plain("Kunden-Nr."), plain("orderDate")
     ('umsatz', 'kunden nr', 'order date')
     """
     text = re.sub(r"[(\[（【].*?[)\]）】]", "", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading))
@@ -143,7 +158,8 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
         missing = [n for n in _synonyms()[near]["needs"] if not _has(n, seen)]
         wanted = " and ".join(_NEEDS.get(m, m) for m in missing)
         tells = f"nearest is {near}" + (f", but no column looks like {wanted}" if wanted else "")
-        guess.lacks = _strange_dates(near, columns, rows, missing) or (tells if seen else "none of its headings is known")
+        strange = _strange_dates(near, columns, rows, missing)
+        guess.lacks = strange or (tells if seen else "none of its headings is known")
         return guess
     guess.table = table
     _WRITE.get(table, _simple)(guess, found, rows, kinds)
@@ -156,27 +172,28 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
 def _strange_dates(table: str, columns: list[str], rows: pd.DataFrame, missing: list[str]) -> str:
     """What to say of a column whose heading is a date's and whose cells are written in a way that is not known."""
     day = next((m for m in missing if m in _DAYS.split()), "")
-    named = [c for c in columns if _plain(c) in _synonyms()[table].get(day, ())]
+    named = [c for c in columns if plain(c) in _synonyms()[table].get(day, ())]
     some = rows[named[0]].dropna().astype("str").unique()[:3] if named else []
     if not len(some):
         return ""
-    return f'it is like {table}, but the dates of "{named[0]}" are in a form that is not known: {", ".join(x[:40] for x in some)}'
+    examples = ", ".join(x[:40] for x in some)
+    return f'it is like {table}, but the dates of "{named[0]}" are in a form that is not known: {examples}'
 
 
 def _by_heading(columns: list[str], known: dict[str, list[str]], kinds: dict[str, str]) -> dict[str, str]:
     """Canonical column to source column: an equal heading first, then one that holds the words; content must fit."""
-    plain, found = {c: _plain(c) for c in columns}, {}
+    spelled, found = {c: plain(c) for c in columns}, {}
     for fits in (lambda words, said: words == said, _holds):
         for canonical, said in known.items():
             loose = fits is _holds and canonical in ("person.name", "person.ids")  # too many headings hold these words
             for s in said if canonical not in found and canonical != "needs" and not loose else ():
                 left = (c for c in columns if c not in found.values() and _suits(canonical, kinds[c]))
-                if hit := next((c for c in left if fits(plain[c], s)), ""):
+                if hit := next((c for c in left if fits(spelled[c], s)), ""):
                     found[canonical] = hit
                     break
     if "person.ids" in known and "person.ids" not in found:  # "Kunde" may hold names or numbers: the cells tell
         numbers = (c for c in columns if c not in found.values() and kinds[c] in ("code", "number"))
-        if hit := next((c for c in numbers if plain[c] in known.get("person.name", ())), ""):
+        if hit := next((c for c in numbers if spelled[c] in known.get("person.name", ())), ""):
             found["person.ids"] = hit
     for canonical, kind in (("person.email", "e-mail"), ("ordered_at", "date"), ("spent_on", "date")):
         left = [c for c in columns if kinds[c] == kind and c not in found.values()]
@@ -217,7 +234,7 @@ def _content(cells: pd.Series, heading: str = "") -> str:
     some = cells.dropna().astype("str").head(500)
     if some.empty:
         return "empty"
-    if _plain(heading) in _headings_of("ordered_at") and some.str.fullmatch(_COUNT_OF_DAYS).mean() > 0.6:
+    if plain(heading) in _headings_of("ordered_at") and some.str.fullmatch(_COUNT_OF_DAYS).mean() > 0.6:
         return "date"
     for kind, pattern in (("e-mail", _EMAIL), ("date", _DATE), ("money", _AMOUNT)):
         if some.str.fullmatch(pattern).mean() > (0.6 if kind != "money" else 0.3):
@@ -237,8 +254,8 @@ def _of_preset(file: Landed, columns: list[str]) -> tuple[str, dict[str, dict[st
     found = {}
     for table, filled in preset.tables.items():
         by = filled.columns | {f"person.{c}": e for c, e in filled.person.items()}
-        plain = {c: e[1:-1] for c, e in by.items() if re.fullmatch(r'"[^"]+"', e)}
-        found[table] = {c: theirs[heading] for c, heading in plain.items() if heading in theirs}
+        as_is = {c: e[1:-1] for c, e in by.items() if re.fullmatch(r'"[^"]+"', e)}
+        found[table] = {c: theirs[heading] for c, heading in as_is.items() if heading in theirs}
     return near, found
 
 
@@ -320,23 +337,22 @@ def _money(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> bool
     for c in [c for c in ("unit_price", "discount") if not guess.columns[c]]:
         del guess.columns[c]
     guess.notes["revenue"] = reading.note
-    if "shipping_cost" in found:  # said on each line, it counts once
-        shipping = f"amount({_col(found['shipping_cost'])})"
-        guess.columns["shipping_cost"] = f"CASE WHEN {guess.columns['line_no']} = 1 THEN {shipping} END"
-        if "line_no" in found:
-            guess.columns["shipping_cost"] = shipping
+    if reading.shipping:  # on the first line of the order
+        guess.columns["shipping_cost"] = f"CASE WHEN {guess.columns['line_no']} = 1 THEN {reading.shipping} END"
     return True
 
 
 def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
     """Lines that came back, by their kind, a credit number or their sign; their quantity and money count down."""
     said, quantity = [], f"amount({_col(found['quantity'])})" if "quantity" in found else ""
-    if "kind" in found and rows[found["kind"]].str.contains(_BACK).any():
-        said.append(f"regexp_matches(lower({_col(found['kind'])}), '{_BACK.pattern}')")
+    came_back = _pattern("back", "(?i){}")
+    if "kind" in found and rows[found["kind"]].str.contains(came_back).any():
+        said.append(f"regexp_matches({_col(found['kind'])}, '{came_back}')")
     if "order_id" in found and _credit_numbers(rows, found):
         said.append(f"regexp_matches({_col(found['order_id'])}, '^(C|CN|CR|RE?F)-?\\d')")
     by_sign = quantity or guess.columns["revenue"]
-    sign = money.amounts(rows[found["quantity"]] if quantity else rows[found.get("revenue", found["ordered_at"])], guess.decimal)
+    signed = found.get("quantity", found.get("revenue", found.get("unit_price", found["ordered_at"])))
+    sign = money.amounts(rows[signed], guess.decimal)
     if (sign < 0).any():
         said.append(f"coalesce({by_sign} < 0, FALSE)")
     if not said:
@@ -366,27 +382,35 @@ def _states(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> Non
     if len(counts) > 40:
         return
     guess.columns["order_status"] = _col(found["status"])
-    out = {state: n for state, n in counts.items() if _NOT_CARRIED_OUT.search(state.lower())}
+    out = {state: n for state, n in counts.items() if _is_not_carried_out(state)}
     kept = ", ".join(f"{s} ({n:,})" for s, n in counts.items() if s not in out) or "none"
     guess.notes["order_status"] = f"counted: {kept}"
     if out:
-        named = ", ".join(f"{s} ({n:,} lines)" for s, n in out.items())
+        named = ", ".join(f"{s} ({n:,} line{'s' * (n != 1)})" for s, n in out.items())
         listed = ", ".join("'" + s.replace("'", "''") + "'" for s in out)
         guess.clean.append({"step": "order not carried out", "where": f"order_status IN ({listed})", "reason": named})
 
 
 def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
     """Lines that are no goods, and numbers without money, proposed as steps of cleaning."""
-    named = rows[found["product_name"]].dropna() if "product_name" in found else pd.Series(dtype="str")
-    if named.str.contains(_NO_GOODS).any():
-        guess.columns["line_name"] = _col(found["product_name"])
-        where = f"regexp_matches(line_name, '{_NO_GOODS.pattern}')"
-        some = ", ".join(named[named.str.contains(_NO_GOODS)].unique()[:4])
-        guess.clean.append({"step": "no goods", "where": where, "reason": f"postage, fees, tips and the like: {some}"})
+    name = found.get("product_name", found.get("product_id", ""))
+    named = rows[name].dropna().astype("str") if name else pd.Series(dtype="str")
+    no_goods = _pattern("no_goods", r"(?i)^[\s*-]*{}[\s*-]*$")
+    some = named[named.str.contains(no_goods)].unique()[:4]
+    if len(some):
+        guess.columns["line_name"] = _col(name)
+        where = f"regexp_matches(line_name, '{no_goods}')"
+        reason = f"postage, fees, tips and the like: {', '.join(some)}"
+        guess.clean.append({"step": "no goods", "where": where, "reason": reason})
+    if named.str.contains(_GIFT_CARD).any():
+        guess.columns["line_name"] = _col(name)
+        reason = "a gift card is paid in advance; the goods bought with it count"
+        guess.clean.append({"step": "gift card sold", "where": "is_gift_card(line_name)", "reason": reason})
     price = money.amounts(rows[found["unit_price"]], guess.decimal) if "unit_price" in found else pd.Series([1.0])
     if (price == 0).any():
         where = "max(abs(coalesce(revenue, 0)) + abs(coalesce(unit_price, 0))) OVER (PARTITION BY order_id) = 0"
-        guess.clean.append({"step": "number without money", "where": where, "reason": "no line of it has a price: stock moved, nothing sold"})
+        reason = "no line of it has a price: stock moved, nothing sold"
+        guess.clean.append({"step": "number without money", "where": where, "reason": reason})
 
 
 def _products_of(orders: Suggestion, has: dict[str, str]) -> Suggestion:
@@ -448,7 +472,7 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
     usable = [g for g in guesses if g.table]
     if usable:
         lines += ["", "sources:"]
-    for g in usable:
+    for g in [one for u in usable for one in (u, *u.beside)]:
         lines += [f"  {_key(g.name)}:", f"    file: {_say(g.file)}"]
         lines += [f"    timezone: {g.timezone}   # of times that carry no offset"] if g.timezone else []
         lines += [f"    dated: {_say(g.dated)}   # the day of a row"] if g.dated else []
@@ -467,7 +491,7 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
     steps = [step for g in usable for step in g.steps()]
     lines += ["", "clean:   # what does not count, and why; take a line out and its rows count"] if steps else []
     for step in steps:
-        said = {"step": step.step, "table": step.table, "action": step.action, "where": step.where, "reason": step.reason}
+        said = {k: getattr(step, k) for k in ("step", "table", "action", "where", "reason")}
         lines.append(f"  - {{{', '.join(f'{k}: {_quoted(v)}' for k, v in said.items())}}}")
     for g in (g for g in guesses if not g.table):
         skip = f"sources: {{{_key(g.name)}: {{file: {_say(g.file)}, skip: true}}}}"

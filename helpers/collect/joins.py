@@ -1,0 +1,124 @@
+"""Several tables of one export, joined into the lines of orders: which column leads from one file to the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from helpers.collect.landing import Landed
+from helpers.collect.sources import Opened, _q
+from helpers.collect.suggest import Suggestion, known_as, plain, suggest
+
+MATCHES = 0.9  # share of a file's rows that must find their row in the other
+SAMPLE = 2_000  # rows from which the joined file is guessed
+
+
+@dataclass
+class Step:
+    """One file joined to the lines: whose rows, by which columns, and the share of lines that find one."""
+
+    other: Landed
+    mine: str
+    theirs: str
+    share: float
+
+
+def joined(opened: Opened, files: list[Landed], zone: str) -> tuple[Suggestion | None, list[Landed]]:
+    """The lines of one file with what other files say of their order and their buyer, and the files joined to it.
+
+    A file is joined by a column of the same meaning that names each of its rows once; every line stays. None where no
+    file holds lines without a day, or no other file tells it.
+    """
+    for lines in sorted(files, key=lambda f: -f.facts["lines"]):
+        if not _holds_lines(lines) or _tells_day(lines):
+            continue
+        columns = {c: f"i.{_q(c)}" for c in lines.facts["columns"]}
+        steps: list[Step] = []
+        guess = None
+        while step := _next(opened, lines, columns, steps, [f for f in files if guess is None or _unique(f)]):
+            steps.append(step)
+            alias = f"j{len(steps)}"
+            taken = {plain(c) for c in columns}
+            for c in step.other.facts["columns"]:
+                name = f"{c} of {step.other.name}" if plain(c) in taken else c
+                columns[name] = f"{alias}.{_q(c)}"
+            tried = _guess(opened, lines, columns, steps, zone)
+            guess = tried if tried.table == "orders" else guess
+        if guess is not None:
+            return guess, [s.other for s in steps if known_as("products", s.theirs) != "product_id"]
+    return None, []
+
+
+def _holds_lines(f: Landed) -> bool:
+    """Whether a file looks like lines of orders: a number of the order, and a product, a quantity or a price."""
+    told = {known_as("orders", c) for c in f.facts["columns"]}
+    return "order_id" in told and bool({"product_id", "quantity", "unit_price"} & told)
+
+
+def _tells_day(f: Landed) -> bool:
+    return any(known_as("orders", c) == "ordered_at" for c in f.facts["columns"])
+
+
+def _unique(f: Landed) -> bool:
+    """Whether a file tells one number of a person whose orders carry a new one each time."""
+    return any(plain(c).endswith(plain("unique id")) for c in f.facts["columns"])
+
+
+def _next(
+    opened: Opened, lines: Landed, columns: dict[str, str], steps: list[Step], files: list[Landed]
+) -> Step | None:
+    used = {lines.name, *(s.other.name for s in steps)}
+    for other in (f for f in files if f.name not in used):
+        for theirs in other.facts["columns"]:
+            for mine, sql in columns.items():
+                if plain(mine) == plain(theirs) and _is_key(theirs):
+                    share = _share(opened, lines, columns, steps, sql, other, theirs)
+                    if share >= MATCHES:
+                        return Step(other, mine, theirs, share)
+    return None
+
+
+def _is_key(heading: str) -> bool:
+    words = plain(heading)
+    return known_as("orders", heading) in ("order_id", "person.ids") or words.endswith((" id", " no", " number", "nr"))
+
+
+def _from(lines: Landed, steps: list[Step], columns: dict[str, str]) -> str:
+    """The lines with what is joined to them, as SQL after FROM."""
+    numbered = enumerate(steps, 1)
+    joins = [f"LEFT JOIN {_q(s.other.name)} AS j{i} ON {columns[s.mine]} = j{i}.{_q(s.theirs)}" for i, s in numbered]
+    return " ".join([f"{_q(lines.name)} AS i", *joins])
+
+
+def _share(
+    opened: Opened, lines: Landed, columns: dict[str, str], steps: list[Step], sql: str, other: Landed, theirs: str
+) -> float:
+    """The share of lines that find a row of the other file; 0 where its key names several rows."""
+    rows, distinct = opened.query(
+        f"SELECT count({_q(theirs)}), count(DISTINCT {_q(theirs)}) FROM {_q(other.group)}", other.file
+    ).fetchone()
+    if not rows or rows != distinct:
+        return 0.0
+    found = f"{sql} IN (SELECT {_q(theirs)} FROM {_q(other.group)})"
+    query = f"SELECT avg(CASE WHEN {found} THEN 1.0 ELSE 0 END) FROM {_from(lines, steps, columns)}"
+    return float(opened.query(query, lines.file).fetchone()[0] or 0)
+
+
+def _guess(opened: Opened, lines: Landed, columns: dict[str, str], steps: list[Step], zone: str) -> Suggestion:
+    own = [c for c in columns if columns[c].startswith("i.")]
+    further = [f"{columns[c]} AS {_q(c)}" for c in columns if c not in own]
+    rows = f"(SELECT {', '.join(['i.*', *further])} FROM {_from(lines, steps, columns)}) AS {_q(lines.name)}"
+    cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns)
+    sample = opened.query(f"SELECT {cells} FROM {rows} LIMIT {SAMPLE}", lines.file).df()
+    seen = replace(lines, facts=lines.facts | {"columns": list(columns), "near": []})
+    guess = suggest(seen, sample.astype("str"), zone)
+    guess.rows = rows
+    if guess.dated.strip('"') not in own:
+        guess.dated = ""
+    for further_table in guess.more:
+        further_table.rows = rows
+    said = (f"{s.other.file} by {s.theirs}: {s.share:.0%} of lines find theirs" for s in steps)
+    guess.notes["order_id"] = "joined: " + "; ".join(said)
+    guess.beside = [Suggestion(s.other.name, s.other.file) for s in steps]
+    return guess
+
+
