@@ -3,6 +3,8 @@
 The right values are worked out by hand from the rows. All people are invented.
 """
 
+import json
+
 import pytest
 
 from helpers.client import Client, connect
@@ -93,7 +95,9 @@ def test_an_order_of_shopify_says_how_its_lines_are_read(count):
     orders = stage(opened, "orders").to_pandas()
     goods = orders[~(orders["is_tip"] | orders["is_gift_card"] | orders["source_repeat"])]
     found = goods.groupby(goods["order_id"].str.extract(r"#(\d+)-", expand=False))["revenue"].sum().round(2)
-    assert {case: found[str(i)] for i, case in enumerate(SHOPIFY)} == {case: right for case, (_, right) in SHOPIFY.items()}
+    assert {case: found[str(i)] for i, case in enumerate(SHOPIFY)} == {
+        case: right for case, (_, right) in SHOPIFY.items()
+    }
 
 
 def test_a_free_order_is_an_order(count):
@@ -238,9 +242,13 @@ def test_a_stranger_s_file_needs_no_edit(count, case):
 def test_tables_of_one_export_are_joined_and_the_day_is_that_of_the_purchase(count):
     orders = (
         "order_id,customer_id,order_purchase_timestamp,order_delivered_date,order_status\n"
-        "A1,C1,2025-03-01 10:00:00,2025-03-05 10:00:00,delivered\nA2,C2,2025-03-02 10:00:00,2025-03-06 10:00:00,canceled\n"
+        "A1,C1,2025-03-01 10:00:00,2025-03-05 10:00:00,delivered\n"
+        "A2,C2,2025-03-02 10:00:00,2025-03-06 10:00:00,canceled\n"
     )
-    items = "order_id,order_item_id,product_id,price,freight_value\nA1,1,P1,30.00,5.00\nA1,2,P2,20.00,5.00\nA2,1,P1,30.00,5.00\n"
+    items = (
+        "order_id,order_item_id,product_id,price,freight_value\n"
+        "A1,1,P1,30.00,5.00\nA1,2,P2,20.00,5.00\nA2,1,P1,30.00,5.00\n"
+    )
     customers = "customer_id,customer_unique_id,city\nC1,U1,X\nC2,U1,Y\n"
     products = "product_id,product_name,category\nP1,Mug,kitchen\nP2,Hat,wear\n"
     files = {"orders.csv": orders, "items.csv": items, "customers.csv": customers, "products.csv": products}
@@ -248,7 +256,12 @@ def test_tables_of_one_export_are_joined_and_the_day_is_that_of_the_purchase(cou
     assert (found["orders"], found["revenue"], found["last_on"]) == (1, 50.0, "2025-03-01")
     assert found["staged"]["customers"] == 1
     states = {f["file"]: f["state"] for f in found["files"]}
-    assert states == {"orders.csv": "joined", "items.csv": "suggested", "customers.csv": "joined", "products.csv": "suggested"}
+    assert states == {
+        "orders.csv": "joined",
+        "items.csv": "suggested",
+        "customers.csv": "joined",
+        "products.csv": "suggested",
+    }
     assert sum(f["held"] for f in found["files"]) == 0
 
 
@@ -256,3 +269,40 @@ def test_money_that_contradicts_itself_is_not_guessed_at(count):
     rows = "".join(f"{i},2025-03-0{i},Mug,1,20.00,{20 + 7 * (-1) ** i}.00\n" for i in range(1, 6))
     found = count({"export.csv": "Order No,Date,Item,Qty,Unit Price,Order Total\n" + rows})
     assert (found["orders"], found["files"][0]["state"]) == (0, "not used")
+
+
+def test_a_price_is_held_only_where_enough_lines_show_what_is_usual(count):
+    few = "Receipt,Date,SKU,Qty,Price\n1,2025-03-01,A,1,1.00\n2,2025-03-02,A,1,1.00\n3,2025-03-03,A,1,900.00\n"
+    assert count({"till.csv": few})["revenue"] == 902.0
+
+
+def test_days_without_a_time_are_whole_and_not_at_night(count, tmp_path):
+    rows = "".join(f"{i},2025-03-{i:02d},A,1,1.00\n" for i in range(1, 30))
+    found = count({"till.csv": "Receipt,Date,SKU,Qty,Price\n" + rows}, zone="America/New_York")
+    assert (found["first_on"], found["last_on"], found["orders"]) == ("2025-03-01", "2025-03-29", 29)
+
+
+def test_the_command_prints_it_and_stores_nothing(count, command, tmp_path):
+    text, _currency, right = UNKNOWN["states of an order"]
+    found = count({"export.csv": text})
+    code, out, _err = command("check", "door", "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads(json.dumps(found))
+    assert (json.loads(out)["orders"], json.loads(out)["revenue"]) == right
+    folder = tmp_path / "data" / "door"
+    assert sorted(p.name for p in folder.iterdir()) == ["client.yaml", "private", "raw"]
+    assert not list(folder.rglob("staged_*"))
+
+
+def test_what_is_suggested_counts_the_same_once_it_is_pasted(count, command, tmp_path):
+    text, _currency, right = UNKNOWN["returns by a credit number, stock moved, postage and a bad debt"]
+    count({"export.csv": text})
+    assert command("check", "door")[0] == 0
+    folder = tmp_path / "data" / "door"
+    pasted = (folder / "client.yaml").read_text(encoding="utf-8") + (folder / "suggestions.yaml").read_text(
+        encoding="utf-8"
+    )
+    (folder / "client.yaml").write_text(pasted, encoding="utf-8")
+    found = counted(Client("door"))
+    assert (found["orders"], found["revenue"]) == right
+    assert [f["state"] for f in found["files"]] == ["mapped"]

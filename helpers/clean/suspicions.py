@@ -66,8 +66,13 @@ def _row(rule: str, subject: str, practice: str, finding: str, rows: int, of: in
 
 
 def sales_at_night(run: Store) -> Iterator[dict]:
-    """Sales as the file writes their times, between midnight and five: is the clock another zone's?"""
-    orders = run.read("staged_orders").mutate(night=_.ordered_at.hour() < 5, night_local=_.ordered_at_local.hour() < 5)
+    """Sales as the file writes their times, between midnight and five: is the clock another zone's?
+
+    Days without a time say nothing of the hour: they stand at midnight on the shop's own clock.
+    """
+    orders = run.read("staged_orders")
+    timed = orders.filter(orders.ordered_at_local != orders.ordered_at_local.truncate("D"))
+    orders = timed.mutate(night=_.ordered_at.hour() < 5, night_local=_.ordered_at_local.hour() < 5)
     t = (
         orders.agg(n=_.count(), rows=_.night.sum(), local=_.night_local.sum(), money=_.revenue.sum(where=_.night))
         .to_pandas()

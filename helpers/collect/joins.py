@@ -120,5 +120,3 @@ def _guess(opened: Opened, lines: Landed, columns: dict[str, str], steps: list[S
     guess.notes["order_id"] = "joined: " + "; ".join(said)
     guess.beside = [Suggestion(s.other.name, s.other.file) for s in steps]
     return guess
-
-

@@ -92,7 +92,9 @@ class _File:
         """What the money of a line may be, by its SQL; the likeliest first."""
         off, off_sql = 0.0, ""
         if "discount" in self.n and self.level["discount"] == "line":
-            off, off_sql = self.n["discount"].abs().fillna(0), f" - abs(coalesce({self._sql('discount')}, 0))"
+            amount = f"coalesce({self._sql('discount')}, 0)"
+            off_sql = f" - abs({amount})" if (self.n["discount"] < 0).any() else f" - {amount}"
+            off = self.n["discount"].abs().fillna(0)
         found = {}
         if "revenue" in self.n and self.level["revenue"] == "line":
             found["revenue"] = (self.n["revenue"], self._sql("revenue"))
@@ -124,7 +126,9 @@ class _File:
 
     def reading(self) -> Reading:
         """The reading that most orders bear out; what is equal on all lines of an order may still be the line's own."""
-        unsure = [r for r in ("shipping_cost", "tax", "discount") if self.level.get(r) == "order" and self._is_filled(r)]
+        unsure = [
+            r for r in ("shipping_cost", "tax", "discount") if self.level.get(r) == "order" and self._is_filled(r)
+        ]
         best, most = None, -1
         for levels in product(*(("order", "line") for _ in unsure)):
             self.level |= dict(zip(unsure, levels, strict=True))

@@ -152,7 +152,7 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
         scored.append((len(lacking), -len(found) / max(len(columns), 1), table, found))
     # A file of people looks like orders to half its columns: what is needed decides before what is found.
     lacking, share, table, found = min(scored, key=lambda s: s[:2])
-    guess = Suggestion(file.name, file.file, near=nearly, decimal=file.facts["decimal"] or ".")
+    guess = Suggestion(file.name, file.file, near=nearly, decimal=file.facts.get("decimal") or ".")
     if lacking or -share < 0.3:
         _, _, near, seen = max(scored, key=lambda s: (len(s[3]), -s[0]))
         missing = [n for n in _synonyms()[near]["needs"] if not _has(n, seen)]
@@ -321,6 +321,9 @@ def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
     _returns(guess, found, rows)
     _states(guess, found, rows)
     _no_goods(guess, found, rows)
+    for c in ("revenue", "unit_price", "discount"):  # a column as it stands: what cannot be read in it is then named
+        if c in guess.columns and (alone := re.fullmatch(r'amount\(("(?:[^"]|"")*")\)', guess.columns[c])):
+            guess.columns[c] = alone[1]
     guess.key = [found[k] for k in ("order_id", "line_no") if k in found] if "line_no" in found else []
     if "product_name" in has:
         guess.more = [_products_of(guess, has)]
