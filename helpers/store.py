@@ -212,12 +212,12 @@ def last_full_day(days: pd.DataFrame) -> date:
     """The last day that looks complete; dates that stand apart from the others do not count (see `body`).
 
     The last day counts when its last order is no earlier than the earliest closing order of the 28 days before;
-    otherwise the export stopped in the middle of the day.
+    otherwise the export stopped in the middle of the day. Fewer than a week of days do not tell when a shop closes.
     """
     last = body(days)[1]
     closes = days.loc[days["ordered_on"] <= pd.Timestamp(last), "closes"].tail(29)
     hours = pd.to_datetime(closes).dt.hour
-    full = len(closes) == 1 or hours.iloc[-1] >= hours.iloc[:-1].min()
+    full = len(closes) <= 7 or hours.iloc[-1] >= hours.iloc[:-1].min()
     return last if full else last - timedelta(days=1)
 
 

@@ -202,6 +202,25 @@ UNKNOWN = {
         "USD",
         (2, 30.0),
     ),
+    "a row an order": (
+        "Order ID,Created,Email,Subtotal,Discount,Shipping,Tax,Total\n"
+        "1,2025-03-01 10:00,a@example.com,100.00,10.00,5.00,7.20,102.20\n"
+        "2,2025-03-02 10:00,b@example.com,50.00,0.00,5.00,4.00,59.00\n",
+        "USD",
+        (2, 140.0),
+    ),
+    "a till's total with the tax on top": (
+        "Invoice ID,Branch,Product line,Unit price,Quantity,Tax 5%,Total,Date,Time,Payment\n"
+        "750,A,Health,74.69,7,26.1415,548.9715,1/13/2019,13:08,Cash\n226,C,Home,15.28,5,3.82,80.22,3/8/2019,10:29,Cash\n",
+        "USD",
+        (2, 599.23),
+    ),
+    "a discount that is a rate": (
+        "Order ID,Order Date,Ship Date,Customer ID,State,Product ID,Product Name,Sales,Quantity,Discount\n"
+        "1,11/8/2016,11/11/2016,C1,Kentucky,B1,Bookcase,261.96,2,0\n2,6/12/2016,6/16/2016,C2,Ohio,L1,Labels,14.62,2,0.2\n",
+        "USD",
+        (2, 276.58),
+    ),
     "in Spanish": (
         "Nº pedido;Fecha del pedido;Estado;Correo electrónico;Artículo;Cantidad;Precio unitario;Importe\n"
         "1;1 de marzo de 2025;Completado;a@example.com;Taza;2;10,00;20,00\n"

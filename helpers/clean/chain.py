@@ -314,8 +314,10 @@ def _general_steps(run: Store, spec: tables.Table, staged: ir.Table) -> list[Cle
     if spec.name == "orders":
         can_be = _.ordered_on.between(date(1990, 1, 1), today(run.settings.timezone))
         possible = staged.filter(can_be, _.source_unreadable == "")
-        first, last = body(order_days(possible))
-        said.append({k: v.format(first=first, last=last) for k, v in GENERAL["apart"].items()})
+        days = order_days(possible)
+        if len(days):
+            first, last = body(days)
+            said.append({k: v.format(first=first, last=last) for k, v in GENERAL["apart"].items()})
     if "currency" in staged.columns:
         known = ", ".join(_quoted(c) for c in [run.settings.currency, *run.settings.exchange_rates])
         said.append(GENERAL["currency"] | {"where": f"currency NOT IN ({known})"})

@@ -55,6 +55,8 @@ class _File:
         self.found, self.order = found, order
         roles = [*ORDERS, "unit_price", "quantity", "discount", "tax", "shipping_cost"]
         self.n = {r: amounts(rows[found[r]], mark) for r in roles if r in found}
+        if "discount" in self.n and _is_rate(self.n["discount"]):
+            del self.n["discount"]
         self.key = rows["order_key"]
         self.n.setdefault("quantity", pd.Series(1.0, rows.index))
         self.several = self.key.map(self.key.value_counts()) > 1
@@ -142,6 +144,8 @@ class _File:
         return bool((self.n[role][self.several].groupby(self.key[self.several]).count() > 1).any())
 
     def _best(self) -> tuple[Reading, int]:
+        if goods := self._goods_of_order():
+            return goods, 0
         lines, targets = self._lines(), self._targets()
         if not lines:
             return self._spread(targets), 0
@@ -192,17 +196,58 @@ class _File:
             one = (money - self.n["unit_price"]).abs() < CENT
             fits = {k: (money - v).abs() < CENT for k, (v, _) in lines.items() if k != "revenue"}
             best = max(fits, key=lambda k: fits[k].sum())
-            if several.any() and one[several].mean() > 0.5 and not fits["price times quantity"][several].mean() > 0.5:
+            if taxed := self._with_tax(money):
+                how, note = "price times quantity", taxed
+                revenue = lines[how][1]
+            elif several.any() and one[several].mean() > 0.5 and not fits["price times quantity"][several].mean() > 0.5:
                 how, note = "price times quantity", f"{self.found['revenue']} repeats the price of one"
                 revenue = lines[how][1]
             elif len(money.dropna()):
                 note = f"{int(fits[best].sum()):,} of {int(money.count()):,} lines are {best}"
         elif how != "revenue":
             note = "worked out from price and quantity"
-        if "tax" in self.n and self.n["tax"].abs().sum() > 0:
+        if "tax" in self.n and self.n["tax"].abs().sum() > 0 and "left out" not in note:
             note += "; whether prices hold the tax cannot be seen"
         note = note.removeprefix("; ")
         return Reading(revenue, self._price(how, revenue), note, self._discount(how), shipping=self._shipping())
+
+    def _with_tax(self, money: pd.Series) -> str:
+        """What to say where the line's money is price times quantity with the tax on top; empty where it is not."""
+        price, name = self.n["unit_price"] * self.n["quantity"], self.found["revenue"]
+        tax = self.n.get("tax", pd.Series(0.0, money.index)).abs()
+        if tax.sum() > 0 and ((money - price - tax).abs() < CENT).mean() > 0.9:
+            return f"{name} is price times quantity with {self.found['tax']} on top, which is left out"
+        rate = (money / price)[price.abs() > 1]
+        if len(rate) >= 3 and rate.between(1.02, 1.3).all() and rate.std() < 0.003:
+            return f"{name} is price times quantity with {rate.mean() - 1:.0%} on top: tax, which is left out"
+        return ""
+
+    def _goods_of_order(self) -> Reading | None:
+        """Of a file with a row an order: what it says of its goods, less its discount, without tax and shipping."""
+        role = next((r for r in ("order_total", "revenue") if r in self.n), "")
+        if "unit_price" in self.n or "subtotal" not in self.n or not role or self.several.any():
+            return None
+        n = {r: self.n[r].abs().fillna(0) for r in ("shipping_cost", "tax", "discount") if r in self.n}
+        goods, total, said = self.n["subtotal"], self.n[role], {}
+        for off, taxed in product([True, False], [False, True]):
+            net = goods - n.get("discount", 0) if off else goods
+            whole = net + n.get("shipping_cost", 0) + (0 if taxed else n.get("tax", 0))
+            said[off, taxed] = (whole - total).abs() < CENT
+        off, taxed = max(said, key=lambda k: said[k].sum())
+        revenue = self._sql_of_line("subtotal")
+        if off and "discount" in n:
+            revenue += f" - abs(coalesce({self._sql_of_line('discount')}, 0))"
+        inside = taxed and "tax" in n
+        if inside:
+            share = f"coalesce({self._sql_of_line('tax')} / nullif({self._sql_of_line(role)}, 0), 0)"
+            revenue = f"({revenue}) * (1 - {share})"
+        words = self.found["subtotal"] + (" less the discount" if off and "discount" in n else "")
+        note = f"{words}: with shipping{'' if taxed else ' and tax'} {int(said[off, taxed].sum()):,} of {len(total):,} "
+        note += f"orders come to {self.found[role]}{'; prices hold their tax, which is taken out' if inside else ''}"
+        return Reading(revenue, note=note, discount=self._discount(""), shipping=self._shipping())
+
+    def _sql_of_line(self, role: str) -> str:
+        return f"amount({_quoted(self.found[role])})"
 
     def _spread(self, targets: dict[tuple[str, ...], pd.Series]) -> Reading:
         """Where only the order says its money: spread over its lines by quantity."""
@@ -222,7 +267,10 @@ class _File:
         return f"({revenue}) / nullif({quantity}, 0)"
 
     def _discount(self, how: str) -> str:
-        return f"abs({self._sql('discount')})" if "discount" in self.found and self.level["discount"] == "line" else ""
+        if self.level.get("discount") != "line":
+            return ""
+        amount = self._sql("discount")
+        return f"abs({amount})" if (self.n["discount"] < 0).any() else amount
 
     def _named(self, target: tuple[str, ...]) -> str:
         further = (f"{'plus' if r == 'discount' else 'less'} {self.found[r]}" for r in target[1:])
@@ -230,6 +278,11 @@ class _File:
 
     def _columns(self) -> str:
         return ", ".join(self.found[r] for r in self.n if r in self.found and re.search("total|price|revenue", r))
+
+
+def _is_rate(values: pd.Series) -> bool:
+    """Whether numbers are shares and no money: all between nothing and one, some of them broken."""
+    return bool(values.between(0, 1).all() and ((values > 0) & (values < 1)).any())
 
 
 def _quoted(name: str) -> str:

@@ -132,6 +132,7 @@ def plain(heading: str) -> str:
     """
     text = re.sub(r"[(\[（【].*?[)\]）】]", "", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading))
     words = fold(text).split()
+    words = words[:-1] if len(words) > 1 and words[-1].isdigit() else words  # "Tax 5%", "Address 1"
     return " ".join(w for w in words if w not in ("eur", "usd", "gbp", "chf", "cny", "in") or len(words) == 1)
 
 
@@ -146,7 +147,7 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
     scored = []
     for table, known in _synonyms().items():
         fixed = {c: s for c, s in of_preset.get(table, {}).items() if c in known}
-        left = [c for c in columns if c not in of_preset.get(table, {}).values()]
+        left = [c for c in columns if c not in fixed.values()]
         found = fixed | _by_heading(left, {c: said for c, said in known.items() if c not in fixed}, kinds)
         lacking = [n for n in known["needs"] if not _has(n, found)]
         scored.append((len(lacking), -len(found) / max(len(columns), 1), table, found))
@@ -220,6 +221,8 @@ def _suits(canonical: str, kind: str) -> bool:
         return kind in ("e-mail", "empty")
     if canonical in ("person.name", "person.first_name", "person.last_name") and kind == "code":
         return False
+    if base == "line_no":
+        return kind in ("number", "empty")
     words = base in ("name", "first_name", "last_name", "product_name")
     return kind not in ("e-mail", "date") and not (words and kind in ("number", "money"))
 
