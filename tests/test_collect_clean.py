@@ -225,6 +225,17 @@ def test_suspicions_are_raised_without_knowing_the_client(tiny):
     assert found.loc[["missing day"], "status"].tolist() == ["reported"]
 
 
+def test_a_refund_that_is_spread_over_an_order_is_named_with_its_money(tiny):
+    till = (
+        "receipt,line,who,moment,article,pieces,price,off,paid,back\nR1,1,A,2024-03-30 11:00:00,3,2,1.00,0,2.00,no\n"
+        "R1,1001,A,2024-03-30 11:00:00,3,-0.5,1.00,0,-0.50,yes\nR2,1,B,2024-03-31 11:00:00,3,1,1.00,0,1.00,no\n"
+        "R2,1001,B,2024-03-31 11:00:00,3,-1,1.00,0,-1.00,yes\n"
+    )
+    _, run = tiny(till=till, settings=SETTINGS.replace("revenue: paid", "revenue: paid, is_return: back"))
+    found = clean.suspicions(run).set_index("rule").loc["refund not told by item"]
+    assert found[["rows", "revenue", "status"]].tolist() == [1, -0.5, "open"]
+
+
 def test_clean_data_raise_nothing(tiny):
     days = pd.date_range("2024-01-01", periods=91)  # whole weeks, Monday to Sunday
     till = "receipt,line,who,moment,article,pieces,price,off,paid\n" + "".join(

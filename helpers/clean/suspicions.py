@@ -227,6 +227,24 @@ def odd_discounts(run: Store) -> Iterator[dict]:
         )
 
 
+def spread_refunds(run: Store) -> Iterator[dict]:
+    """Orders that were paid back in part where the file does not say for which goods: the money is spread over all."""
+    orders = run.read("staged_orders").mutate(broken=_.quantity != _.quantity.round())
+    sold = orders.filter(_.quantity > 0).group_by("order_id").agg(broken=_.broken.any()).filter(~_.broken)
+    back = orders.filter(_.is_return, _.broken).semi_join(sold, "order_id")
+    t = back.agg(n=_.count(), orders=_.order_id.nunique(), money=_.revenue.sum()).to_pandas().fillna(0).iloc[0]
+    if t["n"]:
+        yield _row(
+            "refund not told by item",
+            "orders.is_return",
+            "2.2",
+            f"{t['orders']:,.0f} orders were paid back in part; the money is spread over their lines by what they cost",
+            t["n"],
+            run.count("staged_orders"),
+            t["money"],
+        )
+
+
 def coupon_money(run: Store) -> Iterator[dict]:
     """Lines that a coupon paid for in part, on a day with no recorded redemption of that customer."""
     used = run.read("staged_redemptions").select("customer_id", ordered_on="redeemed_on").distinct()
@@ -360,6 +378,7 @@ RULES = [
     tiny_prices,
     empty_lines,
     odd_discounts,
+    spread_refunds,
     coupon_money,
     repeated_rows,
     near_names,
