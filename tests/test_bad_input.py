@@ -1,10 +1,12 @@
 """A corpus of broken inputs: each ends in one clear line or in the ledger, never in a traceback or a lost row."""
 
+import bz2
 import codecs
 import gzip
 import io
 import itertools
 import json
+import lzma
 import os
 import re
 import socket
@@ -24,6 +26,7 @@ import pytest
 from helpers import clean, collect, store
 from helpers.client import Client, PlaybookError
 from helpers.collect import landing
+from helpers.practices import in_short, readiness
 
 LEDGER = ["lines", "layout", "loaded", "duplicate", "filtered", "held"]
 SPEND = "spent_on,channel,campaign_id,cost,clicks"
@@ -190,9 +193,11 @@ def xlsx(more=None, /, **sheets) -> bytes:
         f'<xf numFmtId="10"/></cellXfs></styleSheet>',
     }
     listed = links = ""
-    reach = f'<dimension ref="{more["dimension"]}"/>' if more else ""
+    more = more or {}
+    reach = f'<dimension ref="{more["dimension"]}"/>' if "dimension" in more else ""
     for i, (name, rows) in enumerate(sheets.items(), 1):
-        listed += f'<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>'
+        state = ' state="hidden"' if name in more.get("hidden", ()) else ""
+        listed += f'<sheet name="{name}" sheetId="{i}"{state} r:id="rId{i}"/>'
         links += f'<Relationship Id="rId{i}" Type="{rel}/worksheet" Target="worksheets/sheet{i}.xml"/>'
         body = "".join(
             f'<row r="{r}">{"".join(_xlsx_cell(v, f"{column_name(c)}{r}") for c, v in enumerate(row))}</row>'
@@ -325,6 +330,13 @@ def table_bytes(table):
     return out.getvalue()
 
 
+def zipped(name):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        z.writestr(name, "day,cost")
+    return out.getvalue()
+
+
 def some_parquet(n=5000):
     days = pd.date_range("2020-01-01", periods=n).astype("str")
     return table_bytes(pa.table({"spent_on": days, "channel": ["g"] * n, "campaign_id": [str(i) for i in range(n)],
@@ -351,6 +363,17 @@ REFUSED = {
     "gz that is none": ({"a.csv.gz": "day,cost\n"}, "", r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again"),
     "zip": ({"a.zip": XLSX}, "", r"a\.zip: a packed folder.* Unpack it into raw/ and take the \.zip away"),
     "zip that is none": ({"a.zip": "day,cost\n"}, "", r"a\.zip: a packed folder.* Unpack it into raw/"),
+    "zip called .csv": (
+        {"a.csv": zipped("x.csv")},
+        "",
+        r"a\.csv: a packed folder or file \(zip\)\. Unpack it into raw/ and take the packed file away",
+    ),
+    "bz2": ({"a.csv.bz2": bz2.compress(b"day")}, "", r"a\.csv\.bz2: a packed .*\(bz2\).* take the \.bz2 away"),
+    "bz2 called .csv": ({"a.csv": bz2.compress(b"day", 1)}, "", r"a\.csv: a packed .*\(bz2\).* the packed file away"),
+    "xz": ({"a.csv.xz": lzma.compress(b"day")}, "", r"a\.csv\.xz: a packed .*\(xz\).* take the \.xz away"),
+    "7z": ({"a.7z": b"7z\xbc\xaf\x27\x1c"}, "", r"a\.7z: a packed .*\(7z\).* take the \.7z away"),
+    "rar called .csv": ({"a.csv": b"Rar!\x1a\x07\x01\0"}, "", r"a\.csv: a packed .*\(rar\).* the packed file away"),
+    "tar in gzip": ({"a.tgz": gzip.compress(b"x".ljust(257, b"\0") + b"ustar")}, "", r"a\.tgz: a packed .*\(tar\)"),
     "workbook that is a zip of something": (
         {"a.xlsx": b"PK\x03\x04" + b"x" * 500},
         "",
@@ -392,6 +415,11 @@ REFUSED = {
         {"a.xlsx": XLSX.replace(b"sheetId", b"sheetJd")},
         "",
         r"a\.xlsx: not a readable workbook \(.*\)\. Save it again as \.xlsx",
+    ),
+    "workbook whose sheets are hidden": (
+        {"a.xlsx": xlsx({"hidden": ["S"]}, S=[["day"]], T=[])},
+        "",
+        r"a\.xlsx: all its sheets with rows are hidden \(S\)\. Show the one to read, or name it in client\.yaml",
     ),
     "no such sheet": (
         {"ads.xlsx": xlsx(Jan=[["day"]], Feb=[["day"]])},
@@ -494,6 +522,20 @@ REFUSED = {
         {"ads.csv": lambda path: path.symlink_to("../client.yaml")},
         "",
         r'sources\.ads.*"ads\.csv" leads out of raw/',
+    ),
+    "a link that leads nowhere": (
+        {"ads.csv": lambda path: path.symlink_to("gone.csv")},
+        "",
+        r"ads\.csv: a link to a file that is not there\. Put the file itself into raw/, or take the link away",
+    ),
+    "a link to itself": ({"ads.csv": lambda path: path.symlink_to("ads.csv")}, "", r"ads\.csv: a link to a file that is"),
+    "a link to a folder": ({"ads": lambda path: path.symlink_to("/")}, "", r"ads: a link to a folder\. Put the folder"),
+    "a pipe": ({"ads.csv": os.mkfifo}, "", r"ads\.csv: not a file but a pipe or a device\. Put a file with its rows"),
+    "a pipe that is named": ({"ads.csv": os.mkfifo}, "sources: {ads: {file: ads.csv}}", r"ads\.csv: not a file but a pipe"),
+    "a file name that is no UTF-8": (
+        {os.fsdecode(b"caf\xe9.csv"): spend(*ROWS)},
+        "",
+        r"caf\ufffd\.csv: the name of this file is not UTF-8\. Give it a name of plain letters\.",
     ),
     "a package's path with ..": (
         {},
@@ -983,10 +1025,10 @@ KEPT = {
     ),
     "days as a spreadsheet counts them": case(
         "a.csv",
-        spend("45717,g,c1,1.00,1", "45717.5,g,c1,1.00,1", ROWS[0]),
-        [4, 1, 1, 0, 0, 2],
-        {2: "spent_on: 45717", 3: "spent_on: 45717.5"},
-        [10.5],
+        spend("45717,g,c1,1.00,1", "45718.5,g,c1,1.00,1", ROWS[0].replace("03-01", "03-03")),
+        [4, 1, 3, 0, 0, 0],
+        {},
+        [1.0, 1.0, 10.5],
     ),
     "days without marks between": case("a.csv", spend("20250301,g,c1,1.00,1"), [2, 1, 1, 0, 0, 0], {}, [1.0]),
     # --- settings
@@ -1275,6 +1317,44 @@ def test_thousands_of_columns(take):
 def test_the_same_file_under_two_names_counts_once(take):
     got = take({"a.csv": spend(*ROWS), "copy of a.csv": spend(*ROWS)})
     assert sorted([got.counts("a.csv"), got.counts("copy of a.csv")]) == [[4, 1, 0, 3, 0, 0], [4, 1, 3, 0, 0, 0]]
+
+
+def test_check_describes_the_other_files_beside_one_that_cannot_be_read(home):
+    folder = new_client(home)
+    book = xlsx({"hidden": ["Old"]}, Costs=[HEAD, *TYPED], Old=[HEAD, *TYPED], Notes=[["by hand"]], Empty=[])
+    fill(folder, {"a.xlsx": book, "b.zip": zipped("x.csv"), "c.csv": os.mkfifo})
+    found = readiness(Client(folder.name))
+    files = {f[0]: f[1:] for f in found.files}
+    assert files["a.xlsx"][1] == "3"
+    assert files["a.xlsx"][-1] == "sheets not read: Old (hidden), Notes"
+    assert files["b.zip"][0] == files["c.csv"][0] == "cannot be read"
+    assert files["b.zip"][-1] == found.next_step
+    assert in_short(found).startswith("In short: of 3 files 1 is known and 2 are not;")
+
+
+def test_check_still_refuses_a_file_that_the_settings_map(home):
+    folder = new_client(home)
+    fill(folder, {"ads.csv": zipped("x.csv")}, MAPPED)
+    with pytest.raises(PlaybookError, match=r"ads\.csv: a packed folder or file"):
+        readiness(Client(folder.name))
+
+
+def test_parquet_files_of_one_kind_may_differ_in_their_types(take):
+    def parquet(**columns):
+        plain = {"spent_on": ["2025-03-01"], "channel": ["g"], "campaign_id": ["c1"], "cost": ["10.5"]}
+        return table_bytes(pa.table(plain | columns))
+
+    got = take(
+        {
+            "a.parquet": parquet(),
+            "b.parquet": parquet(cost=[2.5], campaign_id=[7.0]),
+            "c.parquet": parquet(spent_on=[pd.Timestamp("2025-03-02 10:00", tz="UTC")], channel=[["x"]]),
+            "d.parquet": parquet(spent_on=[pd.Timestamp("2025-03-03").date()], channel=["Käse".encode()]),
+        }
+    )
+    assert [got.values(c, file="b.parquet")[0] for c in ("cost", "campaign_id")] == [2.5, "7"]
+    assert [got.values("spent_on", file=f"{f}.parquet")[0].day for f in "abcd"] == [1, 1, 2, 3]
+    assert [got.values("channel", file=f"{f}.parquet")[0] for f in "acd"] == ["g", '["x"]', "Käse"]
 
 
 def test_a_link_within_raw_is_the_same_file_under_two_names(take):

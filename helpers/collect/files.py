@@ -55,7 +55,12 @@ _ERROR = re.compile(rb'<(?:\w+:)?c\b([^>]*\bt="e"[^>]*)>(?:<(?:\w+:)?f\b.*?)?<(?
 _FORMULA = re.compile(
     rb"<(?:\w+:)?c\b([^>]*)><(?:\w+:)?f\b[^>]*>([^<]*)</(?:\w+:)?f>(?:<(?:\w+:)?v ?/>|<v></v>)?</(?:\w+:)?c>"
 )
-_NOT_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"Rar!", b"7z\xbc\xaf", b"SQLite format 3")
+_NOT_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"SQLite format 3")
+# What packed files begin with; zip and gzip are known in other ways, a .tar by its mark further in.
+_PACKED = {b"\xfd7zXZ\0": "xz", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
+_PACKED |= {b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4", b"\x1f\x9d": "z"}
+_PACKED |= {b"BZh%d" % level: "bz2" for level in range(1, 10)}
+_OF_BOOKS = ("xl/", "content.xml", "[Content_Types].xml", "word/")  # what a zip that is a document holds
 POINT = re.compile(r"^[^\w]*(\d{1,3}(,\d{3})*|\d+)\.(\d{1,2}|\d{4,})[^\w]*$")
 COMMA = re.compile(r"^[^\w]*(\d{1,3}(\.\d{3})*|\d+),(\d{1,2}|\d{4,})[^\w]*$")
 OPEN = {"open-ended response", "offene antwort", "réponse ouverte", "开放式回答"}  # below an open question
@@ -88,8 +93,9 @@ def kind_of(path: Path) -> str:
     """
     with opened(path) as f:
         head = f.read(4096)
-    if path.suffix.lower() == ".zip":
-        raise PlaybookError(f"{path.name}: a packed folder. Unpack it into raw/ and take the .zip away.")
+    if packed := _packed(path, head):
+        away = f"the .{packed}" if path.suffix.lower() == f".{packed}" else "the packed file"
+        raise PlaybookError(f"{path.name}: a packed folder or file ({packed}). Unpack it into raw/ and take {away} away.")
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK") or head.startswith(b"\xd0\xcf\x11\xe0"):
@@ -109,6 +115,19 @@ def kind_of(path: Path) -> str:
     if head.startswith(_NOT_TEXT):
         raise PlaybookError(f"{path.name}: not a table of text. Export it as CSV, Excel, JSON lines or Parquet.")
     return "csv"
+
+
+def _packed(path: Path, head: bytes) -> str:
+    """How a file is packed that has to be unpacked by hand: zip, bz2, xz, 7z, rar, tar ...; empty for others."""
+    ending = path.suffix.lower().lstrip(".")
+    if ending in {"zip", *_PACKED.values()}:
+        return ending
+    if head[257:262] == b"ustar":
+        return "tar"
+    if head.startswith(b"PK") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as z:
+            return "" if any(n.startswith(_OF_BOOKS) for n in z.namelist()) else "zip"
+    return next((kind for mark, kind in _PACKED.items() if head.startswith(mark)), "")
 
 
 def opened(path: Path, mode: str = "rb", **how: Any) -> IO:
@@ -339,11 +358,17 @@ def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
         if spec.sheet and spec.sheet not in names:
             raise PlaybookError(f'{path.name}: no sheet "{spec.sheet}". It has {", ".join(names)}.')
         if not spec.sheet:
-            tops = {n: [[_cell(c) for c in row] for row in read(n, HEADER_WITHIN)] for n in names if not hidden[n]}
+            tops = {n: [[_cell(c) for c in row] for row in read(n, HEADER_WITHIN)] for n in names}
             tops = {n: top for n, top in tops.items() if any(map(any, top))}
-            known = [n for n, top in tops.items() if any(_known(row)[0] for row in top)]
-            names = [*known, *tops]
-            style.unread = [n for n in tops if n != names[0]]
+            seen = {n: top for n, top in tops.items() if not hidden[n]}
+            if tops and not seen:
+                raise PlaybookError(
+                    f"{path.name}: all its sheets with rows are hidden ({', '.join(tops)}). Show the one to read, or "
+                    "name it in client.yaml (sheet:)."
+                )
+            known = [n for n, top in seen.items() if any(_known(row)[0] for row in top)]
+            names = [*known, *seen]
+            style.unread = [f"{n} (hidden)" if hidden[n] else n for n in tops if n != names[0]]
         style.sheet = spec.sheet or (names or [""])[0]
         rows = read(style.sheet, None) if style.sheet else []
     except BaseException as e:  # calamine panics on some damaged files, and a panic is no Exception

@@ -18,7 +18,7 @@ import pandas as pd
 from ibis.backends.sql.datatypes import DuckDBType
 
 from helpers import tables
-from helpers.client import Client, PlaybookError
+from helpers.client import Client, PlaybookError, utf8
 from helpers.collect.keys import key_of, pseudonym, pseudonym_macro
 from helpers.collect.landing import Landed, land
 from helpers.collect.masks import KnownNames, full_names, mask, mask_keys
@@ -77,6 +77,7 @@ class Opened:
     landed: list[Landed]
     parts: dict[str, list[Part]] = field(default_factory=dict)
     days: dict[str, dict[str, pd.DatetimeIndex]] = field(default_factory=dict)  # of each group and file, once looked up
+    refused: dict[str, str] = field(default_factory=dict)  # file that cannot be read -> why; only where asked for
 
     def of(self, group: str) -> list[Landed]:
         """The files that are read under one name, the newest first."""
@@ -131,21 +132,29 @@ class Opened:
             raise PlaybookError(f"{shown}: {_first_line(e)}") from None
 
 
-def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
+def open_sources(con: ibis.BaseBackend, client: Client, describe: bool = False) -> Opened:
     """Take in every source of a client and make it readable under its name.
 
     Each group of files is a view with its columns as text (Parquet keeps its types), `source_file`, `source_line`,
     `source_problem`, `source_repeat`; how the file is written: `source_decimal`, `source_dates`, `source_zone`,
     `source_currency`; what stands above its rows: `source_head`; its open questions, one a line: `source_open`; and
     the client's `source_country`.
-    Raises PlaybookError for a file that is missing or not readable.
+    Raises PlaybookError for a file that is missing or not readable. To `describe`, such a file is left out and named in
+    `refused`, unless client.yaml maps it or is at fault itself.
     """
     prepare(con.con, client.settings.currency, client.settings.timezone)
     mapped = _mapped(client)
-    landed = [_named(land(client, name, spec), group, mapped) for name, group, spec in client.sources()]
+    landed, refused = [], {}
+    for name, group, spec in client.sources():
+        try:
+            landed.append(_named(land(client, name, spec), group, mapped))
+        except PlaybookError as e:
+            if not describe or group in mapped or str(e).startswith(f"data/{client.name}/client.yaml"):
+                raise
+            refused[utf8(spec.file)] = str(e)
     if any(f.preset for f in landed):
         con.con.execute(pseudonym_macro(client))
-    opened = Opened(con, client, landed)
+    opened = Opened(con, client, landed, refused=refused)
     for group in opened.groups:
         _view(opened, group)
     opened.parts = _parts(opened)
@@ -192,7 +201,8 @@ def _view(opened: Opened, group: str) -> None:
     wanted = {c: None for f in files for c in f.facts["columns"]} | dict.fromkeys(
         preset.header + preset.optional if preset else []
     )
-    selects = [_select(opened, f, list(wanted), preset) for f in files]
+    mixed = _mixed(opened, files)
+    selects = [_select(opened, f, list(wanted), preset, mixed) for f in files]
     union = "\nUNION ALL BY NAME\n".join(selects)
     con.execute(f"CREATE OR REPLACE TEMP VIEW {_q('all ' + group)} AS {union}")
     shown = f"preset {preset.name}" if preset else group
@@ -241,19 +251,38 @@ def _adds_up(opened: Opened, group: str, preset: Preset) -> str:
     return f"coalesce(least({', '.join(off)}) < 0.02, FALSE)"
 
 
-def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None) -> str:
+def _types(opened: Opened, f: Landed) -> dict[str, str]:
+    """The engine's type of each column of a Parquet file; the columns of other files are text."""
+    if f.facts["kind"] != "parquet":
+        return dict.fromkeys(f.facts["columns"], "VARCHAR")
+    schema = opened.con.con.sql(f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})").fetchall()
+    return {c: kind for c, kind, *_ in schema}
+
+
+def _mixed(opened: Opened, files: list[Landed]) -> set[str]:
+    """Columns (in small letters) that are not of one type in all files of a group: they are read as text."""
+    found: dict[str, set[str]] = {}
+    for f in files if len(files) > 1 and any(f.facts["kind"] == "parquet" for f in files) else ():
+        for c, kind in _types(opened, f).items():
+            is_number = re.match(r"U?(TINY|SMALL|BIG|HUGE)?INT|DOUBLE|FLOAT|DECIMAL", kind)
+            found.setdefault(c.lower(), set()).add("number" if is_number else kind)
+    return {c for c, kinds in found.items() if len(kinds) > 1}
+
+
+def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None, mixed: set[str]) -> str:
     have = {c.lower(): c for c in f.facts["columns"]}
     marks = ["", *f.spec.missing, *(preset.missing if preset else [])]
     from_parquet = f.facts["kind"] == "parquet"
-    kinds = {}
-    if from_parquet:
-        schema = opened.con.con.sql(f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})").fetchall()
-        kinds = {c: kind for c, kind, *_ in schema}
+    types = _types(opened, f)
 
     def cell(c: str) -> str:
-        kind = kinds.get(c, "VARCHAR")
+        kind = types.get(c, "VARCHAR")
         if "STRUCT" in kind or "[]" in kind or "MAP" in kind:
             return f"CAST(to_json({_q(c)}) AS VARCHAR)"
+        if kind == "BLOB":  # some writers do not say that their bytes are text
+            return f"coalesce(TRY(decode({_q(c)})), CAST({_q(c)} AS VARCHAR))"
+        if kind != "VARCHAR" and c.lower() in mixed:
+            return rf"regexp_replace(CAST({_q(c)} AS VARCHAR), '^(-?\d+)\.0$', '\1')"
         if kind != "VARCHAR" or f.spec.package:  # what a package brings is clean
             return _q(c)
         text = f"trim({_q(c)})"
