@@ -771,6 +771,19 @@ KEPT = {
         {4: "a line in UTF-8 in a file that is not"},
         GOOD[:2],
     ),
+    **{
+        f"one byte of no letter among cp1252: {byte!r}": case(
+            "a.csv",
+            joined(
+                spend("2025-03-01,Käse,c1,10.50,1", "2025-03-02,café crème,c1,20.25,2").encode("cp1252"),
+                b"2025-03-03,caf" + byte + b",c2,30.00,3\n",
+            ),
+            [4, 1, 2, 0, 0, 1],
+            {4: "bytes that are not text in this encoding"},
+            GOOD[:2],
+        )
+        for byte in (b"\x81", b"\x8d", b"\x8f", b"\x9d")
+    },
     "one line in UTF-8 among gb18030": case(
         "a.csv",
         joined(
@@ -831,6 +844,37 @@ KEPT = {
         [2502, 1, 2500, 0, 0, 1],
         {2: "a quotation mark is not closed"},
         [1.0] * 2500,
+    ),
+    "a quotation mark opened in the last cell and closed in that of a later row": case(
+        "a.csv",
+        spend(ROWS[0].replace(",100", ',"100'), ROWS[1], ROWS[2] + '"', ROWS[2].replace("c2", "c3")),
+        [5, 1, 2, 0, 0, 2],
+        {2: "a quotation mark is not closed", 4: 'clicks: 300"'},
+        GOOD[1:],
+    ),
+    "a quotation mark opened in a middle cell and closed in that of the next row": case(
+        "a.csv",
+        spend('2025-03-01,goo,"c1,10.50,100', '2025-03-02,goo,c1",20.25,200', ROWS[2]),
+        [4, 1, 2, 0, 0, 1],
+        {2: "a quotation mark is not closed"},
+        GOOD[1:],
+    ),
+    "a quotation mark opened in the first cell, where the row is of the right width": case(
+        "a.csv",
+        'channel,spent_on,campaign_id,cost,clicks\n"g,2025-03-01,c1,10.50,100\ng",2025-03-02,c1,20.25,200\n'
+        "m,2025-03-03,c2,30.00,300\n",
+        [4, 1, 2, 0, 0, 1],
+        {2: "a quotation mark is not closed"},
+        GOOD[1:],
+    ),
+    "notes of several lines with commas, numbers and lists": case(
+        "a.csv",
+        spend(
+            '2025-03-01,"Call 5, please\n2 times, by door, not 3, or 4\nthanks",c1,10.50,1',
+            '2025-03-02,"1,200 bags\r\nand 3",c1,20.25,1',
+            '2025-03-03,"a\n\nb,c",c2,30.00,1',
+        ),
+        [4, 1, 3, 0, 0, 0],
     ),
     "quotation marks inside a cell that are not doubled": case(
         "a.csv",
@@ -1134,6 +1178,24 @@ KEPT = {
     "JSON with a thing that is no object": case(
         "a.json", made(json.dumps)([*objects(), 7]), [4, 0, 3, 0, 0, 1], {4: "not an object with named values"}
     ),
+    "JSON with a name given twice": case(
+        "a.json",
+        made(lambda rows: json.dumps(rows).replace('"cost": 20.25', '"cost": 2025, "cost": 20.25'))(objects()),
+        [3, 0, 2, 0, 0, 1],
+        {2: 'the name "cost" is given twice'},
+        [10.5, 30.0],
+    ),
+    "JSON lines with a name given twice, in it and in what it holds": case(
+        "a.jsonl",
+        made(json_lines)(
+            objects()[0],
+            json.dumps(objects()[1])[:-1] + ', "cost": 1}',
+            json.dumps(objects()[2])[:-1] + ', "more": [{"a": 1, "a": 1}]}',
+        ),
+        [3, 0, 1, 0, 0, 2],
+        {2: 'the name "cost" is given twice', 3: 'the name "a" is given twice'},
+        GOOD[:1],
+    ),
     "JSON lines": case("a.jsonl", made(json_lines)(*objects()), [3, 0, 3, 0, 0, 0]),
     "JSON lines, packed": case(
         "a.jsonl.gz", made(lambda *o: gzip.compress(json_lines(*o).encode()))(*objects()), [3, 0, 3, 0, 0, 0]
@@ -1268,6 +1330,7 @@ def test_encodings_are_found_and_their_letters_kept(name, kept):
         "month first": {"dates": "month first, seen in the dates"},
         "comments and a title above": {"header_line": 4},
         "called .txt": {"delimiter": "\t", "kind": "csv"},
+        "one byte of no letter among cp1252: b'\\x8d'": {"encoding": "cp1252"},
         "xlsx called .csv": {"kind": "excel"},
         "xls that is a web page": {"kind": "html"},
         "Parquet called .csv": {"kind": "parquet"},
@@ -1277,6 +1340,30 @@ def test_encodings_are_found_and_their_letters_kept(name, kept):
 def test_what_was_found_out_is_stated(name, said, kept):
     card = kept(name).cards.loc[own_file(name)]
     assert {k: card[k] for k in said} == said
+
+
+HIDDEN = ["c\u200b1", "\ufeffc1", "c1\xa0", "\u202ac1\u202c", "c\xad1", "c1"]
+FAMILY = "👨\u200d👩\u200d👧"  # its joiners can be seen: without them it is three people
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_characters_that_cannot_be_seen_make_no_second_key(kind, take):
+    days = [f"2025-03-0{i}" for i, _ in enumerate(HIDDEN, 1)]
+    if kind == "csv":
+        content = spend(*(f"{day},{FAMILY},{c},1.00,1" for day, c in zip(days, HIDDEN, strict=True)))
+    else:
+        n = len(days)
+        content = table_bytes(pa.table({"spent_on": days, "channel": [FAMILY] * n, "campaign_id": HIDDEN, "cost": [1.0] * n}))
+    got = take({f"a.{kind}": content})
+    assert got.values("campaign_id") == ["c1"] * len(HIDDEN)
+    assert got.values("channel") == [FAMILY] * len(HIDDEN)
+    assert got.cards["note"].tolist() == ["characters that cannot be seen were taken out of 5 cells"]
+
+
+def test_nothing_is_said_of_plain_blanks_and_letters(take):
+    got = take({"a.csv": spend("2025-03-01, Käse\xa0und Brot ,c1,1.00,1")})
+    assert got.values("channel") == ["Käse\xa0und Brot"]
+    assert got.cards["note"].tolist() == [""]
 
 
 # --- large ones -----------------------------------------------------------------------------------

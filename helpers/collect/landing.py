@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from helpers import lock
@@ -27,7 +28,7 @@ from helpers.client import Client, PlaybookError, Source, file_hash, readable
 from helpers.collect import files
 from helpers.collect.presets import Preset, presets
 
-VERSION = 4  # raise it when what is stored changes
+VERSION = 5  # raise it when what is stored changes
 BATCH = 20_000
 LARGE = 50_000_000  # bytes from which reading is announced
 DATABASE_WAIT = 10  # seconds for a connection
@@ -119,7 +120,7 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         [*((c, pa.string()) for c in style.columns), ("source_line", pa.int64()), ("source_problem", pa.string())]
     )
     sight, rows = _Sight(style.delimiter), _Body(style)
-    lines, whole = 0, False
+    lines, unseen, whole = 0, 0, False
     part = _part(place)
     try:
         with pq.ParquetWriter(part, schema, compression="zstd") as out:
@@ -128,8 +129,9 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
                 sight.look(batch)
                 lines += len(batch)
                 cells = list(zip(*(_fit(r, width) for r in batch), strict=True)) if width else []
-                arrays = [pa.array(c, pa.string()) for c in cells]
-                arrays += [
+                arrays = [_visible(pa.array(c, pa.string())) for c in cells]
+                unseen += sum(n for _, n in arrays)
+                arrays = [array for array, _ in arrays] + [
                     pa.array([r[0] for r in batch], pa.int64()),
                     pa.array([r[2] or None for r in batch], pa.string()),
                 ]
@@ -159,10 +161,21 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         "dates": spec.dates or sight.dates,
         "dates_why": "said in client.yaml" if spec.dates else sight.why,
         "lines": lines,
+        "unseen": unseen,
         "layout": rows.layout.total(),
         "layout_kinds": dict(rows.layout),
         "head": "\n".join(rows.head),
     }
+
+
+def _visible(cells: pa.Array) -> tuple[pa.Array, int]:
+    """Cells without characters that cannot be seen, and how many cells had one: they would make two keys of one."""
+    if pc.all(pc.string_is_ascii(cells)).as_py() is not False:
+        return cells, 0
+    if not pc.any(pc.match_substring_regex(cells, files.HAS_UNSEEN)).as_py():  # quicker than to replace nothing
+        return cells, 0
+    plain = pc.replace_substring_regex(cells, files.UNSEEN, r"\1")
+    return plain, pc.sum(pc.not_equal(pc.utf8_trim(cells, " "), pc.utf8_trim(plain, " "))).as_py() or 0
 
 
 def _fit(record: files.Record, width: int) -> list[str]:
@@ -307,8 +320,10 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
     try:
         with pq.ParquetFile(path) as file:
             columns, lines = file.schema_arrow.names, file.metadata.num_rows
-            for _ in file.iter_batches(BATCH):
-                pass
+            unseen = 0
+            for batch in file.iter_batches(BATCH):
+                texts = [c for c in batch.columns if c.type == pa.string() and not spec.package]
+                unseen += sum(_visible(c)[1] for c in texts)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         reason = str(e).splitlines()[0].rstrip(".")
         raise PlaybookError(f"{path.name}: not a whole Parquet file ({reason}). Export it again.") from None
@@ -320,7 +335,7 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
             f'{path.name}: the playbook keeps the name "{min(taken)}" for itself. Rename that column in the file.'
         )
     preset, near = (None, []) if spec.package else files.recognise(columns, spec.preset)
-    found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": "."}
+    found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": ".", "unseen": unseen}
     found |= dict.fromkeys(("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head", "open"), "")
     return found | {
         "preset": preset.name if preset else "",

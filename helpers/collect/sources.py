@@ -19,6 +19,7 @@ from ibis.backends.sql.datatypes import DuckDBType
 
 from helpers import tables
 from helpers.client import Client, PlaybookError, utf8
+from helpers.collect.files import UNSEEN
 from helpers.collect.keys import key_of, pseudonym, pseudonym_macro
 from helpers.collect.landing import Landed, land
 from helpers.collect.masks import KnownNames, full_names, mask, mask_keys
@@ -286,6 +287,8 @@ def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None,
         if kind != "VARCHAR" or f.spec.package:  # what a package brings is clean
             return _q(c)
         text = f"trim({_q(c)})"
+        if from_parquet:  # read where it is: other files have lost these when they were taken in
+            text = rf"CASE WHEN strlen({_q(c)}) = length({_q(c)}) THEN {text} ELSE {_seen(_q(c))} END"
         for mark in marks:
             text = f"nullif({text}, {_text(mark)})"
         return text
@@ -302,6 +305,11 @@ def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None,
     more |= {k: f.facts.get(k, "") for k in ("head", "open")}
     cells += [f"{_text(v)} AS source_{k}" for k, v in (more | f.style).items()]
     return f"SELECT {', '.join(cells)} FROM {rows}"
+
+
+def _seen(text: str) -> str:
+    """SQL for a text without the characters that cannot be seen."""
+    return rf"trim(regexp_replace({text}, {_text(UNSEEN)}, '\1', 'g'))"
 
 
 def _usual(client: Client) -> str:
@@ -726,6 +734,8 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
         )
     if facts.get("unread"):
         card["note"] += f" {'; not read: ' if card['note'] else 'not read: '}{', '.join(map(str, facts['unread']))}"
+    if n := facts.get("unseen"):
+        card["note"] += f"{'; ' if card['note'] else ''}{said_unseen(n)}"
     if not table:
         near = f" It is nearly {facts['near'][0]}." if facts["near"] else ""
         card["note"] = f"not used: nothing knows this file.{near}"
@@ -739,6 +749,12 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
             "age_days": max((pd.Timestamp(as_of) - last).days, 0),
         }
     return card
+
+
+def said_unseen(cells: int) -> str:
+    """What was done to cells with characters that cannot be seen."""
+    held = "1 cell" if cells == 1 else f"{cells:,} cells"
+    return f"characters that cannot be seen were taken out of {held}"
 
 
 def used_columns(opened: Opened, f: Landed) -> set[str]:
