@@ -14,7 +14,7 @@ from helpers import tables
 from helpers.client import Client, PlaybookError, connect, home
 from helpers.collect import data_span, open_sources
 from helpers.collect.landing import Landed
-from helpers.collect.sources import Opened, _kinds, _q, said_unseen
+from helpers.collect.sources import Opened, _kinds, _q, file_notes
 from helpers.collect.suggest import Suggestion, as_yaml, suggest
 
 SAMPLE = 2_000  # rows from which a file is guessed
@@ -124,8 +124,7 @@ def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
     table = ", ".join(dict.fromkeys(mine)) or ("joined to another" if _used(opened, f) else "not used")
     near = f"nearly {facts['near'][0]}" if facts["near"] and not f.preset and not mine else ""
     sheets = f"sheets not read: {', '.join(facts['unread'])}" if facts["unread"] else ""
-    unseen = said_unseen(facts["unseen"]) if facts.get("unseen") else ""
-    lacks = "; ".join(said for said in (near, sheets, unseen) if said)
+    lacks = "; ".join(said for said in (near, sheets, file_notes(f)) if said)
     rows = facts["lines"] - facts.get("preset_layout", 0)
     return f.file, what, f"{rows:,}", ", ".join(w for w in written if w), table, lacks
 

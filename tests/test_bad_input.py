@@ -977,6 +977,33 @@ KEPT = {
         {},
         [1234.56, 99999.5],
     ),
+    "whole thousands with a point": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,1.250,1", "2025-03-02,g,c1,980,2", "2025-03-03,g,c1,12.400,3"),
+        values=[1250.0, 980.0, 12400.0],
+    ),
+    "whole thousands with a comma between semicolons": case(
+        "a.csv",
+        spend("2025-03-01;g;c1;1,250;1", "2025-03-02;g;c1;980;2", "2025-03-03;g;c1;12,400;3", header=SPEND.replace(",", ";")),
+        values=[1250.0, 980.0, 12400.0],
+    ),
+    "thousands with a point and a sign of money": case(
+        "a.csv", spend("2025-03-01,g,c1,1.250 €,1", "2025-03-02,g,c1,EUR 2.500,2"), [3, 1, 2, 0, 0, 0], {}, [1250.0, 2500.0]
+    ),
+    "three decimals": case(
+        "a.csv", spend("2025-03-01,g,c1,0.250,1", "2025-03-02,g,c1,12.400,2"), [3, 1, 2, 0, 0, 0], {}, [0.25, 12.4]
+    ),
+    "three digits after the mark, and nothing that tells": case(
+        "a.csv", spend("2025-03-01,g,c1,1.250,1", "2025-03-02,g,c1,2.400,2"), [3, 1, 2, 0, 0, 0], {}, [1.25, 2.4]
+    ),
+    "three digits after the mark, said in the settings": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,1.250,1", "2025-03-02,g,c1,2.400,2"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        [1250.0, 2400.0],
+        decimal=",",
+    ),
     "a wrong decimal mark in the settings": case(
         "a.csv",
         spend(*ROWS),
@@ -1329,6 +1356,13 @@ def test_encodings_are_found_and_their_letters_kept(name, kept):
         "days in two orders": {"dates": "day first, both orders are in it: 3 dates read day first, 1 month first"},
         "month first": {"dates": "month first, seen in the dates"},
         "comments and a title above": {"header_line": 4},
+        "whole thousands with a point": {"decimal": ",", "note": ""},
+        "three decimals": {"decimal": ".", "note": ""},
+        "three digits after the mark, and nothing that tells": {
+            "note": 'numbers that can be read two ways: "cost" (1.250 is read with decimals); say which mark is the '
+            "decimal one, as decimal: '.' or decimal: ',' for this file in client.yaml"
+        },
+        "three digits after the mark, said in the settings": {"note": ""},
         "called .txt": {"delimiter": "\t", "kind": "csv"},
         "one byte of no letter among cp1252: b'\\x8d'": {"encoding": "cp1252"},
         "xlsx called .csv": {"kind": "excel"},
@@ -1358,6 +1392,27 @@ def test_characters_that_cannot_be_seen_make_no_second_key(kind, take):
     assert got.values("campaign_id") == ["c1"] * len(HIDDEN)
     assert got.values("channel") == [FAMILY] * len(HIDDEN)
     assert got.cards["note"].tolist() == ["characters that cannot be seen were taken out of 5 cells"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "decimal", "asked"),
+    [
+        ([["1.250", "980"]], ",", []),
+        ([["1.250", "2"]], ".", ['"0" (1.250 is read with decimals)']),
+        ([["1.250", "2000"]], ".", ['"0" (1.250 is read with decimals)']),
+        ([["1.250.000", "2.400"]], ",", []),
+        ([["-1.250", "(980)"]], ",", []),
+        ([["1,250", "980"]], ".", []),
+        ([["1,250", "2,400"]], ".", ['"0" (1,250 is read as whole thousands)']),
+        ([["1.250", "2.400"], ["1.100", "980"]], ",", []),
+        ([["10.50", "9.99"], ["1.250", "1.300"]], ".", []),
+        ([["10.50", "9.99"], ["1.250", "980"]], ".", ['"1" (1.250 is read with decimals)']),
+    ],
+)
+def test_a_mark_before_three_digits_is_settled_by_the_column_or_asked_about(columns, decimal, asked):
+    sight = landing._Sight(",", [str(i) for i, _ in enumerate(columns)])
+    sight.look([(i, list(row), "") for i, row in enumerate(zip(*columns, strict=True))])
+    assert (sight.decimal, sight.two_ways(sight.decimal)) == (decimal, asked)
 
 
 def test_nothing_is_said_of_plain_blanks_and_letters(take):

@@ -69,6 +69,8 @@ _PACKED |= {b"BZh%d" % level: "bz2" for level in range(1, 10)}
 _OF_BOOKS = ("xl/", "content.xml", "[Content_Types].xml", "word/")  # what a zip that is a document holds
 POINT = re.compile(r"^[^\w]*(\d{1,3}(,\d{3})*|\d+)\.(\d{1,2}|\d{4,})[^\w]*$")
 COMMA = re.compile(r"^[^\w]*(\d{1,3}(\.\d{3})*|\d+),(\d{1,2}|\d{4,})[^\w]*$")
+THREE = re.compile(r"^([^\w.,]*)(\d{1,3})((?:\.\d{3})+|(?:,\d{3})+)(\s?(?:[^\w\s.,]|[A-Z]{3}))?$")
+WHOLE = re.compile(r"^[^\w.,]*(\d+)(?:\s?(?:[^\w\s.,]|[A-Z]{3}))?$")
 OPEN = {"open-ended response", "offene antwort", "réponse ouverte", "开放式回答"}  # below an open question
 csv.field_size_limit(LONGEST_CELL)
 

@@ -734,8 +734,8 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
         )
     if facts.get("unread"):
         card["note"] += f" {'; not read: ' if card['note'] else 'not read: '}{', '.join(map(str, facts['unread']))}"
-    if n := facts.get("unseen"):
-        card["note"] += f"{'; ' if card['note'] else ''}{said_unseen(n)}"
+    if found := file_notes(f):
+        card["note"] += f"{'; ' if card['note'] else ''}{found}"
     if not table:
         near = f" It is nearly {facts['near'][0]}." if facts["near"] else ""
         card["note"] = f"not used: nothing knows this file.{near}"
@@ -751,10 +751,17 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
     return card
 
 
-def said_unseen(cells: int) -> str:
-    """What was done to cells with characters that cannot be seen."""
-    held = "1 cell" if cells == 1 else f"{cells:,} cells"
-    return f"characters that cannot be seen were taken out of {held}"
+def file_notes(f: Landed) -> str:
+    """What was done to a file's cells, and what has to be said about them in client.yaml."""
+    said, facts = [], f.facts
+    if n := facts.get("unseen"):
+        said.append(f"characters that cannot be seen were taken out of {'1 cell' if n == 1 else f'{n:,} cells'}")
+    if facts.get("two_ways"):
+        said.append(
+            f"numbers that can be read two ways: {', '.join(facts['two_ways'])}; say which mark is the decimal one, "
+            "as decimal: '.' or decimal: ',' for this file in client.yaml"
+        )
+    return "; ".join(said)
 
 
 def used_columns(opened: Opened, f: Landed) -> set[str]:
