@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import importlib.util
 import itertools
+import math
 import os
 import re
 import shutil
@@ -61,6 +62,25 @@ def _known_zone(zone: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
+# ISO 4217: the money in use, and what was in use within the last ten years.
+CURRENCIES = set(
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BYR BZD CAD CDF "
+    "CHF CLF CLP CNY COP CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ "
+    "GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD "
+    "LSL LYD MAD MDL MGA MKD MMK MNT MOP MRO MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP "
+    "PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STD STN SVC SYP SZL THB TJS TMT "
+    "TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VEF VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG ZWL".split()
+)
+
+
+def _known_currency(code: str) -> str:
+    if code not in CURRENCIES:
+        hint = f"; did you mean {code.upper()}?" if code.upper() in CURRENCIES else " of three letters such as EUR or USD"
+        raise ValueError(f"this is no currency code (ISO 4217){hint}")
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_known_currency)]
 
 
 def _one_character(mark: str) -> str:
@@ -238,6 +258,19 @@ class Settlement(_Model):
     reason: str
 
 
+def _finite(parameters: dict[str, Any]) -> dict[str, Any]:
+    for name, value in parameters.items():
+        if _holds_no_number(value):
+            raise ValueError(f'"{name}" holds .nan or .inf, which is no number: write one, or take it out')
+    return parameters
+
+
+def _holds_no_number(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_holds_no_number, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 class Settings(_Model):
     """The whole of client.yaml."""
 
@@ -245,7 +278,7 @@ class Settings(_Model):
     title: str
     about: str = ""
     badges: list[str] = []
-    currency: str
+    currency: Currency
     timezone: Zone
     country: str = ""
     sources: dict[str, Source] = {}
@@ -253,7 +286,7 @@ class Settings(_Model):
     controls: dict[str, Control] = {}
     clean: list[CleanStep] = []
     rules: dict[str, RuleChange] = {}  # changes to general rules and to those of presets, by name
-    exchange_rates: dict[str, float] = {}  # one unit of that currency in the client's own
+    exchange_rates: dict[Currency, Annotated[float, Field(gt=0)]] = {}  # one unit of that currency in the client's own
     precedence: list[str] = []  # sources, the most trusted first, for what is known of a person or product
     matching: Matching = Matching()
     private_days: int = Field(30, ge=1)  # what lies in private/ is due after so many days
@@ -268,7 +301,7 @@ class Settings(_Model):
     journeys: Journeys = Journeys()
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
     keep_runs: int = Field(10, ge=1)
-    parameters: dict[str, Any] = {}  # notebook parameters for this client
+    parameters: Annotated[dict[str, Any], AfterValidator(_finite)] = {}  # notebook parameters for this client
 
 
 _SPILL = re.compile(r"spill-(\d+)-(\d+)-\d+")  # what an engine puts on disk while it works: process, its start, count
@@ -340,7 +373,8 @@ class Client:
         Those of client.yaml first, then what else lies in raw/.
         """
         found, taken, raw = [], set(), self.folder / "raw"
-        files = sorted(p for p in raw.rglob("*") if p.is_file() and not _IGNORED.match(p.name))
+        every = (p for p in raw.rglob("*") if not _IGNORED.match(p.name))
+        files = sorted(p for p in every if p.is_symlink() or not p.is_dir())  # links and pipes too: they are named
         for name, spec in self.settings.sources.items():
             if spec.package or spec.database or "*" not in spec.file:
                 taken.add(Path(os.path.normpath(spec.file)).as_posix())
@@ -384,6 +418,7 @@ class Client:
             root, shown = Path(found.origin).parent.resolve(), f"the package {spec.package}"
         else:
             root, shown = (self.folder / "raw").resolve(), "raw/"
+        _check_kind(root / spec.file, spec.file)
         path = (root / spec.file).resolve()
         if os.path.isabs(spec.file) or not path.is_relative_to(root):
             raise PlaybookError(
@@ -402,6 +437,27 @@ class Client:
         """SHA-256 of every source file and of the settings."""
         files = {name: self.source_path(name, spec) for name, _, spec in self.sources() if not spec.database}
         return {name: file_hash(path) for name, path in (files | {"client.yaml": self.file}).items()}
+
+
+def utf8(name: str) -> str:
+    """A file's name that can be shown and stored: bytes of it that are no UTF-8 become marks."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _check_kind(path: Path, file: str) -> None:
+    """Raise PlaybookError for a name that is no UTF-8, a link that leads nowhere and what is no file, such as a pipe."""
+    if utf8(file) != file:
+        raise PlaybookError(f"{utf8(file)}: the name of this file is not UTF-8. Give it a name of plain letters.")
+    if path.is_symlink() and not path.exists():
+        raise PlaybookError(
+            f"{file}: a link to a file that is not there. Put the file itself into raw/, or take the link away."
+        )
+    if path.is_symlink() and path.is_dir():
+        raise PlaybookError(f"{file}: a link to a folder. Put the folder itself into raw/, or take the link away.")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise PlaybookError(
+            f"{file}: not a file but a pipe or a device. Put a file with its rows into raw/, or take it away."
+        )
 
 
 @contextmanager

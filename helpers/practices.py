@@ -15,11 +15,12 @@ from helpers.client import Client, connect, home
 from helpers.collect import days_of_orders, open_sources
 from helpers.collect.joins import joined
 from helpers.collect.landing import Landed
-from helpers.collect.sources import Opened, _kinds, _q
+from helpers.collect.sources import Opened, _kinds, _q, file_notes
 from helpers.collect.suggest import Suggestion, as_yaml, suggest
 from helpers.store import body, last_full_day
 
 SAMPLE = 2_000  # rows from which a file is guessed
+UNREAD = "cannot be read"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def readiness(client: Client) -> Readiness:
 
     Writes suggestions.yaml beside client.yaml where a file is not known, and removes it where all are.
     """
-    opened = open_sources(connect(client.private()), client)
+    opened = open_sources(connect(client.private()), client, describe=True)
     rows = count_rows(opened)
     first = last = None
     if "orders" in opened.parts:
@@ -58,14 +59,15 @@ def readiness(client: Client) -> Readiness:
     if opened.has_people and "customers" not in opened.parts:
         shown = [(n, f"{r} (records that name a person, not yet matched)" if n == "customers" else r) for n, r in shown]
     path, guessed = _suggest(opened)
-    step = _next_step(opened, path)
+    step = next(iter(opened.refused.values()), "") or _next_step(opened, path)
     files = [_file(opened, f) for f in opened.landed]
+    files += [(file, UNREAD, "", "", "not used", why) for file, why in opened.refused.items()]
     return Readiness(client.settings.title, first, last, step, files, shown, listed, path, guessed)
 
 
 def in_short(found: Readiness) -> str:
     """How many files are known and how many practices can run, in a sentence."""
-    files, unknown = len(found.files), sum(f[1] == "not known" for f in found.files)
+    files, unknown = len(found.files), sum(f[1] in ("not known", UNREAD) for f in found.files)
     able = sum(p[3] == "yes" for p in found.practices)
     known = f"{files - unknown} {'is' if files - unknown == 1 else 'are'} known"
     return (
@@ -122,8 +124,10 @@ def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
         written += [f"decimal {facts['decimal']}", f.style.get("dates", ""), facts["dates_why"]]
     table = ", ".join(dict.fromkeys(mine)) or ("joined to another" if is_used(opened, f) else "not used")
     near = f"nearly {facts['near'][0]}" if facts["near"] and not f.preset and not mine else ""
+    sheets = f"sheets not read: {', '.join(facts['unread'])}" if facts["unread"] else ""
+    lacks = "; ".join(said for said in (near, sheets, file_notes(f)) if said)
     rows = facts["lines"] - facts.get("preset_layout", 0)
-    return f.file, what, f"{rows:,}", ", ".join(w for w in written if w), table, near
+    return f.file, what, f"{rows:,}", ", ".join(w for w in written if w), table, lacks
 
 
 def suggestions(opened: Opened) -> list[Suggestion]:

@@ -1,10 +1,12 @@
 """A corpus of broken inputs: each ends in one clear line or in the ledger, never in a traceback or a lost row."""
 
+import bz2
 import codecs
 import gzip
 import io
 import itertools
 import json
+import lzma
 import os
 import re
 import socket
@@ -24,6 +26,7 @@ import pytest
 from helpers import clean, collect, store
 from helpers.client import Client, PlaybookError
 from helpers.collect import landing
+from helpers.practices import in_short, readiness
 
 LEDGER = ["lines", "layout", "loaded", "duplicate", "filtered", "held"]
 SPEND = "spent_on,channel,campaign_id,cost,clicks"
@@ -190,9 +193,11 @@ def xlsx(more=None, /, **sheets) -> bytes:
         f'<xf numFmtId="10"/></cellXfs></styleSheet>',
     }
     listed = links = ""
-    reach = f'<dimension ref="{more["dimension"]}"/>' if more else ""
+    more = more or {}
+    reach = f'<dimension ref="{more["dimension"]}"/>' if "dimension" in more else ""
     for i, (name, rows) in enumerate(sheets.items(), 1):
-        listed += f'<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>'
+        state = ' state="hidden"' if name in more.get("hidden", ()) else ""
+        listed += f'<sheet name="{name}" sheetId="{i}"{state} r:id="rId{i}"/>'
         links += f'<Relationship Id="rId{i}" Type="{rel}/worksheet" Target="worksheets/sheet{i}.xml"/>'
         body = "".join(
             f'<row r="{r}">{"".join(_xlsx_cell(v, f"{column_name(c)}{r}") for c, v in enumerate(row))}</row>'
@@ -325,6 +330,13 @@ def table_bytes(table):
     return out.getvalue()
 
 
+def zipped(name):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        z.writestr(name, "day,cost")
+    return out.getvalue()
+
+
 def some_parquet(n=5000):
     days = pd.date_range("2020-01-01", periods=n).astype("str")
     return table_bytes(pa.table({"spent_on": days, "channel": ["g"] * n, "campaign_id": [str(i) for i in range(n)],
@@ -351,6 +363,17 @@ REFUSED = {
     "gz that is none": ({"a.csv.gz": "day,cost\n"}, "", r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again"),
     "zip": ({"a.zip": XLSX}, "", r"a\.zip: a packed folder.* Unpack it into raw/ and take the \.zip away"),
     "zip that is none": ({"a.zip": "day,cost\n"}, "", r"a\.zip: a packed folder.* Unpack it into raw/"),
+    "zip called .csv": (
+        {"a.csv": zipped("x.csv")},
+        "",
+        r"a\.csv: a packed folder or file \(zip\)\. Unpack it into raw/ and take the packed file away",
+    ),
+    "bz2": ({"a.csv.bz2": bz2.compress(b"day")}, "", r"a\.csv\.bz2: a packed .*\(bz2\).* take the \.bz2 away"),
+    "bz2 called .csv": ({"a.csv": bz2.compress(b"day", 1)}, "", r"a\.csv: a packed .*\(bz2\).* the packed file away"),
+    "xz": ({"a.csv.xz": lzma.compress(b"day")}, "", r"a\.csv\.xz: a packed .*\(xz\).* take the \.xz away"),
+    "7z": ({"a.7z": b"7z\xbc\xaf\x27\x1c"}, "", r"a\.7z: a packed .*\(7z\).* take the \.7z away"),
+    "rar called .csv": ({"a.csv": b"Rar!\x1a\x07\x01\0"}, "", r"a\.csv: a packed .*\(rar\).* the packed file away"),
+    "tar in gzip": ({"a.tgz": gzip.compress(b"x".ljust(257, b"\0") + b"ustar")}, "", r"a\.tgz: a packed .*\(tar\)"),
     "workbook that is a zip of something": (
         {"a.xlsx": b"PK\x03\x04" + b"x" * 500},
         "",
@@ -392,6 +415,11 @@ REFUSED = {
         {"a.xlsx": XLSX.replace(b"sheetId", b"sheetJd")},
         "",
         r"a\.xlsx: not a readable workbook \(.*\)\. Save it again as \.xlsx",
+    ),
+    "workbook whose sheets are hidden": (
+        {"a.xlsx": xlsx({"hidden": ["S"]}, S=[["day"]], T=[])},
+        "",
+        r"a\.xlsx: all its sheets with rows are hidden \(S\)\. Show the one to read, or name it in client\.yaml",
     ),
     "no such sheet": (
         {"ads.xlsx": xlsx(Jan=[["day"]], Feb=[["day"]])},
@@ -494,6 +522,20 @@ REFUSED = {
         {"ads.csv": lambda path: path.symlink_to("../client.yaml")},
         "",
         r'sources\.ads.*"ads\.csv" leads out of raw/',
+    ),
+    "a link that leads nowhere": (
+        {"ads.csv": lambda path: path.symlink_to("gone.csv")},
+        "",
+        r"ads\.csv: a link to a file that is not there\. Put the file itself into raw/, or take the link away",
+    ),
+    "a link to itself": ({"ads.csv": lambda path: path.symlink_to("ads.csv")}, "", r"ads\.csv: a link to a file that is"),
+    "a link to a folder": ({"ads": lambda path: path.symlink_to("/")}, "", r"ads: a link to a folder\. Put the folder"),
+    "a pipe": ({"ads.csv": os.mkfifo}, "", r"ads\.csv: not a file but a pipe or a device\. Put a file with its rows"),
+    "a pipe that is named": ({"ads.csv": os.mkfifo}, "sources: {ads: {file: ads.csv}}", r"ads\.csv: not a file but a pipe"),
+    "a file name that is no UTF-8": (
+        {os.fsdecode(b"caf\xe9.csv"): spend(*ROWS)},
+        "",
+        r"caf\ufffd\.csv: the name of this file is not UTF-8\. Give it a name of plain letters\.",
     ),
     "a package's path with ..": (
         {},
@@ -729,6 +771,19 @@ KEPT = {
         {4: "a line in UTF-8 in a file that is not"},
         GOOD[:2],
     ),
+    **{
+        f"one byte of no letter among cp1252: {byte!r}": case(
+            "a.csv",
+            joined(
+                spend("2025-03-01,Käse,c1,10.50,1", "2025-03-02,café crème,c1,20.25,2").encode("cp1252"),
+                b"2025-03-03,caf" + byte + b",c2,30.00,3\n",
+            ),
+            [4, 1, 2, 0, 0, 1],
+            {4: "bytes that are not text in this encoding"},
+            GOOD[:2],
+        )
+        for byte in (b"\x81", b"\x8d", b"\x8f", b"\x9d")
+    },
     "one line in UTF-8 among gb18030": case(
         "a.csv",
         joined(
@@ -789,6 +844,37 @@ KEPT = {
         [2502, 1, 2500, 0, 0, 1],
         {2: "a quotation mark is not closed"},
         [1.0] * 2500,
+    ),
+    "a quotation mark opened in the last cell and closed in that of a later row": case(
+        "a.csv",
+        spend(ROWS[0].replace(",100", ',"100'), ROWS[1], ROWS[2] + '"', ROWS[2].replace("c2", "c3")),
+        [5, 1, 2, 0, 0, 2],
+        {2: "a quotation mark is not closed", 4: 'clicks: 300"'},
+        GOOD[1:],
+    ),
+    "a quotation mark opened in a middle cell and closed in that of the next row": case(
+        "a.csv",
+        spend('2025-03-01,goo,"c1,10.50,100', '2025-03-02,goo,c1",20.25,200', ROWS[2]),
+        [4, 1, 2, 0, 0, 1],
+        {2: "a quotation mark is not closed"},
+        GOOD[1:],
+    ),
+    "a quotation mark opened in the first cell, where the row is of the right width": case(
+        "a.csv",
+        'channel,spent_on,campaign_id,cost,clicks\n"g,2025-03-01,c1,10.50,100\ng",2025-03-02,c1,20.25,200\n'
+        "m,2025-03-03,c2,30.00,300\n",
+        [4, 1, 2, 0, 0, 1],
+        {2: "a quotation mark is not closed"},
+        GOOD[1:],
+    ),
+    "notes of several lines with commas, numbers and lists": case(
+        "a.csv",
+        spend(
+            '2025-03-01,"Call 5, please\n2 times, by door, not 3, or 4\nthanks",c1,10.50,1',
+            '2025-03-02,"1,200 bags\r\nand 3",c1,20.25,1',
+            '2025-03-03,"a\n\nb,c",c2,30.00,1',
+        ),
+        [4, 1, 3, 0, 0, 0],
     ),
     "quotation marks inside a cell that are not doubled": case(
         "a.csv",
@@ -891,6 +977,33 @@ KEPT = {
         {},
         [1234.56, 99999.5],
     ),
+    "whole thousands with a point": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,1.250,1", "2025-03-02,g,c1,980,2", "2025-03-03,g,c1,12.400,3"),
+        values=[1250.0, 980.0, 12400.0],
+    ),
+    "whole thousands with a comma between semicolons": case(
+        "a.csv",
+        spend("2025-03-01;g;c1;1,250;1", "2025-03-02;g;c1;980;2", "2025-03-03;g;c1;12,400;3", header=SPEND.replace(",", ";")),
+        values=[1250.0, 980.0, 12400.0],
+    ),
+    "thousands with a point and a sign of money": case(
+        "a.csv", spend("2025-03-01,g,c1,1.250 €,1", "2025-03-02,g,c1,EUR 2.500,2"), [3, 1, 2, 0, 0, 0], {}, [1250.0, 2500.0]
+    ),
+    "three decimals": case(
+        "a.csv", spend("2025-03-01,g,c1,0.250,1", "2025-03-02,g,c1,12.400,2"), [3, 1, 2, 0, 0, 0], {}, [0.25, 12.4]
+    ),
+    "three digits after the mark, and nothing that tells": case(
+        "a.csv", spend("2025-03-01,g,c1,1.250,1", "2025-03-02,g,c1,2.400,2"), [3, 1, 2, 0, 0, 0], {}, [1.25, 2.4]
+    ),
+    "three digits after the mark, said in the settings": case(
+        "a.csv",
+        spend("2025-03-01,g,c1,1.250,1", "2025-03-02,g,c1,2.400,2"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        [1250.0, 2400.0],
+        decimal=",",
+    ),
     "a wrong decimal mark in the settings": case(
         "a.csv",
         spend(*ROWS),
@@ -983,10 +1096,10 @@ KEPT = {
     ),
     "days as a spreadsheet counts them": case(
         "a.csv",
-        spend("45717,g,c1,1.00,1", "45717.5,g,c1,1.00,1", ROWS[0]),
-        [4, 1, 1, 0, 0, 2],
-        {2: "spent_on: 45717", 3: "spent_on: 45717.5"},
-        [10.5],
+        spend("45717,g,c1,1.00,1", "45718.5,g,c1,1.00,1", ROWS[0].replace("03-01", "03-03")),
+        [4, 1, 3, 0, 0, 0],
+        {},
+        [1.0, 1.0, 10.5],
     ),
     "days without marks between": case("a.csv", spend("20250301,g,c1,1.00,1"), [2, 1, 1, 0, 0, 0], {}, [1.0]),
     # --- settings
@@ -1091,6 +1204,24 @@ KEPT = {
     "JSON": case("a.json", made(json.dumps)(objects()), [3, 0, 3, 0, 0, 0]),
     "JSON with a thing that is no object": case(
         "a.json", made(json.dumps)([*objects(), 7]), [4, 0, 3, 0, 0, 1], {4: "not an object with named values"}
+    ),
+    "JSON with a name given twice": case(
+        "a.json",
+        made(lambda rows: json.dumps(rows).replace('"cost": 20.25', '"cost": 2025, "cost": 20.25'))(objects()),
+        [3, 0, 2, 0, 0, 1],
+        {2: 'the name "cost" is given twice'},
+        [10.5, 30.0],
+    ),
+    "JSON lines with a name given twice, in it and in what it holds": case(
+        "a.jsonl",
+        made(json_lines)(
+            objects()[0],
+            json.dumps(objects()[1])[:-1] + ', "cost": 1}',
+            json.dumps(objects()[2])[:-1] + ', "more": [{"a": 1, "a": 1}]}',
+        ),
+        [3, 0, 1, 0, 0, 2],
+        {2: 'the name "cost" is given twice', 3: 'the name "a" is given twice'},
+        GOOD[:1],
     ),
     "JSON lines": case("a.jsonl", made(json_lines)(*objects()), [3, 0, 3, 0, 0, 0]),
     "JSON lines, packed": case(
@@ -1225,7 +1356,15 @@ def test_encodings_are_found_and_their_letters_kept(name, kept):
         "days in two orders": {"dates": "day first, both orders are in it: 3 dates read day first, 1 month first"},
         "month first": {"dates": "month first, seen in the dates"},
         "comments and a title above": {"header_line": 4},
+        "whole thousands with a point": {"decimal": ",", "note": ""},
+        "three decimals": {"decimal": ".", "note": ""},
+        "three digits after the mark, and nothing that tells": {
+            "note": 'numbers that can be read two ways: "cost" (1.250 is read with decimals); say which mark is the '
+            "decimal one, as decimal: '.' or decimal: ',' for this file in client.yaml"
+        },
+        "three digits after the mark, said in the settings": {"note": ""},
         "called .txt": {"delimiter": "\t", "kind": "csv"},
+        "one byte of no letter among cp1252: b'\\x8d'": {"encoding": "cp1252"},
         "xlsx called .csv": {"kind": "excel"},
         "xls that is a web page": {"kind": "html"},
         "Parquet called .csv": {"kind": "parquet"},
@@ -1235,6 +1374,51 @@ def test_encodings_are_found_and_their_letters_kept(name, kept):
 def test_what_was_found_out_is_stated(name, said, kept):
     card = kept(name).cards.loc[own_file(name)]
     assert {k: card[k] for k in said} == said
+
+
+HIDDEN = ["c\u200b1", "\ufeffc1", "c1\xa0", "\u202ac1\u202c", "c\xad1", "c1"]
+FAMILY = "👨\u200d👩\u200d👧"  # its joiners can be seen: without them it is three people
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_characters_that_cannot_be_seen_make_no_second_key(kind, take):
+    days = [f"2025-03-0{i}" for i, _ in enumerate(HIDDEN, 1)]
+    if kind == "csv":
+        content = spend(*(f"{day},{FAMILY},{c},1.00,1" for day, c in zip(days, HIDDEN, strict=True)))
+    else:
+        n = len(days)
+        content = table_bytes(pa.table({"spent_on": days, "channel": [FAMILY] * n, "campaign_id": HIDDEN, "cost": [1.0] * n}))
+    got = take({f"a.{kind}": content})
+    assert got.values("campaign_id") == ["c1"] * len(HIDDEN)
+    assert got.values("channel") == [FAMILY] * len(HIDDEN)
+    assert got.cards["note"].tolist() == ["characters that cannot be seen were taken out of 5 cells"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "decimal", "asked"),
+    [
+        ([["1.250", "980"]], ",", []),
+        ([["1.250", "2"]], ".", ['"0" (1.250 is read with decimals)']),
+        ([["1.250", "2000"]], ".", ['"0" (1.250 is read with decimals)']),
+        ([["1.250.000", "2.400"]], ",", []),
+        ([["-1.250", "(980)"]], ",", []),
+        ([["1,250", "980"]], ".", []),
+        ([["1,250", "2,400"]], ".", ['"0" (1,250 is read as whole thousands)']),
+        ([["1.250", "2.400"], ["1.100", "980"]], ",", []),
+        ([["10.50", "9.99"], ["1.250", "1.300"]], ".", []),
+        ([["10.50", "9.99"], ["1.250", "980"]], ".", ['"1" (1.250 is read with decimals)']),
+    ],
+)
+def test_a_mark_before_three_digits_is_settled_by_the_column_or_asked_about(columns, decimal, asked):
+    sight = landing._Sight(",", [str(i) for i, _ in enumerate(columns)])
+    sight.look([(i, list(row), "") for i, row in enumerate(zip(*columns, strict=True))])
+    assert (sight.decimal, sight.two_ways(sight.decimal)) == (decimal, asked)
+
+
+def test_nothing_is_said_of_plain_blanks_and_letters(take):
+    got = take({"a.csv": spend("2025-03-01, Käse\xa0und Brot ,c1,1.00,1")})
+    assert got.values("channel") == ["Käse\xa0und Brot"]
+    assert got.cards["note"].tolist() == [""]
 
 
 # --- large ones -----------------------------------------------------------------------------------
@@ -1275,6 +1459,44 @@ def test_thousands_of_columns(take):
 def test_the_same_file_under_two_names_counts_once(take):
     got = take({"a.csv": spend(*ROWS), "copy of a.csv": spend(*ROWS)})
     assert sorted([got.counts("a.csv"), got.counts("copy of a.csv")]) == [[4, 1, 0, 3, 0, 0], [4, 1, 3, 0, 0, 0]]
+
+
+def test_check_describes_the_other_files_beside_one_that_cannot_be_read(home):
+    folder = new_client(home)
+    book = xlsx({"hidden": ["Old"]}, Costs=[HEAD, *TYPED], Old=[HEAD, *TYPED], Notes=[["by hand"]], Empty=[])
+    fill(folder, {"a.xlsx": book, "b.zip": zipped("x.csv"), "c.csv": os.mkfifo})
+    found = readiness(Client(folder.name))
+    files = {f[0]: f[1:] for f in found.files}
+    assert files["a.xlsx"][1] == "3"
+    assert files["a.xlsx"][-1] == "sheets not read: Old (hidden), Notes"
+    assert files["b.zip"][0] == files["c.csv"][0] == "cannot be read"
+    assert files["b.zip"][-1] == found.next_step
+    assert in_short(found).startswith("In short: of 3 files 1 is known and 2 are not;")
+
+
+def test_check_still_refuses_a_file_that_the_settings_map(home):
+    folder = new_client(home)
+    fill(folder, {"ads.csv": zipped("x.csv")}, MAPPED)
+    with pytest.raises(PlaybookError, match=r"ads\.csv: a packed folder or file"):
+        readiness(Client(folder.name))
+
+
+def test_parquet_files_of_one_kind_may_differ_in_their_types(take):
+    def parquet(**columns):
+        plain = {"spent_on": ["2025-03-01"], "channel": ["g"], "campaign_id": ["c1"], "cost": ["10.5"]}
+        return table_bytes(pa.table(plain | columns))
+
+    got = take(
+        {
+            "a.parquet": parquet(),
+            "b.parquet": parquet(cost=[2.5], campaign_id=[7.0]),
+            "c.parquet": parquet(spent_on=[pd.Timestamp("2025-03-02 10:00", tz="UTC")], channel=[["x"]]),
+            "d.parquet": parquet(spent_on=[pd.Timestamp("2025-03-03").date()], channel=["Käse".encode()]),
+        }
+    )
+    assert [got.values(c, file="b.parquet")[0] for c in ("cost", "campaign_id")] == [2.5, "7"]
+    assert [got.values("spent_on", file=f"{f}.parquet")[0].day for f in "abcd"] == [1, 1, 2, 3]
+    assert [got.values("channel", file=f"{f}.parquet")[0] for f in "acd"] == ["g", '["x"]', "Käse"]
 
 
 def test_a_link_within_raw_is_the_same_file_under_two_names(take):

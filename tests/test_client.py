@@ -65,6 +65,13 @@ def settings(home, request):
         ("title: a\neconomics:\n  margin: 0.1\n  margin: 0.2\n", 'line 4: "margin" is given twice'),
         ({"sales_growth": float("nan")}, "sales_growth"),
         ({"exchange_rates": {"USD": float("inf")}}, "exchange_rates.USD"),
+        ({"parameters": {"n_clusters": float("nan")}}, 'parameters: "n_clusters" holds .nan or .inf'),
+        ({"parameters": {"steps": [{"share": float("-inf")}]}}, 'parameters: "steps" holds .nan or .inf'),
+        ({"currency": "EURO"}, "currency: this is no currency code (ISO 4217) of three letters such as EUR or USD"),
+        ({"currency": "QQQ"}, "currency: this is no currency code"),
+        ({"currency": "usd"}, "currency: this is no currency code (ISO 4217); did you mean USD?"),
+        ({"exchange_rates": {"US$": 0.9}}, "exchange_rates.US$"),
+        ({"exchange_rates": {"USD": 0}}, "exchange_rates.USD"),
         ("just words", "expected settings by name"),
     ],
 )

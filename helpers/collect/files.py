@@ -38,6 +38,11 @@ LARGEST_SHEET = 100_000_000  # cells; calamine keeps the empty ones too
 SAMPLE = 200
 HEADER_WITHIN = 60  # records
 STRAY = re.compile("[\x00\ud800-\udfff\ufffd]")
+# Characters that cannot be seen: anywhere, joiners and marks of direction only beside plain letters and at the ends.
+_JOINERS = r"\x{200C}-\x{200F}\x{202A}-\x{202E}\x{2066}-\x{2069}"
+_AT_ENDS = rf"[ \x{{A0}}\x{{200B}}\x{{FEFF}}\x{{AD}}\x{{2060}}{_JOINERS}]*"
+UNSEEN = rf"[\x{{200B}}\x{{FEFF}}\x{{AD}}\x{{2060}}]+|^{_AT_ENDS}|{_AT_ENDS}$|([ -~])[{_JOINERS}]+"  # RE2
+HAS_UNSEEN = rf"[\x{{A0}}\x{{200B}}\x{{FEFF}}\x{{AD}}\x{{2060}}{_JOINERS}]"
 _MARKS = [(codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16")]
 _MARKS += [(codecs.BOM_UTF16_BE, "utf-16")]
 # Bytes of the characters that most text is made of, after the charts of GB 2312, Big5 and JIS X 0208 (level 1, signs).
@@ -47,6 +52,7 @@ _USUAL = {
     "shift_jis": re.compile(rb"\x81[\x40-\xac]|\x82[\x4f-\xf1]|\x83[\x40-\x96]|[\x88-\x98][\x40-\x7e\x80-\xfc]"),
 }
 _ODD_LATIN = re.compile(r"[^\W\d_][¢-©«¬®-³µ¶¸¹»-¿×÷][^\W\d_]|[\x80-\x9f]")  # a sign within a word
+_EASTERN = re.compile(r"[šžýðþŠŽÝÐÞ]|[^\W\d_m][³¹¿]|£[^\W\d_]")  # what Czech, Turkish and Polish are in cp1252
 _OWN = ("line", "problem", "file", "repeat", "rank", "head", "open", "country", "decimal", "dates", "zone", "currency")
 OWN = {f"source_{c}" for c in (*_OWN, "name", "order", "unreadable")}  # columns that the playbook adds to a file's own
 # A protected .xlsx has this stream; an old .xls says FILEPASS right after its first record [MS-XLS 2.4.117].
@@ -55,9 +61,16 @@ _ERROR = re.compile(rb'<(?:\w+:)?c\b([^>]*\bt="e"[^>]*)>(?:<(?:\w+:)?f\b.*?)?<(?
 _FORMULA = re.compile(
     rb"<(?:\w+:)?c\b([^>]*)><(?:\w+:)?f\b[^>]*>([^<]*)</(?:\w+:)?f>(?:<(?:\w+:)?v ?/>|<v></v>)?</(?:\w+:)?c>"
 )
-_NOT_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"Rar!", b"7z\xbc\xaf", b"SQLite format 3")
+_NOT_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"SQLite format 3")
+# What packed files begin with; zip and gzip are known in other ways, a .tar by its mark further in.
+_PACKED = {b"\xfd7zXZ\0": "xz", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
+_PACKED |= {b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4", b"\x1f\x9d": "z"}
+_PACKED |= {b"BZh%d" % level: "bz2" for level in range(1, 10)}
+_OF_BOOKS = ("xl/", "content.xml", "[Content_Types].xml", "word/")  # what a zip that is a document holds
 POINT = re.compile(r"^[^\w]*(\d{1,3}(,\d{3})*|\d+)\.(\d{1,2}|\d{4,})[^\w]*$")
 COMMA = re.compile(r"^[^\w]*(\d{1,3}(\.\d{3})*|\d+),(\d{1,2}|\d{4,})[^\w]*$")
+THREE = re.compile(r"^([^\w.,]*)(\d{1,3})((?:\.\d{3})+|(?:,\d{3})+)(\s?(?:[^\w\s.,]|[A-Z]{3}))?$")
+WHOLE = re.compile(r"^[^\w.,]*(\d+)(?:\s?(?:[^\w\s.,]|[A-Z]{3}))?$")
 OPEN = {"open-ended response", "offene antwort", "réponse ouverte", "开放式回答"}  # below an open question
 csv.field_size_limit(LONGEST_CELL)
 
@@ -88,8 +101,9 @@ def kind_of(path: Path) -> str:
     """
     with opened(path) as f:
         head = f.read(4096)
-    if path.suffix.lower() == ".zip":
-        raise PlaybookError(f"{path.name}: a packed folder. Unpack it into raw/ and take the .zip away.")
+    if packed := _packed(path, head):
+        away = f"the .{packed}" if path.suffix.lower() == f".{packed}" else "the packed file"
+        raise PlaybookError(f"{path.name}: a packed folder or file ({packed}). Unpack it into raw/ and take {away} away.")
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK") or head.startswith(b"\xd0\xcf\x11\xe0"):
@@ -109,6 +123,19 @@ def kind_of(path: Path) -> str:
     if head.startswith(_NOT_TEXT):
         raise PlaybookError(f"{path.name}: not a table of text. Export it as CSV, Excel, JSON lines or Parquet.")
     return "csv"
+
+
+def _packed(path: Path, head: bytes) -> str:
+    """How a file is packed that has to be unpacked by hand: zip, bz2, xz, 7z, rar, tar ...; empty for others."""
+    ending = path.suffix.lower().lstrip(".")
+    if ending in {"zip", *_PACKED.values()}:
+        return ending
+    if head[257:262] == b"ustar":
+        return "tar"
+    if head.startswith(b"PK") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as z:
+            return "" if any(n.startswith(_OF_BOOKS) for n in z.namelist()) else "zip"
+    return next((kind for mark, kind in _PACKED.items() if head.startswith(mark)), "")
 
 
 def opened(path: Path, mode: str = "rb", **how: Any) -> IO:
@@ -189,7 +216,7 @@ def csv_records(lines: Iterable[str], delimiter: str, width: int = 0, encoding: 
                 problem = f"a cell of more than {LONGEST_CELL:,} characters"
             elif "expected after" in str(e) and len(source.taken) == 1:
                 problem = "a quotation mark inside a cell is not doubled"
-        if not problem and width and len(source.taken) > 1 and len(cells) != width:
+        if not problem and width and len(source.taken) > 1 and (len(cells) != width or _swallowed(cells, delimiter)):
             problem = "a quotation mark is not closed"
         if problem:
             source.give_back()
@@ -201,6 +228,46 @@ def csv_records(lines: Iterable[str], delimiter: str, width: int = 0, encoding: 
                 problem = problem or wrong
                 cells = [STRAY.sub("\ufffd", c) for c in cells]
         yield start, cells, problem
+
+
+def _swallowed(cells: list[str], delimiter: str) -> bool:
+    """Whether a cell of several lines holds rows of the table: its mark was opened in one row and closed in another.
+
+    Then the row that it begins, those inside and the one that it ends have the width of the table, and hold numbers,
+    days or codes of the same form in the same columns. A note of several lines does not.
+    """
+    for at, cell in enumerate(cells):
+        lines = re.split(r"\r\n|\r|\n", cell)
+        if len(lines) < 2:
+            continue
+        within = [line for line in lines[1:-1] if line.strip()]
+        rows = [line.split(delimiter) for line in (lines[0], *within, lines[-1])]
+        if delimiter in ",;" and any(c.startswith(" ") for row in rows for c in row[1:]):  # as in a sentence
+            continue
+        rows[0], rows[-1] = cells[:at] + rows[0], rows[-1] + cells[at + 1 :]
+        if all(len(row) == len(cells) for row in rows) and all(_alike(rows[0], row, at) for row in rows[1:]):
+            return True
+    return False
+
+
+def _alike(one: list[str], other: list[str], at: int) -> bool:
+    """Whether most cells with digits, those of the column `at` left out, are of the same form in two rows."""
+    pairs = [(a, b) for i, (a, b) in enumerate(zip(one, other, strict=True)) if i != at]
+    same = [_form(a) == _form(b) for a, b in pairs if re.search(r"[\d@]", a + b) and a and b]
+    return sum(same) > len(same) / 2
+
+
+def _form(cell: str) -> str:
+    """What a cell looks like: an e-mail, a number, or its runs of letters and digits.
+
+    >>> _form("A-1001"), _form("12.50"), _form("7")
+    ('a-9', '9', '9')
+    """
+    if "@" in cell:
+        return "@"
+    if re.fullmatch(r"[-+($€£¥]*\d+([.,]\d+)*[%)]?", cell.strip()):
+        return "9"
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell.strip()))
 
 
 def _wrong_characters(line: str, encoding: str) -> str:
@@ -287,13 +354,24 @@ def _legacy(strays: bytes) -> str:
                 best, share = name, found
     if best:
         return best
-    if _decodes(strays, "cp1252"):
-        words = re.findall(r"[^\W\d_]*[^\W\d_a-zA-Z][^\W\d_]*", strays.decode("cp1252"))
-        plain = sum(len(re.findall("[a-zA-Z]", w)) for w in words)
-        if plain >= sum(map(len, words)) / 2 and not _ODD_LATIN.search(strays.decode("cp1252")):
-            return "cp1252"
+    if _is_western(strays.splitlines()):
+        return "cp1252"
     found = charset_normalizer.from_bytes(strays).best()
     return found.encoding if found else "cp1252"
+
+
+def _is_western(lines: list[bytes]) -> bool:
+    """Whether lines are usual text of Western Europe in cp1252; one in three may be odd, where the others are sure."""
+    texts = [line.decode("cp1252") for line in lines if _decodes(line, "cp1252")]
+    text = "\n".join(t for t in texts if not _ODD_LATIN.search(t))
+    odd = len(lines) - len(text.splitlines())
+    words = re.findall(r"[^\W\d_]*[^\W\d_a-zA-Z][^\W\d_]*", text)
+    plain = sum(len(re.findall("[a-zA-Z]", w)) for w in words)
+    if plain < sum(map(len, words)) / 2:
+        return False
+    accented = re.findall(r"[^\W\d_a-zA-Z]", text)
+    sure = len(_EASTERN.findall(text)) <= 0.05 * len(accented)
+    return not odd or (2 * odd <= len(lines) - odd and sure)
 
 
 def _decodes(data: bytes, encoding: str) -> bool:
@@ -339,11 +417,17 @@ def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
         if spec.sheet and spec.sheet not in names:
             raise PlaybookError(f'{path.name}: no sheet "{spec.sheet}". It has {", ".join(names)}.')
         if not spec.sheet:
-            tops = {n: [[_cell(c) for c in row] for row in read(n, HEADER_WITHIN)] for n in names if not hidden[n]}
+            tops = {n: [[_cell(c) for c in row] for row in read(n, HEADER_WITHIN)] for n in names}
             tops = {n: top for n, top in tops.items() if any(map(any, top))}
-            known = [n for n, top in tops.items() if any(_known(row)[0] for row in top)]
-            names = [*known, *tops]
-            style.unread = [n for n in tops if n != names[0]]
+            seen = {n: top for n, top in tops.items() if not hidden[n]}
+            if tops and not seen:
+                raise PlaybookError(
+                    f"{path.name}: all its sheets with rows are hidden ({', '.join(tops)}). Show the one to read, or "
+                    "name it in client.yaml (sheet:)."
+                )
+            known = [n for n, top in seen.items() if any(_known(row)[0] for row in top)]
+            names = [*known, *seen]
+            style.unread = [f"{n} (hidden)" if hidden[n] else n for n in tops if n != names[0]]
         style.sheet = spec.sheet or (names or [""])[0]
         rows = read(style.sheet, None) if style.sheet else []
     except BaseException as e:  # calamine panics on some damaged files, and a panic is no Exception
@@ -493,13 +577,41 @@ def _html(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     return ((i, cells, "") for i, cells in enumerate(rows, 1))
 
 
+class _Twice(dict):
+    """A JSON object in which a name is given twice: which of the two holds cannot be known."""
+
+    name = ""
+
+
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    thing = dict(pairs)
+    if len(thing) == len(pairs):
+        return thing
+    thing = _Twice(thing)
+    thing.name = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+    return thing
+
+
+def _given_twice(value: object) -> str:
+    """A name that is given twice somewhere in a JSON value; empty where none is."""
+    if isinstance(value, _Twice):
+        return value.name
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((name for v in inner if (name := _given_twice(v))), "")
+
+
+def _twice(thing: object) -> str:
+    name = _given_twice(thing)
+    return f'the name "{name[:100]}" is given twice' if name else ""
+
+
 def _json(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     try:
         with opened(path, "rt", encoding=spec.encoding or "utf-8-sig") as f:
-            things = json.load(f)
+            things = json.load(f, object_pairs_hook=_pairs)
     except (ValueError, RecursionError) as e:
         raise PlaybookError(f"{path.name}: not readable as JSON ({e}). Export it again.") from None
-    return _from_dicts([(i, t, "") for i, t in enumerate(things, 1)], style.decimal)
+    return _from_dicts([(i, t, _twice(t)) for i, t in enumerate(things, 1)], style.decimal)
 
 
 def _json_lines(path: Path, spec: Source, style: Style) -> Iterator[Record]:
@@ -509,14 +621,15 @@ def _json_lines(path: Path, spec: Source, style: Style) -> Iterator[Record]:
                 if not line.strip():
                     continue
                 try:
-                    yield i, json.loads(line), "bytes that are not text" if STRAY.search(line) else ""
+                    thing = json.loads(line, object_pairs_hook=_pairs)
+                    yield i, thing, "bytes that are not text" if STRAY.search(line) else _twice(thing)
                 except (ValueError, RecursionError) as e:
                     yield i, line[:1000], f"not readable as JSON ({e})"
 
     keys, any_line = {}, False
-    for _, thing, problem in things():
+    for _, thing, _problem in things():
         any_line = True
-        if isinstance(thing, dict) and not problem:
+        if isinstance(thing, dict):
             keys |= dict.fromkeys(thing)
     if any_line and not keys:
         raise PlaybookError(f"{path.name}: no line is a JSON object. Export it with one object a line, or as CSV.")

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from helpers import lock
@@ -27,7 +28,7 @@ from helpers.client import Client, PlaybookError, Source, file_hash, readable
 from helpers.collect import files
 from helpers.collect.presets import Preset, presets
 
-VERSION = 4  # raise it when what is stored changes
+VERSION = 5  # raise it when what is stored changes
 BATCH = 20_000
 LARGE = 50_000_000  # bytes from which reading is announced
 DATABASE_WAIT = 10  # seconds for a connection
@@ -118,8 +119,8 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
     schema = pa.schema(
         [*((c, pa.string()) for c in style.columns), ("source_line", pa.int64()), ("source_problem", pa.string())]
     )
-    sight, rows = _Sight(style.delimiter), _Body(style)
-    lines, whole = 0, False
+    sight, rows = _Sight(style.delimiter, style.columns), _Body(style)
+    lines, unseen, whole = 0, 0, False
     part = _part(place)
     try:
         with pq.ParquetWriter(part, schema, compression="zstd") as out:
@@ -128,8 +129,9 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
                 sight.look(batch)
                 lines += len(batch)
                 cells = list(zip(*(_fit(r, width) for r in batch), strict=True)) if width else []
-                arrays = [pa.array(c, pa.string()) for c in cells]
-                arrays += [
+                arrays = [_visible(pa.array(c, pa.string())) for c in cells]
+                unseen += sum(n for _, n in arrays)
+                arrays = [array for array, _ in arrays] + [
                     pa.array([r[0] for r in batch], pa.int64()),
                     pa.array([r[2] or None for r in batch], pa.string()),
                 ]
@@ -143,6 +145,7 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         if not whole:
             part.unlink(missing_ok=True)
     os.replace(part, place)
+    decimal = spec.decimal or style.decimal or sight.decimal
     return {
         "kind": style.kind,
         "encoding": style.encoding,
@@ -155,14 +158,26 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         "unread": style.unread,
         "currency": style.currency,
         "open": "\n".join(style.open),
-        "decimal": spec.decimal or style.decimal or sight.decimal,
+        "decimal": decimal,
+        "two_ways": [] if spec.decimal or style.decimal else sight.two_ways(decimal),
         "dates": spec.dates or sight.dates,
         "dates_why": "said in client.yaml" if spec.dates else sight.why,
         "lines": lines,
+        "unseen": unseen,
         "layout": rows.layout.total(),
         "layout_kinds": dict(rows.layout),
         "head": "\n".join(rows.head),
     }
+
+
+def _visible(cells: pa.Array) -> tuple[pa.Array, int]:
+    """Cells without characters that cannot be seen, and how many cells had one: they would make two keys of one."""
+    if pc.all(pc.string_is_ascii(cells)).as_py() is not False:
+        return cells, 0
+    if not pc.any(pc.match_substring_regex(cells, files.HAS_UNSEEN)).as_py():  # quicker than to replace nothing
+        return cells, 0
+    plain = pc.replace_substring_regex(cells, files.UNSEEN, r"\1")
+    return plain, pc.sum(pc.not_equal(pc.utf8_trim(cells, " "), pc.utf8_trim(plain, " "))).as_py() or 0
 
 
 def _fit(record: files.Record, width: int) -> list[str]:
@@ -255,16 +270,58 @@ def _unmarked(cells: list[str]) -> list[str]:
     return [cells[0].removeprefix("\ufeff"), *cells[1:]] if cells else cells
 
 
+@dataclass
+class _Marked:
+    """The numbers of one column that hold one mark, `.` or `,`."""
+
+    example: str = ""  # the first with three digits after the mark: it can be read two ways
+    decimal: bool = False  # a zero alone before the mark, or one, two or more than three digits after it
+    thousands: bool = False  # the mark twice, or money with its sign
+    large: bool = False  # ten thousand and more, were the mark one of thousands
+
+
+class _Column:
+    """What the numbers of one column say about their marks."""
+
+    def __init__(self) -> None:
+        self.by = {".": _Marked(), ",": _Marked()}
+        self.small = self.hundreds = self.unmarked = False  # whole numbers without a mark: below 1,000, from 100, above
+
+    def look(self, cell: str) -> None:
+        if (three := files.THREE.match(cell)) is not None:
+            sign, before, after = three[1] + (three[4] or ""), three[2], three[3]
+            marked = self.by[after[0]]
+            marked.example = marked.example or cell
+            marked.decimal |= before.startswith("0")
+            marked.thousands |= len(after) > 4 or bool(sign.strip("-+()% "))
+            marked.large |= len(before) > 1
+        elif (whole := files.WHOLE.match(cell)) is not None:
+            self.small |= len(whole[1]) < 4
+            self.hundreds |= len(whole[1]) == 3
+            self.unmarked |= len(whole[1]) > 3
+
+    def tells(self, mark: str) -> str:
+        """What a mark is by the column's own rows: decimal, thousands, or empty where they do not tell."""
+        marked = self.by[mark]
+        if marked.decimal:
+            return "decimal"
+        if not marked.example:
+            return ""
+        grown = self.small and not self.unmarked and (self.hundreds or marked.large)  # 980 beside 1.250 and 12.400
+        return "thousands" if marked.thousands or grown else ""
+
+
 class _Sight:
     """What a look at a part of the rows shows: the decimal mark, and whether the day or the month comes first."""
 
-    def __init__(self, delimiter: str) -> None:
-        self.delimiter = delimiter
+    def __init__(self, delimiter: str, columns: list[str]) -> None:
+        self.delimiter, self.names = delimiter, columns
+        self.columns = [_Column() for _ in columns]
         self.point = self.comma = self.day_first = self.month_first = self.slashes = self.dots = 0
 
     def look(self, batch: list[files.Record]) -> None:
         for _, cells, _problem in batch[:500]:
-            for cell in cells:
+            for column, cell in zip(self.columns, cells, strict=False):
                 if not cell or len(cell) > 30:
                     continue
                 if (day := _DAY.match(cell)) is not None:
@@ -275,14 +332,37 @@ class _Sight:
                     self.dots += "." in cell[:3]
                 elif files.POINT.match(cell):
                     self.point += 1
+                    column.by["."].decimal = True
                 elif files.COMMA.match(cell):
                     self.comma += 1
+                    column.by[","].decimal = True
+                else:
+                    column.look(cell)
 
     @property
     def decimal(self) -> str:
-        if not self.comma and not self.point and self.delimiter == ";":  # written where the comma is the decimal mark
-            return ","
-        return "," if self.comma > self.point else "."
+        if self.comma or self.point:
+            return "," if self.comma > self.point else "."
+        return self.told or ("," if self.delimiter == ";" else ".")  # ; is written where the comma is the decimal mark
+
+    @property
+    def told(self) -> str:
+        """The decimal mark by columns of whole thousands; empty where none tells, or two contradict each other."""
+        marks = {(c.tells("."), c.tells(",")) for c in self.columns}
+        comma = any(point == "thousands" or comma == "decimal" for point, comma in marks)
+        point = any(comma == "thousands" or point == "decimal" for point, comma in marks)
+        return "" if comma == point else "," if comma else "."
+
+    def two_ways(self, decimal: str) -> list[str]:
+        """Columns whose numbers can be read two ways, each with an example and how it is read."""
+        known, found = self.comma or self.point or self.told, []
+        for name, column in zip(self.names, self.columns, strict=True):
+            for mark, marked in column.by.items():
+                taken = "decimal" if mark == decimal else "thousands"
+                if marked.example and column.tells(mark) != taken and (column.tells(mark) or not known):
+                    how = "with decimals" if taken == "decimal" else "as whole thousands"
+                    found.append(f'"{name}" ({marked.example} is read {how})')
+        return found
 
     @property
     def dates(self) -> str:
@@ -307,8 +387,10 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
     try:
         with pq.ParquetFile(path) as file:
             columns, lines = file.schema_arrow.names, file.metadata.num_rows
-            for _ in file.iter_batches(BATCH):
-                pass
+            unseen = 0
+            for batch in file.iter_batches(BATCH):
+                texts = [c for c in batch.columns if c.type == pa.string() and not spec.package]
+                unseen += sum(_visible(c)[1] for c in texts)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         reason = str(e).splitlines()[0].rstrip(".")
         raise PlaybookError(f"{path.name}: not a whole Parquet file ({reason}). Export it again.") from None
@@ -320,7 +402,7 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
             f'{path.name}: the playbook keeps the name "{min(taken)}" for itself. Rename that column in the file.'
         )
     preset, near = (None, []) if spec.package else files.recognise(columns, spec.preset)
-    found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": "."}
+    found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": ".", "unseen": unseen, "two_ways": []}
     found |= dict.fromkeys(("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head", "open"), "")
     return found | {
         "preset": preset.name if preset else "",

@@ -18,7 +18,8 @@ import pandas as pd
 from ibis.backends.sql.datatypes import DuckDBType
 
 from helpers import tables
-from helpers.client import Client, PlaybookError
+from helpers.client import Client, PlaybookError, utf8
+from helpers.collect.files import UNSEEN
 from helpers.collect.keys import key_of, pseudonym, pseudonym_macro
 from helpers.collect.landing import Landed, land
 from helpers.collect.masks import KnownNames, full_names, mask, mask_keys
@@ -78,6 +79,7 @@ class Opened:
     landed: list[Landed]
     parts: dict[str, list[Part]] = field(default_factory=dict)
     days: dict[str, dict[str, pd.DatetimeIndex]] = field(default_factory=dict)  # of each group and file, once looked up
+    refused: dict[str, str] = field(default_factory=dict)  # file that cannot be read -> why; only where asked for
 
     def of(self, group: str) -> list[Landed]:
         """The files that are read under one name, the newest first."""
@@ -132,21 +134,29 @@ class Opened:
             raise PlaybookError(f"{shown}: {_first_line(e)}") from None
 
 
-def open_sources(con: ibis.BaseBackend, client: Client) -> Opened:
+def open_sources(con: ibis.BaseBackend, client: Client, describe: bool = False) -> Opened:
     """Take in every source of a client and make it readable under its name.
 
     Each group of files is a view with its columns as text (Parquet keeps its types), `source_file`, `source_line`,
     `source_problem`, `source_repeat`; how the file is written: `source_decimal`, `source_dates`, `source_zone`,
     `source_currency`; what stands above its rows: `source_head`; its open questions, one a line: `source_open`; and
     the client's `source_country`.
-    Raises PlaybookError for a file that is missing or not readable.
+    Raises PlaybookError for a file that is missing or not readable. To `describe`, such a file is left out and named in
+    `refused`, unless client.yaml maps it or is at fault itself.
     """
     prepare(con.con, client.settings.currency, client.settings.timezone)
     mapped = _mapped(client)
-    landed = [_named(land(client, name, spec), group, mapped) for name, group, spec in client.sources()]
+    landed, refused = [], {}
+    for name, group, spec in client.sources():
+        try:
+            landed.append(_named(land(client, name, spec), group, mapped))
+        except PlaybookError as e:
+            if not describe or group in mapped or str(e).startswith(f"data/{client.name}/client.yaml"):
+                raise
+            refused[utf8(spec.file)] = str(e)
     if any(f.preset for f in landed):
         con.con.execute(pseudonym_macro(client))
-    opened = Opened(con, client, landed)
+    opened = Opened(con, client, landed, refused=refused)
     for group in opened.groups:
         _view(opened, group)
     opened.parts = _parts(opened)
@@ -193,7 +203,8 @@ def _view(opened: Opened, group: str) -> None:
     wanted = {c: None for f in files for c in f.facts["columns"]} | dict.fromkeys(
         preset.header + preset.optional if preset else []
     )
-    selects = [_select(opened, f, list(wanted), preset) for f in files]
+    mixed = _mixed(opened, files)
+    selects = [_select(opened, f, list(wanted), preset, mixed) for f in files]
     union = "\nUNION ALL BY NAME\n".join(selects)
     con.execute(f"CREATE OR REPLACE TEMP VIEW {_q('all ' + group)} AS {union}")
     shown = f"preset {preset.name}" if preset else group
@@ -243,22 +254,43 @@ def _adds_up(opened: Opened, group: str, preset: Preset) -> str:
     return f"coalesce(least({', '.join(off)}) < 0.02, FALSE)"
 
 
-def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None) -> str:
+def _types(opened: Opened, f: Landed) -> dict[str, str]:
+    """The engine's type of each column of a Parquet file; the columns of other files are text."""
+    if f.facts["kind"] != "parquet":
+        return dict.fromkeys(f.facts["columns"], "VARCHAR")
+    schema = opened.con.con.sql(f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})").fetchall()
+    return {c: kind for c, kind, *_ in schema}
+
+
+def _mixed(opened: Opened, files: list[Landed]) -> set[str]:
+    """Columns (in small letters) that are not of one type in all files of a group: they are read as text."""
+    found: dict[str, set[str]] = {}
+    for f in files if len(files) > 1 and any(f.facts["kind"] == "parquet" for f in files) else ():
+        for c, kind in _types(opened, f).items():
+            is_number = re.match(r"U?(TINY|SMALL|BIG|HUGE)?INT|DOUBLE|FLOAT|DECIMAL", kind)
+            found.setdefault(c.lower(), set()).add("number" if is_number else kind)
+    return {c for c, kinds in found.items() if len(kinds) > 1}
+
+
+def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None, mixed: set[str]) -> str:
     have = {c.lower(): c for c in f.facts["columns"]}
     marks = ["", *f.spec.missing, *(preset.missing if preset else [])]
     from_parquet = f.facts["kind"] == "parquet"
-    kinds = {}
-    if from_parquet:
-        schema = opened.con.con.sql(f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})").fetchall()
-        kinds = {c: kind for c, kind, *_ in schema}
+    types = _types(opened, f)
 
     def cell(c: str) -> str:
-        kind = kinds.get(c, "VARCHAR")
+        kind = types.get(c, "VARCHAR")
         if "STRUCT" in kind or "[]" in kind or "MAP" in kind:
             return f"CAST(to_json({_q(c)}) AS VARCHAR)"
+        if kind == "BLOB":  # some writers do not say that their bytes are text
+            return f"coalesce(TRY(decode({_q(c)})), CAST({_q(c)} AS VARCHAR))"
+        if kind != "VARCHAR" and c.lower() in mixed:
+            return rf"regexp_replace(CAST({_q(c)} AS VARCHAR), '^(-?\d+)\.0$', '\1')"
         if kind != "VARCHAR" or f.spec.package:  # what a package brings is clean
             return _q(c)
         text = f"trim({_q(c)})"
+        if from_parquet:  # read where it is: other files have lost these when they were taken in
+            text = rf"CASE WHEN strlen({_q(c)}) = length({_q(c)}) THEN {text} ELSE {_seen(_q(c))} END"
         for mark in marks:
             text = f"nullif({text}, {_text(mark)})"
         return text
@@ -275,6 +307,11 @@ def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None)
     more |= {k: f.facts.get(k, "") for k in ("head", "open")}
     cells += [f"{_text(v)} AS source_{k}" for k, v in (more | f.style).items()]
     return f"SELECT {', '.join(cells)} FROM {rows}"
+
+
+def _seen(text: str) -> str:
+    """SQL for a text without the characters that cannot be seen."""
+    return rf"trim(regexp_replace({text}, {_text(UNSEEN)}, '\1', 'g'))"
 
 
 def _usual(client: Client) -> str:
@@ -693,6 +730,8 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
         )
     if facts.get("unread"):
         card["note"] += f" {'; not read: ' if card['note'] else 'not read: '}{', '.join(map(str, facts['unread']))}"
+    if found := file_notes(f):
+        card["note"] += f"{'; ' if card['note'] else ''}{found}"
     if not table:
         near = f" It is nearly {facts['near'][0]}." if facts["near"] else ""
         card["note"] = f"not used: nothing knows this file.{near}"
@@ -706,6 +745,19 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
             "age_days": max((pd.Timestamp(as_of) - last).days, 0),
         }
     return card
+
+
+def file_notes(f: Landed) -> str:
+    """What was done to a file's cells, and what has to be said about them in client.yaml."""
+    said, facts = [], f.facts
+    if n := facts.get("unseen"):
+        said.append(f"characters that cannot be seen were taken out of {'1 cell' if n == 1 else f'{n:,} cells'}")
+    if facts.get("two_ways"):
+        said.append(
+            f"numbers that can be read two ways: {', '.join(facts['two_ways'])}; say which mark is the decimal one, "
+            "as decimal: '.' or decimal: ',' for this file in client.yaml"
+        )
+    return "; ".join(said)
 
 
 def used_columns(opened: Opened, f: Landed) -> set[str]:
