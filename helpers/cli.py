@@ -82,12 +82,17 @@ def check(
     json_: Annotated[bool, typer.Option("--json", help="Print what would be counted, as JSON.")] = False,
 ):
     """Read a client's settings and data; say which practices they can carry and what is missing. Runs nothing."""
-    from helpers.client import Client
+    from helpers.client import Client, PlaybookError
 
     if json_:
         from helpers.counted import counted
 
-        print(json.dumps(counted(Client(client)), ensure_ascii=False, indent=1, default=str))
+        try:
+            found = counted(Client(client))
+        except PlaybookError as e:
+            print(json.dumps({"client": client, "error": str(e)}, ensure_ascii=False))
+            raise
+        print(json.dumps(found, ensure_ascii=False, indent=1, default=str))
         return
     from helpers.practices import in_short, readiness
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from helpers.client import Client, connect
+from helpers.client import Client, PlaybookError, connect
 from helpers.collect import open_sources, stage
 from helpers.counted import counted
 
@@ -325,3 +325,12 @@ def test_what_is_suggested_counts_the_same_once_it_is_pasted(count, command, tmp
     found = counted(Client("door"))
     assert (found["orders"], found["revenue"]) == right
     assert [f["state"] for f in found["files"]] == ["mapped"]
+
+
+def test_what_cannot_be_read_is_said_in_json_too(count, command):
+    with pytest.raises(PlaybookError):
+        count({"export.csv": UNKNOWN["states of an order"][0], "broken.xlsx": b"no workbook"})
+    code, out, err = command("check", "door", "--json")
+    assert code == 2
+    assert "broken.xlsx" in json.loads(out)["error"]
+    assert "broken.xlsx" in err

@@ -162,7 +162,7 @@ class _File:
             return Reading("", refused=refused), 0
         revenue = lines[how][1]
         less = [r for r in target[1:] if r != "discount"]
-        note = f"{how}: {agree:,} of {n:,} orders come to {self._named(target)}"
+        note = f"{how}: {agree:,} of {n:,} orders looked at come to {self._named(target)}"
         if "tax" in self.n and "tax" not in less and self._said("tax").abs().sum() > 0 and target[0] != "subtotal":
             revenue = f"({revenue}) * (1 - coalesce({self._whole('tax')} / nullif({self._whole(target[0])}, 0), 0))"
             note += "; prices hold their tax, which is taken out"
@@ -174,7 +174,7 @@ class _File:
         if over := int((off < -CENT).sum()):
             more = -off[off < -CENT].sum()
             note += f"; {over:,} orders say {more:,.2f} more than their lines: shipping, tax or fees?"
-        found = Reading(revenue, self._price(how, revenue), note, self._discount(how), shipping=self._shipping())
+        found = Reading(revenue, self._price(how, revenue), note, self._discount(), shipping=self._shipping())
         return found, agree
 
     def _shipping(self) -> str:
@@ -209,7 +209,7 @@ class _File:
         if "tax" in self.n and self.n["tax"].abs().sum() > 0 and "left out" not in note:
             note += "; whether prices hold the tax cannot be seen"
         note = note.removeprefix("; ")
-        return Reading(revenue, self._price(how, revenue), note, self._discount(how), shipping=self._shipping())
+        return Reading(revenue, self._price(how, revenue), note, self._discount(), shipping=self._shipping())
 
     def _with_tax(self, money: pd.Series) -> str:
         """What to say where the line's money is price times quantity with the tax on top; empty where it is not."""
@@ -244,7 +244,7 @@ class _File:
         words = self.found["subtotal"] + (" less the discount" if off and "discount" in n else "")
         note = f"{words}: with shipping{'' if taxed else ' and tax'} {int(said[off, taxed].sum()):,} of {len(total):,} "
         note += f"orders come to {self.found[role]}{'; prices hold their tax, which is taken out' if inside else ''}"
-        return Reading(revenue, note=note, discount=self._discount(""), shipping=self._shipping())
+        return Reading(revenue, note=note, discount=self._discount(), shipping=self._shipping())
 
     def _sql_of_line(self, role: str) -> str:
         return f"amount({_quoted(self.found[role])})"
@@ -266,7 +266,7 @@ class _File:
         quantity = self._sql("quantity") if "quantity" in self.found else "1"
         return f"({revenue}) / nullif({quantity}, 0)"
 
-    def _discount(self, how: str) -> str:
+    def _discount(self) -> str:
         if self.level.get("discount") != "line":
             return ""
         amount = self._sql("discount")
