@@ -27,7 +27,7 @@ _ZONES = dict(EST=-5, EDT=-4, CST=-6, CDT=-5, MST=-7, MDT=-6, PST=-8, PDT=-7, AK
 _ZONES |= dict(CET=1, MEZ=1, CEST=2, MESZ=2, EET=2, EEST=3, MSK=3, SGT=8, HKT=8, JST=9, KST=9, AEST=10, AEDT=11)
 _ZONES |= dict(NZST=12, NZDT=13)
 _DAY_FIRST = re.compile(r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?[-/ ]*(?:de )?([^\W\d_]{3,})[-.,/ ]+(?:del? )?(\d{4}|\d\d)\b(.*)")
-_MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?[- ](\d{1,2})(?:st|nd|rd|th)?,?[- ](\d{4})\b(.*)")
+_MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?[- ](\d{1,2})(?:st|nd|rd|th)?,?(?:[- ](?=\d{4}\b)|-)(\d{4}|\d\d)\b(.*)")
 
 
 @lru_cache(100_000)
