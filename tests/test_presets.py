@@ -837,6 +837,368 @@ def test_mailchimp(bring):
     )
 
 
+AMAZON = """\
+amazon-order-id,merchant-order-id,purchase-date,last-updated-date,order-status,fulfillment-channel,sales-channel,sku,asin,product-name,\
+item-status,quantity,currency,item-price,item-tax,shipping-price,shipping-tax,item-promotion-discount,ship-promotion-discount,promotion-ids
+1-1,,2026-07-01T22:30:00+00:00,2026-07-02T10:00:00+00:00,Shipped,Amazon,Amazon.de,K-1,B01,Mug,Shipped,2,EUR,23.80,3.80,5.95,0.95,2.38,,P
+1-1,,2026-07-01T22:30:00+00:00,2026-07-02T10:00:00+00:00,Shipped,Amazon,Amazon.de,K-2,B02,Towel,Shipped,1,EUR,10.00,,1.00,,,,
+1-2,,2026-07-02T10:00:00+00:00,2026-07-02T10:00:00+00:00,Cancelled,Amazon,Amazon.de,K-1,B01,Mug,Cancelled,0,EUR,,,,,,,
+1-3,,2026-07-02T11:00:00+00:00,2026-07-02T10:00:00+00:00,Pending,Amazon,Amazon.de,K-1,B01,Mug,Unshipped,1,EUR,,,,,,,
+S01,,2026-07-02T12:00:00+00:00,2026-07-02T10:00:00+00:00,Shipped,Amazon,Non-Amazon,K-1,B01,Mug,Shipped,1,CAD,50.00,,,,,,
+1-4,,2026-07-03T10:00:00+00:00,2026-07-03T10:00:00+00:00,Shipped,Amazon,Amazon.de,K-1,B01,Mug,Shipped,one,EUR,cheap,,,,,,
+1-5,,2026-07-03T11:00:00+00:00,2026-07-03T10:00:00+00:00,Shipped,Amazon,Amazon.de,K-1,B01,Mug,Shipped,1,EUR,11.90,1.90,,,,,
+"""  # noqa: E501
+
+
+def test_amazon(bring):
+    """Prices in the EU hold their tax and are those of the whole line; promotions come off."""
+    opened = bring({"orders.txt": AMAZON.replace(",", "\t")})
+    rows = table(opened, "orders")
+    columns = "order_id line_no ordered_on product_id quantity unit_price discount revenue shipping_cost currency"
+    assert cells(rows, columns) == [
+        ("1-1", 1, "2026-07-02", "K-1", 2.0, 10.0, 2.0, 18.0, 6.0, "EUR"),
+        ("1-1", 2, "2026-07-02", "K-2", 1.0, 10.0, 0.0, 10.0, None, "EUR"),
+        ("1-2", 1, "2026-07-02", "K-1", 0.0, None, 0.0, 0.0, 0.0, "EUR"),
+        ("1-3", 1, "2026-07-02", "K-1", 1.0, None, 0.0, 0.0, 0.0, "EUR"),
+        ("S01", 1, "2026-07-02", "K-1", 1.0, 50.0, 0.0, 50.0, 0.0, None),
+        ("1-4", 1, "2026-07-03", "K-1", None, None, 0.0, None, 0.0, "EUR"),
+        ("1-5", 1, "2026-07-03", "K-1", 1.0, 10.0, 0.0, 10.0, 0.0, "EUR"),
+    ]
+    assert rows["source_unreadable"][5] == "quantity: one; revenue: cheap"
+
+
+def test_amazon_where_tax_comes_on_top(bring):
+    """The report of a US shop: a line of two units, one cancelled, one pending, one sold elsewhere."""
+    row = "111-{},,2026-07-0{}T09:00:00+00:00,,{},Amazon,{},{},B0,Mug,,{},USD,{},{},,,{},,"
+    lines = [
+        row.format(1, 1, "Shipped", "Amazon.com", "K-1", 2, "76.00", "6.08", "4.00"),
+        row.format(2, 2, "Cancelled", "Amazon.com", "K-1", 0, "", "", ""),
+        row.format(3, 3, "Pending", "Amazon.com", "K-2", 1, "", "", ""),
+        row.format(4, 4, "Shipped", "Amazon.com", "K-2", 1, "20.00", "1.60", ""),
+        row.format(4, 4, "Shipped", "Amazon.com", "K-1", 1, "38.00", "3.04", ""),
+        row.format(5, 5, "Shipped", "Non-Amazon", "K-1", 1, "50.00", "0", ""),
+    ]
+    text = "\n".join([AMAZON.splitlines()[0], *lines]) + "\n"
+    opened = bring({"orders.csv": text}, currency="USD", zone="America/New_York", country="US")
+    assert counts(opened, "amazon_orders") == [("111-1", 72.0), ("111-4", 20.0), ("111-4", 38.0)]
+
+
+ETSY = """\
+Sale Date,Item Name,Buyer,Quantity,Price,Coupon Code,Coupon Details,Discount Amount,Shipping Discount,Order Shipping,Order Sales Tax,\
+Item Total,Currency,Transaction ID,Listing ID,Date Paid,Date Shipped,Ship Name,Ship Address1,Ship City,Ship State,Ship Zipcode,Ship Country,\
+Order ID,Variations,Order Type,Listings Type,Payment Type,InPerson Discount,InPerson Location,VAT Paid by Buyer,SKU
+07/01/26,Mug,bolt7,2,10.00,JULY,10% off,5.00,,4.00,0.60,20.00,EUR,T1,L1,07/01/26,,Anna Bolt,Hauptstr. 1,Köln,,50667,Germany,3001,,online,listing,online_cc,,,,K-1
+07/01/26,Towel,bolt7,1,30.00,JULY,10% off,5.00,,4.00,0.60,30.00,EUR,T2,L2,07/01/26,,Anna Bolt,Hauptstr. 1,Köln,,50667,Germany,3001,,online,listing,online_cc,,,,
+07/02/26,Mug,diaz,1,10.00,JULY,10% off,1.00,,4.00,0,10.00,EUR,T3,L1,07/02/26,,Carla Diaz,,Bonn,,,Germany,3002,,online,listing,online_cc,,,,K-1
+07/02/26,Towel,diaz,1,30.00,JULY,10% off,3.00,,0.00,0,30.00,EUR,T4,L2,07/02/26,,Carla Diaz,,Bonn,,,Germany,3002,,online,listing,online_cc,,,,
+07/03/26,Mug,,one,10.00,,,,,,,ten,EUR,T5,L1,07/03/26,,,,,,,,3003,,in person,listing,cash,,Fair,,K-1
+07/03/26,Mug,,1,10.00,,,,,,,10.00,EUR,T6,L1,07/03/26,,,,,,,,3004,,in person,listing,cash,1.00,Fair,,K-1
+"""  # noqa: E501
+
+
+def test_etsy(bring):
+    """A discount on each line is the order's where it cannot be the lines' own."""
+    opened = bring({"items.csv": ETSY})
+    rows = table(opened, "orders")
+    columns = "order_id line_no ordered_on product_id quantity unit_price discount revenue shipping_cost channel coupon_id"
+    assert cells(rows, columns) == [
+        ("3001", 1, "2026-07-01", "K-1", 2.0, 10.0, 2.0, 18.0, 4.0, "marketplace", "JULY"),
+        ("3001", 2, "2026-07-01", "L2", 1.0, 30.0, 3.0, 27.0, None, "marketplace", "JULY"),
+        ("3002", 1, "2026-07-02", "K-1", 1.0, 10.0, 1.0, 9.0, 4.0, "marketplace", "JULY"),
+        ("3002", 2, "2026-07-02", "L2", 1.0, 30.0, 3.0, 27.0, None, "marketplace", "JULY"),
+        ("3003", 1, "2026-07-03", "K-1", None, 10.0, 0.0, None, 0.0, "store", None),
+        ("3004", 1, "2026-07-03", "K-1", 1.0, 10.0, 1.0, 9.0, 0.0, "store", None),
+    ]
+    assert persons(opened, "record name city") == [
+        ("etsy_items|bolt7", "Anna Bolt", "Köln"),
+        ("etsy_items|diaz", "Carla Diaz", "Bonn"),
+    ]
+
+
+@pytest.mark.parametrize("off", ["2.00", "1.00"])
+def test_etsy_lines_that_cost_the_same(bring, off):
+    """The per cent of the coupon says whether the discount on each line is the order's or its own."""
+    line = ETSY.splitlines()[1].replace(",2,10.00,", ",1,10.00,").replace(",20.00,EUR,", ",10.00,EUR,")
+    line = line.replace(",5.00,", f",{off},")
+    text = "\n".join([ETSY.splitlines()[0], line, line.replace(",T1,", ",T2,")]) + "\n"
+    assert table(bring({"items.csv": text}), "orders")["revenue"].tolist() == [9.0, 9.0]
+
+
+EBAY = """\
+,,,,,,,,,,,,,,,,
+Sales Record Number,Order Number,Buyer Username,Buyer Name,Buyer Email,Ship To City,Item Number,Item Title,Custom Label,Quantity,Sold For,\
+Shipping And Handling,Seller Collected Tax,eBay Collected Tax,Total Price,Sale Date,Paid On Date
+,,,,,,,,,,,,,,,,
+11,21-1,bolt7,Anna Bolt,anna@example.com,Köln,9001,Mug,K-1,2,€10.00,€5.00,€0.00,€0.00,€25.00,Jul-01-26,Jul-01-26
+12,21-2,diaz,Carla Diaz,carla@example.com,Bonn,,,,2,€40.00,€5.00,€0.00,€0.00,€45.00,Jul-02-26,Jul-02-26
+12,21-2,diaz,Carla Diaz,carla@example.com,Bonn,9001,Mug,K-1,1,€10.00,€5.00,€0.00,€0.00,,Jul-02-26,
+12,21-2,diaz,Carla Diaz,carla@example.com,Bonn,9002,Towel,,1,€30.00,€0.00,€0.00,€0.00,,Jul-02-26,
+13,21-3,bolt7,Anna Bolt,anna@example.com,Köln,9001,Mug,K-1,1,€10.00,€5.00,€0.00,€0.00,€15.00,Jul-03-26,
+14,21-4,bolt7,Anna Bolt,anna@example.com,Köln,9001,Mug,K-1,one,much,€5.00,€0.00,€0.00,€15.00,Jul-03-26,Jul-03-26
+
+4,record(s) downloaded,
+Seller ID : shop
+"""
+
+
+def test_ebay(bring):
+    """Sold for is the price of one; the row with the sum of several items says that it is paid; the foot is no data."""
+    opened = bring({"ebay.csv": EBAY})
+    rows = table(opened, "orders")
+    columns = "order_id line_no ordered_on product_id quantity unit_price revenue shipping_cost not_paid"
+    assert cells(rows[~rows["is_sum"]], columns) == [
+        ("21-1", 1, "2026-07-01", "K-1", 2.0, 10.0, 20.0, 5.0, False),
+        ("21-2", 1, "2026-07-02", "K-1", 1.0, 10.0, 10.0, 5.0, False),
+        ("21-2", 2, "2026-07-02", "9002", 1.0, 30.0, 30.0, None, False),
+        ("21-3", 1, "2026-07-03", "K-1", 1.0, 10.0, 10.0, 5.0, True),
+        ("21-4", 1, "2026-07-03", "K-1", None, None, None, 5.0, False),
+    ]
+    assert hit(opened, "ebay_orders", "auction not paid") == [("21-3",)]
+    assert cells(rows[rows["is_sum"]], "order_id revenue") == [("21-2", 0.0)]
+    assert persons(opened, "record email") == [
+        ("ebay_orders|bolt7", "anna@example.com"),
+        ("ebay_orders|diaz", "carla@example.com"),
+    ]
+
+
+def test_ebay_where_sold_for_is_the_lines(bring):
+    text = EBAY.replace("2,€10.00,€5.00,€0.00,€0.00,€25.00", "2,€20.00,€5.00,€0.00,€0.00,€25.00")
+    assert cells(table(bring({"ebay.csv": text}), "orders")[:1], "quantity unit_price revenue") == [(2.0, 10.0, 20.0)]
+
+
+def test_ebay_in_german(bring):
+    """German headings and months; the price holds the tax whose rate the report says."""
+    text = (
+        "Verkaufsprotokollnummer;Bestellnummer;Nutzername des Käufers;Artikelnummer;Angebotstitel;Bestandseinheit;Anzahl;"
+        "Verkauft für;Verpackung und Versand;Inklusive MwSt.-Satz;Gesamtbetrag;Verkauft am;Zahlungsdatum\n"
+        "1;21-1;bolt7;9001;Tasse;K-1;2;11,90 €;4,76 €;19%;28,56 €;10-Dez-25;10-Dez-25\n"
+    )
+    rows = table(bring({"bericht.csv": text}), "orders")
+    assert cells(rows, "ordered_on quantity unit_price revenue shipping_cost") == [("2025-12-10", 2.0, 10.0, 20.0, 4.0)]
+
+
+PAYPAL = """\
+Date,Time,TimeZone,Name,Type,Status,Currency,Gross,Fee,Net,From Email Address,To Email Address,Transaction ID,\
+Shipping and Handling Amount,Sales Tax,Reference Txn ID,Balance Impact
+07/13/2026,22:30:00,PDT,Anna Bolt,Express Checkout Payment,Completed,EUR,25.00,-1.00,24.00,anna@example.com,shop@example.org,P1,4.00,1.00,,Credit
+07/14/2026,09:00:00,PDT,Anna Bolt,Payment Refund,Completed,EUR,-12.50,0.50,-12.00,shop@example.org,anna@example.com,P2,0.00,0.00,P1,Debit
+07/14/2026,10:00:00,PDT,Carla Diaz,Website Payment,Pending,EUR,9.00,0.00,9.00,carla@example.com,shop@example.org,P3,,,,Credit
+07/14/2026,11:00:00,PDT,Paper Ltd,PreApproved Payment Bill User Payment,Completed,EUR,-8.00,0.00,-8.00,shop@example.org,p@example.net,P4,,,,Debit
+07/14/2026,12:00:00,PDT,,General Withdrawal,Completed,EUR,-50.00,0.00,-50.00,,,P5,,,,Debit
+07/14/2026,13:00:00,PDT,,General Currency Conversion,Completed,EUR,7.00,0.00,7.00,,,P6,,,,Credit
+07/14/2026,14:00:00,PDT,Carla Diaz,General Payment,Completed,EUR,many,0.00,1.00,carla@example.com,shop@example.org,P8,,,,Credit
+07/15/2026,10:00:00,Europe/Berlin,Carla Diaz,Mobile Payment,Completed,EUR,6.00,-0.20,5.80,carla@example.com,shop@example.org,P7,,,,Credit
+"""  # noqa: E501
+
+
+def test_paypal(bring):
+    """Payments received and what was paid back of them; money that only moves about is no trade, its people no customers."""
+    opened = bring({"activity.csv": PAYPAL})
+    rows = table(opened, "orders")
+    columns = "order_id ordered_at quantity unit_price revenue shipping_cost is_return"
+    assert cells(rows[rows["is_trade"]].sort_values("ordered_at"), columns) == [
+        ("P1", "2026-07-14 05:30:00", 1.0, 20.0, 20.0, 4.0, False),
+        ("P1", "2026-07-14 16:00:00", -0.5, 20.0, -10.0, None, True),
+        ("P3", "2026-07-14 17:00:00", 1.0, 9.0, 9.0, None, False),
+        ("P8", "2026-07-14 21:00:00", 1.0, None, None, None, False),
+        ("P7", "2026-07-15 08:00:00", 1.0, 6.0, 6.0, None, False),
+    ]
+    assert hit(opened, "paypal_activity", "no payment for goods") == [("P4",), ("P5",), ("P6",)]
+    assert hit(opened, "paypal_activity", "payment not completed") == [("P3",)]
+    assert rows.loc[rows["order_id"] == "P1", "customer_id"].nunique() == 1
+    assert persons(opened, "record email name") == [
+        ("paypal_activity|anna@example.com", "anna@example.com", "Anna Bolt"),
+        ("paypal_activity|carla@example.com", "carla@example.com", "Carla Diaz"),
+    ]
+
+
+def test_paypal_beside_a_shop_and_beside_another_payment_service(bring):
+    step = "payment of a shop's order"
+    assert ("P1",) in hit(bring({"activity.csv": PAYPAL, "orders.csv": SHOPIFY}), "paypal_activity", step)
+    two_services = bring({"activity.csv": PAYPAL, "payments.csv": STRIPE}, more="exchange_rates: {USD: 0.5}")
+    assert hit(two_services, "paypal_activity", step) == hit(two_services, "stripe_payments", step) == []
+
+
+MAGENTO = """\
+ID,Purchase Point,Purchase Date,Bill-to Name,Ship-to Name,Grand Total (Base),Grand Total (Purchased),Status,Subtotal,Shipping and Handling,\
+Customer Email,Customer Name,Payment Method,Total Refunded
+000000001,Main Website,"Jul 1, 2026 10:30:00 PM",Anna Bolt,Anna Bolt,28.80,28.80,Complete,20.00,5.00,anna@example.com,Anna Bolt,checkmo,14.40
+000000002,Main Website,"Jul 2, 2026 9:00:00 AM",Carla Diaz,Carla Diaz,23.00,23.00,Processing,20.00,5.00,carla@example.com,Carla Diaz,checkmo,
+000000003,Main Website,"Jul 2, 2026 9:00:00 AM",Carla Diaz,Carla Diaz,15.00,15.00,Canceled,10.00,5.00,carla@example.com,Carla Diaz,checkmo,
+000000004,Main Website,"Jul 3, 2026 9:00:00 AM",Carla Diaz,Carla Diaz,much,much,Complete,10.00,5.00,carla@example.com,Carla Diaz,checkmo,
+"""  # noqa: E501
+
+
+def test_magento(bring):
+    """Goods without tax and shipping, the discount off; half of the first order was refunded."""
+    opened = bring({"export.csv": MAGENTO})
+    columns = "order_id line_no ordered_at quantity unit_price discount revenue shipping_cost"
+    assert cells(table(opened, "orders"), columns) == [
+        ("000000001", 1, "2026-07-01 20:30:00", 1.0, 20.0, 0.0, 20.0, 5.0),
+        ("000000001", 1001, "2026-07-01 20:30:00", -0.5, 20.0, 0.0, -10.0, None),
+        ("000000002", 1, "2026-07-02 07:00:00", 1.0, 20.0, 2.0, 18.0, 5.0),
+        ("000000003", 1, "2026-07-02 07:00:00", 1.0, 10.0, 0.0, 10.0, 5.0),
+        ("000000004", 1, "2026-07-03 07:00:00", 1.0, 10.0, None, None, 5.0),
+    ]
+    assert hit(opened, "magento_orders", "order not carried out") == [("000000003",)]
+
+
+PRESTASHOP = """\
+ID,Reference,New client,Delivery,Customer,Total,Payment,Status,Date
+1,ABCDEFGHI,1,Germany,A. Bolt,€61.80,Payments by check,Payment accepted,2026-07-01 22:30:00
+2,JKLMNOPQR,1,Germany,C. Diaz,€20.00,Payments by check,Canceled,2026-07-02 10:00:00
+3,STUVWXYZA,0,Germany,C. Diaz,"€1,020.00",Bank transfer,Refunded,2026-07-02 11:00:00
+4,BCDEFGHIJ,0,Germany,C. Diaz,€30.00,Bank transfer,Awaiting bank wire payment,2026-07-02 12:00:00
+5,KLMNOPQRS,0,Germany,C. Diaz,much,Bank transfer,Shipped,2026-07-03 12:00:00
+"""
+
+
+def test_prestashop(bring):
+    opened = bring({"order_2026.csv": PRESTASHOP})
+    assert cells(table(opened, "orders"), "order_id line_no ordered_at quantity revenue order_status") == [
+        ("1", 1, "2026-07-01 20:30:00", 1.0, 61.8, "Payment accepted"),
+        ("2", 1, "2026-07-02 08:00:00", 1.0, 20.0, "Canceled"),
+        ("3", 1, "2026-07-02 09:00:00", 1.0, 1020.0, "Refunded"),
+        ("3", 1001, "2026-07-02 09:00:00", -1.0, -1020.0, "Refunded"),
+        ("4", 1, "2026-07-02 10:00:00", 1.0, 30.0, "Awaiting bank wire payment"),
+        ("5", 1, "2026-07-03 10:00:00", 1.0, None, "Shipped"),
+    ]
+    assert hit(opened, "prestashop_orders", "order not carried out") == [("2",), ("4",)]
+
+
+YOUZAN = """\
+订单号,订单状态,商品名称,商品数量,商品单价,实付金额,下单时间,买家姓名,买家手机号,退款金额
+E1,交易完成,杯子,2,49.00,98.00,2026-07-01 22:30:00,甲一,13800138000,0.00
+E1,交易完成,盘子,1,24.50,98.00,2026-07-01 22:30:00,甲一,13800138000,0.00
+E2,交易关闭,盘子,1,20.00,20.00,2026-07-02 11:20:30,乙二,13900000002,20.00
+E3,交易完成,盘子,2,20.00,40.00,2026-07-03 11:20:30,乙二,13900000002,10.00
+E4,交易完成,盘子,一,20.00,无,2026-07-04 11:20:30,乙二,13900000002,0.00
+"""
+CHINA = {"zone": "Asia/Shanghai", "country": "CN", "currency": "CNY"}
+
+
+def test_youzan(bring):
+    """What was paid is the order's and stands on each line; a quarter of the third order came back; a closed one is none."""
+    opened = bring({"订单.csv": YOUZAN}, **CHINA)
+    columns = "order_id line_no ordered_on product_id quantity unit_price discount revenue"
+    assert cells(table(opened, "orders")[:3], columns) == [
+        ("E1", 1, "2026-07-01", "杯子", 2.0, 49.0, 19.6, 78.4),
+        ("E1", 2, "2026-07-01", "盘子", 1.0, 24.5, 4.9, 19.6),
+        ("E2", 1, "2026-07-02", "盘子", 1.0, 20.0, 0.0, 20.0),
+    ]
+    assert counts(opened, "youzan_orders") == [("E1", 78.4), ("E1", 19.6), ("E3", 40.0), ("E3", -10.0), ("E4", None)]
+
+
+@pytest.mark.parametrize(("paid", "lines"), [("40.00", 2), ("20.00", 1)])
+def test_youzan_keeps_equal_lines_that_the_order_counts(bring, paid, lines):
+    line = f"E9,交易完成,盘子,1,20.00,{paid},2026-07-03 11:20:30,乙二,13900000002,0.00\n"
+    rows = table(bring({"订单.csv": YOUZAN.splitlines(keepends=True)[0] + line + line}, **CHINA), "orders")
+    kept = rows[~rows["source_repeat"]]
+    assert (len(kept), kept["revenue"].sum()) == (lines, float(paid))
+
+
+YOUZAN_ITEMS = """\
+订单号,订单状态,商品名称,商品规格,规格编码,商品单价,商品优惠后价格,商品数量,商品金额小计,店铺优惠（分摊）,商品实际成交金额,收货人/提货人,\
+收货人手机号/提货人手机号,商品退款状态,商品已退款金额,订单创建时间,买家付款时间
+E1,交易完成,杯子,蓝,K-1,49.00,45.00,2,90.00,10.00,80.00,甲一,13800138000,,0.00,2026-07-01 22:30:00,2026-07-01 22:31:00
+E1,交易完成,盘子,,,20.00,20.00,1,20.00,0.00,20.00,甲一,13800138000,退款成功,5.00,2026-07-01 22:30:00,2026-07-01 22:31:00
+E2,交易关闭,盘子,,,20.00,20.00,1,20.00,0.00,20.00,乙二,13900000002,,0.00,2026-07-02 11:20:30,
+E3,交易完成,盘子,,,20.00,20.00,一,20.00,0.00,无,乙二,13900000002,,0.00,2026-07-03 11:20:30,2026-07-03 11:20:30
+"""
+
+
+def test_youzan_items(bring):
+    opened = bring({"订单.csv": YOUZAN_ITEMS}, **CHINA)
+    assert cells(table(opened, "orders")[:3], "order_id line_no product_id quantity unit_price discount revenue") == [
+        ("E1", 1, "K-1", 2.0, 49.0, 18.0, 80.0),
+        ("E1", 2, "盘子", 1.0, 20.0, 0.0, 20.0),
+        ("E1", 1002, "盘子", -0.25, 20.0, 0.0, -5.0),
+    ]
+    assert counts(opened, "youzan_items") == [("E1", 80.0), ("E1", 20.0), ("E1", -5.0), ("E3", None)]
+
+
+TAOBAO = """\
+订单编号,买家会员名,买家应付货款,买家应付邮费,总金额,买家实际支付金额,订单状态,收货人姓名,联系手机,订单创建时间,订单付款时间,宝贝标题,宝贝总数量,店铺名称,退款金额
+="1001",小甲,90.00,10.00,110.00,100.00,交易成功,甲一,'13800138000,2026-07-01 22:30:00,2026-07-01 22:31:00,杯子,2,小店,0.00
+="1002",小乙,20.00,0.00,20.00,0.00,交易关闭,乙二,'13900000002,2026-07-02 10:00:00,null,盘子,1,小店,0.00
+="1003",小乙,40.00,0.00,40.00,40.00,交易成功,乙二,'13900000002,2026-07-03 10:00:00,2026-07-03 10:01:00,盘子,2,小店,10.00
+="1004",小乙,40.00,0.00,40.00,无,交易成功,乙二,'13900000002,2026-07-04 10:00:00,2026-07-04 10:01:00,盘子,2,小店,0.00
+"""
+
+
+def test_taobao(bring):
+    opened = bring({"ExportOrderList.csv": TAOBAO.encode("gb18030")}, **CHINA)
+    columns = "order_id line_no ordered_on product_id quantity unit_price discount revenue shipping_cost"
+    assert cells(table(opened, "orders"), columns) == [
+        ("1001", 1, "2026-07-01", "杯子", 2.0, 50.0, 10.0, 90.0, 10.0),
+        ("1002", 1, "2026-07-02", "盘子", 1.0, 20.0, 20.0, 0.0, 0.0),
+        ("1003", 1, "2026-07-03", "盘子", 2.0, 20.0, 0.0, 40.0, 0.0),
+        ("1003", 1001, "2026-07-03", "盘子", -0.5, 20.0, 0.0, -10.0, None),
+        ("1004", 1, "2026-07-04", "盘子", 2.0, 20.0, None, None, 0.0),
+    ]
+    assert counts(opened, "taobao_orders") == [("1001", 90.0), ("1003", 40.0), ("1003", -10.0), ("1004", None)]
+    assert persons(opened, "record phone")[0] == ("taobao_orders|小乙", "13900000002")
+
+
+JD = """\
+订单号,商品ID,商品名称,订购数量,支付方式,下单时间,京东价,订单金额,结算金额,余额支付,应付金额,订单状态,订单类型,下单帐号,客户姓名,客户地址,联系电话,运费金额
+2001,5001,杯子,2,在线支付,2026-07-01 22:30:00,40.00,100.00,90.00,0.00,96.00,完成,SOP,jd_a,甲一,,13800138000,6.00
+2001,5002,盘子,1,在线支付,2026-07-01 22:30:00,20.00,100.00,90.00,0.00,96.00,完成,SOP,jd_a,甲一,,13800138000,6.00
+2002,5002,盘子,1,在线支付,2026-07-02 10:00:00,20.00,20.00,20.00,0.00,20.00,(删除)等待出库,SOP,jd_b,乙二,,13900000002,0.00
+2003,5002,盘子,一,在线支付,2026-07-03 10:00:00,20.00,二十,,0.00,20.00,完成,SOP,jd_b,乙二,,13900000002,0.00
+"""
+
+
+def test_jd(bring):
+    """What is settled for an order stands on each of its lines and is shared out by price."""
+    opened = bring({"订单.csv": JD}, **CHINA)
+    columns = "order_id line_no ordered_on product_id quantity unit_price discount revenue shipping_cost"
+    assert cells(table(opened, "orders")[:2], columns) == [
+        ("2001", 1, "2026-07-01", "5001", 2.0, 40.0, 8.0, 72.0, 6.0),
+        ("2001", 2, "2026-07-01", "5002", 1.0, 20.0, 2.0, 18.0, None),
+    ]
+    assert counts(opened, "jd_orders") == [("2001", 72.0), ("2001", 18.0), ("2003", None)]
+
+
+SEARCH_CONSOLE = """\
+Date,Clicks,Impressions,CTR,Position
+2026-07-01,35,1100,3.18%,8.5
+2026-07-02,25,1200,2.08%,9
+2026-07-03,few,10,0%,20
+"""
+
+
+def test_search_console(bring):
+    rows = table(bring({"Dates.csv": SEARCH_CONSOLE}), "traffic")
+    assert cells(rows, "starts_on ends_on channel sessions impressions position") == [
+        ("2026-07-01", "2026-07-01", "google search", 35.0, 1100.0, 8.5),
+        ("2026-07-02", "2026-07-02", "google search", 25.0, 1200.0, 9.0),
+        ("2026-07-03", "2026-07-03", "google search", None, 10.0, 20.0),
+    ]
+
+
+TENCENT = (
+    '"编号","开始答题时间","结束答题时间","答题时长","地理位置国家和地区","地理位置省","地理位置市","自定义字段",'
+    '"1.您对服务满意吗？","2.您的手机","3.您的建议","昵称"\n'
+    '"1","2026-07-01 10:00:00","2026-07-01 10:05:00","300","中国","广东","深圳","","5","13800138000","很好","小甲"\n'
+    '"2","2026-07-01 11:00:00","2026-07-01 11:05:00","300","中国","广东","深圳","","4","","联系 13800138000","小乙"\n'
+    '"3","2026-07-01 12:00:00","2026-07-01 12:05:00","300","中国","广东","深圳","","","","","小乙"\n'
+)
+
+
+def test_tencent_survey(bring):
+    opened = bring({"问卷.csv": TENCENT}, **CHINA)
+    rows = table(opened, "surveys").sort_values(["source_order", "question_id"], kind="stable")
+    assert cells(rows[:4], "question kind score comment") == [
+        ("您对服务满意吗？", "csat", 5.0, None),
+        ("您的建议", "text", None, "很好"),
+        ("您对服务满意吗？", "csat", 4.0, None),
+        ("您的建议", "text", None, "联系 [phone]"),
+    ]
+    assert hit(opened, "tencent_survey", "empty questionnaire") == [("3-20260701120500",)]
+    assert persons(opened, "phone") == [("13800138000",)]
+
+
 # --- what holds for every preset --------------------------------------------------------------
 
 OURS = {name: p for name, p in presets().items() if not name.startswith("playbook_")}
@@ -887,27 +1249,39 @@ Name,Email,Financial Status,Currency,Total,Created at,Lineitem quantity,Lineitem
 #1002,carla@example.com,paid,EUR,10.00,2026-07-02 22:30:00 +0200,1,Mug,10.00,K-1
 """
 SAMPLES = {
+    "amazon_orders": AMAZON,
     "baidu_tongji": TONGJI,
+    "ebay_orders": EBAY,
+    "etsy_items": ETSY,
     "ga4_events": json_lines(GA4),
     "ga4_traffic": GA4_SCREEN.split("\n\n")[0] + "\n",
     "google_ads": GOOGLE,
     "hubspot_companies": HUBSPOT_COMPANIES,
     "hubspot_contacts": HUBSPOT_CONTACTS,
     "hubspot_deals": HUBSPOT_DEALS,
+    "jd_orders": JD,
     "klaviyo_campaigns": KLAVIYO_CAMPAIGNS,
     "klaviyo_profiles": KLAVIYO_PROFILES,
     "loyverse_receipts": LOYVERSE,
+    "magento_orders": MAGENTO,
     "mailchimp_audience": MAILCHIMP,
     "meta_ads": META,
+    "paypal_activity": PAYPAL,
+    "prestashop_orders": PRESTASHOP,
     "qualtrics": QUALTRICS,
+    "search_console": SEARCH_CONSOLE,
     "shopify_inventory": INVENTORY,
     "shopify_orders": SHOPIFY,
     "square_items": SQUARE,
     "stripe_payments": STRIPE,
     "surveymonkey": SURVEYMONKEY,
+    "taobao_orders": TAOBAO,
+    "tencent_survey": TENCENT,
     "typeform": TYPEFORM,
     "wenjuanxing": WENJUANXING,
     "woocommerce_orders": WOO,
+    "youzan_items": YOUZAN_ITEMS,
+    "youzan_orders": YOUZAN,
     "zendesk_tickets": ZENDESK,
 }
 
@@ -959,6 +1333,13 @@ RULES = [
 @pytest.mark.parametrize(("name", "step", "expected"), RULES)
 def test_rules(bring, name, step, expected):
     assert hit(bring({"a.csv": SAMPLES[name]}), name, step) == expected
+
+
+def counts(opened, name):
+    """The orders and the money that are left of a preset's rows once its rules have filtered them."""
+    rows = table(opened, opened.counted_in(name))
+    gone = [hit(opened, name, rule["step"]) for rule in presets()[name].tables["orders"].rules]
+    return cells(rows[~rows["order_id"].isin([order for found in gone for (order,) in found])], "order_id revenue")
 
 
 def hit(opened, name, step):

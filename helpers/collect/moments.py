@@ -29,7 +29,7 @@ _ZONES |= dict(NZST=12, NZDT=13)
 _DAY_FIRST = re.compile(
     r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?[-/ ]*(?:de )?([^\W\d_]{3,})[-.,/ ]+(?:del? )?(\d{4}|\d\d)\b(.*)"
 )
-_MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?[- ](\d{1,2})(?:st|nd|rd|th)?,?[- ](\d{4})\b(.*)")
+_MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?[- ](\d{1,2})(?:st|nd|rd|th)?,?(?:[- ](?=\d{4}\b)|-)(\d{4}|\d\d)\b(.*)")
 
 
 @lru_cache(100_000)
