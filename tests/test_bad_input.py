@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from helpers import clean, collect, store
 from helpers.client import Client, PlaybookError
@@ -1413,6 +1414,74 @@ def test_a_mark_before_three_digits_is_settled_by_the_column_or_asked_about(colu
     sight = landing._Sight(",", [str(i) for i, _ in enumerate(columns)])
     sight.look([(i, list(row), "") for i, row in enumerate(zip(*columns, strict=True))])
     assert (sight.decimal, sight.two_ways(sight.decimal)) == (decimal, asked)
+
+
+SOLD = ["1001,2025-03-01,anna@x.org,Mug,2,24.00", "1002,2025-03-02,ben@x.org,Cup,1,9.50", "1003,2025-03-05,,Mug,3,36"]
+
+
+def quoted(rows):
+    return ['"' + r.replace(",", '","') + '"' for r in rows]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        SOLD,
+        quoted(SOLD),
+        [r.replace(".", "/").replace(",", ";") for r in SOLD],
+        SOLD[2:] + SOLD[:2],  # an empty cell in the first row
+        ["1001,Mug,2,12.50", "1002,Cup,1,7.00"],
+        ["a@x.org,Anna", "b@x.org,Ben"],
+        ["01.03.25;Anna", "02.03.25;Ben"],
+    ],
+)
+def test_a_file_without_a_header_loses_no_row(rows, take):
+    got = take({"a.csv": spend(*rows[1:], header=rows[0])})
+    assert got.counts() == [len(rows), 0, 0, 0, len(rows), 0]
+    facts = got.opened.landed[0].facts
+    assert facts["headless"] and facts["columns"][:2] == ["column 1", "column 2"]
+    assert "it has no header: its columns are called column 1, column 2 ..." in got.cards["note"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["product,2023,2024,2025", "Mug,10,20,30", "Cup,11,5,7"],
+        ["2019,2020,2021", "1.50,2.50,3.50", "2.25,7.75,1.25"],
+        ["size,9,9.5,10", "Mug,1.50,2.50,3.00", "Cup,1.25,5.25,7.75"],
+        ["product,2025-01-01,2025-02-01", "Mug,10.50,20.25", "Cup,1.00,2.00"],
+        ["id,day,paid", "1,2025-01-01,20.25"],
+        ["id,day,paid"],
+        ["2025,day,a@x.org", "1,2025-01-01,20.25"],
+        ["colour,taste", "red,sour"],
+    ],
+)
+def test_a_header_with_years_and_numbers_stays_one(rows, take):
+    got = take({"a.csv": spend(*rows[1:], header=rows[0])})
+    assert got.opened.landed[0].facts["columns"] == rows[0].split(",")
+    assert got.counts()[:2] == [len(rows), 1]
+
+
+def test_a_header_line_in_the_settings_is_one_whatever_it_holds(take):
+    got = take({"a.csv": spend(*SOLD[1:], header=SOLD[0])}, "sources: {a: {file: a.csv, header_line: 1}}")
+    assert got.opened.landed[0].facts["columns"] == SOLD[0].split(",")
+
+
+def test_the_columns_of_a_file_without_a_header_are_suggested_by_what_they_hold(home):
+    folder = new_client(home)
+    fill(folder, {"a.csv": spend(*quoted(SOLD)[1:], header=quoted(SOLD)[0])})
+    found = readiness(Client(folder.name))
+    said = yaml.safe_load(found.suggestions.read_text(encoding="utf-8"))["tables"]["orders"][0]
+    plain = {c: said["columns"][c] for c in ("order_id", "ordered_at", "product_id", "quantity", "revenue")}
+    assert plain == {
+        "order_id": '"column 1"',
+        "ordered_at": '"column 2"',
+        "product_id": '"column 4"',
+        "quantity": '"column 5"',
+        "revenue": 'amount("column 6")',
+    }
+    assert said["person"]["email"] == '"column 3"'
+    assert found.files[0][-1].startswith("it has no header")
 
 
 def test_nothing_is_said_of_plain_blanks_and_letters(take):

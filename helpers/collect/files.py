@@ -71,6 +71,10 @@ POINT = re.compile(r"^[^\w]*(\d{1,3}(,\d{3})*|\d+)\.(\d{1,2}|\d{4,})[^\w]*$")
 COMMA = re.compile(r"^[^\w]*(\d{1,3}(\.\d{3})*|\d+),(\d{1,2}|\d{4,})[^\w]*$")
 THREE = re.compile(r"^([^\w.,]*)(\d{1,3})((?:\.\d{3})+|(?:,\d{3})+)(\s?(?:[^\w\s.,]|[A-Z]{3}))?$")
 WHOLE = re.compile(r"^[^\w.,]*(\d+)(?:\s?(?:[^\w\s.,]|[A-Z]{3}))?$")
+_DAY = re.compile(
+    r"\d{4}([-/.])\d{1,2}\1\d{1,2}\b|\d{1,2}([-/.])\d{1,2}\2(\d{4}|\d{2})\b|\d{4}年\d{1,2}月\d{1,2}日"
+    r"|\d{1,2}\.?[ -][^\W\d_]{3,9}\.?,?[ -]\d{2,4}\b|[^\W\d_]{3,9}\.? \d{1,2},? \d{4}\b"
+)
 OPEN = {"open-ended response", "offene antwort", "réponse ouverte", "开放式回答"}  # below an open question
 csv.field_size_limit(LONGEST_CELL)
 
@@ -84,6 +88,7 @@ class Style:
     delimiter: str = ""
     header_line: int = 0
     header_rows: int = 1
+    headless: bool = False  # the rows begin at once: the columns are called column 1, column 2 ...
     preset: str = ""
     columns: list[str] = field(default_factory=list)
     currency: str = ""  # named in a heading
@@ -669,10 +674,16 @@ def _with_header(style: Style, records: Iterable[Record], spec: Source, file: st
     if not any(c.strip() for _, cells, _p in head for c in cells):
         raise PlaybookError(f"{file}: the file is empty. Export it again, or take it out of raw/.")
     preset, at = _header(head, spec, style, file)
+    if not (preset or style.near or spec.header_line) and style.kind in ("csv", "excel", "html"):
+        style.headless = _is_row(head[at][1], [cells for _, cells, problem in head[at + 1 : at + 31] if not problem])
+    if style.headless:  # a row with an empty cell may stand before the first whole one
+        width = len(head[at][1])
+        at = next(i for i, (_, cells, _p) in enumerate(head) if len(cells) == width and any(map(str.strip, cells)))
     style.header_line = head[at][0]
-    style.header_rows = preset.header_rows if preset else 1
+    style.header_rows = 0 if style.headless else preset.header_rows if preset else 1
     style.preset = preset.name if preset else ""
     rows = [cells for _, cells, _p in head[at : at + style.header_rows]]
+    rows = [[""] * width] if style.headless else rows
     style.columns, style.currency = column_names(rows, preset, file)
     style.open = [c for c, below in zip_longest(style.columns, rows[1] if rows[1:] else []) if _is_open(c, below)]
 
@@ -708,6 +719,42 @@ def _header(head: list[Record], spec: Source, style: Style, file: str) -> tuple[
     usual = max(widths, key=lambda w: (w > 1, widths[w]), default=0)
     full = [i for i, (_, cells, _p) in enumerate(head[:HEADER_WITHIN]) if sum(bool(c.strip()) for c in cells) >= usual]
     return None, full[0] if full else 0
+
+
+def _is_row(first: list[str], below: list[list[str]]) -> bool:
+    """Whether what stands in the header's place is a row: its days, e-mails or money are like those below it.
+
+    Headings of years or sizes are numbers that rise from left to right; a heading above a column of numbers or days
+    is a word.
+    """
+    like = set()
+    for i, cell in enumerate(first):
+        column = [row[i].strip() for row in below if i < len(row) and row[i].strip()]
+        if not cell.strip() or not column:
+            continue
+        (usual, n), kind = Counter(map(_kind, column)).most_common(1)[0], _kind(cell.strip())
+        numbers = {usual, kind} <= {"money", "number"}  # 12 stands below 9.50
+        if n >= 0.8 * len(column) and usual != "text" and kind != usual and not numbers:
+            return False
+        like |= {kind} if kind == usual else set()
+    numbers = [_plain_number(c) for c in first if _kind(c.strip()) in ("money", "number")]
+    return bool(like & {"date", "e-mail"}) or ("money" in like and sorted(numbers) != numbers)
+
+
+def _plain_number(cell: str) -> float:
+    """A number whose last mark is taken for the decimal one."""
+    return float(re.sub(r"[.,](?=.*[.,])|[^\d.,]", "", cell).rstrip(".,").replace(",", "."))
+
+
+def _kind(cell: str) -> str:
+    """What a cell is: date, e-mail, money (a number with decimals or a sign of money), number or text."""
+    if _DAY.match(cell):
+        return "date"
+    if re.fullmatch(r"[^@\s]+@[^@\s]+\.\w+", cell):
+        return "e-mail"
+    if POINT.match(cell) or COMMA.match(cell) or re.fullmatch(r"[-+(]*[$€£¥]\s?\d[\d.,]*\)?|\d[\d.,]*\s?[$€£¥]", cell):
+        return "money"
+    return "number" if re.fullmatch(r"[-+]?\d[\d.,]*", cell) else "text"
 
 
 def _known(cells: list[str], only: str = "") -> tuple[Preset | None, list[str]]:

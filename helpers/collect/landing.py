@@ -150,7 +150,8 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         "kind": style.kind,
         "encoding": style.encoding,
         "delimiter": style.delimiter,
-        "header_line": style.header_line,
+        "header_line": 0 if style.headless else style.header_line,
+        "headless": style.headless,
         "preset": style.preset,
         "near": style.near,
         "columns": style.columns,
@@ -403,6 +404,7 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
         )
     preset, near = (None, []) if spec.package else files.recognise(columns, spec.preset)
     found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": ".", "unseen": unseen, "two_ways": []}
+    found["headless"] = False
     found |= dict.fromkeys(("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head", "open"), "")
     return found | {
         "preset": preset.name if preset else "",

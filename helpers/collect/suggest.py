@@ -34,6 +34,7 @@ _DATE = re.compile(
 )
 _COUNT_OF_DAYS = re.compile(r"[2-7]\d{4}([.,]\d+)?|1\d{9}(\d{3})?")  # a spreadsheet's days, or seconds since 1970
 _AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|¥|[A-Z]{3})?\)?")
+_NUMBER = re.compile(r"[-+]?[\d.,' ]+")
 _CODE = re.compile(r"[^\W\d_]+[-_/.]?\d[\w-]*")  # letters, then digits, no space
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _TAX = re.compile(r"\b(tax|vat|mwst|ust|steuer|tva)\b")
@@ -149,6 +150,8 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
         fixed = {c: s for c, s in of_preset.get(table, {}).items() if c in known}
         left = [c for c in columns if c not in fixed.values()]
         found = fixed | _by_heading(left, {c: said for c, said in known.items() if c not in fixed}, kinds)
+        if file.facts.get("headless"):
+            found = {c: s for c, s in _by_content(rows[columns], kinds).items() if c in known}
         lacking = [n for n in known["needs"] if not _has(n, found)]
         scored.append((len(lacking), -len(found) / max(len(columns), 1), table, found))
     # A file of people looks like orders to half its columns: what is needed decides before what is found.
@@ -188,8 +191,8 @@ def _by_heading(columns: list[str], known: dict[str, list[str]], kinds: dict[str
         for canonical, said in known.items():
             loose = fits is _holds and canonical in ("person.name", "person.ids")  # too many headings hold these words
             for s in said if canonical not in found and canonical != "needs" and not loose else ():
-                left = (c for c in columns if c not in found.values() and _suits(canonical, kinds[c]))
-                if hit := next((c for c in left if fits(spelled[c], s)), ""):
+                named = (c for c in columns if fits(spelled[c], s))  # few are: what they hold is looked at then
+                if hit := next((c for c in named if c not in found.values() and _suits(canonical, kinds[c])), ""):
                     found[canonical] = hit
                     break
     if "person.ids" in known and "person.ids" not in found:  # "Kunde" may hold names or numbers: the cells tell
@@ -204,10 +207,22 @@ def _by_heading(columns: list[str], known: dict[str, list[str]], kinds: dict[str
     return found
 
 
+def _by_content(rows: pd.DataFrame, kinds: dict[str, str]) -> dict[str, str]:
+    """Canonical column to source column of a file without a header: what its cells can be, each the likeliest."""
+    of = {kind: [c for c in rows if kinds[c] == kind] for kind in ("date", "e-mail", "money", "number", "code", "text")}
+    numbers = rows[of["number"]].apply(lambda c: pd.to_numeric(c, errors="coerce"))
+    few = [c for c in numbers if numbers[c].abs().max() < 1000 and numbers[c].median() <= 10]
+    keys = [c for c in [*of["code"], *of["number"]] if c not in few]
+    found = {"ordered_at": of["date"][:1], "person.email": of["e-mail"][:1], "quantity": few[:1]}
+    found |= {"order_id": sorted(keys, key=list(rows).index)[:1], "product_name": of["text"][:1]}
+    found |= {"revenue": of["money"][-1:], "unit_price": of["money"][:-1][-1:]}
+    return {canonical: columns[0] for canonical, columns in found.items() if columns}
+
+
 def _holds(words: str, said: str) -> bool:
     if "\u4e00" <= said[0] <= "\u9fff":
         return len(said) > 1 and said in words
-    return len(said) > 3 and not _TAX.search(words) and re.search(rf"\b{re.escape(said)}\b", words) is not None
+    return len(said) > 3 and said in words and not _TAX.search(words) and re.search(rf"\b{re.escape(said)}\b", words) is not None
 
 
 def _suits(canonical: str, kind: str) -> bool:
@@ -237,14 +252,19 @@ def _content(cells: pd.Series, heading: str = "") -> str:
     some = cells.dropna().astype("str").head(500)
     if some.empty:
         return "empty"
-    if plain(heading) in _headings_of("ordered_at") and some.str.fullmatch(_COUNT_OF_DAYS).mean() > 0.6:
+    if plain(heading) in _headings_of("ordered_at") and _share(some, _COUNT_OF_DAYS) > 0.6:
         return "date"
     for kind, pattern in (("e-mail", _EMAIL), ("date", _DATE), ("money", _AMOUNT)):
-        if some.str.fullmatch(pattern).mean() > (0.6 if kind != "money" else 0.3):
+        if _share(some, pattern) > (0.6 if kind != "money" else 0.3):
             return kind
-    if some.str.fullmatch(r"[-+]?[\d.,' ]+").mean() > 0.8:
+    if _share(some, _NUMBER) > 0.8:
         return "number"
-    return "code" if some.str.fullmatch(_CODE).mean() > 0.8 else "text"
+    return "code" if _share(some, _CODE) > 0.8 else "text"
+
+
+def _share(cells: pd.Series, pattern: re.Pattern[str]) -> float:
+    """The share of cells that a pattern fits, of which there may be thousands of columns."""
+    return sum(pattern.fullmatch(cell) is not None for cell in cells) / len(cells)
 
 
 def _of_preset(file: Landed, columns: list[str]) -> tuple[str, dict[str, dict[str, str]]]:
