@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -25,6 +26,8 @@ if "PLAYBOOK_TEST_SHARED" not in os.environ:  # what the processes share: made b
     os.environ["PLAYBOOK_TEST_SHARED"] = tempfile.mkdtemp(prefix="playbook shared ")
     atexit.register(shutil.rmtree, os.environ["PLAYBOOK_TEST_SHARED"], ignore_errors=True)
 SHARED = Path(os.environ["PLAYBOOK_TEST_SHARED"])
+
+gc.set_threshold(100_000, 50)  # rubbish is collected rarely: a test process ends soon, and looking for it costs a tenth
 
 
 def make_home(place: Path) -> Path:
