@@ -983,10 +983,10 @@ KEPT = {
     ),
     "days as a spreadsheet counts them": case(
         "a.csv",
-        spend("45717,g,c1,1.00,1", "45717.5,g,c1,1.00,1", ROWS[0]),
-        [4, 1, 1, 0, 0, 2],
-        {2: "spent_on: 45717", 3: "spent_on: 45717.5"},
-        [10.5],
+        spend("45717,g,c1,1.00,1", "45718.5,g,c1,2.00,1", ROWS[0]),
+        [4, 1, 3, 0, 0, 0],
+        {},
+        [1.0, 2.0, 10.5],
     ),
     "days without marks between": case("a.csv", spend("20250301,g,c1,1.00,1"), [2, 1, 1, 0, 0, 0], {}, [1.0]),
     # --- settings
