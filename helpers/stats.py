@@ -206,6 +206,20 @@ def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1
     return pd.DataFrame(rows, columns=names)
 
 
+def says_more(x: np.ndarray, least: float) -> np.ndarray:
+    """Which columns of a matrix are no sum of those before them (True), by what a QR decomposition leaves of each.
+
+    Of a matrix with fewer rows than columns, those beyond the number of rows can say nothing new.
+
+    >>> says_more(np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]), 1e-9).tolist()
+    [True, False]
+    >>> says_more(np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 9.0]]), 1e-9).tolist()
+    [True, True, False]
+    """
+    left = np.abs(np.diag(np.linalg.qr(x, mode="r")))
+    return np.pad(left, (0, x.shape[1] - len(left))) > least
+
+
 def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     """One row a method of a back-test, the best first.
 

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -25,6 +26,8 @@ if "PLAYBOOK_TEST_SHARED" not in os.environ:  # what the processes share: made b
     os.environ["PLAYBOOK_TEST_SHARED"] = tempfile.mkdtemp(prefix="playbook shared ")
     atexit.register(shutil.rmtree, os.environ["PLAYBOOK_TEST_SHARED"], ignore_errors=True)
 SHARED = Path(os.environ["PLAYBOOK_TEST_SHARED"])
+
+gc.set_threshold(100_000, 50)  # rubbish is collected rarely: a test process ends soon, and looking for it costs a tenth
 
 
 def make_home(place: Path) -> Path:
@@ -148,13 +151,17 @@ def frames(folder: Path) -> dict[str, pd.DataFrame]:
 
 def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run the cells of all notebooks on a client here, without kernels; give back the first page of the report."""
+    from IPython.core.formatters import DisplayFormatter
+
     from helpers import store
     from helpers.client import Client
+    from helpers.show import charts
 
-    client, shown = Client(name), []
+    client, shown, formatter = Client(name), [], DisplayFormatter()
     for part in ("cards", "charts", "findings", "tables"):
         monkeypatch.setattr(import_module(f"helpers.show.{part}"), "display", shown.append)
-    monkeypatch.setattr("helpers.show.charts.SHARP", 20)  # dots an inch: nobody looks at these pictures
+    small = {"dpi": 20, "bbox_inches": None}  # nobody looks at these pictures; a tight one is drawn twice
+    monkeypatch.setattr("helpers.show.charts.PICTURE", charts.PICTURE | small)
     folder, day = client.folder / "runs" / "in-one-process", ""
     (folder / "notebooks").mkdir(parents=True)
     monkeypatch.setenv("PLAYBOOK_RUN", str(folder))
@@ -164,7 +171,7 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         for cell in nb.cells:
             if cell.cell_type == "code" and "exercise" not in tags(cell):
                 exec(compile(cell.source, notebook, "exec"), names)
-                cell.outputs = [as_output(s) for s in shown]
+                cell.outputs = [as_output(*formatter.format(s)) for s in shown]
                 shown.clear()
             if "parameters" in tags(cell):
                 names |= {"client": name, "as_of": day}
@@ -173,11 +180,8 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     return build_report(folder, name, day)
 
 
-def as_output(shown: object) -> dict:
+def as_output(data: dict, metadata: dict) -> dict:
     """What a kernel would keep of something that was shown."""
-    from IPython.core.formatters import DisplayFormatter
-
-    data, metadata = DisplayFormatter().format(shown)
     return nbformat.v4.new_output("display_data", data=data, metadata=metadata)
 
 

@@ -325,6 +325,12 @@ def test_ways_are_judged_on_origins_that_all_of_them_could_forecast_from():
     assert kept.groupby("way")["origin_on"].apply(list).map(lambda o: o == [3, 4, 5]).all()
 
 
+def test_an_interval_stays_in_proportion_where_a_way_expected_nothing_and_sales_came():
+    came = pd.DataFrame({"part": "bread", "weeks": 1, "horizon": 1, "forecast": 0.0, "actual": [0.0, 40.0] * 5})
+    half = line_forecast._half_widths(came, pd.DataFrame({"part": ["bread"], "weeks": 1, "horizon": 1, "forecast": 50}))
+    assert 40 <= half.iloc[0] < 1000
+
+
 def test_without_a_back_test_the_plain_mean_goes_on_without_intervals():
     parts = analyze.part_days(two_lines(30), (START + pd.Timedelta(days=29)).date())
     none = analyze.backtest_lines(parts, stats.backtest(parts["category"].sum(axis=1)), NO_FEASTS)

@@ -68,6 +68,13 @@ def test_poisson_equals_a_regression_with_dummies_and_clustered_errors():
     assert ours.cov == pytest.approx(8 / 7 * fit.cov_params().to_numpy()[:2, :2], rel=1e-4)
 
 
+def test_of_fewer_rows_than_terms_the_first_are_told():
+    x = pd.DataFrame(np.random.default_rng(1).normal(size=(4, 6)), columns=list("abcdef"))
+    fit = elasticity.fit_poisson(np.array([1, 5, 2, 8]), x, [np.zeros(4, int)], np.arange(4))
+    assert [fit.error(n) > 0 for n in "abc"] == [True] * 3
+    assert [fit[n] for n in "def"] == [0] * 3
+
+
 def test_the_jackknife_is_wider_than_the_sandwich_with_few_clusters():
     rows = made_up(products=6)
     fit = elasticity.fit_demand(rows)

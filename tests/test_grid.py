@@ -7,7 +7,8 @@ from grid import names, oddities, report_oddities, write_client
 from helpers.run import run
 from helpers.show import words
 
-FEW = ["2-month-refunds", "50-month-no_products"]  # quick, and between them most that is missing or lopsided
+# Quick, and between them most that is missing or lopsided.
+FEW = ["1-day-no_ids", "2-year-refunds", "10-month-one_order", "50-month-no_products"]
 
 
 @pytest.mark.parametrize("name", FEW)

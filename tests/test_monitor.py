@@ -250,6 +250,7 @@ def test_a_period_that_is_over_has_nothing_open():
     assert pace["light"].tolist() == ["green", "red", "red"]
     assert pace["actual"].iloc[1:].sum() == whole["actual"]
     assert "period just ended" in monitor.say_pace(pace, "EUR")["headline"]
+    assert "1,360\xa0EUR above the target of 0" in monitor.say_pace(pace.assign(target=0.0), "EUR")["headline"]
 
 
 def test_a_period_under_way_adds_the_forecast_for_the_days_left():

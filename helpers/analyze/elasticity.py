@@ -135,8 +135,7 @@ class _Effects:
 def _free(left: np.ndarray, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Columns that still say something after the sweep, and are no sum of those before them."""
     size = np.sqrt(weight @ x**2) + TINY
-    r = np.abs(np.diag(np.linalg.qr(left * np.sqrt(weight)[:, None] / size, mode="r")))
-    return r > 1e-6
+    return stats.says_more(left * np.sqrt(weight)[:, None] / size, 1e-6)
 
 
 def demand_terms(panel: pd.DataFrame) -> pd.DataFrame:

@@ -392,7 +392,8 @@ def _half_widths(past: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
     """
     if not len(past):
         return pd.Series(np.nan, rows.index)
-    usual = past.groupby(["part", "weeks"])["forecast"].mean() / 4  # a forecast of next to nothing is unsure as well
+    means = past.groupby(["part", "weeks"])[["forecast", "actual"]].mean()
+    usual = means.max(axis=1) / 4  # a forecast of next to nothing is unsure as well, all the more where sales came
     off = ((past["actual"] - past["forecast"]) / _size(past, usual)).abs()
     own = off[past["weeks"] == 1].groupby(past["part"]).mean()
     scaled = off / past["part"].map(own).clip(lower=1e-6)

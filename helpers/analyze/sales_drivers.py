@@ -277,7 +277,7 @@ def _useful(x: pd.DataFrame) -> pd.DataFrame:
     marked = (x != x.mode().iloc[0]).sum() >= FEWEST_MARKED
     x = x.loc[:, marked & (x.nunique() > 1)]
     z = np.column_stack([np.ones(len(x)), (x - x.mean()) / x.std()])
-    return x.loc[:, np.abs(np.diag(np.linalg.qr(z, mode="r")))[1:] > 1e-6 * np.sqrt(len(x))]
+    return x.loc[:, stats.says_more(z, 1e-6 * np.sqrt(len(x)))[1:]]
 
 
 def _groups(fit: Regression, names: list[str], kind: str) -> list[tuple[str, str, pd.Series]]:

@@ -48,9 +48,7 @@ def pace(targets: pd.DataFrame, sales: pd.DataFrame, outlook: pd.Series, as_of: 
 def say_pace(pacing: pd.DataFrame, currency: str) -> dict[str, str]:
     """How the targets are going, in words: headline, evidence and action of a finding."""
     whole = pacing[pacing["scope"] == "all"].iloc[0]
-    aim, end = (words.money(whole[c], currency) for c in ("target", "expected"))
-    side = "above" if whole["expected"] >= whole["target"] else "below"
-    off = f"{words.percent(abs(whole['expected'] / whole['target'] - 1), 1)} {side} the target of {aim}"
+    off, end = say_distance(whole["expected"], whole["target"], currency), words.money(whole["expected"], currency)
     headline = (
         f"Sales of the period just ended were {off}."
         if whole["elapsed"] == 1
@@ -66,6 +64,19 @@ def say_pace(pacing: pd.DataFrame, currency: str) -> dict[str, str]:
         "evidence": f"Of its parts {lights}. Furthest behind: {behind or 'none'}." if len(parts) else "",
         "action": f"settle how to {then} in {words.listing(red['scope_value'])}" if len(red) else "",
     }
+
+
+def say_distance(sales: float, target: float, currency: str) -> str:
+    r"""How far sales are from a target: in percent of it, or in money where the target is nothing.
+
+    >>> say_distance(110, 100, "EUR"), say_distance(-30, 0, "EUR"), say_distance(0, 0, "EUR")
+    ('10.0\xa0% above the target of 100\xa0EUR', '30\xa0EUR below the target of 0\xa0EUR', 'at the target of 0\xa0EUR')
+    """
+    aim, gap = f"the target of {words.money(target, currency)}", abs(sales - target)
+    if target <= 0 and gap == 0:
+        return f"at {aim}"
+    far = words.percent(gap / target, 1) if target > 0 else words.money(gap, currency)
+    return f"{far} {'above' if sales >= target else 'below'} {aim}"
 
 
 def with_parts(pacing: pd.DataFrame) -> pd.DataFrame:

@@ -271,7 +271,8 @@ def _effects(rows: pd.DataFrame, marks: dict[str, pd.Series]) -> dict[str, dict[
     alike = pd.concat([pd.DataFrame(could), held, held["silence"] ** 2, days], axis=1).to_numpy(float)
     spread = alike.std(axis=0)
     alike = (alike - alike.mean(axis=0))[:, spread > TINY] / spread[spread > TINY]
-    x = _independent(np.column_stack([np.ones(len(rows)), pd.DataFrame(marks).to_numpy(float), alike]))
+    x = np.column_stack([np.ones(len(rows)), pd.DataFrame(marks).to_numpy(float), alike])
+    x = x[:, stats.says_more(x, TINY * np.sqrt(len(x)))]
     who = rows["customer_id"].astype("category").cat.codes
     fit = sm.GLM(rows["left"].to_numpy(float), x, family=sm.families.Binomial()).fit(
         cov_type="cluster", cov_kwds={"groups": who.to_numpy()}
@@ -287,11 +288,6 @@ def _effects(rows: pd.DataFrame, marks: dict[str, pd.Series]) -> dict[str, dict[
         part = len(shown) / rows["left"].sum()
         found[name] = dict(zip(SIZES, [extra[0], low, high, extra[0] * part, low * part, high * part], strict=True))
     return found
-
-
-def _independent(x: np.ndarray) -> np.ndarray:
-    """The columns that are no sum of those before them."""
-    return x[:, np.abs(np.diag(np.linalg.qr(x, mode="r"))) > TINY * np.sqrt(len(x))]
 
 
 def _chance(x: np.ndarray, b: np.ndarray) -> float:

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from helpers.show import findings, words
 
 ACCENT, GREY, INK, SOFT, BAND = "#0f6b66", "#a9b1b5", "#1d2327", "#5b6670", "#d9ebe9"
-SHARP = 144  # dots an inch of a picture
+PICTURE = {"format": "png", "dpi": 144, "bbox_inches": "tight", "facecolor": "white", "metadata": {"Software": None}}
 EMPTY = "Nothing to draw: this client's data hold no rows for it."
 
 
@@ -387,9 +387,7 @@ def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x
     if (not own_x and ax.lines) or (ax.patches and ax.get_ylabel()):
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else _amounts(ax.yaxis))
     picture = BytesIO()
-    ax.figure.savefig(
-        picture, format="png", bbox_inches="tight", dpi=SHARP, facecolor="white", metadata={"Software": None}
-    )
+    ax.figure.savefig(picture, **PICTURE)
     plt.close(ax.figure)
     display(Image(data=picture.getvalue(), width=ax.figure.get_figwidth() * 96, alt=words.agree(alt)))
 
