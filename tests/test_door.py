@@ -255,7 +255,7 @@ def test_a_stranger_s_file_needs_no_edit(count, case):
     text, currency, right = UNKNOWN[case]
     found = count({"export.csv": text}, currency)
     assert (found["orders"], found["revenue"]) == right
-    assert [f["state"] for f in found["files"]] == ["suggested"]
+    assert {f["state"] for f in found["files"]} <= {"suggested", "known"}
 
 
 def test_tables_of_one_export_are_joined_and_the_day_is_that_of_the_purchase(count):

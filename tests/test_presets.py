@@ -847,7 +847,7 @@ item-status,quantity,currency,item-price,item-tax,shipping-price,shipping-tax,it
 S01,,2026-07-02T12:00:00+00:00,2026-07-02T10:00:00+00:00,Shipped,Amazon,Non-Amazon,K-1,B01,Mug,Shipped,1,CAD,50.00,,,,,,
 1-4,,2026-07-03T10:00:00+00:00,2026-07-03T10:00:00+00:00,Shipped,Amazon,Amazon.de,K-1,B01,Mug,Shipped,one,EUR,cheap,,,,,,
 1-5,,2026-07-03T11:00:00+00:00,2026-07-03T10:00:00+00:00,Shipped,Amazon,Amazon.de,K-1,B01,Mug,Shipped,1,EUR,11.90,1.90,,,,,
-"""  # noqa: E501
+"""
 
 
 def test_amazon(bring):
