@@ -529,10 +529,10 @@ REFUSED = {
         "",
         r"ads\.csv: a link to a file that is not there\. Put the file itself into raw/, or take the link away",
     ),
-    "a link to itself": ({"ads.csv": lambda path: path.symlink_to("ads.csv")}, "", r"ads\.csv: a link to a file that is"),
+    "a link to itself": ({"a.csv": lambda path: path.symlink_to("a.csv")}, "", r"a\.csv: a link to a file that is not"),
     "a link to a folder": ({"ads": lambda path: path.symlink_to("/")}, "", r"ads: a link to a folder\. Put the folder"),
     "a pipe": ({"ads.csv": os.mkfifo}, "", r"ads\.csv: not a file but a pipe or a device\. Put a file with its rows"),
-    "a pipe that is named": ({"ads.csv": os.mkfifo}, "sources: {ads: {file: ads.csv}}", r"ads\.csv: not a file but a pipe"),
+    "a pipe that is named": ({"a.csv": os.mkfifo}, "sources: {ads: {file: a.csv}}", r"a\.csv: not a file but a pipe"),
     "a file name that is no UTF-8": (
         {os.fsdecode(b"caf\xe9.csv"): spend(*ROWS)},
         "",
@@ -985,11 +985,11 @@ KEPT = {
     ),
     "whole thousands with a comma between semicolons": case(
         "a.csv",
-        spend("2025-03-01;g;c1;1,250;1", "2025-03-02;g;c1;980;2", "2025-03-03;g;c1;12,400;3", header=SPEND.replace(",", ";")),
+        SPEND.replace(",", ";") + "\n2025-03-01;g;c1;1,250;1\n2025-03-02;g;c1;980;2\n2025-03-03;g;c1;12,400;3\n",
         values=[1250.0, 980.0, 12400.0],
     ),
     "thousands with a point and a sign of money": case(
-        "a.csv", spend("2025-03-01,g,c1,1.250 €,1", "2025-03-02,g,c1,EUR 2.500,2"), [3, 1, 2, 0, 0, 0], {}, [1250.0, 2500.0]
+        "a.csv", spend("2025-03-01,g,c1,1.250 €,1", "2025-03-02,g,c1,EUR 2.500,2"), [3, 1, 2, 0, 0, 0], {}, [1250, 2500]
     ),
     "three decimals": case(
         "a.csv", spend("2025-03-01,g,c1,0.250,1", "2025-03-02,g,c1,12.400,2"), [3, 1, 2, 0, 0, 0], {}, [0.25, 12.4]
@@ -1388,7 +1388,8 @@ def test_characters_that_cannot_be_seen_make_no_second_key(kind, take):
         content = spend(*(f"{day},{FAMILY},{c},1.00,1" for day, c in zip(days, HIDDEN, strict=True)))
     else:
         n = len(days)
-        content = table_bytes(pa.table({"spent_on": days, "channel": [FAMILY] * n, "campaign_id": HIDDEN, "cost": [1.0] * n}))
+        columns = {"spent_on": days, "channel": [FAMILY] * n, "campaign_id": HIDDEN, "cost": [1.0] * n}
+        content = table_bytes(pa.table(columns))
     got = take({f"a.{kind}": content})
     assert got.values("campaign_id") == ["c1"] * len(HIDDEN)
     assert got.values("channel") == [FAMILY] * len(HIDDEN)

@@ -12,7 +12,8 @@ CREATE OR REPLACE MACRO number_text(mark, x) AS CASE
 CREATE OR REPLACE MACRO finite(x) AS CASE WHEN isfinite(x) THEN x END;
 CREATE OR REPLACE MACRO as_number(x) AS
     finite(TRY_CAST(rtrim(x, '%') AS DOUBLE)) / CASE WHEN suffix(x, '%') THEN 100 ELSE 1 END;
-CREATE OR REPLACE MACRO amount_of(mark, x) AS as_number(number_text(mark, plain_number(x)));
+-- The list of one carries the plain text, which would else be worked out anew wherever it is named.
+CREATE OR REPLACE MACRO amount_of(mark, x) AS list_transform([plain_number(x)], lambda t: as_number(number_text(mark, t)))[1];
 CREATE OR REPLACE MACRO truth_of(x) AS CASE
     WHEN lower(CAST(x AS VARCHAR)) IN ('true', 't', 'yes', 'y', '1', 'ja', 'oui', 'wahr', '是') THEN TRUE
     WHEN lower(CAST(x AS VARCHAR)) IN ('false', 'f', 'no', 'n', '0', 'nein', 'non', 'falsch', '否') THEN FALSE END;

@@ -108,7 +108,9 @@ def kind_of(path: Path) -> str:
         head = f.read(4096)
     if packed := _packed(path, head):
         away = f"the .{packed}" if path.suffix.lower() == f".{packed}" else "the packed file"
-        raise PlaybookError(f"{path.name}: a packed folder or file ({packed}). Unpack it into raw/ and take {away} away.")
+        raise PlaybookError(
+            f"{path.name}: a packed folder or file ({packed}). Unpack it into raw/ and take {away} away."
+        )
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK") or head.startswith(b"\xd0\xcf\x11\xe0"):
@@ -752,7 +754,8 @@ def _kind(cell: str) -> str:
         return "date"
     if re.fullmatch(r"[^@\s]+@[^@\s]+\.\w+", cell):
         return "e-mail"
-    if POINT.match(cell) or COMMA.match(cell) or re.fullmatch(r"[-+(]*[$€£¥]\s?\d[\d.,]*\)?|\d[\d.,]*\s?[$€£¥]", cell):
+    signed = re.fullmatch(r"[-+(]*[$€£¥]\s?\d[\d.,]*\)?|\d[\d.,]*\s?[$€£¥]", cell)
+    if signed or POINT.match(cell) or COMMA.match(cell):
         return "money"
     return "number" if re.fullmatch(r"[-+]?\d[\d.,]*", cell) else "text"
 

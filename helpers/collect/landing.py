@@ -403,8 +403,8 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
             f'{path.name}: the playbook keeps the name "{min(taken)}" for itself. Rename that column in the file.'
         )
     preset, near = (None, []) if spec.package else files.recognise(columns, spec.preset)
-    found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": ".", "unseen": unseen, "two_ways": []}
-    found["headless"] = False
+    found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": "."}
+    found |= {"unseen": unseen, "two_ways": [], "headless": False}
     found |= dict.fromkeys(("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head", "open"), "")
     return found | {
         "preset": preset.name if preset else "",

@@ -752,7 +752,9 @@ def file_notes(f: Landed) -> str:
     """What was done to a file's cells, and what has to be said about them in client.yaml."""
     said, facts = [], f.facts
     if facts.get("headless"):
-        said.append("it has no header: its columns are called column 1, column 2 ... (if it has one, say header_line: 1)")
+        said.append(
+            "it has no header: its columns are called column 1, column 2 ... (if it has one, say header_line: 1)"
+        )
     if n := facts.get("unseen"):
         said.append(f"characters that cannot be seen were taken out of {'1 cell' if n == 1 else f'{n:,} cells'}")
     if facts.get("two_ways"):
