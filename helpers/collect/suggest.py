@@ -222,7 +222,9 @@ def _by_content(rows: pd.DataFrame, kinds: dict[str, str]) -> dict[str, str]:
 def _holds(words: str, said: str) -> bool:
     if "\u4e00" <= said[0] <= "\u9fff":
         return len(said) > 1 and said in words
-    return len(said) > 3 and said in words and not _TAX.search(words) and re.search(rf"\b{re.escape(said)}\b", words) is not None
+    if len(said) <= 3 or said not in words or _TAX.search(words):
+        return False
+    return re.search(rf"\b{re.escape(said)}\b", words) is not None
 
 
 def _suits(canonical: str, kind: str) -> bool:
