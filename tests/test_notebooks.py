@@ -66,18 +66,6 @@ def test_headings_are_questions(notebook):
     assert all(h.endswith("?") for h in asked), asked
 
 
-def test_cells_are_small_and_explained(notebook):
-    name, nb = notebook
-    code = [c for c in nb.cells if c.cell_type == "code"]
-    lines = [sum(bool(x.strip()) and not x.strip().startswith("#") for x in c.source.splitlines()) for c in code]
-    words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == "markdown")
-    assert 30 <= len(nb.cells) <= 64, name
-    assert max(lines) <= 12, name
-    assert sum(lines) <= 125, name
-    assert 700 <= words <= 2200, name
-    assert words / sum(lines) >= 8, name
-
-
 def test_code_is_free_of_what_belongs_in_helpers(notebook):
     _, nb = notebook
     code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")

@@ -5,6 +5,7 @@ A file that has not changed is not read again.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -72,7 +73,9 @@ def land(client: Client, name: str, spec: Source) -> Landed:
     if spec.preset and spec.preset not in presets():
         known = ", ".join(p for p in presets() if not p.startswith("playbook_"))
         where = f"data/{client.name}/client.yaml, sources.{name}.preset"
-        raise PlaybookError(f'{where}: there is no preset "{spec.preset}". Known: {known}.')
+        close = difflib.get_close_matches(spec.preset, presets(), n=1)
+        hint = f'Did you mean "{close[0]}"?' if close else f"Known: {known}."
+        raise PlaybookError(f'{where}: there is no preset "{spec.preset}". {hint}')
     with readable(path.name):
         kind, sha = files.kind_of(path), file_hash(path)
         said = {"package", "preset", "encoding", "delimiter", "decimal", "header_line", "sheet", "dates"}
