@@ -19,7 +19,7 @@ from helpers.collect.sources import Opened, _kinds, _q, file_notes
 from helpers.collect.suggest import Suggestion, as_yaml, suggest
 from helpers.store import body, last_full_day
 
-SAMPLE = 2_000  # rows from which a file is guessed
+SAMPLE = 20_000  # rows from which a file is guessed
 UNREAD = "cannot be read"
 
 

@@ -58,7 +58,10 @@ class Store:
         path = self._path("orders") or self._path("staged_orders")
         if path is None:
             raise PlaybookError(f"{self.notebook} needs the orders. Run 01_collect first.")
-        return last_full_day(order_days(self.con.read_parquet(str(path))))
+        days = order_days(self.con.read_parquet(str(path)))
+        if days.empty:
+            raise PlaybookError(f"the orders of {self.client.name} hold no readable date. Look at column ordered_at.")
+        return last_full_day(days)
 
     def read(self, name: str) -> ir.Table:
         """A stored table, as an Ibis expression; PlaybookError if it is not declared or not there yet."""

@@ -334,3 +334,42 @@ def test_what_cannot_be_read_is_said_in_json_too(count, command):
     assert code == 2
     assert "broken.xlsx" in json.loads(out)["error"]
     assert "broken.xlsx" in err
+
+
+HARMLESS = {
+    "letters of tills are no credit numbers": (
+        "Receipt,Date,SKU,Qty,Net sales\n"
+        "A100,2025-03-01,M,1,10.00\nB101,2025-03-02,M,1,10.00\nC102,2025-03-03,M,1,10.00\n",
+        30.0,
+    ),
+    "a credit card is no return": (
+        "Receipt,Date,Type,SKU,Qty,Net sales\n1,2025-03-01,Cash,M,1,10.00\n2,2025-03-02,Credit card,M,1,10.00\n",
+        20.0,
+    ),
+    "two lines of one price are no order's total": (
+        "Order No,Date,Item,Qty,Unit Price,Amount\n1,2025-03-01,Mug,1,10.00,10.00\n1,2025-03-01,Hat,1,10.00,10.00\n"
+        "2,2025-03-02,Mug,1,10.00,10.00\n",
+        30.0,
+    ),
+    "a deposit paid is not all that was sold": (
+        "Order No,Date,Item,Qty,Unit Price,Amount Paid,Balance Due\n1,2025-03-01,Sofa,1,1000.00,200.00,800.00\n"
+        "2,2025-03-02,Lamp,1,50.00,50.00,0.00\n3,2025-03-03,Lamp,2,50.00,100.00,0.00\n",
+        1150.0,
+    ),
+    "a return beside prices with tax": (
+        "Bestellnummer;Datum;Artikel;Menge;Einzelpreis;MwSt;Gesamtsumme\n1001;01.03.2025;Becher;2;11,90;3,80;23,80\n"
+        "1002;02.03.2025;Becher;1;11,90;1,90;11,90\n1003;03.03.2025;Becher;-1;11,90;-1,90;-11,90\n",
+        20.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HARMLESS)
+def test_what_looks_like_a_trap_and_is_none(count, case):
+    text, right = HARMLESS[case]
+    assert count({"export.csv": text})["revenue"] == right
+
+
+def test_a_header_without_rows_is_said_to_be_so(count):
+    found = count({"export.csv": "Order No,Date,Item,Qty,Unit Price,Order Total\n"})
+    assert (found["orders"], found["files"][0]["rows"]) == (0, 0)

@@ -9,7 +9,7 @@ from helpers.collect.sources import Opened, _q
 from helpers.collect.suggest import Suggestion, known_as, plain, suggest
 
 MATCHES = 0.9  # share of a file's rows that must find their row in the other
-SAMPLE = 2_000  # rows from which the joined file is guessed
+SAMPLE = 20_000  # rows from which the joined file is guessed
 
 
 @dataclass

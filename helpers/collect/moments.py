@@ -22,7 +22,7 @@ nov november novembre noviembre novembro
 dec december dezember dez decembre diciembre dic dezembro dicembre
 """  # a line a month: English, German, French, Spanish, Portuguese, Italian, Dutch, without accents
 _MONTH = {name: number for number, line in enumerate(MONTHS.strip().splitlines(), 1) for name in line.split()}
-# Zones in letters, as mail and payment tools write them; CST as in North America; none that is told two ways, as IST.
+# Zones in letters, as mail and payment tools write them: CST as in North America, BST as in London; IST is left out.
 _ZONES = dict(EST=-5, EDT=-4, CST=-6, CDT=-5, MST=-7, MDT=-6, PST=-8, PDT=-7, AKST=-9, AKDT=-8, HST=-10, BST=1, WEST=1)
 _ZONES |= dict(CET=1, MEZ=1, CEST=2, MESZ=2, EET=2, EEST=3, MSK=3, SGT=8, HKT=8, JST=9, KST=9, AEST=10, AEDT=11)
 _ZONES |= dict(NZST=12, NZDT=13)

@@ -13,6 +13,9 @@ from itertools import product
 import pandas as pd
 
 CENT = 0.021  # two roundings of a cent may lie between a sum and its parts
+_PART_PAID = re.compile(
+    "balance|deposit|outstanding|gift ?card|voucher|anzahlung|restbetrag|gutschein|acompte|solde|定金|余额|尾款"
+)  # headings that tell why less was paid than the goods cost
 ORDERS = ["order_total", "subtotal", "revenue"]  # what may be said once an order, the fullest first
 
 
@@ -53,6 +56,7 @@ def settle(rows: pd.DataFrame, found: dict[str, str], order: str, mark: str) -> 
 class _File:
     def __init__(self, rows: pd.DataFrame, found: dict[str, str], order: str, mark: str) -> None:
         self.found, self.order = found, order
+        self.part_paid = any(_PART_PAID.search(c.lower()) for c in rows.columns)
         roles = [*ORDERS, "unit_price", "quantity", "discount", "tax", "shipping_cost"]
         self.n = {r: amounts(rows[found[r]], mark) for r in roles if r in found}
         if "discount" in self.n and _is_rate(self.n["discount"]):
@@ -70,7 +74,8 @@ class _File:
         usual = "order" if role in ("order_total", "subtotal", "shipping_cost") else "line"
         if role in ("quantity", "unit_price") or not self.telling.any():
             return usual
-        by = self.n[role][self.telling].groupby(self.key[self.telling])
+        sold = self.telling & ~((self.n[role] < 0) | (self.n["quantity"] < 0))  # what came back says its own
+        by = self.n[role][sold].groupby(self.key[sold])
         filled, values, lines = by.count(), by.nunique(), by.size()
         same = ((values <= 1) & ((filled == lines) | (filled <= 1)))[filled > 0]
         if role in ("discount", "tax", "shipping_cost"):
@@ -128,9 +133,13 @@ class _File:
 
     def reading(self) -> Reading:
         """The reading that most orders bear out; what is equal on all lines of an order may still be the line's own."""
-        unsure = [
-            r for r in ("shipping_cost", "tax", "discount") if self.level.get(r) == "order" and self._is_filled(r)
-        ]
+        roles = ("revenue", "shipping_cost", "tax", "discount")
+        unsure = [r for r in roles if self.level.get(r) == "order" and self._is_filled(r)]
+        if "revenue" in unsure and not self._differs_by_line():
+            unsure.remove("revenue")
+            self.level["revenue"] = "line"
+        elif "revenue" in unsure:
+            unsure.remove("revenue")
         best, most = None, -1
         for levels in product(*(("order", "line") for _ in unsure)):
             self.level |= dict(zip(unsure, levels, strict=True))
@@ -138,6 +147,15 @@ class _File:
             if agree > most:
                 best, most = found, agree
         return best
+
+    def _differs_by_line(self) -> bool:
+        """Whether lines of one order would cost differently: only then equal sums on them show the order's own.
+
+        Without prices, goods in different numbers show it.
+        """
+        price = self.n["unit_price"] if "unit_price" in self.n else pd.Series(1.0, self.key.index)
+        each = (price * self.n["quantity"]).where(self.telling)
+        return bool((each.groupby(self.key).nunique() > 1).any())
 
     def _is_filled(self, role: str) -> bool:
         """Whether a column is filled on several lines of an order."""
@@ -157,8 +175,8 @@ class _File:
         how, target = max(tried, key=lambda t: tried[t].sum())
         agree, n = int(tried[how, target].sum()), self.key.nunique()
         off = self._of_order(lines[how][0]) - targets[target]
-        if not agree and n >= 3 and (off > CENT).any() and (off < -CENT).any():
-            refused = f"no reading of its money makes one of {n} orders add up: {self._columns()}"
+        if agree < 0.5 * n and n >= 3 and (off > CENT).any() and (off < -CENT).any():
+            refused = f"no reading of its money makes most of {n} orders add up, at best {agree}: {self._columns()}"
             return Reading("", refused=refused), 0
         revenue = lines[how][1]
         less = [r for r in target[1:] if r != "discount"]
@@ -166,16 +184,24 @@ class _File:
         if "tax" in self.n and "tax" not in less and self._said("tax").abs().sum() > 0 and target[0] != "subtotal":
             revenue = f"({revenue}) * (1 - coalesce({self._whole('tax')} / nullif({self._whole(target[0])}, 0), 0))"
             note += "; prices hold their tax, which is taken out"
-        if "discount" in target or (off[~tried[how, target]] > CENT).any():
+        under = off[~tried[how, target]]
+        if "discount" in target or ((under > CENT).any() and not self.part_paid):
             said = " - ".join(self._whole(r) for r in (target[0], *less))
             whole = f"nullif(sum({lines[how][1]}) OVER (PARTITION BY source_file, {self.order}), 0)"
             revenue = f"({revenue}) * coalesce(least(1, ({said}) / {whole}), 1)"
-            note += "; no more than the order says"
+            note += self._less(under, "that is taken as a discount")
+        elif (under > CENT).any():
+            note += self._less(under, "taken as a deposit or a gift card, not off the goods")
         if over := int((off < -CENT).sum()):
             more = -off[off < -CENT].sum()
             note += f"; {over:,} orders say {more:,.2f} more than their lines: shipping, tax or fees?"
         found = Reading(revenue, self._price(how, revenue), note, self._discount(), shipping=self._shipping())
         return found, agree
+
+    def _less(self, under: pd.Series, taken: str) -> str:
+        """What to say of orders that say less than their lines come to."""
+        n = int((under > CENT).sum())
+        return f"; {n:,} orders say {under[under > CENT].sum():,.2f} less than their lines: {taken}" if n else ""
 
     def _shipping(self) -> str:
         return self._whole("shipping_cost") if "shipping_cost" in self.n else ""

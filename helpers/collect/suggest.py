@@ -83,7 +83,9 @@ class Suggestion:
 
     def steps(self) -> list[CleanStep]:
         """The proposed steps of cleaning."""
-        return [CleanStep(table=self.table, action="filter", **step) for step in self.clean]
+        mine = f"source_name = '{self.name.replace(chr(39), chr(39) * 2)}'"
+        tied = [step | {"where": f"{mine} AND ({step['where']})"} for step in self.clean]
+        return [CleanStep(table=self.table, action="filter", **step) for step in tied]
 
 
 @cache
@@ -106,9 +108,12 @@ def known_as(table: str, heading: str) -> str:
     return next((c for c, said in _synonyms()[table].items() if c != "needs" and words in said), "")
 
 
-def _pattern(kind: str, around: str) -> str:
-    """The words of a kind as a pattern for Python and for the engine; `around` says what may stand beside them."""
-    return around.format("(?:" + "|".join(w.replace(".", "[.]") for w in _words()[kind]) + ")")
+def _pattern(kind: str, before: str = "(?:^|[^A-Za-zÀ-ÿ])", after: str = "") -> str:
+    """The words of a kind as a pattern for Python and for the engine; what stands around holds for letters only."""
+    words = _words()[kind]
+    signs = "|".join(w for w in words if w[0] >= "\u3000")
+    letters = f"{before}(?:{'|'.join(w for w in words if w[0] < chr(0x3000))}){after}"
+    return f"(?:{letters}|(?:{signs}))" if signs else f"(?:{letters})"
 
 
 def _is_not_carried_out(state: str) -> bool:
@@ -116,10 +121,14 @@ def _is_not_carried_out(state: str) -> bool:
 
     >>> [_is_not_carried_out(s) for s in ("Cancelled", "Partially refunded", "交易关闭", "Paid", "Contested")]
     [True, False, True, False, False]
+    >>> [_is_not_carried_out(s) for s in ("Not paid", "Not cancelled", "Pending shipment", "Order pending")]
+    [True, False, False, True]
     """
-    low = state.lower()
-    latin = re.search(_pattern("not_carried_out", r"(?<![^\W\d_]){}(?![^\W\d_])"), low)
-    return bool(latin) and not re.search(_pattern("but", "{}"), low)
+    low, around = state.lower(), "(?:$|[^A-Za-zÀ-ÿ])"
+    found = re.search(_pattern("not_carried_out", after=around), low)
+    if not found:
+        return False
+    return not re.search(_pattern("but", after=around), low.replace(found[0].strip(), " ", 1))
 
 
 _MADE_UP = "source_file || ' line ' || source_line"  # where nothing names a row
@@ -142,6 +151,8 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
 
     `rows` holds the file's columns as text; `zone` is the client's own. Nothing of the cells comes back.
     """
+    if rows.empty:
+        return Suggestion(file.name, file.file, lacks="it has a header and no rows")
     columns = [c for c in file.facts["columns"] if c in rows]
     kinds = {c: _content(rows[c], c) for c in columns}
     nearly, of_preset = _of_preset(file, columns)
@@ -373,8 +384,9 @@ def _money(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> bool
 def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
     """Lines that came back, by their kind, a credit number or their sign; their quantity and money count down."""
     said, quantity = [], f"amount({_col(found['quantity'])})" if "quantity" in found else ""
-    came_back = _pattern("back", "(?i){}")
-    if "kind" in found and rows[found["kind"]].str.contains(came_back).any():
+    came_back = "(?i)" + _pattern("back")
+    kinds = rows[found["kind"]].dropna().unique() if "kind" in found else []
+    if any(_is_back(k) for k in kinds):
         said.append(f"regexp_matches({_col(found['kind'])}, '{came_back}')")
     if "order_id" in found and _credit_numbers(rows, found):
         said.append(f"regexp_matches({_col(found['order_id'])}, '^(C|CN|CR|RE?F)-?\\d')")
@@ -395,11 +407,20 @@ def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> No
     guess.notes["is_return"] = "known by the kind, a credit number or the sign"
 
 
+def _is_back(kind: str) -> bool:
+    """Whether a kind of line means that goods came back.
+
+    >>> [_is_back(k) for k in ("Refund", "Credit note", "Credit card", "Rückgabe", "Resort")]
+    [True, True, False, True, False]
+    """
+    return re.search(_pattern("back"), kind.lower()) is not None
+
+
 def _credit_numbers(rows: pd.DataFrame, found: dict[str, str]) -> bool:
     """Whether a few orders carry a letter before a number that the others carry bare, as C536379 beside 536365."""
     numbers = rows[found["order_id"]].dropna().astype("str")
     credit = numbers.str.fullmatch(r"(C|CN|CR|RE?F)-?\d+")
-    return bool(credit.any() and numbers[~credit].str.fullmatch(r"[A-Z]?\d+").mean() > 0.9)
+    return bool(0 < credit.mean() < 0.3 and numbers[~credit].str.fullmatch(r"\d+").mean() > 0.9)
 
 
 def _states(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
@@ -423,7 +444,7 @@ def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> N
     """Lines that are no goods, and numbers without money, proposed as steps of cleaning."""
     name = found.get("product_name", found.get("product_id", ""))
     named = rows[name].dropna().astype("str") if name else pd.Series(dtype="str")
-    no_goods = _pattern("no_goods", r"(?i)^[\s*-]*{}[\s*-]*$")
+    no_goods = f"(?i)^[\\s*-]*{_pattern('no_goods', before='')}[\\s*-]*$"
     some = named[named.str.contains(no_goods)].unique()[:4]
     if len(some):
         guess.columns["line_name"] = _col(name)
@@ -436,7 +457,8 @@ def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> N
         guess.clean.append({"step": "gift card sold", "where": "is_gift_card(line_name)", "reason": reason})
     price = money.amounts(rows[found["unit_price"]], guess.decimal) if "unit_price" in found else pd.Series([1.0])
     if (price == 0).any():
-        where = "max(abs(coalesce(revenue, 0)) + abs(coalesce(unit_price, 0))) OVER (PARTITION BY order_id) = 0"
+        each = "abs(coalesce(revenue, 0)) + abs(coalesce(unit_price, 0))"
+        where = f"max({each}) OVER (PARTITION BY source_name, order_id) = 0"
         reason = "no line of it has a price: stock moved, nothing sold"
         guess.clean.append({"step": "number without money", "where": where, "reason": reason})
 
