@@ -273,6 +273,13 @@ def main() -> None:
     """Run the command; errors become one line, never a traceback (set PLAYBOOK_DEBUG=1 to see one)."""
     global _asked_to_stop
     _asked_to_stop = False
+    try:
+        _run_command()
+    except KeyboardInterrupt:  # also one that comes while an error is being told
+        _stopped()
+
+
+def _run_command() -> None:
     for stream in (sys.stdout, sys.stderr):  # a name in a client's data never fails a run that is done
         stream.reconfigure(errors="replace")
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal or a scheduler ends a run as Ctrl-C does
@@ -280,8 +287,6 @@ def main() -> None:
             signal.signal(getattr(signal, name), _interrupt)
     try:
         app()
-    except KeyboardInterrupt:
-        _stopped()
     except SystemExit as e:
         if e.code == EXIT_STOPPED:
             _stopped()

@@ -28,7 +28,8 @@ def counted(client: Client) -> dict[str, Any]:
     A file that nothing knows is read as its suggestion says, unless another file fills that table already; its state
     is then "suggested". Keys: `client`, `currency`, `as_of`, `orders` (order numbers with a sale among their lines),
     `customers`, `revenue` (the client's currency), `first_on`, `last_on`, `staged` with the same five, `files` (file,
-    preset, table, state, lines, rows, loaded, duplicate, filtered, held), `held` (rule, reason, rows, revenue).
+    preset, table, state, rows, loaded, duplicate, filtered, held), `steps` (the steps of cleaning that touched a row,
+    with their reasons), `held` (rule, reason, rows, revenue).
 
     Raises PlaybookError where the settings or a file are at fault.
     """
@@ -57,7 +58,7 @@ def _counted(client: Client, folder: Path, guessed: set[str]) -> dict[str, Any]:
     said = {"client": client.name, "currency": client.settings.currency, "as_of": None, **NOTHING, "staged": NOTHING}
     if "orders" not in opened.parts:
         files = [_file(opened, f, guessed, {}) for f in opened.landed]
-        return said | {"files": files, "held": []}
+        return said | {"files": files, "steps": [], "held": []}
     brought = [n for n in tables.CANONICAL if n in opened.parts or n in NEEDED]
     for name in brought:
         collecting.write(f"staged_{name}", collect.stage(opened, name))
@@ -68,6 +69,8 @@ def _counted(client: Client, folder: Path, guessed: set[str]) -> dict[str, Any]:
     for name in (n for n in brought if n != "products"):
         cleaned[name] = clean.clean_table(cleaning, name, cleaning.as_of, cleaned["products"].rows)
     held = clean.by_rule(clean.quarantined(list(cleaned.values())))
+    log = clean.chain_log(list(cleaned.values()))
+    worked = log.loc[log["rows_touched"] > 0, ["table", "step", "action", "rows_touched", "reason"]]
     fates = clean.ledgers(cleaning, cleaned, cleaning.frame("sources")).set_index("file").to_dict("index")
     staged = cleaning.read("staged_orders")
     return (
@@ -76,6 +79,7 @@ def _counted(client: Client, folder: Path, guessed: set[str]) -> dict[str, Any]:
         | figures(cleaned["orders"].rows)
         | {"staged": figures(staged.filter(~_.source_repeat))}
         | {"files": [_file(opened, f, guessed, fates.get(f.file, {})) for f in opened.landed]}
+        | {"steps": worked.to_dict("records")}
         | {"held": held.astype({"revenue": "float64"}).fillna({"revenue": 0.0}).to_dict("records")}
     )
 

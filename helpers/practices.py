@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
+from itertools import combinations
 from pathlib import Path
 
 import yaml
@@ -141,7 +142,24 @@ def suggestions(opened: Opened) -> list[Suggestion]:
         cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns) or "NULL AS nothing"
         sample = opened.query(f"SELECT {cells} FROM {_q('all ' + f.group)} LIMIT {SAMPLE}", f.file).df()
         guesses.append(suggest(f, sample.astype("str"), zone))
+    _tell_once(opened, guesses)
     return guesses
+
+
+def _tell_once(opened: Opened, guesses: list[Suggestion]) -> None:
+    """Where two files of different columns tell the same orders, only the one with more lines counts."""
+    lines = {f.name: f.facts["lines"] for f in opened.landed}
+    columns = {f.name: set(f.facts["columns"]) for f in opened.landed}
+    told = sorted((g for g in guesses if g.table == "orders" and not g.rows), key=lambda g: lines[g.name])
+    for coarse, fine in combinations(told, 2):
+        if coarse.table and columns[coarse.name] != columns[fine.name]:
+            known = f"SELECT {fine.columns['order_id']} FROM {_q(fine.name)}"
+            is_known = f"CASE WHEN {coarse.columns['order_id']} IN ({known}) THEN 1 ELSE 0 END"
+            query = f"SELECT avg({is_known}) FROM {_q(coarse.name)}"
+            share = opened.query(query, coarse.file).fetchone()[0] or 0
+            if share > 0.5:
+                coarse.table, coarse.more, coarse.clean = "", [], []
+                coarse.lacks = f"{share:.0%} of its orders are those of {fine.file}, whose lines are counted"
 
 
 def _suggest(opened: Opened) -> tuple[Path | None, list[str]]:

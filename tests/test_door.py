@@ -284,6 +284,14 @@ def test_tables_of_one_export_are_joined_and_the_day_is_that_of_the_purchase(cou
     assert sum(f["held"] for f in found["files"]) == 0
 
 
+def test_orders_that_two_files_tell_count_once(count):
+    orders = "order_id,date,total\n1,2025-03-01,60.00\n2,2025-03-02,30.00\n"
+    items = "order_id,date,sku,price\n1,2025-03-01,M,40.00\n1,2025-03-01,H,20.00\n2,2025-03-02,M,30.00\n"
+    found = count({"Orders.csv": orders, "items.csv": items})
+    assert (found["orders"], found["revenue"]) == (2, 90.0)
+    assert {f["file"]: f["state"] for f in found["files"]} == {"Orders.csv": "not used", "items.csv": "suggested"}
+
+
 def test_money_that_contradicts_itself_is_not_guessed_at(count):
     rows = "".join(f"{i},2025-03-0{i},Mug,1,20.00,{20 + 7 * (-1) ** i}.00\n" for i in range(1, 6))
     found = count({"export.csv": "Order No,Date,Item,Qty,Unit Price,Order Total\n" + rows})

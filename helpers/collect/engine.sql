@@ -29,7 +29,7 @@ CREATE OR REPLACE MACRO tidy_moment(dates, x) AS CASE
     WHEN regexp_matches(x, '^\d{4}-') THEN coalesce(TRY_CAST(x AS TIMESTAMP), try_strptime(x, ['%Y-%m-%d %I:%M:%S %p', '%Y-%m-%d %I:%M %p', '%Y-%m-%d %H.%M.%S']))
     WHEN regexp_matches(x, '^\d{4}[/.年]') THEN try_strptime(x, ['%Y/%m/%d %H:%M:%S', '%Y/%m/%d %H:%M', '%Y/%m/%d', '%Y.%m.%d %H:%M:%S', '%Y.%m.%d %H:%M', '%Y.%m.%d',
         '%Y年%m月%d日', '%Y年%m月%d日 %H:%M', '%Y年%m月%d日 %H:%M:%S', '%Y年%m月%d日 %H时%M分%S秒', '%Y年%m月%d日 %I:%M %p', '%Y/%m/%d %I:%M %p', '%Y/%m/%d %I:%M:%S %p'])
-    WHEN regexp_full_match(x, '[2-7]\d{4}([.,]\d+)?')
+    WHEN regexp_full_match(x, '[3-5]\d{4}([.,]\d+)?')
         THEN TIMESTAMP '1899-12-30' + to_seconds(CAST(round(86400 * CAST(replace(x, ',', '.') AS DOUBLE)) AS BIGINT))
     WHEN regexp_full_match(x, '\d{8}|\d{12}|\d{14}') THEN try_strptime(x, ['%Y%m%d', '%Y%m%d%H%M', '%Y%m%d%H%M%S'])
     WHEN suffix(x, 'M') THEN try_strptime(year_first(dates, x), ['%Y-%m-%d %I:%M:%S %p', '%Y-%m-%d %I:%M %p'])

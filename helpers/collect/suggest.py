@@ -32,7 +32,7 @@ _DATE = re.compile(
     r"|([^\W\d_]{2,}[.,]* )?\d{1,2}(st|nd|rd|th|er|º|\.)?[-/ ]*(de )?[^\W\d_]{3,}[-.,/ ]+(del? )?\d{2,4}\b.*"
     r"|([^\W\d_]{2,}[.,]* )?[^\W\d_]{3,}\.?[- ]\d{1,2}(st|nd|rd|th)?,?[- ]\d{4}\b.*"
 )
-_COUNT_OF_DAYS = re.compile(r"[2-7]\d{4}([.,]\d+)?|1\d{9}(\d{3})?")  # a spreadsheet's days, or seconds since 1970
+_COUNT_OF_DAYS = re.compile(r"[3-5]\d{4}([.,]\d+)?|1\d{9}(\d{3})?")  # a spreadsheet's days, or seconds since 1970
 _AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|¥|[A-Z]{3})?\)?")
 _NUMBER = re.compile(r"[-+]?[\d.,' ]+")
 _CODE = re.compile(r"[^\W\d_]+[-_/.]?\d[\w-]*")  # letters, then digits, no space
