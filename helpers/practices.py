@@ -14,13 +14,12 @@ import yaml
 from helpers import tables
 from helpers.client import Client, connect, home
 from helpers.collect import days_of_orders, open_sources
-from helpers.collect.joins import joined
+from helpers.collect.joins import first_rows, joined
 from helpers.collect.landing import Landed
 from helpers.collect.sources import Opened, _kinds, _q, file_notes
 from helpers.collect.suggest import Suggestion, as_yaml, suggest
 from helpers.store import body, last_full_day
 
-SAMPLE = 20_000  # rows from which a file is guessed
 UNREAD = "cannot be read"
 
 
@@ -138,10 +137,8 @@ def suggestions(opened: Opened) -> list[Suggestion]:
     guesses = [lines] if lines else []
     gone = {f.name for f in others} | {g.name for g in guesses}
     for f in (f for f in unknown if f.name not in gone):
-        columns = f.facts["columns"]
-        cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns) or "NULL AS nothing"
-        sample = opened.query(f"SELECT {cells} FROM {_q('all ' + f.group)} LIMIT {SAMPLE}", f.file).df()
-        guesses.append(suggest(f, sample.astype("str"), zone))
+        rows = first_rows(opened, f.facts["columns"], _q("all " + f.group), f.file)
+        guesses.append(suggest(f, rows, zone))
     _tell_once(opened, guesses)
     return guesses
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pandas as pd
+
 from helpers.collect.landing import Landed
 from helpers.collect.sources import Opened, _q
 from helpers.collect.suggest import Suggestion, known_as, plain, suggest
 
 MATCHES = 0.9  # share of a file's rows that must find their row in the other
-SAMPLE = 20_000  # rows from which the joined file is guessed
+SAMPLE = 20_000  # rows from which a file is guessed
 
 
 @dataclass
@@ -46,6 +48,12 @@ def joined(opened: Opened, files: list[Landed], zone: str) -> tuple[Suggestion |
         if guess is not None:
             return guess, [s.other for s in steps if known_as("products", s.theirs) != "product_id"]
     return None, []
+
+
+def first_rows(opened: Opened, columns: list[str], rows: str, file: str) -> pd.DataFrame:
+    """The first rows of what stands after FROM, all columns as text."""
+    cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns) or "NULL AS nothing"
+    return opened.query(f"SELECT {cells} FROM {rows} LIMIT {SAMPLE}", file).df().astype("str")
 
 
 def _holds_lines(f: Landed) -> bool:
@@ -107,10 +115,8 @@ def _guess(opened: Opened, lines: Landed, columns: dict[str, str], steps: list[S
     own = [c for c in columns if columns[c].startswith("i.")]
     further = [f"{columns[c]} AS {_q(c)}" for c in columns if c not in own]
     rows = f"(SELECT {', '.join(['i.*', *further])} FROM {_from(lines, steps, columns)}) AS {_q(lines.name)}"
-    cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns)
-    sample = opened.query(f"SELECT {cells} FROM {rows} LIMIT {SAMPLE}", lines.file).df()
     seen = replace(lines, facts=lines.facts | {"columns": list(columns), "near": []})
-    guess = suggest(seen, sample.astype("str"), zone)
+    guess = suggest(seen, first_rows(opened, list(columns), rows, lines.file), zone)
     guess.rows = rows
     if guess.dated.strip('"') not in own:
         guess.dated = ""

@@ -133,13 +133,10 @@ class _File:
 
     def reading(self) -> Reading:
         """The reading that most orders bear out; what is equal on all lines of an order may still be the line's own."""
-        roles = ("revenue", "shipping_cost", "tax", "discount")
-        unsure = [r for r in roles if self.level.get(r) == "order" and self._is_filled(r)]
-        if "revenue" in unsure and not self._differs_by_line():
-            unsure.remove("revenue")
+        if self.level.get("revenue") == "order" and self._is_filled("revenue") and not self._differs_by_line():
             self.level["revenue"] = "line"
-        elif "revenue" in unsure:
-            unsure.remove("revenue")
+        roles = ("shipping_cost", "tax", "discount")
+        unsure = [r for r in roles if self.level.get(r) == "order" and self._is_filled(r)]
         best, most = None, -1
         for levels in product(*(("order", "line") for _ in unsure)):
             self.level |= dict(zip(unsure, levels, strict=True))

@@ -383,28 +383,28 @@ def _money(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> bool
 
 def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
     """Lines that came back, by their kind, a credit number or their sign; their quantity and money count down."""
-    said, quantity = [], f"amount({_col(found['quantity'])})" if "quantity" in found else ""
+    said, quantity = {}, f"amount({_col(found['quantity'])})" if "quantity" in found else ""
     came_back = "(?i)" + _pattern("back")
     kinds = rows[found["kind"]].dropna().unique() if "kind" in found else []
     if any(_is_back(k) for k in kinds):
-        said.append(f"regexp_matches({_col(found['kind'])}, '{came_back}')")
+        said["the kind of line"] = f"regexp_matches({_col(found['kind'])}, '{came_back}')"
     if "order_id" in found and _credit_numbers(rows, found):
-        said.append(f"regexp_matches({_col(found['order_id'])}, '^(C|CN|CR|RE?F)-?\\d')")
+        said["a credit number"] = f"regexp_matches({_col(found['order_id'])}, '^(C|CN|CR|RE?F)-?\\d')"
     by_sign = quantity or guess.columns["revenue"]
     signed = found.get("quantity", found.get("revenue", found.get("unit_price", found["ordered_at"])))
     sign = money.amounts(rows[signed], guess.decimal)
     if (sign < 0).any():
-        said.append(f"coalesce({by_sign} < 0, FALSE)")
+        said["the sign"] = f"{by_sign} < 0"
     if not said:
         return
-    back = guess.columns["is_return"] = f"coalesce({' OR '.join(said)}, FALSE)"
+    back = guess.columns["is_return"] = f"coalesce({' OR '.join(said.values())}, FALSE)"
     counted = quantity or "1"
     guess.columns["quantity"] = f"CASE WHEN {back} THEN -abs({counted}) ELSE {counted} END"
     revenue = guess.columns["revenue"]
     guess.columns["revenue"] = f"CASE WHEN {back} THEN -abs({revenue}) ELSE {revenue} END"
     if "unit_price" in guess.columns:
         guess.columns["unit_price"] = f"abs({guess.columns['unit_price']})"
-    guess.notes["is_return"] = "known by the kind, a credit number or the sign"
+    guess.notes["is_return"] = f"known by {' or '.join(said)}"
 
 
 def _is_back(kind: str) -> bool:
