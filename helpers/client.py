@@ -253,6 +253,14 @@ class Journeys(_Model):
     cart_test: str = "cart"  # part of the name of the experiment with reminders of carts
 
 
+class TestRules(_Model):
+    """What has to be said of one test: which variant is the control, and the shares of units that were meant."""
+
+    __test__ = False  # no test of ours
+    control: str = ""
+    shares: dict[str, Annotated[float, Field(gt=0)]] = {}
+
+
 class Settlement(_Model):
     """What was decided about a suspicion."""
 
@@ -301,6 +309,7 @@ class Settings(_Model):
     churn_thresholds: dict[str, Threshold] = {}  # key indicators of leaving, by name
     accounts: AccountRules = AccountRules()
     journeys: Journeys = Journeys()
+    tests: dict[str, TestRules] = {}  # by the test's id
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
     keep_runs: int = Field(10, ge=1)
     parameters: Annotated[dict[str, Any], AfterValidator(_finite)] = {}  # notebook parameters for this client

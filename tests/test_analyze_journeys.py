@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import analyze, tables
+from helpers import analyze, effects, tables
 from helpers.analyze import beta_geometric, funnel, ladder, paths, survival, touchpoints
 from helpers.client import Journeys
 from helpers.show import charts, words
@@ -283,7 +283,7 @@ def test_carts_are_followed_into_the_orders_of_the_shop():
 
 def test_a_year_of_carts_and_who_may_be_written_to():
     people = pd.DataFrame({"customer_id": ["C1"], "consent_email": [True]})
-    none, rules = none_of("experiments").to_pandas(), Journeys()
+    none, rules = read(none_of("experiments").to_pandas()), Journeys()
     year = analyze.carts_a_year(cart_rows(), people, none, rules, AS_OF)
     # four carts in 31 days; of the three old enough to judge two were left and one of them is lost
     scale = 365 / 31 * 4 / 3
@@ -295,6 +295,7 @@ def test_a_year_of_carts_and_who_may_be_written_to():
         {"experiment_id": "X-CART", "unit_id": ["C1", "C7"], "variant": ["mail", "control"], "outcome": "sales",
          "value": 1.0, "assigned_at": pd.Timestamp(2026, 3, 2)}
     )  # fmt: skip
+    test = read(test)
     written = analyze.carts_a_year(cart_rows(), people, test, rules, AS_OF)
     assert written[["back", "reminded"]].tolist() == [0, 1]
     assert written["left"] == year["left"]
@@ -305,6 +306,11 @@ def test_a_year_of_carts_and_who_may_be_written_to():
     assert fates.tolist() == [1, 0, 1, 1]
 
 
+def read(tests):
+    """The tests as 03a hands them on: each with its control."""
+    return effects.with_control(tests, effects.judge_tests(tests.assign(pre_value=None), {}))
+
+
 def test_only_an_experiment_says_what_a_reminder_wins():
     rng = np.random.default_rng(1)
     tests = pd.DataFrame(
@@ -313,7 +319,7 @@ def test_only_an_experiment_says_what_a_reminder_wins():
     )  # fmt: skip
     people = pd.DataFrame({"customer_id": range(400), "consent_email": True})
     year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), (np.nan, "assumed")
-    effect = analyze.reminder_effect(tests, "cart", people)
+    effect = analyze.reminder_effect(read(tests), "cart", people)
     assert effect["low"].item() < 3 < effect["high"].item()
     won = analyze.won_back(year, effect, guess).iloc[0]
     assert won["value"] == pytest.approx(100 * effect["effect"].item())
@@ -322,11 +328,11 @@ def test_only_an_experiment_says_what_a_reminder_wins():
     assert words.percent(won["part"]) in won["evidence"]
     assert "Among all in the test" not in won["evidence"]
     assert effect["enrolled"].item() == 400 * 365  # all in one day
-    assert not len(analyze.reminder_effect(tests.assign(outcome="ordered_again"), "cart", people))  # has no price
+    assert not len(analyze.reminder_effect(read(tests).assign(outcome="ordered_again"), "cart", people))  # has no price
     shuffled = tests.assign(variant=rng.permutation(tests["variant"]))
-    broken = analyze.reminder_effect(shuffled, "cart", people)
+    broken = analyze.reminder_effect(read(shuffled), "cart", people)
     assert not broken["low"].item() < 3 < broken["high"].item()
-    assert not len(analyze.reminder_effect(tests, "basket", people))
+    assert not len(analyze.reminder_effect(read(tests), "basket", people))
     # A margin that is known makes the value margin; the sales are said beside it.
     half = analyze.won_back(year, effect, (0.5, "data")).iloc[0]
     assert half[["value", "value_low"]].tolist() == pytest.approx([won["value"] / 2, won["value_low"] / 2])
@@ -344,7 +350,7 @@ def test_a_reminder_is_judged_by_those_who_may_be_written_to():
     )  # fmt: skip
     people = pd.DataFrame({"customer_id": range(800), "consent_email": [True] * 400 + [False] * 200 + [None] * 200})
     year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), (np.nan, "assumed")
-    effect = analyze.reminder_effect(tests, "cart", people)
+    effect = analyze.reminder_effect(read(tests), "cart", people)
     assert effect[["treated", "control", "all_treated", "all_control"]].iloc[0].tolist() == [200, 200, 400, 400]
     assert effect["low"].item() < 0 < effect["high"].item()
     assert effect["all_low"].item() < 3 < effect["all_high"].item()
@@ -360,11 +366,11 @@ def test_a_reminder_is_judged_by_those_who_may_be_written_to():
         "Among all in the test, whether they may be written to or not, it was {} ({} to {}".format(*ends[2:])
         in (none["evidence"])
     )
-    nobody = analyze.reminder_effect(tests, "cart", people.assign(consent_email=None))
+    nobody = analyze.reminder_effect(read(tests), "cart", people.assign(consent_email=None))
     told = analyze.won_back(year, nobody, guess).iloc[0]
     assert "too few people may be written to: 0 with “mail” and 0 without. So" in told["evidence"]
     others = analyze.won_back(
-        year, analyze.reminder_effect(tests, "cart", people[400:].assign(consent_email=True)), guess
+        year, analyze.reminder_effect(read(tests), "cart", people[400:].assign(consent_email=True)), guess
     )
     assert others["value"].item() > 500
 
@@ -720,7 +726,7 @@ def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables
     without = none_of("orders")
     carts = analyze.carts(none, analyze.usual_prices(without, none_of("products"), AS_OF))
     rows = analyze.follow_carts(carts.to_pandas(), analyze.later_purchases(carts, none, without).to_pandas(), AS_OF, 14)
-    nobody, untested = (none_of(n).to_pandas() for n in ("customers", "experiments"))
+    nobody, untested = none_of("customers").to_pandas(), read(none_of("experiments").to_pandas())
     year = analyze.carts_a_year(rows, nobody, untested, rules, AS_OF)
     assert analyze.cart_fates(rows)["carts"].sum() == 0
     assert analyze.carts_in_words(year, 14, "EUR") == "No cart was filled."

@@ -475,7 +475,9 @@ def test_the_panel_compares_what_was_known_before_the_sign():
 def test_newcombe_published_interval(monkeypatch):
     monkeypatch.setattr(stats, "LEVEL", 0.95)
     units = [("treat", 1.0)] * 56 + [("treat", 0.0)] * 14 + [("control", 1.0)] * 48 + [("control", 0.0)] * 32
-    frame = pd.DataFrame(units, columns=["variant", "value"]).assign(experiment_id="E", outcome="ordered_again_90d")
+    frame = pd.DataFrame(units, columns=["variant", "value"]).assign(
+        experiment_id="E", outcome="ordered_again_90d", base="control"
+    )
     found = segment.experiment_effects(frame).iloc[0]  # Newcombe 1998, method 10, his first example
     assert found[["effect", "low", "high"]].astype(float).round(4).tolist() == [0.2, 0.0524, 0.3339]
     assert "treat" in segment.best_test(segment.experiment_effects(frame))[0]["headline"]
@@ -633,7 +635,7 @@ def test_a_client_with_few_customers_gets_well_formed_answers(lines):
     assert segment.agreement(alive, FOUR).shape == ((4, 4) if len(alive) else (0, 0))
     signs = segment.sign_effects(segment.sign_panel(found, people, rule, AS_OF))
     assert signs["effect"].isna().all()
-    both = segment.churn_reasons(signs, segment.experiment_effects(stored("experiments", []).to_pandas()))
+    both = segment.churn_reasons(signs, segment.experiment_effects(stored("experiments", []).to_pandas().assign(base=None)))
     assert set(both["kind"]) == {"association"}
     names = sorted({c for c, *_ in lines if c})
     customers = stored("customers", [{"customer_id": n} for n in [*names, "never"]]).to_pandas()

@@ -98,7 +98,7 @@ def carts_a_year(
     and their worth (left_value, lost_value). `reachable` counts left carts whose owner may be written to and did not
     buy within a day, each person once a month.
 
-    `rules` are the settings `journeys`. `back` is a share of left carts without the `reminded`: those that a reminder
+    `rules` are the settings `journeys`, `experiments` what `effects.with_control` gave. `back` is a share of left carts without the `reminded`: those that a reminder
     of the experiment on carts reached before their time was over, and later ones of the same people.
     """
     days = (
@@ -124,12 +124,9 @@ def _allowed(customers: pd.DataFrame) -> pd.Series:
 
 
 def _tests(experiments: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The rows of experiments whose id holds `name`, with `base`, the variant of their experiment without treatment."""
+    """The rows of experiments whose id holds `name`."""
     has = experiments["experiment_id"].str.contains(name, case=False, regex=False)
-    ours = experiments[has.astype(bool)] if name else experiments[:0]
-    variants = ours.groupby("experiment_id")["variant"]
-    base = {test: "control" if (v == "control").any() else v.min() for test, v in variants}
-    return ours.assign(base=ours["experiment_id"].map(base))
+    return experiments[has.astype(bool)] if name else experiments[:0]
 
 
 def _reminders(experiments: pd.DataFrame, name: str) -> dict:
@@ -142,7 +139,7 @@ def _reminders(experiments: pd.DataFrame, name: str) -> dict:
 def reminder_effect(experiments: pd.DataFrame, name: str, customers: pd.DataFrame) -> pd.DataFrame:
     """What the client's own experiment on carts brought: one row a variant against the control; empty without one.
 
-    The experiment is the one whose id holds `name`; the control is the variant called so, else the first by name.
+    `experiments` is what `effects.readable` gave; the experiment is the one whose id holds `name`.
     Only outcomes in money count (JOURNEYS `outcomes`): of others the effect has no price. `effect` is the difference of
     means, `low` and `high` its 90 % interval (Welch 1947), between `treated` and `control` people with a known consent
     to e-mail; all_effect, all_treated and so on are the same for everybody in the test. What cannot be told is empty.

@@ -11,7 +11,7 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from helpers import tables
+from helpers import effects, tables
 from helpers.clean.repeats import repeats
 from helpers.store import Store, today
 
@@ -344,6 +344,21 @@ def coverage(run: Store) -> Iterator[dict]:
         )
 
 
+def unread_tests(run: Store) -> Iterator[dict]:
+    """Tests whose control is not known, or whose groups are not as chance would make them: their effect is not told."""
+    experiments = run.frame("staged_experiments")
+    for test in effects.judge_tests(experiments, run.settings.tests).itertuples():
+        if test.problem:
+            yield _row(
+                "test not read",
+                f"experiments, {test.experiment_id}",
+                "7.1",
+                test.problem,
+                test.units,
+                len(experiments),
+            )
+
+
 def same_when_spelled(names: list[str]) -> list[list[str]]:
     """Groups of names that are equal but for spaces, punctuation and plural.
 
@@ -383,4 +398,5 @@ RULES = [
     repeated_rows,
     near_names,
     coverage,
+    unread_tests,
 ]

@@ -128,9 +128,8 @@ SIZES = ["effect", "low", "high", "share", "share_low", "share_high"]
 def experiment_effects(experiments: pd.DataFrame) -> pd.DataFrame:
     """What a test with random groups did to ordering again: the one place where an effect on staying is causal.
 
-    One row a test and variant whose outcome is a yes or no of ordering again: units, share with and without, effect:
-    their difference with its 90 % interval (Newcombe 1998). The first variant by name that is called control, else
-    the first of all, is what the others are compared with.
+    `experiments` is what `effects.readable` gave. One row a test and variant whose outcome is a yes or no of ordering
+    again: units, share with and without, effect: their difference with its 90 % interval (Newcombe 1998).
     """
     kept = experiments[
         experiments["outcome"].astype("str").str.startswith("ordered_again") & experiments["value"].notna()
@@ -138,7 +137,9 @@ def experiment_effects(experiments: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for test, units in kept.groupby("experiment_id"):
         counts = units.assign(yes=units["value"] > 0).groupby("variant")["yes"].agg(["sum", "size"])
-        base = "control" if "control" in counts.index else counts.index[0]
+        base = units["base"].iloc[0]
+        if base not in counts.index:
+            continue
         for variant, n in counts.drop(index=base).iterrows():
             c = counts.loc[base]
             low, high = confint_proportions_2indep(

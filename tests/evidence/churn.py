@@ -171,11 +171,13 @@ def sign_sizes(customers: int, seed: int) -> pd.DataFrame:
 
 def test_sizes(made: World) -> pd.DataFrame:
     """The effects of the experiments on ordering again, beside the true ones."""
-    from helpers import segment
+    from helpers import effects, segment
 
-    tests = segment.experiment_effects(made.run.read("experiments").to_pandas())
-    effects = made.truth("effects").query("group == 'all'").set_index(["experiment_id", "variant"])["effect"]
-    true = effects.reindex(pd.MultiIndex.from_frame(tests[["experiment", "variant"]])).to_numpy()
+    experiments = made.run.read("experiments").to_pandas()
+    judged = effects.judge_tests(experiments, {})
+    tests = segment.experiment_effects(effects.readable(experiments, judged))
+    true_ones = made.truth("effects").query("group == 'all'").set_index(["experiment_id", "variant"])["effect"]
+    true = true_ones.reindex(pd.MultiIndex.from_frame(tests[["experiment", "variant"]])).to_numpy()
     named = tests.assign(kind="experiment", sign=tests["experiment"] + ": " + tests["variant"], shown=tests["units"])
     return named.assign(truth=true)[["kind", "sign", "shown", "effect", "low", "high", "truth"]]
 

@@ -1,0 +1,138 @@
+"""Effects of tests: which variant is the control, and whether chance alone can have split the units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+import yaml
+from scipy.stats import chisquare, ttest_ind
+
+from helpers.client import PlaybookError, TestRules
+
+WORDS = yaml.safe_load(resources.files("helpers").joinpath("effects.yaml").read_text(encoding="utf-8"))
+SAYS = WORDS["says"]
+USUAL = re.compile("|".join(f"(?:{name})" for name in WORDS["controls"]))
+BROKEN = 0.0005  # a split less likely than this is no work of chance (Fabijan et al. 2019 take the same)
+STEPS = {1.0: (0.1, 0.25, 1 / 3), 0.2: (0.05,), 0.05: (0.01,)}  # a smallest group up to so large: steps of its plan
+
+
+def control_of(variants: list[str]) -> list[str]:
+    """The variants whose name is a usual one for the group that got nothing.
+
+    >>> control_of(["Mens E-Mail", "Womens E-Mail", "No E-Mail"]), control_of(["A", "B"])
+    (['No E-Mail'], [])
+    """
+    return [v for v in variants if USUAL.fullmatch(re.sub(r"[\W_]+", " ", v.lower()).strip())]
+
+
+def judge_tests(experiments: pd.DataFrame, rules: Mapping[str, TestRules]) -> pd.DataFrame:
+    """One row a test: experiment_id, units, control, control_from, and why it cannot be read (`problem`, else empty).
+
+    `experiments` has the columns of that table, one row a test and unit; `rules` is `tests` of client.yaml. The control
+    is the variant that the rules name, else the only one with a usual name; it is never guessed. A test is not read
+    where its split, or what was measured before it, is no work of chance. Raises PlaybookError for a rule of a test
+    that is not there.
+    """
+    tests = dict(list(experiments.groupby("experiment_id")))
+    if strange := sorted(set(rules) - set(tests)) if len(experiments) else []:
+        have = ", ".join(map(str, tests))
+        raise PlaybookError(f"client.yaml, tests: there is no test {strange[0]}. There are {have}.")
+    rows = [_judge(test, units, rules.get(test, TestRules())) for test, units in tests.items()]
+    return pd.DataFrame(rows, columns=["experiment_id", "units", "control", "control_from", "problem"])
+
+
+def with_control(experiments: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all tests with `base`, the name of their test's control; empty where it is not known."""
+    known = judged[judged["control_from"] != ""].set_index("experiment_id")["control"]
+    return experiments.assign(base=experiments["experiment_id"].map(known).astype("object"))
+
+
+def readable(experiments: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """The rows of tests in which `judge_tests` found no problem, with `base`, the name of their test's control."""
+    sound = judged.loc[judged["problem"] == "", "experiment_id"]
+    return with_control(experiments, judged)[experiments["experiment_id"].isin(sound)]
+
+
+def say_unread(judged: pd.DataFrame) -> list[str]:
+    """A sentence for each test that is not read, with the reason."""
+    rows = judged[judged["problem"] != ""]
+    return [SAYS["unread"].format(test=r.experiment_id, why=r.problem) for r in rows.itertuples()]
+
+
+def _judge(test: str, units: pd.DataFrame, rule: TestRules) -> dict:
+    counts = units["variant"].value_counts().sort_index()
+    control, source, problem = _control(test, list(counts.index), rule.control)
+    checks = [] if problem else [_alone(counts), _split(test, counts, rule.shares), _before(units, control)]
+    problem = next(filter(None, [problem, *checks]), "")
+    return {
+        "experiment_id": test,
+        "units": len(units),
+        "control": control,
+        "control_from": source,
+        "problem": problem,
+    }
+
+
+def _control(test: str, variants: list[str], asked: str) -> tuple[str, str, str]:
+    """The control, how it is known, and what is wrong with it."""
+    names = ", ".join(variants)
+    if asked:
+        wrong = "" if asked in variants else SAYS["absent"].format(asked=asked, variants=names)
+        return asked, SAYS["asked"], wrong
+    usual = control_of(variants)
+    if len(usual) == 1:
+        return usual[0], SAYS["named"], ""
+    why = SAYS["several"].format(variants=", ".join(usual), test=test) if usual else ""
+    return "", "", why or SAYS["unknown"].format(variants=names, test=test)
+
+
+def _alone(counts: pd.Series) -> str:
+    return SAYS["alone"] if len(counts) < 2 else ""
+
+
+def _split(test: str, counts: pd.Series, shares: Mapping[str, float]) -> str:
+    """What is wrong with the sizes of the groups, against the shares that were meant or the likeliest plan."""
+    plans = [_asked_shares(test, counts, shares)] if shares else _usual_plans(counts)
+    chances = [chisquare(counts, plan * counts.sum()).pvalue for plan in plans]
+    if max(chances) >= BROKEN:
+        return ""
+    plan = plans[int(np.argmax(chances))]
+    return SAYS["split"].format(
+        test=test,
+        counts=", ".join(f"{v} {n:,}" for v, n in counts.items()),
+        shares=" to ".join(f"{100 * p:.3g} %" for p in plan),
+    )
+
+
+def _asked_shares(test: str, counts: pd.Series, shares: Mapping[str, float]) -> np.ndarray:
+    if set(shares) != set(counts.index):
+        have = ", ".join(map(str, counts.index))
+        raise PlaybookError(f"client.yaml, tests.{test}.shares: give a share for each of {have}.")
+    given = np.array([shares[v] for v in counts.index], dtype=float)
+    return given / given.sum()
+
+
+def _usual_plans(counts: pd.Series) -> list[np.ndarray]:
+    """The plans that somebody may have had: equal groups, and round shares near those that came out."""
+    found = counts.to_numpy() / counts.sum()
+    plans = [np.full(len(counts), 1 / len(counts))]
+    for step in (step for largest, steps in STEPS.items() if found.min() <= largest for step in steps):
+        round_shares = np.round(found / step) * step
+        if round_shares.min() > 0 and np.isclose(round_shares.sum(), 1):
+            plans.append(round_shares)
+    return plans
+
+
+def _before(units: pd.DataFrame, control: str) -> str:
+    """Whether a group differed from the control before the test, by what was measured then (Welch 1947)."""
+    known = units[units["pre_value"].notna()]
+    groups = {v: rows["pre_value"].astype(float) for v, rows in known.groupby("variant") if len(rows) > 1}
+    plain = groups.pop(control, None)
+    for variant, values in groups.items() if plain is not None else ():
+        if values.var() + plain.var() > 0 and ttest_ind(values, plain, equal_var=False).pvalue < BROKEN / len(groups):
+            return SAYS["before"].format(variant=variant, high=f"{values.mean():,.2f}", low=f"{plain.mean():,.2f}")
+    return ""

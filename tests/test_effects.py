@@ -1,0 +1,109 @@
+"""Which variant of a test is the control, and whether chance alone can have split its units."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import effects, segment
+from helpers.client import PlaybookError, TestRules
+
+USUAL = [
+    ["control", "mail"], ["Kontrollgruppe", "Gutschein"], ["Baseline", "New page"], ["No E-Mail", "Mens E-Mail"],
+    ["ohne Brief", "mit Brief"], ["groupe témoin", "bon"], ["对照组", "短信"], ["Control Group", "variant_1"], ["hold-out", "x"],
+    ["no_contact", "call"], ["sin cupón", "cupón"], ["grupo de controle", "oferta"],
+]  # fmt: skip
+UNKNOWN = [["A", "B"], ["red", "blue"], ["mail", "no hurry"], ["control tower", "harbour"], ["normal", "none of it"]]
+
+
+def units(counts, hits=None, test="T", pre=None):
+    """One row a unit: so many of each variant, of which so many ordered again."""
+    rows = []
+    for variant, n in counts.items():
+        yes = (hits or {}).get(variant, 0)
+        rows.append(pd.DataFrame({"variant": [variant] * n, "value": [1.0] * yes + [0.0] * (n - yes)}))
+    every = pd.concat(rows, ignore_index=True)
+    return every.assign(experiment_id=test, unit_id=every.index, outcome="ordered_again_14d", pre_value=pre)
+
+
+def judged(experiments, **rules):
+    return effects.judge_tests(experiments, rules).iloc[0]
+
+
+@pytest.mark.parametrize("variants", USUAL, ids="/".join)
+def test_a_control_is_known_by_its_usual_names(variants):
+    assert effects.control_of(variants[::-1]) == variants[:1]
+
+
+@pytest.mark.parametrize("variants", UNKNOWN, ids="/".join)
+def test_a_control_is_never_guessed(variants):
+    found = judged(units(dict.fromkeys(variants, 500)))
+    assert found["control"] == ""
+    assert "tests: {T: {control: ...}}" in found["problem"]
+
+
+def test_hillstrom_is_read_the_right_way_round():
+    """Published counts of buyers: 267 of 21,307 with the men's mail, 189 of 21,387 with the women's, 122 of 21,306."""
+    counts = {"Womens E-Mail": 21_387, "Mens E-Mail": 21_307, "No E-Mail": 21_306}
+    sent = units(counts, {"Womens E-Mail": 189, "Mens E-Mail": 267, "No E-Mail": 122})
+    tests = effects.judge_tests(sent, {})
+    found = segment.experiment_effects(effects.readable(sent, tests)).set_index("variant")
+    assert found["effect"].round(5).to_dict() == {"Mens E-Mail": 0.00681, "Womens E-Mail": 0.00311}
+    assert (found["low"] > 0).all()
+
+
+def test_client_yaml_says_which_is_the_control():
+    mails = units({"A": 900, "B": 900}, {"A": 90, "B": 45})
+    rules = {"T": TestRules(control="B")}
+    tests = effects.judge_tests(mails, rules)
+    assert segment.experiment_effects(effects.readable(mails, tests))["effect"].item() == pytest.approx(0.05)
+    wrong = judged(mails, T=TestRules(control="C"))
+    assert "none of its variants (A, B)" in wrong["problem"]
+    with pytest.raises(PlaybookError, match="there is no test summer"):
+        effects.judge_tests(mails, {"summer": TestRules(control="A")})
+
+
+def test_two_that_may_be_the_control_are_asked_about():
+    found = judged(units({"control": 300, "no mail": 300, "mail": 300}))
+    assert "control, no mail may each be the control" in found["problem"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "shares", "sound"),
+    [
+        ((5000, 5000), {}, True),
+        ((9003, 997), {}, True),  # nine to one, as is usual with a holdout
+        ((3300, 3350, 3350), {}, True),
+        ((5400, 4600), {}, False),
+        ((5260, 4740), {}, False),
+        ((9120, 880), {}, False),
+        ((5400, 4600), {"v0": 54, "control": 46}, True),
+        ((5000, 5000), {"v0": 0.6, "control": 0.4}, False),
+        ((12, 20), {}, True),  # too few to tell
+    ],
+)
+def test_a_broken_split_is_named_and_its_effect_is_not_told(counts, shares, sound):
+    names = [*(f"v{i}" for i in range(len(counts) - 1)), "control"]
+    mails = units(dict(zip(names, counts, strict=True)), {"v0": 5})
+    tests = effects.judge_tests(mails, {"T": TestRules(shares=shares)} if shares else {})
+    assert (tests["problem"].item() == "") == sound
+    assert len(segment.experiment_effects(effects.readable(mails, tests))) == (len(counts) - 1) * sound
+    assert [f"v0 {counts[0]:,}" in s for s in effects.say_unread(tests)] == [True] * (not sound)
+
+
+def test_sound_splits_are_hardly_ever_called_broken():
+    rng = np.random.default_rng(7)
+    draws = rng.multinomial(4000, [0.8, 0.2], size=2000)
+    plans = [effects._split("T", pd.Series(d, ["mail", "control"]), {}) for d in draws]
+    assert sum(p != "" for p in plans) <= 5  # one of two thousand is meant, and a second plan may fit by chance
+
+
+def test_groups_that_differed_before_are_not_compared():
+    rng = np.random.default_rng(3)
+    before = np.concatenate([rng.normal(12, 4, 800), rng.normal(10, 4, 800)])
+    assert "differed from the control before" in judged(units({"mail": 800, "control": 800}, pre=before))["problem"]
+    assert judged(units({"mail": 800, "control": 800}, pre=rng.permutation(before)))["problem"] == ""
+
+
+def test_one_group_and_no_test():
+    assert "all units are in one group" in judged(units({"control": 40}))["problem"]
+    assert effects.judge_tests(units({"control": 0}), {"T": TestRules()}).empty
