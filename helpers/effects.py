@@ -1,21 +1,30 @@
-"""Effects of tests: which variant is the control, and whether chance alone can have split the units."""
+"""What chance decided: the control of a test, whether its split is sound, and what messages held back show."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date, timedelta
 from importlib import resources
+from typing import NamedTuple
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import yaml
-from scipy.stats import chisquare, ttest_ind
+from ibis import _
+from scipy.stats import chisquare, norm, ttest_ind
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
+from helpers import stats
 from helpers.client import PlaybookError, TestRules
 
 WORDS = yaml.safe_load(resources.files("helpers").joinpath("effects.yaml").read_text(encoding="utf-8"))
 SAYS = WORDS["says"]
 USUAL = re.compile("|".join(f"(?:{name})" for name in WORDS["controls"]))
+RESPONSE = 28  # days in which a message is said to have worked
+HELD_OUT = 100  # messages held back, and as many sent, from which their difference says anything
+NORMAL = norm.ppf(stats.ENDS)  # standard errors to the ends of an interval
 BROKEN = 0.0005  # a split less likely than this is no work of chance (Fabijan et al. 2019 take the same)
 STEPS = {1.0: (0.1, 0.25, 1 / 3), 0.2: (0.05,), 0.05: (0.01,)}  # a smallest group up to so large: steps of its plan
 
@@ -63,18 +72,93 @@ def say_unread(judged: pd.DataFrame) -> list[str]:
     return [SAYS["unread"].format(test=r.experiment_id, why=r.problem) for r in rows.itertuples()]
 
 
+class Shown(NamedTuple):
+    """What messages held back at random show that a message adds, with its 90 % interval.
+
+    added, low and high: as a share of what those held back spend in a period; money, money_low and money_high: sales a
+    message, in currency, in the `days` that followed it.
+    """
+
+    added: float
+    low: float
+    high: float
+    money: float
+    held: int
+    sent: int
+    days: int
+    money_low: float = float("nan")
+    money_high: float = float("nan")
+
+    def replaces(self, assumed: float) -> bool:
+        """Whether it knows better than an assumption that is as uncertain as it is large."""
+        return min(self.held, self.sent) >= HELD_OUT and (self.high - self.low) / 2 <= assumed
+
+
+def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> Shown | None:
+    """What a message adds to what is spent in a `period`, from messages held back at random; None without any.
+
+    Sales of those sent and of those held back, compared within each campaign (a regression with one level a
+    campaign), in the `RESPONSE` days from the day of the message on, or the period if that is shorter. Errors of one
+    customer go together (Liang and Zeger 1986). Sales of a period are taken to go on as in those days.
+    """
+    window = min(RESPONSE, period)
+    rows = after_messages(tables["messages"], tables["orders"], as_of, window).to_pandas()
+    held, sales, campaign = rows["held"].astype(bool), rows["sales"].astype(float), rows["campaign_id"]
+    counts = int(held.sum()), int((~held).sum())
+    if not counts[0]:
+        return None
+    base, nothing = sales[held].mean(), Shown(np.nan, np.nan, np.nan, np.nan, *counts, window)
+    told, sold = ((v - v.groupby(campaign).transform("mean")) for v in ((~held).astype(float), sales))
+    weight = told @ told
+    if min(counts) < HELD_OUT or base <= 0 or not weight:
+        return nothing
+    effect, scale = (told @ sold) / weight, window / period / base
+    own_money = told * (sold - effect * told) / weight
+    own = own_money - effect / base * held * (sales - base) / counts[0]
+    error = np.sqrt((own.groupby(rows["customer_id"]).sum() ** 2).sum())
+    plain = np.sqrt((own_money.groupby(rows["customer_id"]).sum() ** 2).sum())
+    share, money = effect + NORMAL * error, effect + NORMAL * plain
+    return Shown(*(float(v * scale) for v in (effect, *share)), float(effect), *counts, window, *map(float, money))
+
+
+def after_messages(messages: ir.Table, orders: ir.Table, as_of: date, window: int) -> ir.Table:
+    """One row a message of the campaigns that held some back: held, and the sales of the `window` days from it on."""
+    drawn = messages.filter(_.customer_id.notnull(), _.sent_at.date() <= as_of - timedelta(days=window)).select(
+        "message_id",
+        "customer_id",
+        campaign_id=_.campaign_id.fill_null(""),
+        held=_.is_holdout.fill_null(False),
+        on=_.sent_at.date(),
+    )
+    told = drawn.semi_join(drawn.filter(_.held).select("campaign_id").distinct(), "campaign_id")
+    by = orders.filter(_.customer_id.notnull()).group_by("customer_id", "ordered_on").agg(sales=_.revenue.sum())
+    soon = by.ordered_on.delta(told.on, unit="day")
+    both = told.left_join(by, [told.customer_id == by.customer_id, soon >= 0, soon < window])
+    return both.group_by("message_id", "customer_id", "campaign_id", "held").agg(sales=_.sales.sum().fill_null(0.0))
+
+
+def by_campaign(after: pd.DataFrame) -> pd.DataFrame:
+    """What each campaign that held some back added a message: campaign_id, sent, held, effect, low, high (currency).
+
+    `after` are the rows of `after_messages`. A difference of means with its 90 % interval (Welch 1947); campaigns with
+    fewer than two on either side are left out.
+    """
+    rows = []
+    for campaign, told in after.groupby("campaign_id"):
+        out, reached = (told.loc[told["held"] == side, "sales"].astype(float) for side in (True, False))
+        if min(len(out), len(reached)) > 1 and out.var() + reached.var() > 0:
+            between = CompareMeans(DescrStatsW(reached), DescrStatsW(out))
+            low, high = between.tconfint_diff(1 - stats.LEVEL, usevar="unequal")
+            rows.append((campaign, len(reached), len(out), reached.mean() - out.mean(), low, high))
+    return pd.DataFrame(rows, columns=["campaign_id", "sent", "held", "effect", "low", "high"])
+
+
 def _judge(test: str, units: pd.DataFrame, rule: TestRules) -> dict:
     counts = units["variant"].value_counts().sort_index()
     control, source, problem = _control(test, list(counts.index), rule.control)
     checks = [] if problem else [_alone(counts), _split(test, counts, rule.shares), _before(units, control)]
     problem = next(filter(None, [problem, *checks]), "")
-    return {
-        "experiment_id": test,
-        "units": len(units),
-        "control": control,
-        "control_from": source,
-        "problem": problem,
-    }
+    return {"experiment_id": test, "units": len(units), "control": control, "control_from": source, "problem": problem}
 
 
 def _control(test: str, variants: list[str], asked: str) -> tuple[str, str, str]:
@@ -101,7 +185,7 @@ def _split(test: str, counts: pd.Series, shares: Mapping[str, float]) -> str:
     if max(chances) >= BROKEN:
         return ""
     plan = plans[int(np.argmax(chances))]
-    return SAYS["split"].format(
+    return SAYS["split" if shares else "unplanned"].format(
         test=test,
         counts=", ".join(f"{v} {n:,}" for v, n in counts.items()),
         shares=" to ".join(f"{100 * p:.3g} %" for p in plan),

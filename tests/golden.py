@@ -80,7 +80,13 @@ def a_run(client: str, tree: Path, home: Path) -> Path:
     commands = [["run", client]] if settings.is_file() else [["demo", client], ["run", client]]
     for command in commands:
         print(f"{tree.name}: playbook {' '.join(command)}", flush=True)
-        subprocess.run([sys.executable, "-m", "helpers", *command], cwd=tree, env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "helpers", *command],
+            cwd=tree,
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return finished(client, home)
 
 

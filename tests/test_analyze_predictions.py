@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from statsmodels.datasets import longley
 
-from helpers import analyze, plan, show, stats, tables
+from helpers import analyze, effects, plan, show, stats, tables
 from helpers.analyze import line_forecast, purchase, purchase_models, purchase_profit, sales_drivers
 from helpers.client import Economics
 from helpers.show import words
@@ -383,6 +383,7 @@ def shoppers(n=600, days=400, seed=1):
 
 
 AS_OF = (START + pd.Timedelta(days=399)).date()
+NOT_KNOWN = (float("nan"), "assumed")  # the margin
 
 
 @pytest.fixture(scope="module")
@@ -593,7 +594,7 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
 
 def test_a_measured_plan_says_what_it_makes_at_both_ends_and_whether_it_surely_pays(contest):
     def said(low):
-        shown = purchase_profit.Shown(0.2, low, 0.3, 2.0, 500, 4500, 28)
+        shown = effects.Shown(0.2, low, 0.3, 2.0, 500, 4500, 28)
         terms = purchase_profit.Terms(0.5, 0.5, 0.2, added_from="held", shown=shown)
         plans = analyze.contact_plans(contest, terms)
         return plans, analyze.profit_in_words(plans, contest, terms, "EUR")[0]
@@ -626,7 +627,7 @@ def mailings(effect, seed=1, n=3000, shares=(0.5, 0.1)):
 def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
     as_of = (START + pd.Timedelta(days=120)).date()
     shop = mailings(effect=4.0)
-    found = analyze.message_effect(shop, as_of, 56)
+    found = effects.message_effect(shop, as_of, 56)
     assert found.money == pytest.approx(4.0, abs=1.0)
     base = mailings(effect=0.0)["orders"].revenue.mean().to_pandas()
     assert found.low < found.added < found.high
@@ -636,41 +637,39 @@ def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
     told["is_holdout"] = told.groupby("campaign_id")["is_holdout"].transform(
         lambda h: h.sample(frac=1, random_state=1).to_numpy()
     )
-    lost = analyze.message_effect(shop | {"messages": canonical("messages", told)}, as_of, 56)
+    lost = effects.message_effect(shop | {"messages": canonical("messages", told)}, as_of, 56)
     assert lost.low < 0 < lost.high
-    early = analyze.message_effect(shop, (START + pd.Timedelta(days=40)).date(), 56)
+    early = effects.message_effect(shop, (START + pd.Timedelta(days=40)).date(), 56)
     assert early.held + early.sent == 3000  # the second campaign's weeks are not over
-    held = [analyze.message_effect(mailings(0.0, seed, 400, (0.3, 0.3)), as_of, 56) for seed in range(60)]
+    held = [effects.message_effect(mailings(0.0, seed, 400, (0.3, 0.3)), as_of, 56) for seed in range(60)]
     assert np.mean([h.low <= 0 <= h.high for h in held]) == pytest.approx(0.9, abs=0.08)
 
 
 def test_a_measurement_replaces_the_assumption_only_where_it_is_surer():
     assumed, orders = purchase_profit.Terms(0.5, 0.25, 0.1), shop_tables(shoppers(5))["orders"]
-    sharp = purchase_profit.Shown(0.04, 0.01, 0.07, 1.5, 500, 4500, 28)
-    known = analyze.contact_terms(orders, Economics(), assumed, sharp)
+    sharp = effects.Shown(0.04, 0.01, 0.07, 1.5, 500, 4500, 28)
+    known = analyze.contact_terms(NOT_KNOWN, Economics(), assumed, sharp)
     assert (known.added, known.added_from) == (0.04, "held")
-    wide = analyze.contact_terms(orders, Economics(), assumed, sharp._replace(low=-0.3, high=0.4))
+    wide = analyze.contact_terms(NOT_KNOWN, Economics(), assumed, sharp._replace(low=-0.3, high=0.4))
     assert (wide.added, wide.added_from) == (0.1, "assumed")
     assert "too unsure to replace" in wide.in_words("EUR")
-    few = analyze.contact_terms(orders, Economics(), assumed, sharp._replace(held=50))
+    few = analyze.contact_terms(NOT_KNOWN, Economics(), assumed, sharp._replace(held=50))
     assert few.added_from == "assumed"
     told = pd.DataFrame({"customer_id": ["c0"], "is_holdout": [True], "sent_at": [START], "message_id": ["m"]})
     shop = {"orders": orders, "messages": canonical("messages", told)}
-    nothing = analyze.message_effect(shop, AS_OF, 30)
+    nothing = effects.message_effect(shop, AS_OF, 30)
     assert nothing.held == 1
-    assert "Only a test" in analyze.contact_terms(orders, Economics(), assumed, nothing).in_words("EUR")
-    assert analyze.message_effect(shop | {"messages": canonical("messages")}, AS_OF, 30) is None
+    assert "Only a test" in analyze.contact_terms(NOT_KNOWN, Economics(), assumed, nothing).in_words("EUR")
+    assert effects.message_effect(shop | {"messages": canonical("messages")}, AS_OF, 30) is None
 
 
 def test_terms_come_from_the_settings_then_from_the_data_then_from_assumptions():
     assumed = purchase_profit.Terms(0.5, 0.25, 0.1, "assumed", "assumed")
-    orders = shop_tables(shoppers(5))["orders"]
-    assert analyze.contact_terms(orders, Economics(), assumed) == assumed
-    known = analyze.contact_terms(orders.mutate(cost=orders.revenue * 0.4), Economics(contact_cost=0.2), assumed)
+    assert analyze.contact_terms(NOT_KNOWN, Economics(), assumed) == assumed
+    known = analyze.contact_terms((0.6, "data"), Economics(contact_cost=0.2), assumed)
     assert (known.cost, known.cost_from, known.margin_from) == (0.2, "settings", "data")
     assert known.margin == pytest.approx(0.6)
-    assert analyze.contact_terms(orders, Economics(margin=0.5), assumed).margin_from == "settings"
-    free = analyze.contact_terms(orders, Economics(contact_cost=0), assumed)
+    free = analyze.contact_terms(NOT_KNOWN, Economics(contact_cost=0), assumed)
     assert (free.cost, free.cost_from) == (0, "settings")
 
 
@@ -689,9 +688,7 @@ def test_few_customers_get_the_plain_rule_and_none_get_empty_tables():
         period = analyze.choose_period(nobody["orders"], AS_OF)
         people = analyze.known_on(nobody, analyze.cut_days(nobody["orders"], AS_OF, period.days), period.days, AS_OF)
         none = analyze.race(people, period.days)
-        terms = analyze.contact_terms(
-            nobody["orders"], Economics(), purchase_profit.Terms(1, 1, 1, "assumed", "assumed")
-        )
+        terms = analyze.contact_terms(NOT_KNOWN, Economics(), purchase_profit.Terms(1, 1, 1, "assumed", "assumed"))
         assert analyze.purchase_scores(people, period.days, none).empty
         assert analyze.compare_models(none).empty
         assert analyze.contact_plans(none, terms).empty
@@ -769,6 +766,6 @@ def test_expressions_compile_for_other_engines(dialect, monkeypatch):
         purchase.next_purchases(shop["orders"], on, 30),
         purchase.message_signs(shop["messages"], on, 30),
         purchase.visit_signs(shop["events"], on, 30),
-        purchase_profit.after_messages(shop["messages"], shop["orders"], AS_OF, 28),
+        effects.after_messages(shop["messages"], shop["orders"], AS_OF, 28),
     ):
         assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))

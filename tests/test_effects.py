@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import effects, segment
+from helpers import effects, optimize, segment
 from helpers.client import PlaybookError, TestRules
 
 USUAL = [
     ["control", "mail"], ["Kontrollgruppe", "Gutschein"], ["Baseline", "New page"], ["No E-Mail", "Mens E-Mail"],
-    ["ohne Brief", "mit Brief"], ["groupe témoin", "bon"], ["对照组", "短信"], ["Control Group", "variant_1"], ["hold-out", "x"],
-    ["no_contact", "call"], ["sin cupón", "cupón"], ["grupo de controle", "oferta"],
+    ["ohne Brief", "mit Brief"], ["groupe témoin", "bon"], ["对照组", "短信"], ["Control Group", "variant_1"],
+    ["hold-out", "x"], ["no_contact", "call"], ["sin cupón", "cupón"], ["grupo de controle", "oferta"],
 ]  # fmt: skip
 UNKNOWN = [["A", "B"], ["red", "blue"], ["mail", "no hurry"], ["control tower", "harbour"], ["normal", "none of it"]]
 
@@ -107,3 +107,39 @@ def test_groups_that_differed_before_are_not_compared():
 def test_one_group_and_no_test():
     assert "all units are in one group" in judged(units({"control": 40}))["problem"]
     assert effects.judge_tests(units({"control": 0}), {"T": TestRules()}).empty
+
+
+def mailings(effect, seed, people=1500):
+    """Messages of two campaigns, a fifth held back by lot, and what each person bought in the days after."""
+    rng = np.random.default_rng(seed)
+    told = pd.DataFrame(
+        {"customer_id": np.tile(np.arange(people), 2).astype(str), "campaign_id": np.repeat(["a", "b"], people)}
+    )
+    told["held"] = rng.random(len(told)) < 0.2
+    base = np.where(told["campaign_id"] == "a", 10.0, 40.0)  # the second falls into a better season
+    told["sales"] = rng.gamma(1, base) + effect * ~told["held"]
+    return told.assign(message_id=told.index.astype(str))
+
+
+def test_what_each_campaign_added_is_told_by_those_it_held_back():
+    found = pd.concat([effects.by_campaign(mailings(3.0, seed)) for seed in range(60)])
+    assert 0.8 < ((found["low"] < 3) & (found["high"] > 3)).mean() < 0.97  # of 120, nine in ten are meant
+    assert found["effect"].mean() == pytest.approx(3.0, abs=0.5)
+    alone = mailings(3.0, 1)
+    assert effects.by_campaign(alone[~alone["held"]]).empty
+
+
+@pytest.mark.parametrize(
+    ("money", "low", "high", "said", "advice"),
+    [
+        (2.0, 1.0, 3.0, "A message adds 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).", "go on holding people back"),
+        (-2.0, -3.0, -1.0, "A message costs 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).", "write less often"),
+        (1.0, -0.6, 2.6, "cannot be told yet: -0.60 to 2.60 EUR", "about 6 times as many messages"),
+        (0.0, -1.0, 1.0, "cannot be told yet", "look again with all campaigns together"),
+    ],
+)
+def test_what_messages_held_back_say_in_words(money, low, high, said, advice):
+    told = optimize.say_held_out(effects.Shown(0.1, 0.0, 0.2, money, 500, 4500, 28, low, high), "EUR")
+    assert said in told["headline"].replace("\N{NO-BREAK SPACE}", " ")
+    assert advice in told["action"]
+    assert "4,500 messages were sent and 500 held back by lot" in told["evidence"]

@@ -74,6 +74,19 @@ def test_response_counts_people_not_contacts_and_no_holdouts():
     assert counts.loc["B", "audience"] == "not known"
 
 
+def test_answers_are_coupons_where_they_are_on_file_else_clicks_else_nothing():
+    campaigns, messages, redemptions = campaign_tables()
+    clicks = messages.mutate(clicked_at=(messages.customer_id == "y").ifelse(ibis.now(), None))
+    assert monitor.answered_by(clicks, redemptions) == "coupon"
+    assert monitor.answered_by(clicks, redemptions.limit(0)) == "click"
+    assert monitor.answered_by(messages, redemptions.limit(0)) == ""
+    by_click = monitor.reached(campaigns, clicks, redemptions.limit(0), "click").to_pandas()
+    assert by_click.set_index(["campaign_id", "customer_id"])["responded"].to_dict() == {
+        ("A", "x"): False, ("A", "y"): True, ("B", "x"): False
+    }  # fmt: skip
+    assert monitor.reached(campaigns, messages, redemptions.limit(0), "").count().to_pandas() == 0
+
+
 def test_rates_have_wilson_intervals_and_partly_covered_campaigns_are_marked():
     counts = monitor.count_responses(monitor.reached(*campaign_tables()), orders()).to_pandas()
     rated = monitor.add_rates(counts, date(2024, 1, 1), AS_OF).set_index("campaign_id")

@@ -213,14 +213,36 @@ def test_a_share_has_exactly_one_level(share, half, overall):
         assert found == "usual"
 
 
-def test_coupons_count_for_people_and_only_for_campaigns_sent_to_them():
-    sent = ibis.memtable(pd.DataFrame({"customer_id": ["1", "1", "2", "3"], "campaign_id": ["a", "b", "a", "a"]}))
-    used = ibis.memtable(pd.DataFrame({"customer_id": ["1", "1", "2", "4"], "campaign_id": ["a", "b", "z", "a"]}))
-    segments = ibis.memtable(pd.DataFrame({"customer_id": list("1234"), "segment": ["x", "x", "y", "y"]}))
-    rows = plan.coupon_response(sent, used, segments).set_index("segment")
-    assert rows[["reached", "responded", "rate"]].to_numpy().tolist() == [[2, 1, 0.5], [1, 0, 0.0]]
-    assert rows["overall"].tolist() == pytest.approx([1 / 3, 1 / 3])
-    assert len(plan.coupon_response(sent.limit(0), used.limit(0), segments)) == 0
+def test_coupons_count_by_contact_and_by_the_type_before_it():
+    day = pd.Timestamp("2025-03-01")
+    sent = pd.DataFrame({"customer_id": list("11232"), "campaign_id": ["a", "b", "a", "a", "old"]})
+    sent = sent.assign(sent_at=[day] * 4 + [day - pd.Timedelta(days=60)], is_holdout=False)
+    held = sent.head(1).assign(customer_id="4", is_holdout=True)
+    sent = ibis.memtable(pd.concat([sent, held]))
+    used = ibis.memtable(pd.DataFrame({"customer_id": list("1122"), "campaign_id": ["a", "a", "z", "old"]}))
+    before = pd.DataFrame({"customer_id": list("1234"), "segment": list("xxyy"), "as_of": datetime.date(2025, 2, 1)})
+    rows = plan.coupon_response(sent, used, ibis.memtable(before)).set_index("segment")
+    assert rows[["people", "reached", "responded"]].to_numpy().tolist() == [[2, 3, 1], [1, 1, 0]]
+    assert rows["rate"].tolist() == pytest.approx([1 / 3, 0])
+    assert rows["overall"].tolist() == pytest.approx([1 / 4, 1 / 4])
+    assert len(plan.coupon_response(sent.limit(0), used.limit(0), ibis.memtable(before))) == 0
+
+
+def test_contacts_of_one_person_are_worth_less_than_those_of_many():
+    rng, drawn = np.random.default_rng(4), []
+    for _round in range(150):
+        chance = np.repeat(rng.beta(0.4, 1.6, 120), 6)  # people differ much; the true rate is a fifth
+        sent = pd.DataFrame({"customer_id": np.repeat(np.arange(120), 6).astype(str), "campaign_id": [*"abcdef"] * 120})
+        hit = sent[rng.random(len(sent)) < chance]
+        sent = sent.assign(sent_at=pd.Timestamp("2025-03-01"), is_holdout=False)
+        before = pd.DataFrame({"customer_id": sent["customer_id"].unique(), "segment": "x"})
+        before = before.assign(as_of=datetime.date(2025, 2, 1))
+        drawn.append(plan.coupon_response(*map(ibis.memtable, (sent, hit, before))).iloc[0])
+    found = pd.DataFrame(drawn)
+    inside = ((found["low"] < 0.2) & (found["high"] > 0.2)).mean()
+    plain = stats.share_interval(found["responded"], found["reached"])
+    assert 0.84 < inside < 0.96  # nine in ten are meant
+    assert ((plain["low"] < 0.2) & (plain["high"] > 0.2)).mean() < 0.8  # as if each contact were another person
 
 
 def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():

@@ -97,8 +97,6 @@ def test_a_failed_run_names_the_cell_keeps_the_notebook_and_the_last_report(corn
     assert corner_report.read_bytes() == page
 
 
-
-
 def test_the_store_refuses_what_is_not_declared(corner_report, corner, tmp_path):
     book = store.Store("03_analyze", Client("corner"), tmp_path)
     with pytest.raises(PlaybookError, match="does not declare that it reads quarantine"):

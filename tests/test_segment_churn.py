@@ -635,7 +635,9 @@ def test_a_client_with_few_customers_gets_well_formed_answers(lines):
     assert segment.agreement(alive, FOUR).shape == ((4, 4) if len(alive) else (0, 0))
     signs = segment.sign_effects(segment.sign_panel(found, people, rule, AS_OF))
     assert signs["effect"].isna().all()
-    both = segment.churn_reasons(signs, segment.experiment_effects(stored("experiments", []).to_pandas().assign(base=None)))
+    both = segment.churn_reasons(
+        signs, segment.experiment_effects(stored("experiments", []).to_pandas().assign(base=None))
+    )
     assert set(both["kind"]) == {"association"}
     names = sorted({c for c, *_ in lines if c})
     customers = stored("customers", [{"customer_id": n} for n in [*names, "never"]]).to_pandas()

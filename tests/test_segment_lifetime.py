@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.special import hyp2f1
 
-from helpers import segment, tables
+from helpers import assumptions, segment, tables
 from helpers.client import Economics
 from helpers.segment import bgnbd, gamma_gamma, pareto_nbd
 from helpers.segment.lifetime import MODELS, ends_at, simulations
@@ -253,10 +253,26 @@ def orders_with_cost(costs, units):
     ],
 )
 def test_margin_comes_from_settings_then_costs_else_it_is_sales(costs, units, given, basis, margins):
-    lines, found = segment.with_margin(*orders_with_cost(costs, units), Economics(**given))
+    lines, found = assumptions.with_margin(*orders_with_cost(costs, units), Economics(**given))
     rows = lines.to_pandas().sort_values(["order_id", "product_id"])
     assert found == basis
     assert rows["margin"].tolist() == pytest.approx(margins)
+
+
+@pytest.mark.parametrize(
+    ("costs", "units", "given", "expected"),
+    [
+        ([4.0, 8.0, 4.0, -4.0], [None, None], {}, (0.6, "data")),
+        ([None] * 4, [3.0, 5.0], {"order_cost": 2.0}, (19 / 30, "data")),  # of the goods alone
+        ([None] * 4, [3.0, 5.0], {"margin": 0.3}, (0.3, "settings")),
+        ([None] * 4, [None, 5.0], {}, (np.nan, "assumed")),
+        ([11.0, 22.0, 11.0, -11.0], [None, None], {}, (np.nan, "assumed")),  # goods that cost more than they bring
+    ],
+)
+def test_the_margin_is_one_for_all_steps(costs, units, given, expected):
+    share, origin = assumptions.known_margin(*orders_with_cost(costs, units), Economics(**given))
+    assert origin == expected[1]
+    assert share == pytest.approx(expected[0], nan_ok=True)
 
 
 @pytest.fixture(scope="module")

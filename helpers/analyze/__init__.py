@@ -199,8 +199,6 @@ from helpers.analyze.purchase_profit import (
     Terms,
     contact_plans,
     contact_terms,
-    known_margin,
-    message_effect,
     plans_to_show,
     profit_curve,
     profit_in_words,

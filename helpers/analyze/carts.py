@@ -98,8 +98,9 @@ def carts_a_year(
     and their worth (left_value, lost_value). `reachable` counts left carts whose owner may be written to and did not
     buy within a day, each person once a month.
 
-    `rules` are the settings `journeys`, `experiments` what `effects.with_control` gave. `back` is a share of left carts without the `reminded`: those that a reminder
-    of the experiment on carts reached before their time was over, and later ones of the same people.
+    `rules` are the settings `journeys`, `experiments` what `effects.with_control` gave. `back` is a share of left carts
+    without the `reminded`: those that a reminder of the experiment on carts reached before their time was over, and
+    later ones of the same people.
     """
     days = (
         max((pd.Timestamp(as_of) + pd.Timedelta(days=1) - pd.to_datetime(rows["at"]).min()).days, 1) if len(rows) else 1
@@ -178,9 +179,9 @@ def won_back(year: pd.Series, effect: pd.DataFrame, margin: tuple[float, str], c
     """What reminders of carts are worth in a year, by the client's own experiment: a row a variant.
 
     sales = effect on a reminded person with consent x carts a year whose owner may be written to; value, value_low,
-    value_high are what is left of it after the goods, or the sales where `margin` (`known_margin`) is not known. They
-    are empty where a gain is not sure. `part` is sales as a share of what the carts left in a year hold; headline,
-    evidence and action say it in words. No row without an experiment.
+    value_high are what is left of it after the goods, or the sales where `margin` (`assumptions.known_margin`) is not
+    known. They are empty where a gain is not sure. `part` is sales as a share of what the carts left in a year hold;
+    headline, evidence and action say it in words. No row without an experiment.
     """
     left = 1.0 if margin[1] == "assumed" else margin[0]
     each = effect[["effect", "low", "high"]].astype(float).where(effect["low"].astype(float) > 0) * year["reachable"]

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, timedelta
 from typing import NamedTuple
 
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from ibis import _
-from scipy.stats import norm
 
 from helpers import stats
 from helpers.analyze.purchase import PURCHASE
 from helpers.analyze.purchase_models import WAYS, Race
 from helpers.client import Economics
+from helpers.effects import Shown
 from helpers.show import words
 
 DRAWS = 300  # of the bootstrap
-RESPONSE = 28  # days in which a message is said to have worked
-HELD_OUT = 100  # messages held back, and as many sent, from which their difference says anything
 PLANS = [
     "plan",
     "cut",
@@ -35,33 +29,6 @@ PLANS = [
     "beyond_high",
 ]
 ALL, NONE, LAST = "everybody", "nobody", "who bought last period"
-
-
-class Shown(NamedTuple):
-    """What messages held back at random show that a message adds, with its 90 % interval.
-
-    added, low and high: as a share of what those held back spend in a period; money: sales a message, in currency, in
-    the `days` that followed it.
-    """
-
-    added: float
-    low: float
-    high: float
-    money: float
-    held: int
-    sent: int
-    days: int
-
-    def replaces(self, assumed: float) -> bool:
-        """Whether it knows better than an assumption that is as uncertain as it is large."""
-        return min(self.held, self.sent) >= HELD_OUT and (self.high - self.low) / 2 <= assumed
-
-    def in_words(self, currency: str, replaces: bool) -> str:
-        """What was held back and what it shows, as a sentence; or what a test would have to be."""
-        shares = {k: words.percent(getattr(self, k), 1) for k in ("added", "low", "high")}
-        kind = "shown" if replaces else "shown_unsure" if np.isfinite(self.added) else "not_shown"
-        figures = {"held": words.count(self.held), "sent": words.count(self.sent), "days": self.days}
-        return PURCHASE["says"][kind].format(money=words.money(self.money, currency), **figures, **shares)
 
 
 class Terms(NamedTuple):
@@ -90,75 +57,31 @@ class Terms(NamedTuple):
         figures = {"cost": words.money(self.cost, currency), "cost_from": origin[self.cost_from]}
         figures |= {"margin": words.percent(self.margin), "margin_from": origin[self.margin_from]}
         figures |= {"added": self.added_in_words, "added_from": origin[self.added_from]}
-        shown = self.shown.in_words(currency, self.added_from == "held") if self.shown else says["not_shown"]
+        shown = say_shown(self.shown, currency, self.added_from == "held") if self.shown else says["not_shown"]
         return f"{says['terms'].format(**figures)} {shown}"
 
 
-def contact_terms(orders: ir.Table, economics: Economics, assumed: Terms, shown: Shown | None = None) -> Terms:
-    """The terms that are known: from the settings, else (the margin) from lines that carry a cost, else as assumed.
+def say_shown(shown: Shown, currency: str, replaces: bool) -> str:
+    """What was held back and what it shows, as a sentence; or what a test would have to be."""
+    shares = {k: words.percent(getattr(shown, k), 1) for k in ("added", "low", "high")}
+    kind = "shown" if replaces else "shown_unsure" if np.isfinite(shown.added) else "not_shown"
+    figures = {"held": words.count(shown.held), "sent": words.count(shown.sent), "days": shown.days}
+    return PURCHASE["says"][kind].format(money=words.money(shown.money, currency), **figures, **shares)
+
+
+def contact_terms(known: tuple[float, str], economics: Economics, assumed: Terms, shown: Shown | None = None) -> Terms:
+    """The terms that are known, else as assumed; `known` is what `assumptions.known_margin` gave.
 
     A contact cost of 0 that the settings state is 0; one that they leave out is not known. What a contact adds is what
     messages held back show (`message_effect`), where that is surer than the assumption.
     """
     stated = "contact_cost" in economics.model_fields_set  # its default of 0 is no statement that contacts are free
     cost = (economics.contact_cost, "settings") if stated else (assumed.cost, "assumed")
-    margin, margin_from = known_margin(orders, economics)
+    margin, margin_from = known
     margin = assumed.margin if margin_from == "assumed" else margin
     measured = shown is not None and shown.replaces(assumed.added)
     added = (shown.added, "held") if measured else (assumed.added, "assumed")
     return Terms(cost[0], margin, added[0], cost[1], margin_from, added[1], shown)
-
-
-def known_margin(orders: ir.Table, economics: Economics) -> tuple[float, str]:
-    """The share of sales that is left after the goods, and its origin: settings, or data (lines that carry a cost).
-
-    Where neither knows it, nan and assumed.
-    """
-    known = orders.filter(_.cost.notnull(), _.quantity > 0).agg(left=1 - _.cost.sum() / _.revenue.sum().nullif(0))
-    seen = float(known.to_pandas()["left"].astype(float).iloc[0])
-    margin = (economics.margin, "settings") if economics.margin else (seen, "data")
-    return margin if margin[0] > 0 else (np.nan, "assumed")
-
-
-def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> Shown | None:
-    """What a message adds to what is spent in a `period`, from messages held back at random; None without any.
-
-    Sales of those sent and of those held back, compared within each campaign (a regression with one level a
-    campaign), in the `RESPONSE` days from the day of the message on, or the period if that is shorter. Errors of one
-    customer go together (Liang and Zeger 1986). Sales of a period are taken to go on as in those days.
-    """
-    window = min(RESPONSE, period)
-    rows = after_messages(tables["messages"], tables["orders"], as_of, window).to_pandas()
-    held, sales, campaign = rows["held"].astype(bool), rows["sales"].astype(float), rows["campaign_id"]
-    counts = int(held.sum()), int((~held).sum())
-    if not counts[0]:
-        return None
-    base, nothing = sales[held].mean(), Shown(np.nan, np.nan, np.nan, np.nan, *counts, window)
-    told, sold = ((v - v.groupby(campaign).transform("mean")) for v in ((~held).astype(float), sales))
-    weight = told @ told
-    if min(counts) < HELD_OUT or base <= 0 or not weight:
-        return nothing
-    effect, scale = (told @ sold) / weight, window / period / base
-    own = told * (sold - effect * told) / weight - effect / base * held * (sales - base) / counts[0]
-    error = np.sqrt((own.groupby(rows["customer_id"]).sum() ** 2).sum())
-    ends = effect + norm.ppf(stats.ENDS) * error
-    return Shown(*(float(v * scale) for v in (effect, *ends)), float(effect), *counts, window)
-
-
-def after_messages(messages: ir.Table, orders: ir.Table, as_of: date, window: int) -> ir.Table:
-    """One row a message of the campaigns that held some back: held, and the sales of the `window` days from it on."""
-    drawn = messages.filter(_.customer_id.notnull(), _.sent_at.date() <= as_of - timedelta(days=window)).select(
-        "message_id",
-        "customer_id",
-        campaign_id=_.campaign_id.fill_null(""),
-        held=_.is_holdout.fill_null(False),
-        on=_.sent_at.date(),
-    )
-    told = drawn.semi_join(drawn.filter(_.held).select("campaign_id").distinct(), "campaign_id")
-    by = orders.filter(_.customer_id.notnull()).group_by("customer_id", "ordered_on").agg(sales=_.revenue.sum())
-    soon = by.ordered_on.delta(told.on, unit="day")
-    both = told.left_join(by, [told.customer_id == by.customer_id, soon >= 0, soon < window])
-    return both.group_by("message_id", "customer_id", "campaign_id", "held").agg(sales=_.sales.sum().fill_null(0.0))
 
 
 def contact_plans(run: Race, terms: Terms) -> pd.DataFrame:

@@ -350,12 +350,7 @@ def unread_tests(run: Store) -> Iterator[dict]:
     for test in effects.judge_tests(experiments, run.settings.tests).itertuples():
         if test.problem:
             yield _row(
-                "test not read",
-                f"experiments, {test.experiment_id}",
-                "7.1",
-                test.problem,
-                test.units,
-                len(experiments),
+                "test not read", f"experiments, {test.experiment_id}", "7.1", test.problem, test.units, len(experiments)
             )
 
 

@@ -13,19 +13,31 @@ from helpers import stats
 from helpers.show import words
 
 DAYS_BEFORE = 91  # spend in so many days before a campaign says how good a customer was
+ANSWERS = {"coupon": "used a coupon", "click": "clicked", "": "answered"}  # ways to answer a campaign, in words
 FIFTHS = ["lowest fifth", "second", "middle", "fourth", "highest fifth"]
 
 
-def reached(campaigns: ir.Table, messages: ir.Table, redemptions: ir.Table) -> ir.Table:
-    """One row a campaign and customer it reached, with `responded`: used at least one coupon of it.
+def answered_by(messages: ir.Table, redemptions: ir.Table) -> str:
+    """How answers are on file: "coupon" where coupons are redeemed, else "click", and empty where neither is."""
+    if redemptions.count().to_pandas():
+        return "coupon"
+    return "click" if messages.clicked_at.count().to_pandas() else ""
 
-    Holdouts were not reached and are left out.
+
+def reached(campaigns: ir.Table, messages: ir.Table, redemptions: ir.Table, how: str = "coupon") -> ir.Table:
+    """One row a campaign and customer it reached, with `responded`: used a coupon of it, or clicked.
+
+    `how` is what `answered_by` gave. Holdouts were not reached and are left out. No rows where answers are not on file.
     """
-    sent = messages.filter(~_.is_holdout.fill_null(False)).select("campaign_id", "customer_id").distinct()
-    used = redemptions.select("campaign_id", "customer_id").distinct().mutate(used=True)
+    sent = messages.filter(~_.is_holdout.fill_null(False), ibis.literal(how != ""))
+    clicked = sent.filter(_.clicked_at.notnull())
+    answers = redemptions if how == "coupon" else clicked
+    used = answers.select("campaign_id", "customer_id").distinct().mutate(used=True)
     facts = campaigns.select("campaign_id", "name", "starts_on", "ends_on", audience=_.audience.fill_null("not known"))
     return (
-        sent.join(facts, "campaign_id")
+        sent.select("campaign_id", "customer_id")
+        .distinct()
+        .join(facts, "campaign_id")
         .left_join(used, ["campaign_id", "customer_id"])
         .mutate(responded=_.used.fill_null(False))
         .select("campaign_id", "customer_id", "name", "audience", "starts_on", "ends_on", "responded")

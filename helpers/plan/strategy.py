@@ -91,19 +91,42 @@ def discount_depth(lines: ir.Table) -> ir.Table:
     return reduced.select("segment", depth=_.off / (_.off + _.paid).nullif(0)).order_by("segment")
 
 
-def coupon_response(messages: ir.Table, redemptions: ir.Table, segments: ir.Table) -> pd.DataFrame:
-    """Of the people of each segment who were sent a campaign, the share who used a coupon of one sent to them.
+def coupon_response(messages: ir.Table, redemptions: ir.Table, before: ir.Table) -> pd.DataFrame:
+    """How often a campaign that was sent to people of each segment was answered with a coupon of it.
 
-    Returns segment, reached, responded, rate, low, high (90 %, Wilson) and overall (the rate of all reached).
+    `before` holds the segments of an earlier day (table `segments_before`): a type must be known before the contact,
+    and only campaigns sent after that day count. Returns segment, people, reached (contacts: a person and a campaign),
+    responded, rate, low, high and overall (the rate of all contacts). The 90 % interval is Wilson's, on as many
+    contacts as people with several of them are worth (Kish 1965, ratio of cluster totals).
     """
     pair = ["customer_id", "campaign_id"]
-    used = redemptions.semi_join(messages, pair).select("customer_id").distinct().mutate(used=1)
-    people = segments.select("customer_id", "segment").semi_join(messages, "customer_id").left_join(used, "customer_id")
-    by = people.group_by("segment").agg(reached=_.count(), responded=_.used.count()).order_by("segment").to_pandas()
-    by["rate"] = by["responded"] / by["reached"]
-    return by.join(stats.share_interval(by["responded"], by["reached"])).assign(
-        overall=by["responded"].sum() / max(by["reached"].sum(), 1)
+    sent = messages.filter(~_.is_holdout.fill_null(False)).select(*pair, "sent_at")
+    recent = sent.join(before.select("customer_id", "segment", "as_of"), "customer_id")
+    contacts = recent.filter(recent.sent_at.date() > recent.as_of).select(*pair, "segment").distinct()
+    used = redemptions.select(*pair).distinct().mutate(used=1)
+    each = contacts.left_join(used, pair).group_by("segment", "customer_id").agg(n=_.count(), k=_.used.count())
+    sums = each.group_by("segment").agg(
+        people=_.count(),
+        reached=_.n.sum(),
+        responded=_.k.sum(),
+        nn=(_.n * _.n).sum(),
+        nk=(_.n * _.k).sum(),
+        kk=(_.k * _.k).sum(),
     )
+    by = sums.order_by("segment").to_pandas()
+    by["rate"] = by["responded"] / by["reached"]
+    by = by.join(stats.share_interval(by["rate"] * _worth(by), _worth(by)))
+    by["overall"] = by["responded"].sum() / max(by["reached"].sum(), 1)
+    return by.drop(columns=["nn", "nk", "kk"])
+
+
+def _worth(by: pd.DataFrame) -> pd.Series:
+    """How many independent contacts the contacts of each segment are worth; never more than there are."""
+    rate, people = by["rate"], by["people"]
+    squares = (by["kk"] - 2 * rate * by["nk"] + rate * rate * by["nn"]).clip(lower=0)
+    variance = squares * people / (people - 1).where(people > 1) / by["reached"] ** 2
+    worth = rate * (1 - rate) / variance.where(variance > 0)
+    return worth.fillna(people).clip(upper=by["reached"])
 
 
 def level(row: pd.Series) -> str:

@@ -98,7 +98,6 @@ from helpers.segment.lifetime import (
     value_customers,
     value_silent,
 )
-from helpers.segment.margin import with_margin
 from helpers.segment.moves import (
     bridge,
     changed_since,

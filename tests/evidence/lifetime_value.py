@@ -47,10 +47,10 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def forecasts(made: World) -> dict[str, pd.DataFrame]:
     """By method: customer_id, said_orders, said (margin), low, high, prob_alive, beside the truth of the year after."""
-    from helpers import segment
+    from helpers import assumptions, segment
 
     run, economics = made.run, made.run.settings.economics
-    lines, _basis = segment.with_margin(run.read("orders"), run.read("products"), economics)
+    lines, _basis = assumptions.with_margin(run.read("orders"), run.read("products"), economics)
     people = segment.add_history(segment.histories(lines, run.as_of).to_pandas(), run.as_of)
     window = segment.comparable_window(lines.ordered_on.min().to_pandas().date(), run.as_of)
     tested = segment.backtest(lines, run.as_of, window)

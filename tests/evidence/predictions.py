@@ -66,10 +66,10 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def contacts(made: World) -> pd.DataFrame:
     """What messages held back say of one twin, beside the truth at the same scale."""
-    from helpers import analyze
+    from helpers import effects
 
     run, told = made.run, made.truth("messages")
-    shown = analyze.message_effect({t: run.read(t) for t in ("messages", "orders")}, run.as_of, QUARTER)
+    shown = effects.message_effect({t: run.read(t) for t in ("messages", "orders")}, run.as_of, QUARTER)
     true = told["caused_revenue"].sum() / told["sent"].sum() * shown.added / shown.money
     seen = {"sent": shown.sent, "held": shown.held, "added": shown.added, "low": shown.low, "high": shown.high}
     return pd.DataFrame([seen | {"truth": true, "covered": shown.low <= true <= shown.high}])

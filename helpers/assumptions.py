@@ -1,9 +1,10 @@
-"""What an order leaves: margin where costs are known, else sales."""
+"""What steps take for granted, each found in one place: what an order leaves after the goods."""
 
 from __future__ import annotations
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 from ibis import _
 
 from helpers.client import Economics
@@ -39,3 +40,18 @@ def with_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> t
     parts = sold.sum().over(ibis.window(group_by="order_id")) if economics.order_cost else ibis.literal(1)
     lines = lines.mutate(handling=sold.ifelse(economics.order_cost / parts.nullif(0), 0.0))
     return lines.mutate(margin=_.revenue - _.goods - _.handling), "margin"
+
+
+def known_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> tuple[float, str]:
+    """The share of sales that is left after the goods, and its origin: settings, or data (see `with_margin`).
+
+    Where neither knows it, nan and assumed.
+    """
+    if economics.margin is not None:
+        return economics.margin, "settings"
+    lines, basis = with_margin(orders, products, economics)
+    if basis == "sales":
+        return np.nan, "assumed"
+    sums = lines.agg(left=(lines.revenue - lines.goods).sum(), sales=lines.revenue.sum()).to_pandas().iloc[0]
+    share = float(sums["left"] / sums["sales"]) if sums["sales"] > 0 else np.nan
+    return (share, "data") if share > 0 else (np.nan, "assumed")
