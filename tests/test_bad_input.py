@@ -444,7 +444,7 @@ REFUSED = {
     "JSON object over many lines": (
         {"a.json": json.dumps({"data": [{"a": 1}]}, indent=1)},
         "",
-        r"a\.json: no line is a JSON object.*one object a line",
+        r"a\.json: no line is a whole JSON object.*one object a line",
     ),
     "Parquet cut off": (
         {"a.parquet": truncated(some_parquet())},
@@ -1244,6 +1244,21 @@ KEPT = {
         made(json_lines)(objects()[0], objects()[1] | {"channel": "\ud83d"}, objects()[2] | {"channel": "a\0b"}),
         [3, 0, 1, 0, 0, 2],
         {2: "characters that are not text", 3: "characters that are not text"},
+        GOOD[:1],
+    ),
+    "JSON lines with an odd byte in a name, and half a character in another": case(
+        "a.jsonl",
+        made(
+            lambda *rows: b"\n".join(
+                [
+                    json_lines(rows[0]).strip().encode(),
+                    json_lines(rows[1]).strip().encode().replace(b"spent", b"sp\xfcent"),
+                    json_lines(rows[2] | {"\ud83d": 1}).strip().encode(),
+                ]
+            )
+        )(*objects()),
+        [3, 0, 1, 0, 0, 2],
+        {2: "bytes that are not text", 3: "characters that are not text"},
         GOOD[:1],
     ),
     "JSON lines that are JSON": case("a.json", made(json_lines)(*objects()), [3, 0, 3, 0, 0, 0]),

@@ -607,7 +607,10 @@ def _given_twice(value: object) -> str:
     return next((name for v in inner if (name := _given_twice(v))), "")
 
 
-def _twice(thing: object) -> str:
+def _faulty(thing: object) -> str:
+    """What is wrong with the names of a JSON object; empty where nothing is."""
+    if isinstance(thing, dict) and any(map(STRAY.search, thing)):
+        return "characters that are not text"
     name = _given_twice(thing)
     return f'the name "{name[:100]}" is given twice' if name else ""
 
@@ -618,7 +621,7 @@ def _json(path: Path, spec: Source, style: Style) -> Iterator[Record]:
             things = json.load(f, object_pairs_hook=_pairs)
     except (ValueError, RecursionError) as e:
         raise PlaybookError(f"{path.name}: not readable as JSON ({e}). Export it again.") from None
-    return _from_dicts([(i, t, _twice(t)) for i, t in enumerate(things, 1)], style.decimal)
+    return _from_dicts([(i, t, _faulty(t)) for i, t in enumerate(things, 1)], style.decimal)
 
 
 def _json_lines(path: Path, spec: Source, style: Style) -> Iterator[Record]:
@@ -629,17 +632,17 @@ def _json_lines(path: Path, spec: Source, style: Style) -> Iterator[Record]:
                     continue
                 try:
                     thing = json.loads(line, object_pairs_hook=_pairs)
-                    yield i, thing, "bytes that are not text" if STRAY.search(line) else _twice(thing)
+                    yield i, thing, "bytes that are not text" if STRAY.search(line) else _faulty(thing)
                 except (ValueError, RecursionError) as e:
                     yield i, line[:1000], f"not readable as JSON ({e})"
 
     keys, any_line = {}, False
-    for _, thing, _problem in things():
+    for _, thing, problem in things():
         any_line = True
-        if isinstance(thing, dict):
+        if isinstance(thing, dict) and not problem:  # a spoilt line may have a spoilt name, which is no column
             keys |= dict.fromkeys(thing)
     if any_line and not keys:
-        raise PlaybookError(f"{path.name}: no line is a JSON object. Export it with one object a line, or as CSV.")
+        raise PlaybookError(f"{path.name}: no line is a whole JSON object. Export one object a line, or CSV.")
     return _from_dicts(things(), style.decimal, list(keys))
 
 
@@ -647,7 +650,7 @@ def _from_dicts(
     things: Iterable[tuple[int, object, str]], mark: str, keys: list[str] | None = None
 ) -> Iterator[Record]:
     if keys is None:
-        keys = list(dict.fromkeys(k for _, t, _p in things if isinstance(t, dict) for k in t))
+        keys = list(dict.fromkeys(k for _, t, problem in things if isinstance(t, dict) and not problem for k in t))
     yield 0, keys, ""
     for i, thing, problem in things:
         if not isinstance(thing, dict):
