@@ -150,7 +150,8 @@ def by_campaign(after: pd.DataFrame) -> pd.DataFrame:
             between = CompareMeans(DescrStatsW(reached), DescrStatsW(out))
             low, high = between.tconfint_diff(1 - stats.LEVEL, usevar="unequal")
             rows.append((campaign, len(reached), len(out), reached.mean() - out.mean(), low, high))
-    return pd.DataFrame(rows, columns=["campaign_id", "sent", "held", "effect", "low", "high"])
+    kinds = {"campaign_id": "str", "sent": int, "held": int, "effect": float, "low": float, "high": float}
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 
 
 def _judge(test: str, units: pd.DataFrame, rule: TestRules) -> dict:

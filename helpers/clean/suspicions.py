@@ -346,7 +346,8 @@ def coverage(run: Store) -> Iterator[dict]:
 
 def unread_tests(run: Store) -> Iterator[dict]:
     """Tests whose control is not known, or whose groups are not as chance would make them: their effect is not told."""
-    experiments = run.frame("staged_experiments")
+    staged = run.frame("staged_experiments").sort_values("source_order")
+    experiments = staged.drop_duplicates(["experiment_id", "unit_id"])  # cleaning too uses the first of a key
     for test in effects.judge_tests(experiments, run.settings.tests).itertuples():
         if test.problem:
             yield _row(
