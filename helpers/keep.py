@@ -25,9 +25,11 @@ from pydantic import ValidationError
 from helpers import publish, store, tables
 from helpers.client import Client, PlaybookError, Settings, check_name, connect, empty_spills, home, left_spills
 from helpers.collect import open_sources, people
+from helpers.collect.contacts import email_of
 from helpers.collect.keys import keyed
-from helpers.collect.masks import KnownNames, Plain, email_of, find_all, full_names, name_forms
+from helpers.collect.masks import KnownNames, find_all, full_names, name_forms
 from helpers.collect.sources import OWN_NUMBERS, Opened, _q, _text
+from helpers.collect.spelling import Plain
 from helpers.collect.tombstones import CHECK, forgotten, text_marks, traces
 
 CHANNELS = ("email", "sms", "ads")

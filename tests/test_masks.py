@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from helpers.collect.masks import KnownNames, Plain, find_all, mask, mask_keys
+from helpers.collect.masks import KnownNames, find_all, mask, mask_keys
+from helpers.collect.spelling import Plain
 
 FORMS = yaml.safe_load(Path(__file__).with_name("mask_forms.yaml").read_text(encoding="utf-8"))
 NAMES = [

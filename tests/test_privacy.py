@@ -9,7 +9,8 @@ from shop import PEOPLE, opened_shop, write_run, write_shop
 
 from helpers.client import Client
 from helpers.collect import stage
-from helpers.collect.masks import find_contacts, full_names, mask
+from helpers.collect.contacts import find_contacts
+from helpers.collect.masks import full_names, mask
 from helpers.collect.privacy import heading_kind, laws, scan, unseen
 
 NAMES = {
