@@ -14,18 +14,22 @@ import yaml
 from helpers.collect.spelling import Find, Plain
 
 _LETTER = "A-Za-zÀ-ɏͰ-ӿḀ-ỿ"
-_LABEL = rf"[{_LETTER}0-9-]+"
+_LABEL = r"(?:[^\W_]|-)+"
 _BRACKETS = r"\s?[(\[{{<]\s?(?:{})\s?[)\]}}>]\s?"
 _AT = rf"(?:@\s?|%40|{_BRACKETS.format('at|ät|a|arroba|@')})"
-_DOT = rf"(?:[.。]|{_BRACKETS.format('dot|punkt|point|punto|[.]')})"
+_TOPS = "(?:com|net|org|info|de|at|ch|fr|es|it|nl|eu|uk|cn|jp|io)"
+_DOT = rf"(?:[.。]|\s\.\s?|,(?={_TOPS}\b)|{_BRACKETS.format('dot|punkt|point|punto|[.]')})"
+_HOST = rf"{_LABEL}(?:{_DOT}{_LABEL})*{_DOT}(?:xn--[a-z0-9-]+|[{_LETTER}]{{2,24}})"
+_DOTTED = r"(?:dot|punkt|point|punto)"
 _EMAIL = re.compile(
-    rf"(?:[{_LETTER}0-9._%+'-]+{_AT}|(?=\S*[\d._-])[{_LETTER}0-9._%+'-]+\s@\s)"
-    rf"{_LABEL}(?:{_DOT}{_LABEL})*{_DOT}(?:xn--[a-z0-9-]+|[{_LETTER}]{{2,24}})"
-    rf"|[{_LETTER}0-9._+-]+\sat\s{_LABEL}(?:\s(?:dot|punkt|point|punto)\s{_LABEL})+"
-    rf"|(?=\S*[\d._-])[{_LETTER}0-9._+-]*[{_LETTER}0-9]\sat\s{_LABEL}(?:\.{_LABEL})*\.[{_LETTER}]{{2,24}}",
+    rf"[{_LETTER}0-9._%+'-]+{_AT}{_HOST}"
+    rf"|[{_LETTER}0-9._+-]+\s(?:at|arroba)\s{_LABEL}(?:\s{_DOTTED}\s{_LABEL})+"
+    rf"|[{_LETTER}0-9.+]+\s?([-_*~])at\1\s?[^\W_]+(?:\s?\1{_DOTTED}\1\s?[^\W_]+)+",
     re.I,
 )
-_MAY_WRITE = re.compile(r"@|%40|[(\[{<]\s?(?:at|ät|a|arroba)\s?[)\]}>]|\sat\s", re.I)
+_LOOSE = re.compile(rf"(?P<local>[{_LETTER}0-9._%+'-]+)\s+(?P<at>@\s?|(?:at|arroba)\s)(?P<host>{_HOST})", re.I)
+_MAY_WRITE = re.compile(r"@|%40|[(\[{<]\s?(?:at|ät|a|arroba)\s?[)\]}>]|\s(?:at|arroba)\s|[-_*~]at[-_*~]", re.I)
+_MAIL_CALLED = re.compile(r"(?<![^\W_])e?-?mail|adress|correo|courriel|write (?:to )?me|reach me|contact me|邮箱", re.I)
 _QUICK = re.compile(r"\d(?:[^\d\n]{0,6}\d){5}|::|(?:[0-9a-f]{1,4}:){3}|\d\.\d+\.\d+\.\d", re.I)
 _DAYS = r"(?:\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})|\d{4}[./-]\d{1,2}[./-]\d{1,2})(?![./-]?\d)"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?(?: ?[+-]\d{2}:?\d{2}\b)?"
@@ -34,21 +38,25 @@ _PRICE = rf"[€$£¥]\s?{_AMOUNT}|{_AMOUNT}\s?(?:€|\$|£|¥|EUR|USD|CHF|GBP|C
 _PLAIN = re.compile(rf"(?<![\d./-])(?:{_DAYS}|{_CLOCK})|(?<![\d.,/ -])(?:{_PRICE})")  # dates, times, money
 _V4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w]|\.\d)", re.A)
 _V6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.I | re.A)
-_LONG = re.compile(r"(?<![\w-])\d(?:[ .-]?\d){12,18}[Xx]?(?![\w-]|[.,]\d)", re.A)
-_FOURS = re.compile(r"(?<![\w-])\d{4}([ ./-])\d{4}\1\d{4}\1\d{4}(?![\w-]|[.,]\d)", re.A)
-_ACCOUNT = re.compile(r"(?<![A-Z0-9])[A-Z]{2} ?\d{2}(?:[ .-]?[A-Z0-9]){11,30}", re.A | re.I)
+_LONG = re.compile(r"(?<![\w-])\d(?:[ .\n_–-]?\d){12,18}[Xx]?(?![\w-]|[.,]\d)", re.A)
+_FOURS = re.compile(r"(?<![\w-])\d{4}([ ./\n_–-])\d{4}\1\d{4}\1\d{4}(?![\w-]|[.,]\d)", re.A)
+_ACCOUNT = re.compile(r"(?<![A-Z0-9])[A-Z]{2} ?\d{2}(?:[ .\n_–-]?[A-Z0-9]){11,30}", re.A | re.I)
 _SOCIAL = re.compile(r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])", re.A)
 _FRENCH = re.compile(r"(?<![\w-])[12] ?\d\d ?[01]\d ?\d[\dAB] ?\d{3} ?\d{3} ?\d\d(?![\w-])", re.A)
 _PHONE = re.compile(r"(?<![\w.,/#+*-])(?:\+ ?|\(\+)?\(?\d(?:[ ./()·–-]{0,3}\d){6,14}(?!\w|[.,]\d|-\w)", re.A)
 _CARD = re.compile(r"(?:4\d|5[1-5]|2[2-7]|35|65)\d{14}|3[47]\d{13}|3[068]\d{12}|6011\d{12}|62\d{14,17}")
 _NANP = re.compile(r"(?:1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}")
 _APART = re.compile(r"\(?0\d{1,5}\)? ?[ /·–-] ?[\d /-]+|0\d(?:[ .-]\d\d){4}|\(?0\d{2,4}\)?(?:\.\d{2,4}){2,4}")
+_ORDERS = ("单号", "编号", "订单", "version")  # endings of words before a number that is no phone
 _TRUNK = ("DE", "FR", "GB", "AT", "CH", "CN")  # regions in which a number starts with 0 when no region is given
+_NO_TRUNK = ("ES", "IT", "PT", "PL", "DK", "NO", "CZ")  # regions that say numbers without a 0 before them
 HAN = "\u4e00-\u9fff"
+_KANA = "々ぁ-ヶー"
 _BEFORE = re.compile(r"([^\W\d_]+|#)[\s.:：#°=()-]*$")
 _CALLED = re.compile(
     r"\b(?:tel|telefon|telephone|phone|call|ring|mobile?|handy|cell|whatsapp|fon|portable|telefonnummer|rufnummer"
-    r"|tel[ée]fono|m[óo]vil|t[ée]l[ée]phone)\b|电话|手机|致电|微信|联系",
+    r"|tel[ée]fono|m[óo]vil|t[ée]l[ée]phone|ll[áa]m[ae]\w*|appel(?:ez|er|le)|anrufen|ruft?|rufen|telefonino|cellulare"
+    r"|sms|text me|reach me)\b|电话|電話|手机|携帯|致电|微信|联系",
     re.I,
 )
 _CHECK = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # weights of a Chinese identity number
@@ -76,6 +84,7 @@ def find_contacts(text: str, country: str = "") -> list[Find]:
 def contacts_in(text: str, country: str) -> list[Find]:
     """As `find_contacts`, in a text of one spelling."""
     found = emails_in(text)
+    found += _chat_names(blank(text, found))
     rest = blank(text, found)
     if not re.search(r"\d|::", rest):
         return found
@@ -99,7 +108,22 @@ def contacts_in(text: str, country: str) -> list[Find]:
 
 def emails_in(text: str) -> list[Find]:
     """E-mails in a text of one spelling."""
-    return [(*m.span(), "e-mail") for m in _EMAIL.finditer(text)] if _MAY_WRITE.search(text) else []
+    if "@" not in text and not _MAY_WRITE.search(text):
+        return []
+    found = [(*m.span(), "e-mail") for m in _EMAIL.finditer(text)]
+    return found + [(*m.span(), "e-mail") for m in _LOOSE.finditer(blank(text, found)) if _is_written_loosely(m)]
+
+
+def _is_written_loosely(match: re.Match) -> bool:
+    """Whether words such as "anna at example.com" are an e-mail, not what somebody bought at a shop."""
+    local, at = match["local"], match["at"].strip()
+    if local.lower() in facts()["not_before_at"] or not re.search(r"[^\W\d_]", local):
+        return False
+    if re.search(r"[^\W_][\d._-]|\d", local) or at.lower() == "arroba" or match["at"] == "@" or " ." in match["host"]:
+        return True
+    if match["host"].lower() in facts()["mail_hosts"] or (at == "AT" and not local.isupper()):
+        return True
+    return bool(_MAIL_CALLED.search(match.string, max(match.start() - 30, 0), match.start()))
 
 
 def email_of(found: str) -> str:
@@ -108,8 +132,8 @@ def email_of(found: str) -> str:
     >>> email_of("Ana (at) example [dot] com"), email_of("ana%40example.com")
     ('ana@example.com', 'ana@example.com')
     """
-    text = re.sub(rf"{_AT}|\s@\s|\sat\s", "@", Plain(found).text.lower(), count=1)
-    return re.sub(rf"{_DOT}|\s(?:dot|punkt|point|punto)\s", ".", text)
+    text = re.sub(rf"\s*{_AT}|\s(?:at|arroba)\s|\s?([-_*~])at\1\s?", "@", Plain(found).text.lower(), count=1)
+    return re.sub(rf"{_DOT}|\s{_DOTTED}\s|\s?([-_*~]){_DOTTED}\1\s?", ".", text)
 
 
 def blank(text: str, found: list[Find]) -> str:
@@ -126,7 +150,7 @@ def _word_before(match: re.Match) -> str:
 
 def _labels_number(match: re.Match) -> bool:
     word = _word_before(match)
-    return word == "#" or word in facts()["number_words"] or word.endswith(("单号", "编号", "订单", "version"))
+    return word == "#" or word in facts()["number_words"] or word.endswith(_ORDERS)
 
 
 def _is_v6(match: re.Match) -> bool:
@@ -153,7 +177,7 @@ def _accounts(text: str) -> Iterator[Find]:
 
 
 def _long_number(match: re.Match) -> str:
-    digits = re.sub(r"[ ./-]", "", match[0]).upper()
+    digits = re.sub(r"[^\dX]", "", match[0].upper())
     if re.fullmatch(r"[1-9]\d{5}(?:19|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d{4}[\dX]", digits):
         check = sum(int(d) * w for d, w in zip(digits, _CHECK, strict=False))
         return "identity card" if "10X98765432"[check % 11] == digits[-1] else ""
@@ -194,7 +218,7 @@ def _is_phone(match: re.Match, country: str) -> bool:
     text = match[0].lstrip("(")
     digits = re.sub(r"\D", "", text)
     called = _CALLED.search(match.string, max(match.start() - 25, 0), match.start())
-    if _labels_number(match) and not called:
+    if _labels_number(match) and not (called and _word_before(match) in facts()["any_number"]):
         return False
     if text.startswith("+") or digits.startswith("00"):
         return _possible("+" + digits.lstrip("0"), None) and len(digits.lstrip("0")) > 7
@@ -206,6 +230,8 @@ def _is_phone(match: re.Match, country: str) -> bool:
     if _NANP.fullmatch(match[0]):
         return True
     if called and any(_possible(text, region) for region in {country, "US"} - {""}):
+        return True
+    if called and match.start() - called.end() < 6 and any(_valid(text, region) for region in _NO_TRUNK):
         return True
     return bool(_CALLED.fullmatch(_word_before(match))) and (_possible("+" + digits, None) or _possible(text, "ES"))
 
@@ -226,9 +252,32 @@ def _valid(text: str, country: str) -> bool:
         return False
 
 
+def _chat_names(text: str) -> list[Find]:
+    """Names in chat programs: only behind the program's name, and where no plain word can stand there."""
+    low = text.lower()
+    if not any(word in low for word in facts()["chat_words"]):
+        return []
+    return [(*m.span(m.lastgroup), "chat name") for m in _chat().finditer(text)]
+
+
+@cache
+def _chat() -> re.Pattern:
+    program = "|".join(facts()["chat_programs"])
+    called = r"[ ]?(?:号码?|id\b|[帐账]号|name\b|handle\b|user\b)"
+    return re.compile(
+        rf"(?<![a-z0-9])(?:{program})(?:(?:{called}[\s:=是为]{{0,3}}|[ :=]{{0,2}}@)(?P<named>[a-z][\w.-]{{4,30}})"
+        r"|[\s:=是为-]{0,3}(?P<odd>(?=[a-z.-]*[\d_])[a-z][\w.-]{4,30}))"
+        r"|(?:微信|威信|薇信)[:是](?P<latin>[a-z][\w-]{5,19})"
+        r"|加我?(?:v信?|vx|微信?)号?[\s:]{0,2}(?P<added>[a-z][\w-]{5,19})"
+        r"|(?:(?<![a-z0-9])qq|扣扣|加q)(?:号码?|群)?[\s:是为]{0,3}(?P<number>[1-9]\d{4,10}(?!\d))",
+        re.I | re.A,
+    )
+
+
 def _addresses(text: str) -> list[Find]:
-    """Streets with a house number, and post boxes."""
+    """Streets with a house number, and post boxes; a street may go on in the next line."""
     found: list[Find] = []
+    text = text.replace("\n", " ")
     low = text.lower()
     for pattern, words in _street_patterns():
         if any(word in low for word in words):
@@ -268,6 +317,9 @@ def _street_patterns() -> list[tuple[re.Pattern, list[str]]]:
         rf"(?: (?:{small} ?)*{name}){{0,3}}",
         "spanish": rf"(?i:(?<!\w)(?:{words['spanish']})) ?(?:{small} )*{name}(?: (?:{small} )*{name}){{0,3}},? "
         rf"(?:(?i:no|n|núm|num)[.°]? ?)?{house}{no_measure}",
+        "named": rf"(?<!\w)(?:{words['named']}) (?:{small} )*{name}(?: (?:{small} )*{name}){{0,3}},? {house}{no_measure}",
+        "japanese": rf"(?:〒? ?\d{{3}}-\d{{4}} ?)?(?:[{HAN}]{{2,3}}[都道府県])?[{HAN}{_KANA}]{{1,6}}?(?:{words['japanese']})"
+        rf"[{HAN}{_KANA}]{{1,12}}? ?\d{{1,4}}(?:丁目|番地?|-)(?:\d{{1,4}}(?:番地?|号|-)?){{0,3}}",
         "boxes": rf"(?i:(?<!\w)(?:{words['boxes']})) \d(?:[\d ]*\d)?",
         "chinese": rf"(?:[{HAN}]{{2,7}}(?:省|自治区))?(?:[{HAN}]{{2,3}}市)?(?:[{HAN}]{{1,3}}[区县镇])?"
         rf"[{HAN}]{{2,4}}?(?:{words['chinese']})(?:[东西南北中]?[一二三四五六七八九十]?[段路巷弄]?) ?\d{{1,5}} ?号"

@@ -16,9 +16,10 @@ from helpers.collect.spelling import Find, Plain
 
 ANY_CODE = "any code"  # whether somebody who asked to be forgotten had codes of their own
 
-_WORD = re.compile(rf"[^\W\d_{HAN}]+(?:'[^\W\d_{HAN}]+)*|[{HAN}]+(?:[ ·]{{1,2}}[{HAN}]+)*")
-_GAP = re.compile(r"[\s,.+_·/|;–-]{1,3}")
+_WORD = re.compile(rf"[^\W\d_{HAN}]+(?:'[^\W\d_{HAN}]+)*|[{HAN}]+(?:[ ·•・‧]{{1,2}}[{HAN}]+)*")
+_GAP = re.compile(r"[\s,.+_·/|;–-]{1,3}|\s{1,9}")
 _DOUBLE = re.compile(r"-(?=[^\W\d_])[^\W\d_a-zß-öø-ÿ][^\W\d_]+")  # the second part of a double name
+_INITIAL = re.compile(r", ?([^\W\d_])\.")
 _CODE = re.compile(r"[\w-]{4,40}")
 _ELIDED = re.compile(r"(?:[dlmnstcj]|qu)'(?=\w)", re.I)
 _HAN_TITLES = ["先生", "女士", "小姐", "太太", "老师"]
@@ -38,7 +39,13 @@ def name_forms(name: str) -> set[str]:
     >>> sorted(name_forms("Tom Li"))
     ['* li', '^li', '^tom', 'li tom', 't. li', 'tom li']
     """
-    first, last = people._split_name(unicodedata.normalize("NFKC", name))
+    name = unicodedata.normalize("NFKC", name)
+    forms = _forms(name)
+    return forms | _forms(re.sub("[åÅ]", "aa", name)) if re.search("[åÅ]", name) else forms
+
+
+def _forms(name: str) -> set[str]:
+    first, last = people._split_name(name)
     if "\u4e00" <= last[:1] <= "\u9fff":
         whole = last + first
         return {whole, f"^{whole[0]}"} if first else set()
@@ -48,6 +55,10 @@ def name_forms(name: str) -> set[str]:
     given = {first, head}
     family = {last, last.split()[0]} if len(last.split()[0]) > 2 else {last}
     pairs = {(g, f) for g in given for f in family} | {(head, rest)}
+    second = rest.split()[0]  # of María García López, written in one cell, García may be a family name
+    if " " in first and len(second) > 2 and len(head) > 2:
+        pairs.add((head, second))
+        family.add(second)
     whole = {f"{g} {f}" for g, f in pairs} | {f"{f} {g}" for g, f in pairs}
     joined = (f"{first}{last}".replace(" ", ""), f"{last}{first}".replace(" ", ""))
     whole |= {j for j in joined if len(j) > 6}
@@ -67,10 +78,15 @@ class KnownNames:
         self.forms, self.gone = set().union(*map(name_forms, self.names)), gone
         self.has_codes = ANY_CODE in gone
         self.skipped = people._words("particles")
+        self._words = set().union(*map(str.split, self.forms))
         self._begins = cache(self._may_begin)
 
     def _has(self, form: str) -> bool:
         return form in self.forms or form in self.gone
+
+    def _may_go_on(self, words: Iterable[str]) -> bool:
+        """Whether a name may hold one of these words; of people forgotten nobody can say."""
+        return bool(self.gone) or not self._words.isdisjoint(words)
 
     def _may_begin(self, word: str) -> bool:
         if word[0] >= "\u4e00":
@@ -108,6 +124,8 @@ class KnownNames:
             if m[0][0] >= "\u4e00":
                 found += self._in_han(m, mine, family)
                 continue
+            if not (mine or len(m[0]) == 1 or self._begins(m[0]) or _greets(m[0])):
+                continue
             start, end = self._at(text, words, i)
             if end:
                 found.append((start, end, "name"))
@@ -125,8 +143,10 @@ class KnownNames:
         if end:
             return m.start() + (elided.end() if elided and not self._has(f"^{_fold(m[0])}") else 0), end
         if len(m[0]) == 1 and text[m.end() : m.end() + 1] == ".":
-            return m.start(), self._after(text, words, i, f"{_fold(m[0])}. ")
-        if _fold(m[0]) in facts()["salutations"]:
+            end = self._after(text, words, i, f"{_fold(m[0])}. ")
+            if end or m[0] != "M":  # M. Dupont is Monsieur
+                return m.start(), end
+        if _greets(m[0]) or m[0] == "M":
             end = self._after(text, words, i, "* ")
             return words[i + 1].start() if end else 0, end
         return self._initial_last(text, words, i)
@@ -145,38 +165,41 @@ class KnownNames:
             word = _fold(m[0])
             if len(word) == 1 or word in self.skipped:
                 continue
-            spellings = dict.fromkeys((word, _stem(m[0]), word.removesuffix("s")))
-            if any(self._has(f"{s} {w}") for s in said for w in spellings):
+            spellings = {word, _stem(m[0]), word.removesuffix("s")}
+            if not self._may_go_on(spellings):
+                if not may_skip:
+                    break
+            elif any(self._has(f"{s} {w}") for s in said for w in spellings):
                 end = m.end()
             longer = [f"{s} {word}" for s in said]
             is_middle = may_skip and gap.isspace() and m[0][0].isupper() and text[m.end() : m.end() + 1].isspace()
             said, may_skip = longer + (said if is_middle else []), False
-        double = _DOUBLE.match(text, end) if end else None
-        return double.end() if double else end
+        return _with_double(text, end)
 
     def _after(self, text: str, words: list[re.Match], i: int, sign: str) -> int:
         """Where a family name ends that stands after a salutation or an initial, or 0."""
-        said = ""
+        said, end = "", 0
         for j in range(i + 1, min(i + 6, len(words))):
             if not _GAP.fullmatch(text[words[j - 1].end() : words[j].start()]):
-                return 0
+                break
             word = _fold(words[j][0])
             if not said and (len(word) == 1 or word in self.skipped or word in facts()["titles"]):
                 continue
-            for w in (word, _stem(words[j][0]), word.removesuffix("s")):
-                if self._has(f"{sign}{said}{w}") and words[j][0][0].isupper():
-                    return words[j].end()
+            endings = (word, _stem(words[j][0]), word.removesuffix("s"))
+            if words[j][0][0].isupper() and any(self._has(f"{sign}{said}{w}") for w in endings):
+                end = words[j].end()
             said += f"{word} "
             if said.count(" ") > 2:
-                return 0
-        return 0
+                break
+        return _with_double(text, end)
 
     def _initial_last(self, text: str, words: list[re.Match], i: int) -> tuple[int, int]:
-        """A family name with an initial behind it: Schmidt, A."""
-        m = words[i]
-        initial = re.compile(r", ?([^\W\d_])\.").match(text, m.end())
-        if initial and self._has(f"{_fold(initial[1])}. {_fold(m[0])}"):
-            return m.start(), initial.end()
+        """A family name with an initial behind it: Schmidt, A. or García López, J."""
+        for m in words[i : i + 3]:
+            initial = _INITIAL.match(text, m.end())
+            family = text[words[i].start() : m.end()]
+            if initial and self._has(f"{_fold(initial[1])}. {_fold(family)}"):
+                return words[i].start(), initial.end()
         return 0, 0
 
     def _in_han(self, run: re.Match, mine: frozenset[str], family: str) -> Iterator[Find]:
@@ -190,6 +213,17 @@ class KnownNames:
             if n:
                 yield run.start() + places[i], run.start() + places[i + n - 1] + 1, "name"
             i += n or 1
+
+
+def _with_double(text: str, end: int) -> int:
+    """Where a name ends that was found to end at `end` (0: none), with the second part of a double name."""
+    double = _DOUBLE.match(text, end) if end else None
+    return double.end() if double else end
+
+
+@cache
+def _greets(word: str) -> bool:
+    return _fold(word) in facts()["salutations"]
 
 
 @cache

@@ -18,6 +18,7 @@ _CODED += r"|&(?:#\d{2,5}|#x[0-9a-f]{2,4}|[a-z]{2,8});"  # a letter in a web pag
 _ALIKE = str.maketrans({c: "'" for c in "’‘ʼ´`′"} | {c: "-" for c in "‐‑‒−﹣"})
 _JOINING = "\u0300-\u036f\u1100-\u11ff\u3099\u309a\uff9e\uff9f"  # signs that become one with the letter before
 _ODD = re.compile(rf"[{_UNSEEN}{_JOINING}]|{_CODED}|[’‘ʼ´`′‐‑‒−﹣]", re.I)
+_ENCODED = re.compile("[%&<`]")  # of the odd signs, those that an ASCII text may hold begin so
 _PIECE = re.compile(rf"{_CODED}|[{_UNSEEN}]|.[{_JOINING}]*", re.I | re.S)
 
 
@@ -32,8 +33,11 @@ class Plain:
 
     def __init__(self, written: str) -> None:
         self.text, self._at = written, None
-        if not _ODD.search(written):
-            self.text = written if written.isascii() else unicodedata.normalize("NFKC", written)
+        if written.isascii():
+            if not _ENCODED.search(written):
+                return
+        elif not _ODD.search(written):
+            self.text = unicodedata.normalize("NFKC", written)
             if len(self.text) == len(written):  # each letter became one letter: nothing here can join two
                 return
         letters, self._at = [], []
@@ -60,4 +64,5 @@ def _one_spelling(piece: str) -> str:
         piece = html.unescape(piece)
     if re.match(f"[{_UNSEEN}]", piece):
         return ""
+    piece = piece.replace("O\u0338", "Ø").replace("o\u0338", "ø")  # the only letter that does not compose
     return unicodedata.normalize("NFKC", piece.translate(_ALIKE))
