@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from helpers.client import Client, PlaybookError, Settings, check_name, connect,
 from helpers.collect import open_sources, people
 from helpers.collect.contacts import email_of
 from helpers.collect.keys import keyed
-from helpers.collect.masks import KnownNames, find_all, full_names, name_forms
+from helpers.collect.masks import ANY_STREET, KnownNames, find_all, full_names, name_forms, street_forms
 from helpers.collect.sources import OWN_NUMBERS, Opened, _q, _text
 from helpers.collect.spelling import Plain
 from helpers.collect.tombstones import CHECK, forgotten, text_marks, traces
@@ -36,6 +37,7 @@ CHANNELS = ("email", "sms", "ads")
 WHO = ("customer_id", "unit_id", "respondent_id", "record_id", "visitor_id")  # columns that say who it is
 BOOKS = ("orders", "staged_orders")  # their rows stay as sales of nobody: bookkeeping law asks for them
 CODES = re.compile(r"(?i)code|coupon|voucher|gutschein|promo|rabatt|discount|remise|cup[óo]n|优惠|折扣")  # headings
+VOUCHERS = re.compile(r"(?i)coupon|voucher|gutschein|promo|rabatt|discount.?code|remise|cup[óo]n|优惠|折扣")
 AT_WORK = 86_400  # seconds within which a half-written file or the lab may still be in use
 
 
@@ -198,6 +200,16 @@ class _Person:
     streets: set[str]  # folded
     codes: set[str] = field(default_factory=set)  # coupon codes made for them
 
+    @cached_property
+    def known(self) -> KnownNames:
+        """What finds their name and streets in a text."""
+        return KnownNames(self.names, {ANY_STREET, *self.street_forms} if self.streets else frozenset())
+
+    @cached_property
+    def street_forms(self) -> set[str]:
+        """Their streets as masks ask for them."""
+        return set().union(*map(street_forms, self.streets))
+
 
 @publish.at_work_for("forget")
 def forget(client: Client, email: str = "", phone: str = "", number: str = "") -> Forgotten:
@@ -288,7 +300,10 @@ def _lines_of(opened: Opened, person: _Person) -> Lines:
 
 
 def _own_codes(opened: Opened, person: _Person, own: Lines) -> set[str]:
-    """Coupon codes on the person's lines that hold a part of their name: ANNA10."""
+    """Coupon codes on the person's lines that hold a part of their name, or were made for nobody else.
+
+    ANNA10 is theirs, and so is X7K93QF where it stands on no other line; SUMMER24 is not.
+    """
     parts = {w for n in person.names for w in people.fold(n).split() if len(w) > 2}
     found: set[str] = set()
     for group in opened.groups:
@@ -298,14 +313,39 @@ def _own_codes(opened: Opened, person: _Person, own: Lines) -> set[str]:
             cells = opened.query(f"{query} WHERE {_q(c)} IS NOT NULL", group).fetchall()
             said = {cell for cell, *line in cells if tuple(line) in own}
             found |= {t for t in said if any(w in people.fold(t).replace(" ", "") for w in parts)}
+            if _holds_vouchers(opened, group, c):
+                found |= {t for t in said - {cell for cell, *line in cells if tuple(line) not in own} if _is_drawn(t)}
     return {c for c in found if len(c) > 3}
+
+
+def _holds_vouchers(opened: Opened, group: str, column: str) -> bool:
+    """Whether a column's heading, or the one that it is mapped to, says that it holds vouchers."""
+    mapped = [
+        (place, e) for ps in opened.parts.values() for p in ps if p.group == group for place, e in p.columns.items()
+    ]
+    places = [place for place, e in mapped if e == column or _q(column) in e]
+    return any(VOUCHERS.search(said) for said in (column, *places))
+
+
+def _is_drawn(code: str) -> bool:
+    """Whether a code looks drawn by lot, not thought up for a campaign or an amount of money.
+
+    >>> [_is_drawn(c) for c in ("X7K-93QF", "884120937", "GIFT-8842-1193", "SUMMER24", "WELCOME-10", "12.50")]
+    [True, True, True, False, False, False]
+    """
+    plain = re.sub(r"[\s_-]", "", code)
+    digits, letters = sum(c.isdigit() for c in plain), sum(c.isalpha() for c in plain)
+    if len(plain) < 6 or digits + letters < len(plain):
+        return False
+    turns = len(re.findall(r"(?<=\d)[^\W\d]|(?<=[^\W\d])\d", plain))
+    return (digits > 4 and (letters > 0 or code.isdigit())) or turns > 1 or not re.search(r"(?i)[aeiouy\d]", plain)
 
 
 def _raw_lines(
     opened: Opened, person: _Person, own: Lines, records: pd.DataFrame, done: Forgotten
 ) -> dict[str, list[int]]:
     """The lines of raw files that are about a person: their own, and all that name them or their contacts."""
-    known, theirs = KnownNames(person.names), _theirs(person, opened.client.settings.country)
+    theirs = _theirs(person, opened.client.settings.country)
     shared = _of_others_alike(opened, person, records, done)
     found = set(own)
     for group in opened.groups:
@@ -315,7 +355,7 @@ def _raw_lines(
         rows = opened.query(f"SELECT * FROM ({every}) WHERE {_may_name('row', person)}", group)
         while some := rows.fetchmany(10_000):
             for file, line, text in some:
-                kinds = theirs(text, known)
+                kinds = theirs(text)
                 if kinds & {"contact", "code"} or (kinds and (file, line) not in shared):
                     found.add((file, line))
     lines: dict[str, list[int]] = {}
@@ -344,30 +384,33 @@ def _of_others_alike(opened: Opened, person: _Person, records: pd.DataFrame, don
     return _lines_of(opened, _Person(set(), alike, set(), set(), set(), set())) if alike else set()
 
 
-def _theirs(person: _Person, country: str) -> Callable[[str, KnownNames], set[str]]:
+def _theirs(person: _Person, country: str) -> Callable[[str], set[str]]:
     """A function that says what of the person stands in a text: contact, code, name, address."""
     written = [t for t in person.texts if not re.fullmatch("[0-9a-f]{64}", t)] + [n[3:] for n in person.numbers]
     exact = re.compile(rf"(?<![\w.+-])(?:00|0)?(?:{'|'.join(map(re.escape, written)) or '(?!)'})(?!\w)", re.I)
     codes = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, person.codes)) or '(?!)'})(?!\w)", re.I)
 
-    def kinds(text: str, known: KnownNames) -> set[str]:
+    def kinds(text: str) -> set[str]:
         said = {"contact"} if exact.search(text) else set()
         said |= {"code"} if codes.search(text) else set()
-        return said | {kind for *_, kind in _finds_of(text, person, known, country)}
+        return said | {kind for *_, kind in _finds_of(text, person, country)}
 
     return kinds
 
 
-def _finds_of(text: str, person: _Person, known: KnownNames, country: str) -> list[tuple[int, int, str, str]]:
+def _finds_of(text: str, person: _Person, country: str) -> list[tuple[int, int, str, str]]:
     """What of the person stands in a text: start, end, kind as masks call it, and contact, name or address."""
     found = []
     is_theirs = {
         "e-mail": lambda said: email_of(said) in person.texts,
         "phone": lambda said: _phone_of(said, country) in person.numbers,
-        "address": lambda said: any(s in people.fold(said) for s in person.streets),
+        "address": lambda said: (
+            not street_forms(said).isdisjoint(person.street_forms)
+            or any(s in people.fold(said) for s in person.streets)
+        ),
         "name": lambda said: True,
     }
-    for start, end, kind in find_all(text, known, country=country):
+    for start, end, kind in find_all(text, person.known, country=country):
         if kind in is_theirs and is_theirs[kind](text[start:end]):
             found.append((start, end, kind, "contact" if kind in ("e-mail", "phone") else kind))
     return found
@@ -403,7 +446,7 @@ def _tombstones(opened: Opened, theirs: pd.DataFrame, person: _Person, done: For
         others = opened.identity.records
         others = others[~others["record"].isin(theirs["record"]) & _shares(others, theirs)]
         gone -= set().union(*traces(client, others))
-    gone |= text_marks(client, person.names, person.codes)
+    gone |= text_marks(client, person.names, person.codes, person.streets)
     file = client.private() / "forgotten.json"
     part = file.with_suffix(".part")
     part.write_text(json.dumps(sorted(forgotten(client) | gone | {keyed(client, CHECK)}), indent=0), encoding="utf-8")
@@ -478,14 +521,14 @@ def _rows_of(path: Path, person: _Person) -> str:
 def _words_of(con: DuckDBPyConnection, path: Path, theirs: str, person: _Person, country: str) -> dict[str, str]:
     """SQL for the columns of a stored table that change: words about the person, and more of their orders."""
     rows, schema = f"read_parquet({_text(str(path))})", pq.read_schema(path)
-    known, changed = KnownNames(person.names), {}
+    changed = {}
     for column in schema:
         c, name = _q(column.name), column.name
         cell = c
         is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         if is_text and name not in ("source_name", "source_file"):
             query = f"SELECT DISTINCT {c} FROM {rows} WHERE {c} IS NOT NULL AND {_may_name(c, person)}"
-            said = {text: _without_them(text, person, known, country) for (text,) in con.execute(query).fetchall()}
+            said = {text: _without_them(text, person, country) for (text,) in con.execute(query).fetchall()}
             cases = "".join(f" WHEN {_text(a)} THEN {_text(b)}" for a, b in said.items() if a != b)
             cell = f"CASE {c}{cases} ELSE {c} END" if cases else c
         if path.stem in BOOKS and (name == "customer_id" or name not in tables.get(path.stem).columns):
@@ -495,8 +538,8 @@ def _words_of(con: DuckDBPyConnection, path: Path, theirs: str, person: _Person,
     return changed
 
 
-def _without_them(text: str, person: _Person, known: KnownNames, country: str) -> str:
-    for start, end, kind, _what in reversed(_finds_of(text, person, known, country)):
+def _without_them(text: str, person: _Person, country: str) -> str:
+    for start, end, kind, _what in reversed(_finds_of(text, person, country)):
         text = f"{text[:start]}[{kind}]{text[end:]}"
     for code in person.codes:
         text = re.sub(rf"(?i)(?<!\w){re.escape(code)}(?!\w)", "[code]", text)

@@ -504,6 +504,34 @@ def test_what_is_forgotten_stays_hidden_in_the_words_of_others(home):
     assert all(re.fullmatch("[0-9a-f]{24}", mark) for mark in json.loads(marks))
 
 
+def test_a_forgotten_street_and_a_code_by_lot_stay_hidden(home):
+    files = NOTED_FILES | {
+        "till.csv": "nr,mail,who,day,paid,note,place,code\n"
+        "1,ana@example.com,Ana Canario,2025-01-01,5,,\"Sonnenhof 3 B, 2. OG\",X7K-93QF\n"
+        "2,bo@example.com,Bo Nielsson,2025-01-02,6,leave it at Sonnenhof 3b please,Hohe Gasse 4,SUN5\n"
+        "3,bo@example.com,Bo Nielsson,2025-01-03,6,x7k-93qf did not work; 3 sonnenhof mugs,Hohe Gasse 4,SUN5\n"
+    }
+    write_shop(home, "hidden", files, NOTED)
+    client = Client("hidden")
+
+    def notes():
+        opened = open_sources(connect(), Client("hidden"))
+        rows = stage(opened, "orders").order_by("source_line").to_pandas()
+        return rows.loc[rows["source_file"] == "till.csv", ["gift_note", "coupon_code"]].reset_index(drop=True)
+
+    folder = client.folder / "runs" / "2025-02-02-20250203T000000000" / "tables"
+    folder.mkdir(parents=True)
+    notes().to_parquet(folder / "findings.parquet")
+    assert "Sonnenhof" in notes()["gift_note"][1], "no word shows that this is a street"
+    done = keep.forget(client, email="ana@example.com")
+    assert done.raw["till.csv"] == [2, 3, 4]
+    hidden = ["leave it at [address] please", "[code] did not work; 3 sonnenhof mugs"]
+    assert pd.read_parquet(folder / "findings.parquet")["gift_note"].tolist()[1:] == hidden
+    after = notes()
+    assert after["gift_note"].tolist()[1:] == hidden
+    assert after["coupon_code"].isna().tolist() == [True, False, False]
+
+
 def test_the_own_lines_of_a_namesake_are_not_named(home):
     more = NOTED_FILES["till.csv"] + "3,other@example.org,Ana Canario,2025-01-03,7,,Weg 9,\n"
     write_shop(home, "namesake", NOTED_FILES | {"till.csv": more}, NOTED)

@@ -317,9 +317,11 @@ def _street_patterns() -> list[tuple[re.Pattern, list[str]]]:
         rf"(?: (?:{small} ?)*{name}){{0,3}}",
         "spanish": rf"(?i:(?<!\w)(?:{words['spanish']})) ?(?:{small} )*{name}(?: (?:{small} )*{name}){{0,3}},? "
         rf"(?:(?i:no|n|núm|num)[.°]? ?)?{house}{no_measure}",
-        "named": rf"(?<!\w)(?:{words['named']}) (?:{small} )*{name}(?: (?:{small} )*{name}){{0,3}},? {house}{no_measure}",
-        "japanese": rf"(?:〒? ?\d{{3}}-\d{{4}} ?)?(?:[{HAN}]{{2,3}}[都道府県])?[{HAN}{_KANA}]{{1,6}}?(?:{words['japanese']})"
-        rf"[{HAN}{_KANA}]{{1,12}}? ?\d{{1,4}}(?:丁目|番地?|-)(?:\d{{1,4}}(?:番地?|号|-)?){{0,3}}",
+        "named": rf"(?<!\w)(?:{words['named']}) (?:{small} )*{name}(?: (?:{small} )*{name}){{0,3}},? "
+        rf"{house}{no_measure}",
+        "japanese": rf"(?:〒? ?\d{{3}}-\d{{4}} ?)?(?:[{HAN}]{{2,3}}[都道府県])?[{HAN}{_KANA}]{{1,6}}?"
+        rf"(?:{words['japanese']})[{HAN}{_KANA}]{{1,12}}? ?\d{{1,4}}(?:丁目|番地?|-)"
+        r"(?:\d{1,4}(?:番地?|号|-)?){0,3}",
         "boxes": rf"(?i:(?<!\w)(?:{words['boxes']})) \d(?:[\d ]*\d)?",
         "chinese": rf"(?:[{HAN}]{{2,7}}(?:省|自治区))?(?:[{HAN}]{{2,3}}市)?(?:[{HAN}]{{1,3}}[区县镇])?"
         rf"[{HAN}]{{2,4}}?(?:{words['chinese']})(?:[东西南北中]?[一二三四五六七八九十]?[段路巷弄]?) ?\d{{1,5}} ?号"

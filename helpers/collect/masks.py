@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import pandas as pd
 
@@ -15,10 +15,16 @@ from helpers.collect.contacts import HAN, blank, contacts_in, emails_in, facts
 from helpers.collect.spelling import Find, Plain
 
 ANY_CODE = "any code"  # whether somebody who asked to be forgotten had codes of their own
+ANY_STREET = "any street"  # or a street with a house number
 
 _WORD = re.compile(rf"[^\W\d_{HAN}]+(?:'[^\W\d_{HAN}]+)*|[{HAN}]+(?:[ ·•・‧]{{1,2}}[{HAN}]+)*")
 _GAP = re.compile(r"[\s,.+_·/|;–-]{1,3}|\s{1,9}")
 _DOUBLE = re.compile(r"-(?=[^\W\d_])[^\W\d_a-zß-öø-ÿ][^\W\d_]+")  # the second part of a double name
+_TOKEN = re.compile(r"[^\W_]+")
+_HOUSE = re.compile(r"\d{1,4}[a-z]?", re.I)
+_MOST = 5  # words of a street's name
+_NEXT = re.compile(r"[\s,.'-]{0,3}")  # what may stand between two words of a street
+_ROOM = re.compile(r"(?i)apt|apartment|flat|unit|suite|ste|floor|etage|og|eg|top|stock|whg")
 _INITIAL = re.compile(r", ?([^\W\d_])\.")
 _CODE = re.compile(r"[\w-]{4,40}")
 _ELIDED = re.compile(r"(?:[dlmnstcj]|qu)'(?=\w)", re.I)
@@ -67,16 +73,70 @@ def _forms(name: str) -> set[str]:
     return whole | signs
 
 
+def street_forms(street: str) -> set[str]:
+    """What is asked for in texts, of one street with its house number: that alone, without floor, room and town.
+
+    >>> street_forms("Rosenhof 14 B, 2. OG"), street_forms("12 Broadway, Apt 4"), street_forms("Rosenhof")
+    ({'street rosenhof 14b'}, {'street 12 broadway'}, set())
+    """
+    words = list(_TOKEN.finditer(street))
+    at = next((i for i, m in enumerate(words) if m[0][0].isdigit()), None)
+    if at is None:
+        return set()
+    if at:
+        return {_street_form(street[words[max(at - _MOST, 0)].start() : _house_end(words, at)])}
+    named = list(takewhile(lambda m: not (m[0][0].isdigit() or _ROOM.fullmatch(m[0])), words[1:]))[:_MOST]
+    return {_street_form(street[: named[-1].end()])} if named else set()
+
+
+def _street_form(text: str) -> str:
+    return f"street {people._street(text)}"
+
+
+def _house_end(words: list[re.Match], at: int) -> int:
+    """Where a house number ends that stands at a word; a letter may follow it."""
+    after = words[at + 1 : at + 2]
+    return after[0].end() if after and len(after[0][0]) == 1 and after[0][0].isalpha() else words[at].end()
+
+
+def _may_be_streets(text: str) -> Iterator[tuple[int, int, str]]:
+    """Up to five words before or behind each number in a text, the longest first: start, end, form."""
+    words = list(_TOKEN.finditer(text))
+    for at, m in enumerate(words):
+        if not _HOUSE.fullmatch(m[0]):
+            continue
+        before, after = _beside(text, words[: at + 1][::-1]), _beside(text, words[at:])
+        for i in range(before, 0, -1):
+            for end in dict.fromkeys((_house_end(words, at), m.end())):
+                start = words[at - i].start()
+                yield start, end, _street_form(text[start:end])
+        for i in range(after, 0, -1):
+            end = words[at + i].end()
+            yield m.start(), end, _street_form(text[m.start() : end])
+
+
+def _beside(text: str, words: list[re.Match]) -> int:
+    """How many words without a digit stand beside the first one, with nothing but a space or a comma between."""
+    count = 0
+    for m, n in pairwise(words[: _MOST + 1]):
+        a, b = sorted((m, n), key=re.Match.start)
+        if n[0][0].isdigit() or not _NEXT.fullmatch(text[a.end() : b.start()]):
+            break
+        count += 1
+    return count
+
+
 class KnownNames:
     """Full names, to be found in texts in either order: Anna Schmidt, SCHMIDT, Anna, anna.schmidt, 王小明.
 
-    `gone` answers for people who asked to be forgotten: whether it holds one of the `name_forms` of theirs.
+    `gone` answers for people who asked to be forgotten: whether it holds one of the `name_forms` or `street_forms` of
+    theirs, or one of their codes.
     """
 
     def __init__(self, names: Iterable[str] = (), gone: Container[str] = frozenset()) -> None:
         self.names = {n for n in names if isinstance(n, str)}
         self.forms, self.gone = set().union(*map(name_forms, self.names)), gone
-        self.has_codes = ANY_CODE in gone
+        self.has_codes, self.has_streets = ANY_CODE in gone, ANY_STREET in gone
         self.skipped = people._words("particles")
         self._words = set().union(*map(str.split, self.forms))
         self._begins = cache(self._may_begin)
@@ -100,8 +160,10 @@ class KnownNames:
 
     def found(self, text: str, own: str | None = None) -> list[Find]:
         """As `find`, in a text of one spelling (see `Plain`)."""
-        codes = [(*m.span(), "code") for m in _CODE.finditer(text) if self._is_code(m[0])] if self.has_codes else []
-        return codes + self._names_in(blank(text, codes), own)
+        theirs = [(*m.span(), "code") for m in _CODE.finditer(text) if self._is_code(m[0])] if self.has_codes else []
+        if self.has_streets:
+            theirs += self._streets_in(blank(text, theirs))
+        return theirs + self._names_in(blank(text, theirs), own)
 
     def without(self, names: Iterable[str]) -> KnownNames:
         """The same but for some names, such as those of brands."""
@@ -111,6 +173,14 @@ class KnownNames:
 
     def _is_code(self, word: str) -> bool:
         return f"code {word.casefold()}" in self.gone
+
+    def _streets_in(self, text: str) -> list[Find]:
+        """Streets of people forgotten, also such as no other word shows to be one."""
+        found: list[Find] = []
+        for start, end, street in _may_be_streets(text):
+            if street in self.gone and not (found and start < found[-1][1]):
+                found.append((start, end, "address"))
+        return found
 
     def _names_in(self, text: str, own: str | None) -> list[Find]:
         mine, family = _parts(own) if isinstance(own, str) else (frozenset(), "")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from helpers.client import Client, PlaybookError
 from helpers.collect.keys import key_of, keyed, pseudonym
-from helpers.collect.masks import ANY_CODE, name_forms
+from helpers.collect.masks import ANY_CODE, ANY_STREET, name_forms, street_forms
 from helpers.collect.people import _phone as read_phone
 
 CHECK = "the key of these marks"
@@ -29,12 +29,15 @@ def forgotten(client: Client) -> set[str]:
 
 
 class Marks:
-    """Answers whether a text is a form of the name, or a code, of somebody who asked to be forgotten."""
+    """Answers whether a text is a form of the name or street, or a code, of somebody who asked to be forgotten."""
 
     def __init__(self, client: Client) -> None:
         self.marks = forgotten(client)
         self._key = key_of(client) if self.marks else b""
         self._holds = lru_cache(maxsize=200_000)(lambda text: _mark(self._key, text) in self.marks)
+
+    def __bool__(self) -> bool:
+        return bool(self.marks)
 
     def __contains__(self, text: str) -> bool:
         return bool(self.marks) and self._holds(text)
@@ -44,10 +47,11 @@ def _mark(key: bytes, text: str) -> str:
     return pseudonym(key, f"in texts {text}")
 
 
-def text_marks(client: Client, names: Iterable[str], codes: Iterable[str]) -> set[str]:
-    """What masks need to find full names and codes in texts, as keyed pseudonyms."""
-    said = set().union(*map(name_forms, names)) | {f"code {c.casefold()}" for c in codes}
-    said |= {ANY_CODE} if any(c.startswith("code ") for c in said) else set()
+def text_marks(client: Client, names: Iterable[str], codes: Iterable[str], streets: Iterable[str]) -> set[str]:
+    """What masks need to find full names, codes and streets in texts, as keyed pseudonyms."""
+    said = set().union(*map(name_forms, names))
+    said |= {ANY_CODE, *(f"code {c.casefold()}" for c in codes)} if codes else set()
+    said |= {ANY_STREET, *set().union(*map(street_forms, streets))} if streets else set()
     key = key_of(client)
     return {_mark(key, text) for text in said}
 
