@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import shutil
 from typing import Any
 
 import ibis.expr.types as ir
@@ -11,7 +10,7 @@ import pandas as pd
 from ibis import _
 
 from helpers import clean, collect, tables
-from helpers.client import Client, Mapping, Source, connect
+from helpers.client import Client, Mapping, Source, spill_name
 from helpers.collect.landing import Landed
 from helpers.collect.sources import Opened
 from helpers.collect.suggest import Suggestion
@@ -33,10 +32,17 @@ def counted(client: Client) -> dict[str, Any]:
 
     Raises PlaybookError where the settings or a file are at fault.
     """
-    guessing = collect.open_sources(connect(client.private()), client)
-    guesses = [g for g in suggestions(guessing) if g.table and not set(g.tables) & set(guessing.parts)]
-    with tempfile.TemporaryDirectory(dir=client.private()) as place:
-        return _counted(with_suggestions(client, guesses), Path(place), {g.name for g in guesses})
+    place = client.private() / spill_name()  # what a kill leaves there goes with the next command
+    try:
+        collecting = Store("01_collect", client, place)
+        opened = collect.open_sources(collecting.con, client)
+        guesses = [g for g in suggestions(opened) if g.table and not set(g.tables) & set(opened.parts)]
+        if guesses:
+            collecting = Store("01_collect", with_suggestions(client, guesses), place)
+            opened = collect.open_sources(collecting.con, collecting.client)
+        return _counted(collecting, opened, {g.name for g in guesses})
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def with_suggestions(client: Client, guesses: list[Suggestion]) -> Client:
@@ -52,9 +58,8 @@ def with_suggestions(client: Client, guesses: list[Suggestion]) -> Client:
     return found
 
 
-def _counted(client: Client, folder: Path, guessed: set[str]) -> dict[str, Any]:
-    collecting = Store("01_collect", client, folder)
-    opened = collect.open_sources(collecting.con, client)
+def _counted(collecting: Store, opened: Opened, guessed: set[str]) -> dict[str, Any]:
+    client, folder = collecting.client, collecting.folder
     said = {"client": client.name, "currency": client.settings.currency, "as_of": None, **NOTHING, "staged": NOTHING}
     if "orders" not in opened.parts:
         files = [_file(opened, f, guessed, {}) for f in opened.landed]

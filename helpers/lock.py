@@ -74,6 +74,12 @@ def _take(place: Path) -> IO[str] | None:
             return file
     except (BlockingIOError, PermissionError, FileNotFoundError):
         pass
+    except OSError as e:
+        file.close()
+        raise PlaybookError(
+            f"{place} cannot be locked ({e.strerror or e}), as on some network drives. Put the playbook's data on "
+            "a drive of this computer."
+        ) from None
     except BaseException:
         file.close()
         raise

@@ -1,5 +1,6 @@
 """One command at a time; the report and `latest` change together; records of runs; which old runs go."""
 
+import errno
 import json
 import os
 import re
@@ -286,6 +287,15 @@ def test_a_second_command_is_told_who_works_and_a_kill_frees_the_client(client, 
     with lock.alone(client, "run"), lock.alone(client, "clean-up"):
         assert not lock.taken(client), "another process is meant"
     assert not (client.folder / "private" / "lock").exists()
+
+
+def test_a_drive_without_locks_is_called_that(client, monkeypatch):
+    def no_locks(file):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(lock, "_lock", no_locks)
+    with pytest.raises(PlaybookError, match=r"cannot be locked .*a drive of this computer"), lock.alone(client, "run"):
+        pass
 
 
 def test_a_short_command_is_waited_for(client, others):

@@ -216,11 +216,17 @@ def lines_in_words(
                 + (f", {_season_left_out(best['way'], ahead)}." if season and best["way"] not in SEASONAL else "."),
                 "evidence": f"90 % interval {money['low']} to {money['high']}. Judged on {best['origins']} origins, "
                 f"{words.day(best['first_on'])} to {words.day(best['last_on'])}. Its parts erred by "
-                f"{_errors_in_words(best)}{_rivals_in_words(mine, ahead)}; on origins left out its intervals held "
-                f"{words.percent(best['covered'])}.",
+                f"{_errors_in_words(best)}{_rivals_in_words(mine, ahead)}{_held_in_words(best)}.",
             }
         )
     return found + season
+
+
+def _held_in_words(row: pd.Series) -> str:
+    """What its intervals held, where there were origins to leave out."""
+    if pd.isna(row["covered"]):
+        return ""
+    return f"; on origins left out its intervals held {words.percent(row['covered'])}"
 
 
 def _rule_in_words(way: str, ahead: pd.DataFrame) -> str:

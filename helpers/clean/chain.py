@@ -310,7 +310,8 @@ def _general_steps(run: Store, spec: tables.Table, staged: ir.Table) -> list[Cle
     said = [dict(GENERAL["unreadable"]), GENERAL["missing"] | {"where": " OR ".join(f"{c} IS NULL" for c in required)}]
     said[1]["value"] = f"CASE {empty} END"
     if spec.day:
-        said.append({k: v.replace("{day}", spec.day) for k, v in GENERAL["date"].items()})
+        now = today(run.settings.timezone)  # the client's own day, not the engine's
+        said.append({k: v.format(day=spec.day, today=now) for k, v in GENERAL["date"].items()})
     if spec.name == "orders":
         can_be = _.ordered_on.between(date(1990, 1, 1), today(run.settings.timezone))
         possible = staged.filter(can_be, _.source_unreadable == "")

@@ -21,6 +21,7 @@ LIMIT = 6.0  # CUSUM: alarm when the excess adds up to this
 LASTS = 14  # a shift has lasted at least so many days
 CLIP = 3.0  # one day adds at most this to the CUSUM: a single day is not a shift
 STANDS_OUT = 0.2  # a part stands out when its share of the move is so much above its share of sales
+MANY_TIMES = 10  # a rise above so many times the usual is told as times, not in per cent
 BEFORE, AFTER = 3, 1  # a holiday is felt so many days before and after
 NO_ORDER = "no order at all: closed, or the file is not complete"
 COLUMNS = ["happened_on", "metric", "kind", "value", "expected", "size", "since", "cause"]
@@ -184,6 +185,8 @@ def what_moved(parts: pd.DataFrame, metric: str, first: pd.Timestamp, last: pd.T
         return "all categories, stores and hours moved alike"
     kind, part = beyond.idxmax()
     change = (by["moved"] / by["usual"])[kind, part]
+    if change > MANY_TIMES:  # a per cent of next to nothing tells nobody anything
+        return f"{kind} {part} stands out: {words.count(change + 1)} times its usual"
     return f"{kind} {part} stands out: {words.percent(change, signed=True)} on its usual"
 
 

@@ -111,6 +111,8 @@ def looks(tables: Mapping[str, ir.Table], days: list[date], watch: Watch, as_of:
 def alive_in_words(people: pd.DataFrame) -> str:
     """How many are not gone on the last look, and how many like them left on earlier days."""
     last = people[people["on"] == people["on"].max()]
+    if last.empty:
+        return CHURN["says"]["nobody"]
     told = people.loc[people["is_alive"] & people["left"].notna(), "left"].astype(float)
     more = "young" if told.empty else "base"
     thin = CHURN["says"]["thin"] if told.mean() < THIN else ""

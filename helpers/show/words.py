@@ -21,6 +21,7 @@ THINGS = {  # what reports count, one and many
     "row": "rows", "rule": "rules", "sale": "sales", "segment": "segments", "session": "sessions", "shop": "shops",
     "store": "stores", "table": "tables", "theme": "themes", "tier": "tiers", "time": "times", "topic": "topics",
     "unit": "units", "visit": "visits", "visitor": "visitors", "week": "weeks", "word": "words", "year": "years",
+    "back-test": "back-tests", "origin": "origins",
 }  # fmt: skip
 _ONE = {many: one for one, many in THINGS.items()}
 _ACTS = {"are": "is", "were": "was", "have": "has", "do": "does", "hold": "holds", "bring": "brings"}
