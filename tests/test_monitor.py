@@ -1,5 +1,6 @@
 """Step 6: answers known by hand, alarms that seldom ring for nothing and soon for something."""
 
+import re
 from datetime import date
 from types import SimpleNamespace
 
@@ -383,6 +384,9 @@ def test_the_first_likely_cause_is_the_part_that_moved_beyond_the_others():
     assert found["cause"].iloc[0].startswith("category x stands out: +")
     alike = monitor.find_alerts({"sales": monitor.watch(sales)}, parts_of(sales, 0.2), "")
     assert alike["cause"].iloc[0] == "all categories, stores and hours moved alike"
+    sales.iloc[400] *= 10
+    found = monitor.find_alerts({"sales": monitor.watch(sales)}, parts_of(sales, share), "")
+    assert re.fullmatch("category x stands out: [0-9]{2} times its usual", found["cause"].iloc[0])
 
 
 def test_holidays_and_missing_days_are_named_as_causes():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import phonenumbers
@@ -81,6 +81,7 @@ def find_contacts(text: str, country: str = "") -> list[Find]:
     return plain.there(contacts_in(plain.text, country))
 
 
+@lru_cache(maxsize=20_000)  # the same text stands in many rows, and is looked at again for the list of what files hold
 def contacts_in(text: str, country: str) -> list[Find]:
     """As `find_contacts`, in a text of one spelling."""
     found = emails_in(text)
@@ -255,7 +256,7 @@ def _valid(text: str, country: str) -> bool:
 def _chat_names(text: str) -> list[Find]:
     """Names in chat programs: only behind the program's name, and where no plain word can stand there."""
     low = text.lower()
-    if not any(word in low for word in facts()["chat_words"]):
+    if not any(map(low.__contains__, facts()["chat_words"])):
         return []
     return [(*m.span(m.lastgroup), "chat name") for m in _chat().finditer(text)]
 
@@ -280,7 +281,7 @@ def _addresses(text: str) -> list[Find]:
     text = text.replace("\n", " ")
     low = text.lower()
     for pattern, words in _street_patterns():
-        if any(word in low for word in words):
+        if any(map(low.__contains__, words)):
             new = [(*m.span(), "address") for m in pattern.finditer(text)]
             text, found = blank(text, new), found + new
     return found

@@ -67,12 +67,18 @@ def heading_kind(heading: str) -> str:
 
 
 def _heads(text: str, term: str) -> bool:
-    word = people.fold(term)
+    word, word_starts = _folded(term)
     if term[0] == "=":
         return text == word
     if "\u4e00" <= term[0] <= "\u9fff":
         return word in text if term.endswith("*") else text.endswith(word)
-    return re.search(rf"\b{re.escape(word)}{'' if term.endswith('*') else chr(92) + 'b'}", text) is not None
+    return word in text and word_starts.search(text) is not None
+
+
+@cache
+def _folded(term: str) -> tuple[str, re.Pattern]:
+    word = people.fold(term)
+    return word, re.compile(rf"\b{re.escape(word)}{'' if term.endswith('*') else chr(92) + 'b'}")
 
 
 def scan(opened: Opened) -> pd.DataFrame:

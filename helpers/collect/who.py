@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ class Identity:
     doubtful: pd.DataFrame
     map_name: str = MAP
 
-    @property
+    @cached_property
     def names(self) -> pd.Series:
         """The full name of each person by customer_id, as the sources write it."""
         p = self.people.set_index("customer_id")
