@@ -28,7 +28,8 @@ def counted(client: Client) -> dict[str, Any]:
     is then "suggested". Keys: `client`, `currency`, `as_of`, `orders` (order numbers with a sale among their lines),
     `customers`, `revenue` (the client's currency), `first_on`, `last_on`, `staged` with the same five, `files` (file,
     preset, table, state, rows, loaded, duplicate, filtered, held), `steps` (the steps of cleaning that touched a row,
-    with their reasons), `held` (rule, reason, rows, revenue).
+    with their reasons), `held` (rule, reason, rows, revenue), `open` (what a mapping is not certain of: subject,
+    finding, rows, revenue).
 
     Raises PlaybookError where the settings or a file are at fault.
     """
@@ -63,7 +64,7 @@ def _counted(collecting: Store, opened: Opened, guessed: set[str]) -> dict[str, 
     said = {"client": client.name, "currency": client.settings.currency, "as_of": None, **NOTHING, "staged": NOTHING}
     if "orders" not in opened.parts:
         files = [_file(opened, f, guessed, {}) for f in opened.landed]
-        return said | {"files": files, "steps": [], "held": []}
+        return said | {"files": files, "steps": [], "held": [], "open": []}
     brought = [n for n in tables.CANONICAL if n in opened.parts or n in NEEDED]
     for name in brought:
         collecting.write(f"staged_{name}", collect.stage(opened, name))
@@ -85,6 +86,7 @@ def _counted(collecting: Store, opened: Opened, guessed: set[str]) -> dict[str, 
         | {"staged": figures(staged.filter(~_.source_repeat))}
         | {"files": [_file(opened, f, guessed, fates.get(f.file, {})) for f in opened.landed]}
         | {"steps": worked.to_dict("records")}
+        | {"open": [{k: d[k] for k in ("subject", "finding", "rows", "revenue")} for d in clean.told_doubts(cleaning)]}
         | {"held": held.astype({"revenue": "float64"}).fillna({"revenue": 0.0}).to_dict("records")}
     )
 

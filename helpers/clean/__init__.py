@@ -12,4 +12,4 @@ from helpers.clean.chain import (
     with_outliers,
 )
 from helpers.clean.quality import PARTS, quality, trend
-from helpers.clean.suspicions import suspicions
+from helpers.clean.suspicions import suspicions, told_doubts

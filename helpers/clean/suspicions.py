@@ -245,6 +245,21 @@ def spread_refunds(run: Store) -> Iterator[dict]:
         )
 
 
+def told_doubts(run: Store) -> Iterator[dict]:
+    """What a mapping's own column `doubt` says of its lines: an unknown state, or money that can be read two ways.
+
+    A line may carry several, with ` | ` between them.
+    """
+    orders = run.read("staged_orders")
+    if "doubt" not in orders.columns:
+        return
+    each = orders.filter(_.doubt.notnull()).select("source_file", "revenue", doubt=_.doubt.split(" | ").unnest())
+    by = each.group_by("source_file", "doubt").agg(n=_.count(), money=_.revenue.sum())
+    for t in by.order_by("source_file", "doubt").to_pandas().fillna(0).itertuples():
+        subject = f"orders, {t.source_file}"
+        yield _row("not certain", subject, "2.2", t.doubt, t.n, run.count("staged_orders"), t.money)
+
+
 def coupon_money(run: Store) -> Iterator[dict]:
     """Lines that a coupon paid for in part, on a day with no recorded redemption of that customer."""
     used = run.read("staged_redemptions").select("customer_id", ordered_on="redeemed_on").distinct()
@@ -390,6 +405,7 @@ RULES = [
     empty_lines,
     odd_discounts,
     spread_refunds,
+    told_doubts,
     coupon_money,
     repeated_rows,
     near_names,

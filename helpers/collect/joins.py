@@ -115,7 +115,7 @@ def _guess(opened: Opened, lines: Landed, columns: dict[str, str], steps: list[S
     own = [c for c in columns if columns[c].startswith("i.")]
     further = [f"{columns[c]} AS {_q(c)}" for c in columns if c not in own]
     rows = f"(SELECT {', '.join(['i.*', *further])} FROM {_from(lines, steps, columns)}) AS {_q(lines.name)}"
-    seen = replace(lines, facts=lines.facts | {"columns": list(columns), "near": []})
+    seen = replace(lines, facts=lines.facts | {"columns": list(columns), "near": [], "joined": True})
     guess = suggest(seen, first_rows(opened, list(columns), rows, lines.file), zone)
     guess.rows = rows
     if guess.dated.strip('"') not in own:

@@ -7,16 +7,21 @@ reading is tried on the rows, and the one that makes most orders come to what th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import pandas as pd
 
 CENT = 0.021  # two roundings of a cent may lie between a sum and its parts
 _PART_PAID = re.compile(
-    "balance|deposit|outstanding|gift ?card|voucher|anzahlung|restbetrag|gutschein|acompte|solde|定金|余额|尾款"
+    "balance|deposit|outstanding|points|gift ?card|voucher|anzahlung|restbetrag|gutschein|acompte|solde"
+    "|ポイント|积分|定金|余额|尾款"
 )  # headings that tell why less was paid than the goods cost
+TAX_RATES = {0, 2.1, 2.5, 4, 5, 5.5, 6, 7, 7.7, 8, 8.1, 9, 10, 12, 13, 16, 18, 19, 20, 21, 22, 23, 24, 25, 27, 28}
+_WITHOUT_TAX = re.compile(r"(?i)\bnet|taxable|\bht\b|exc|before tax|ohne|hors tax|sin iva|税抜|不含税|未稅")
+_WITH_TAX = re.compile(r"(?i)\bpvp\b|\bttc\b|brutto|\binc|inkl|con iva|税込|含税|含稅")
 ORDERS = ["order_total", "subtotal", "revenue"]  # what may be said once an order, the fullest first
+ROLES = [*ORDERS, "unit_price", "quantity", "discount", "tax", "shipping_cost", "fees", "prepaid", "refunded"]
 
 
 @dataclass
@@ -29,38 +34,71 @@ class Reading:
     discount: str = ""
     refused: str = ""
     shipping: str = ""  # of the whole order
+    agree: int = 0  # orders that bear it out
+    doubts: list[tuple[str, str, str]] = field(default_factory=list)  # of a line: condition, text, nothing
+
+    def doubt(self, where: str, text: str) -> None:
+        """Add what is not certain of the lines where an SQL condition holds."""
+        self.doubts.append((where, text, ""))
+
+
+@dataclass
+class _Fit:
+    """A reading of the lines and what their orders come to: which of them agree, and by how much the others differ."""
+
+    how: str
+    target: tuple[str, ...]
+    agree: pd.Series
+    off: pd.Series
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether most orders do not add up, some above and some below what they say."""
+        n = len(self.agree)
+        both = (self.off > CENT).any() and (self.off < -CENT).any()
+        return bool(self.agree.sum() < 0.5 * n and n >= 3 and both)
 
 
 def amounts(cells: pd.Series, mark: str = ".") -> pd.Series:
     """Cells as numbers, with whatever currency stands beside them; NaN where there is none.
 
-    >>> amounts(pd.Series(["$1,200.50", "(3.00)", "1,23,456.78", "", "free"])).tolist()
-    [1200.5, -3.0, 123456.78, nan, nan]
+    >>> amounts(pd.Series(["$1,200.50", "(3.00)", "1,23,456.78", "", "free", "15 %"])).tolist()
+    [1200.5, -3.0, 123456.78, nan, nan, 0.15]
     """
     text = cells.astype("str").str.normalize("NFKC").str.replace(r"[\s'’]", "", regex=True)
     text = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True).str.replace(r"^(.*\d)-$", r"-\1", regex=True)
+    share = text.str.endswith("%")
     text = text.str.replace(r"[^\d.,+-]", "", regex=True)
     thousands = "," if mark == "." else "."
     text = text.str.replace(thousands, "").str.replace(mark, ".")
-    return pd.to_numeric(text, errors="coerce")
+    numbers = pd.to_numeric(text, errors="coerce")
+    return numbers.where(~share.fillna(False).astype("bool"), numbers / 100)
 
 
-def settle(rows: pd.DataFrame, found: dict[str, str], order: str, mark: str) -> Reading:
+def settle(rows: pd.DataFrame, found: dict[str, str], order: str, mark: str, also: dict[str, list[str]]) -> Reading:
     """The reading of a file of order lines; `found` names its columns, `order` the SQL of what names an order.
 
-    `rows` is a sample with all its columns as text and `order_key` beside them.
+    `also` names further columns of the same money, such as a second tax: they are added to the first. `rows` is a
+    sample with all its columns as text and `order_key` beside them.
     """
-    return _File(rows, found, order, mark).reading()
+    together = _File(rows, found, order, mark, also).reading()
+    alone = _File(rows, found, order, mark, {}).reading() if also else together
+    return max(together, alone, key=lambda r: (not r.refused, r.agree))
 
 
 class _File:
-    def __init__(self, rows: pd.DataFrame, found: dict[str, str], order: str, mark: str) -> None:
+    def __init__(
+        self, rows: pd.DataFrame, found: dict[str, str], order: str, mark: str, also: dict[str, list[str]]
+    ) -> None:
         self.found, self.order = found, order
         self.part_paid = any(_PART_PAID.search(c.lower()) for c in rows.columns)
-        roles = [*ORDERS, "unit_price", "quantity", "discount", "tax", "shipping_cost"]
-        self.n = {r: amounts(rows[found[r]], mark) for r in roles if r in found}
-        if "discount" in self.n and _is_rate(self.n["discount"]):
-            del self.n["discount"]
+        self.columns = {r: [found[r]] for r in ROLES if r in found}
+        self.n = {r: amounts(rows[c], mark) for r, (c,) in self.columns.items()}
+        for role, more in also.items():
+            self._add(role, {c: amounts(rows[c], mark) for c in more})
+        self.rates = {r: _rate(self.found[r], rows[found[r]], self.n) for r in ("discount", "tax") if r in self.n}
+        self.rates = {r: rate for r, rate in self.rates.items() if rate}
+        self.share = {r: self.n.pop(r).fillna(0) / (100 if rate == "per cent" else 1) for r, rate in self.rates.items()}
         self.key = rows["order_key"]
         self.n.setdefault("quantity", pd.Series(1.0, rows.index))
         self.several = self.key.map(self.key.value_counts()) > 1
@@ -71,22 +109,43 @@ class _File:
 
     def _level(self, role: str) -> str:
         """Whether a column is the line's or the order's: then it is the same on all lines, or on the first alone."""
-        usual = "order" if role in ("order_total", "subtotal", "shipping_cost") else "line"
+        usual = (
+            "order" if role in ("order_total", "subtotal", "shipping_cost", "fees", "prepaid", "refunded") else "line"
+        )
         if role in ("quantity", "unit_price") or not self.telling.any():
             return usual
         sold = self.telling & ~((self.n[role] < 0) | (self.n["quantity"] < 0))  # what came back says its own
         by = self.n[role][sold].groupby(self.key[sold])
         filled, values, lines = by.count(), by.nunique(), by.size()
         same = ((values <= 1) & ((filled == lines) | (filled <= 1)))[filled > 0]
-        if role in ("discount", "tax", "shipping_cost"):
+        if role not in (*ORDERS, "unit_price", "quantity"):
             same = same[by.max().reindex(same.index).abs() > 0]  # nothing on all lines tells nothing
         return usual if same.empty else "order" if same.mean() >= 0.9 else "line"
 
+    def _add(self, role: str, further: dict[str, pd.Series]) -> None:
+        """Add further columns to a role, unless one of them all is the sum of the others: then it alone counts."""
+        every = {self.found[role]: self.n[role]} | further
+        whole = pd.concat(every, axis=1).sum(axis=1, min_count=1)
+        sums = [c for c, v in every.items() if ((2 * v.fillna(0) - whole.fillna(0)).abs() < CENT).mean() > 0.9]
+        if sums and sum(v.abs().sum() > 0 for v in every.values()) > 2:
+            self.columns[role], self.n[role] = sums[:1], every[sums[0]]
+        else:
+            self.columns[role], self.n[role] = list(every), whole
+
+    def _sql_of_line(self, role: str) -> str:
+        each = [f"amount({_quoted(c)})" for c in self.columns[role]]
+        return each[0] if len(each) == 1 else f"({' + '.join(f'coalesce({e}, 0)' for e in each)})"
+
     def _sql(self, role: str) -> str:
-        column = _quoted(self.found[role])
+        amount = self._sql_of_line(role)
         if self.level[role] == "order":
-            return f"max(amount({column})) OVER (PARTITION BY source_file, {self.order})"
-        return f"amount({column})"
+            return f"max({amount}) OVER (PARTITION BY source_file, {self.order})"
+        return amount
+
+    def _share_sql(self, role: str) -> str:
+        """A column of shares, as a number between nothing and one."""
+        amount = f"coalesce(amount({_quoted(self.found[role])}), 0)"
+        return f"{amount} / 100" if self.rates[role] == "per cent" else amount
 
     def _of_order(self, values: pd.Series) -> pd.Series:
         return values.fillna(0).groupby(self.key).sum()
@@ -96,38 +155,52 @@ class _File:
         return by.max() if self.level[role] == "order" else by.sum()
 
     def _lines(self) -> dict[str, tuple[pd.Series, str]]:
-        """What the money of a line may be, by its SQL; the likeliest first."""
+        """By how it is read what a line comes to, and its money without tax as SQL; the likeliest first."""
         off, off_sql = 0.0, ""
-        if "discount" in self.n and self.level["discount"] == "line":
+        if self.level.get("discount") == "line":
             amount = f"coalesce({self._sql('discount')}, 0)"
             off_sql = f" - abs({amount})" if (self.n["discount"] < 0).any() else f" - {amount}"
             off = self.n["discount"].abs().fillna(0)
         found = {}
-        if "revenue" in self.n and self.level["revenue"] == "line":
-            found["revenue"] = (self.n["revenue"], self._sql("revenue"))
+        if own := self._own():
+            found["revenue"] = (self.n[own], self._sql(own))
             if off_sql:
-                found["revenue less discount"] = (self.n["revenue"] - off, self._sql("revenue") + off_sql)
+                found["revenue less discount"] = (self.n[own] - off, self._sql(own) + off_sql)
         if "unit_price" in self.n:
             times = f" * {self._sql('quantity')}" if "quantity" in self.found else ""
             price, by_price = self.n["unit_price"] * self.n["quantity"], self._sql("unit_price") + times
             if off_sql:
                 found["price times quantity less discount"] = (price - off, by_price + off_sql)
+            if "discount" in self.share:
+                left, left_sql = 1 - self.share["discount"], f"{by_price} * (1 - {self._share_sql('discount')})"
+                found["price times quantity less discount"] = (price * left, left_sql)
             found["price times quantity"] = (price, by_price)
             if times:
                 found["price as the line's own"] = (self.n["unit_price"] - off, self._sql("unit_price") + off_sql)
+        return self._taxed(found)
+
+    def _taxed(self, lines: dict[str, tuple[pd.Series, str]]) -> dict[str, tuple[pd.Series, str]]:
+        """With a rate of tax each reading may have it on top or inside: on top is tried first."""
+        if "tax" not in self.share:
+            return lines
+        rate, found = 1 + self.share["tax"], {}
+        for how, (money, sql) in lines.items():
+            found[f"{how} with {self.found['tax']} on top"] = (money * rate, sql)
+            found[f"{how}, {self.found['tax']} inside"] = (money, f"({sql}) / (1 + {self._share_sql('tax')})")
         return found
 
     def _targets(self) -> dict[tuple[str, ...], pd.Series]:
         """What the lines of an order may come to: what it says, less shipping, less tax, before its discount."""
         found = {}
-        further = [r for r in ("shipping_cost", "tax") if r in self.n and self._said(r).abs().sum() > 0]
-        off = ["discount"] if "discount" in self.n and self.level["discount"] == "order" else []
+        further = [r for r in ("shipping_cost", "fees", "tax") if r in self.n and self._said(r).abs().sum() > 0]
+        off = ["discount"] if self.level.get("discount") == "order" else []
+        off += ["prepaid"] if "prepaid" in self.n and self._said("prepaid").abs().sum() > 0 else []
         for role in (r for r in ORDERS if r in self.n and self.level[r] == "order"):
             for picks in product(*([False, True] for _ in further + off)):
                 left = [r for r, picked in zip(further + off, picks, strict=True) if picked]
                 value = self._said(role)
                 for r in left:
-                    value = value + (1 if r == "discount" else -1) * self._said(r).abs().fillna(0)
+                    value = value + (1 if r in off else -1) * self._said(r).abs().fillna(0)
                 found[role, *left] = value
         return dict(sorted(found.items(), key=lambda item: len(item[0])))
 
@@ -135,15 +208,32 @@ class _File:
         """The reading that most orders bear out; what is equal on all lines of an order may still be the line's own."""
         if self.level.get("revenue") == "order" and self._is_filled("revenue") and not self._differs_by_line():
             self.level["revenue"] = "line"
-        roles = ("shipping_cost", "tax", "discount")
+        roles = ("shipping_cost", "fees", "tax", "discount")
         unsure = [r for r in roles if self.level.get(r) == "order" and self._is_filled(r)]
-        best, most = None, -1
+        best = None
         for levels in product(*(("order", "line") for _ in unsure)):
             self.level |= dict(zip(unsure, levels, strict=True))
-            found, agree = self._best()
-            if agree > most:
-                best, most = found, agree
-        return best
+            found = self._best()
+            if best is None or found.agree > best.agree:
+                best = found
+        return self._less_refunds(best)
+
+    def _less_refunds(self, reading: Reading) -> Reading:
+        """Take off the share of an order, or of a line, that its own column says was paid back."""
+        if reading.refused or "refunded" not in self.n or not self.n["refunded"].abs().sum():
+            return reading
+        name = self.found["refunded"]
+        if any((self.n[r] < 0).any() for r in (*ORDERS, "quantity", "unit_price") if r in self.n):
+            reading.doubt(f"{self._sql_of_line('refunded')} <> 0", f"{name} is not taken off: returns are lines too")
+            return reading
+        paid = next((r for r in ORDERS if r in self.n), "")
+        whole = self._whole(paid) if paid else f"sum({reading.revenue}) OVER (PARTITION BY source_file, {self.order})"
+        if self.level["refunded"] == "line":
+            whole = self._sql(paid) if paid and self.level[paid] == "line" else reading.revenue
+        share = f"least(abs(coalesce({self._sql('refunded')}, 0)) / nullif({whole}, 0), 1)"
+        reading.revenue = f"({reading.revenue}) * (1 - coalesce({share}, 0))"
+        reading.note += f"; less what {name} says was paid back"
+        return reading
 
     def _differs_by_line(self) -> bool:
         """Whether lines of one order would cost differently: only then equal sums on them show the order's own.
@@ -158,42 +248,67 @@ class _File:
         """Whether a column is filled on several lines of an order."""
         return bool((self.n[role][self.several].groupby(self.key[self.several]).count() > 1).any())
 
-    def _best(self) -> tuple[Reading, int]:
+    def _best(self) -> Reading:
+        """The reading under the levels taken."""
         if goods := self._goods_of_order():
-            return goods, 0
+            return goods
         lines, targets = self._lines(), self._targets()
         if not lines:
-            return self._spread(targets), 0
+            return self._spread(targets)
         if not targets:
-            return self._by_line(lines), 0
-        tried = {}
-        for (how, (money, _)), (target, said) in product(lines.items(), targets.items()):
-            tried[how, target] = (self._of_order(money) - said).abs() < CENT
-        how, target = max(tried, key=lambda t: tried[t].sum())
-        agree, n = int(tried[how, target].sum()), self.key.nunique()
-        off = self._of_order(lines[how][0]) - targets[target]
-        if agree < 0.5 * n and n >= 3 and (off > CENT).any() and (off < -CENT).any():
+            return self._by_line(lines)
+        fit = self._closest(lines, targets)
+        agree, n = int(fit.agree.sum()), len(fit.agree)
+        if fit.contradicts:
             refused = f"no reading of its money makes most of {n} orders add up, at best {agree}: {self._columns()}"
-            return Reading("", refused=refused), 0
-        revenue = lines[how][1]
-        less = [r for r in target[1:] if r != "discount"]
-        note = f"{how}: {agree:,} of {n:,} orders looked at come to {self._named(target)}"
-        if "tax" in self.n and "tax" not in less and self._said("tax").abs().sum() > 0 and target[0] != "subtotal":
-            revenue = f"({revenue}) * (1 - coalesce({self._whole('tax')} / nullif({self._whole(target[0])}, 0), 0))"
-            note += "; prices hold their tax, which is taken out"
-        under = off[~tried[how, target]]
-        if "discount" in target or ((under > CENT).any() and not self.part_paid):
-            said = " - ".join(self._whole(r) for r in (target[0], *less))
-            whole = f"nullif(sum({lines[how][1]}) OVER (PARTITION BY source_file, {self.order}), 0)"
-            revenue = f"({revenue}) * coalesce(least(1, ({said}) / {whole}), 1)"
-            note += self._less(under, "that is taken as a discount")
+            return Reading("", refused=refused)
+        found = Reading(lines[fit.how][1], shipping=self._shipping(), discount=self._discount(), agree=agree)
+        found.note = f"{fit.how}: {agree:,} of {n:,} orders looked at come to {self._named(fit.target)}"
+        self._take_out_tax(found, fit)
+        self._share_out(found, fit, lines[fit.how][1])
+        found.unit_price = self._price(fit.how, found.revenue)
+        return found
+
+    def _closest(self, lines: dict[str, tuple[pd.Series, str]], targets: dict[tuple[str, ...], pd.Series]) -> _Fit:
+        """The reading and the sum that most orders bear out; of equals the likeliest."""
+        sums = {how: self._of_order(money) for how, (money, _) in lines.items()}
+        off = {(how, target): sums[how] - said for (how, (target, said)) in product(sums, targets.items())}
+        how, target = max(off, key=lambda t: (off[t].abs() < CENT).sum())
+        return _Fit(how, target, off[how, target].abs() < CENT, off[how, target])
+
+    def _take_out_tax(self, found: Reading, fit: _Fit) -> None:
+        """Where the lines come to a sum that holds the tax, their prices hold it too."""
+        taxed = "tax" in self.n and self._said("tax").abs().sum() > 0
+        if taxed and "tax" not in fit.target and fit.target[0] != "subtotal":
+            share = f"coalesce({self._whole('tax')} / nullif({self._whole(fit.target[0])}, 0), 0)"
+            found.revenue = f"({found.revenue}) * (1 - {share})"
+            found.note += "; prices hold their tax, which is taken out"
+
+    def _share_out(self, found: Reading, fit: _Fit, line: str) -> None:
+        """What an order says less than its lines is their discount; what it says more is a doubt."""
+        less = [r for r in fit.target[1:] if r not in ("discount", "prepaid")]
+        said = " - ".join(self._whole(r) for r in (fit.target[0], *less))
+        if "prepaid" in fit.target:
+            said += f" + abs({self._whole('prepaid')})"
+        whole = f"sum({line}) OVER (PARTITION BY source_file, {self.order})"
+        under, expected = fit.off[~fit.agree], "discount" in fit.target
+        if expected or ((under > CENT).any() and not self.part_paid):
+            found.revenue = f"({found.revenue}) * coalesce(least(1, ({said}) / nullif({whole}, 0)), 1)"
+            found.note += self._less(under, "that is taken as a discount")
         elif (under > CENT).any():
-            note += self._less(under, "taken as a deposit or a gift card, not off the goods")
-        if over := int((off < -CENT).sum()):
-            more = -off[off < -CENT].sum()
-            note += f"; {over:,} orders say {more:,.2f} more than their lines: shipping, tax or fees?"
-        found = Reading(revenue, self._price(how, revenue), note, self._discount(), shipping=self._shipping())
-        return found, agree
+            found.note += self._less(under, "taken as a deposit or a gift card, not off the goods")
+        if (under > CENT).any():
+            taken = (
+                "not off the goods: a deposit or a gift card" if self.part_paid and not expected else "as a discount"
+            )
+            off = f" + abs({self._whole('discount')})" if expected else ""
+            where = f"{whole} - ({said}{off}) > {CENT}"
+            found.doubt(where, f"{self.found[fit.target[0]]} says less than the lines of its order: taken {taken}")
+        if over := int((fit.off < -CENT).sum()):
+            more = -fit.off[fit.off < -CENT].sum()
+            found.note += f"; {over:,} orders say {more:,.2f} more than their lines: shipping, tax or fees?"
+            text = "says more than the lines of its order: shipping, tax, fees or a line lost?"
+            found.doubt(f"({said}) - {whole} > {CENT}", f"{self.found[fit.target[0]]} {text}")
 
     def _less(self, under: pd.Series, taken: str) -> str:
         """What to say of orders that say less than their lines come to."""
@@ -211,74 +326,153 @@ class _File:
 
     def _by_line(self, lines: dict[str, tuple[pd.Series, str]]) -> Reading:
         """Where no order says its sum: the line's own money, checked against price and quantity."""
-        how = next(iter(lines))
-        money, revenue = lines[how]
-        note = ""
-        if how == "revenue" and "price times quantity" in lines:
-            several = (self.n["quantity"].abs() > 1) & money.notna() & self.n["unit_price"].notna()
-            one = (money - self.n["unit_price"]).abs() < CENT
-            fits = {k: (money - v).abs() < CENT for k, (v, _) in lines.items() if k != "revenue"}
-            best = max(fits, key=lambda k: fits[k].sum())
-            if taxed := self._with_tax(money):
-                how, note = "price times quantity", taxed
-                revenue = lines[how][1]
-            elif several.any() and one[several].mean() > 0.5 and not fits["price times quantity"][several].mean() > 0.5:
-                how, note = "price times quantity", f"{self.found['revenue']} repeats the price of one"
-                revenue = lines[how][1]
-            elif len(money.dropna()):
-                note = f"{int(fits[best].sum()):,} of {int(money.count()):,} lines are {best}"
-        elif how != "revenue":
-            note = "worked out from price and quantity"
-        if "tax" in self.n and self.n["tax"].abs().sum() > 0 and "left out" not in note:
-            note += "; whether prices hold the tax cannot be seen"
-        note = note.removeprefix("; ")
-        return Reading(revenue, self._price(how, revenue), note, self._discount(), shipping=self._shipping())
+        lines = {how.removesuffix(f" with {self.found.get('tax')} on top"): line for how, line in lines.items()}
+        priced = {how: line for how, line in lines.items() if how.startswith("price") and not how.endswith(" inside")}
+        how, beside, note, doubt = next(iter(lines)), [], "worked out from price and quantity", ""
+        if how == "revenue":
+            how, beside, note, doubt = self._against_price(lines["revenue"][0], priced)
+        if self._holds_tax(how, beside):
+            how, note = self._without_tax(how, lines, note)
+        revenue = lines[how][1]
+        found = Reading(revenue, self._price(how, revenue), note, self._discount(), shipping=self._shipping())
+        if doubt:
+            found.doubt(f"coalesce({self._sql('discount')}, 0) <> 0", doubt)
+        if self._tells_tax() and "tax" not in beside and "taken out" not in note:
+            heading = self._heading(how)
+            if not _WITHOUT_TAX.search(heading):
+                found.note += "; whether prices hold the tax cannot be seen"
+                where = f"coalesce(amount({_quoted(self.found['tax'])}), 0) <> 0"
+                found.doubt(where, f"{heading} may hold {self.found['tax']} or not: taken as it stands")
+        found.note = found.note.removeprefix("; ")
+        return found
 
-    def _with_tax(self, money: pd.Series) -> str:
-        """What to say where the line's money is price times quantity with the tax on top; empty where it is not."""
-        price, name = self.n["unit_price"] * self.n["quantity"], self.found["revenue"]
-        tax = self.n.get("tax", pd.Series(0.0, money.index)).abs()
-        if tax.sum() > 0 and ((money - price - tax).abs() < CENT).mean() > 0.9:
-            return f"{name} is price times quantity with {self.found['tax']} on top, which is left out"
+    def _tells_tax(self) -> bool:
+        return "tax" in self.share or ("tax" in self.n and self.n["tax"].abs().sum() > 0)
+
+    def _against_price(
+        self, money: pd.Series, priced: dict[str, tuple[pd.Series, str]]
+    ) -> tuple[str, list[str], str, str]:
+        """How a line's own money is to be read beside price and quantity: the reading, what it holds beside, words.
+
+        Where it is price times quantity with tax, shipping or a tip on top, these are left out.
+        """
+        name = self.found[self._own()]
+        if not priced or not money.notna().any():
+            return "revenue", [], "", ""
+        n = {r: self.n[r].abs().fillna(0) for r in ("shipping_cost", "fees", "tax", "prepaid") if r in self.n}
+        if "tax" in self.share:
+            n["tax"] = self.share["tax"]
+        fits = {}
+        for picks in product(*([False, True] for _ in n)):
+            beside = [r for r, picked in zip(n, picks, strict=True) if picked]
+            for how, (price, _) in priced.items():
+                whole = price
+                for r in beside:
+                    part = price * n[r] if r in self.share else n[r]
+                    whole = whole - part if r == "prepaid" else whole + part
+                fits[how, *beside] = (money - whole).abs() < CENT
+        best = max(fits, key=lambda k: (fits[k].sum(), -len(k)))
+        how, beside = best[0], [r for r in best[1:] if n[r].sum() > 0]
+        several = (self.n["quantity"].abs() > 1) & money.notna() & self.n["unit_price"].notna()
+        one = (money - self.n["unit_price"]).abs() < CENT
+        if several.any() and one[several].mean() > 0.5 and not fits[best][several].mean() > 0.5:
+            return next(iter(priced)), [], f"{name} repeats the price of one", ""
+        if beside and fits[best].mean() > 0.5:
+            on_top = " and ".join(self.found[r] for r in beside)
+            return how, beside, f"{name} is {how} with {on_top} on top, which is left out", ""
+        if rate := self._rate_on_top(money, priced["price times quantity"][0]):
+            return (
+                "price times quantity",
+                ["tax"],
+                f"{name} is price times quantity with {rate:.0%} on top: tax, left out",
+                "",
+            )
+        note = f"{int(fits[best].sum()):,} of {int(money.count()):,} lines are {how}"
+        off = self.n.get("discount")
+        if how == "price times quantity" and off is not None and fits[best].mean() > 0.9 and off.abs().sum() > 0:
+            less = f"; {self.found['discount']} is taken off"
+            doubt = f"{name} is price times quantity: {self.found['discount']} is taken off, or is it already?"
+            return (
+                ("revenue less discount", [], note + less, doubt)
+                if self._is_line("discount")
+                else ("revenue", [], note, "")
+            )
+        return "revenue", [], note, ""
+
+    def _is_line(self, role: str) -> bool:
+        return self.level.get(role) == "line"
+
+    def _rate_on_top(self, money: pd.Series, price: pd.Series) -> float:
+        """The share by which all lines cost more than price times quantity, as a tax does; 0 where there is none."""
         rate = (money / price)[price.abs() > 1]
-        if len(rate) >= 3 and rate.between(1.02, 1.3).all() and rate.std() < 0.003:
-            return f"{name} is price times quantity with {rate.mean() - 1:.0%} on top: tax, which is left out"
-        return ""
+        alike = len(rate) >= 3 and rate.between(1.02, 1.3).all() and rate.std() < 0.003
+        return float(rate.mean() - 1) if alike else 0.0
+
+    def _holds_tax(self, how: str, beside: list[str]) -> bool:
+        """Whether the heading that a reading rests on says that its money holds the tax."""
+        heading = self._heading(how)
+        if not self._tells_tax() or "tax" in beside or _WITHOUT_TAX.search(heading):
+            return False
+        return bool(_WITH_TAX.search(f"{heading} {self.found.get('unit_price', '')}"))
+
+    def _without_tax(self, how: str, lines: dict[str, tuple[pd.Series, str]], note: str) -> tuple[str, str]:
+        """The reading with its tax taken out, which is added to the lines."""
+        inside = f"{how}, {self.found['tax']} inside"
+        if "tax" not in self.share:
+            lines[inside] = (lines[how][0], f"{lines[how][1]} - coalesce({self._sql_of_line('tax')}, 0)")
+        return inside, f"{note}; {self._heading(how)} holds its tax, which is taken out"
+
+    def _own(self) -> str:
+        """The role of the column that says the money of a line."""
+        return next((r for r in ("revenue", "order_total", "subtotal") if self._is_line(r)), "")
+
+    def _heading(self, how: str) -> str:
+        """The heading of the column that a reading rests on."""
+        return self.found["unit_price" if how.startswith("price") else self._own()]
 
     def _goods_of_order(self) -> Reading | None:
         """Of a file with a row an order: what it says of its goods, less its discount, without tax and shipping."""
         role = next((r for r in ("order_total", "revenue") if r in self.n), "")
         if "unit_price" in self.n or "subtotal" not in self.n or not role or self.several.any():
             return None
-        n = {r: self.n[r].abs().fillna(0) for r in ("shipping_cost", "tax", "discount") if r in self.n}
-        goods, total, said = self.n["subtotal"], self.n[role], {}
+        n = {
+            r: self.n[r].abs().fillna(0) for r in ("shipping_cost", "fees", "tax", "discount", "prepaid") if r in self.n
+        }
+        beside = n.get("shipping_cost", 0) + n.get("fees", 0) - n.get("prepaid", 0)
+        total, said = self.n[role], {}
         for off, taxed in product([True, False], [False, True]):
-            net = goods - n.get("discount", 0) if off else goods
-            whole = net + n.get("shipping_cost", 0) + (0 if taxed else n.get("tax", 0))
-            said[off, taxed] = (whole - total).abs() < CENT
+            net = self.n["subtotal"] - n.get("discount", 0) if off else self.n["subtotal"]
+            said[off, taxed] = (net + beside + (0 if taxed else n.get("tax", 0)) - total).abs() < CENT
         off, taxed = max(said, key=lambda k: said[k].sum())
-        revenue = self._sql_of_line("subtotal")
+        goods = self._sql_of_line("subtotal")
         if off and "discount" in n:
-            revenue += f" - abs(coalesce({self._sql_of_line('discount')}, 0))"
-        inside = taxed and "tax" in n
-        if inside:
-            share = f"coalesce({self._sql_of_line('tax')} / nullif({self._sql_of_line(role)}, 0), 0)"
-            revenue = f"({revenue}) * (1 - {share})"
+            goods += f" - abs(coalesce({self._sql_of_line('discount')}, 0))"
         words = self.found["subtotal"] + (" less the discount" if off and "discount" in n else "")
         note = f"{words}: with shipping{'' if taxed else ' and tax'} {int(said[off, taxed].sum()):,} of {len(total):,} "
-        note += f"orders come to {self.found[role]}{'; prices hold their tax, which is taken out' if inside else ''}"
-        return Reading(revenue, note=note, discount=self._discount(), shipping=self._shipping())
-
-    def _sql_of_line(self, role: str) -> str:
-        return f"amount({_quoted(self.found[role])})"
+        note += f"orders come to {self.found[role]}"
+        found = Reading(goods, note=note, discount=self._discount(), shipping=self._shipping())
+        if taxed and "tax" in n:
+            share = f"coalesce({self._sql_of_line('tax')} / nullif({self._sql_of_line(role)}, 0), 0)"
+            found.revenue = f"({goods}) * (1 - {share})"
+            found.note += "; prices hold their tax, which is taken out"
+        if not said[off, taxed].all():
+            parts = [r for r in ("shipping_cost", "fees", "tax") if r in n and not (taxed and r == "tax")]
+            whole = goods + "".join(f" + abs(coalesce({self._sql_of_line(r)}, 0))" for r in parts)
+            whole += f" - abs(coalesce({self._sql_of_line('prepaid')}, 0))" if "prepaid" in n else ""
+            found.doubt(
+                f"abs({whole} - {self._sql_of_line(role)}) > {CENT}",
+                f"the order's parts do not come to {self.found[role]}",
+            )
+        return found
 
     def _spread(self, targets: dict[tuple[str, ...], pd.Series]) -> Reading:
         """Where only the order says its money: spread over its lines by quantity."""
         role = next(r for r in ORDERS if r in self.n)
-        less = [r for r in ("shipping_cost", "tax") if r in self.n and role != "subtotal"]
+        less = [r for r in ("shipping_cost", "fees", "tax") if r in self.n and role != "subtotal"]
         said = " - ".join(self._whole(r) for r in (role, *less))
-        weight = self._sql("quantity") if "quantity" in self.found else "1"
-        share = f"{weight} / nullif(sum({weight}) OVER (PARTITION BY source_file, {self.order}), 0)"
+        lines = f"OVER (PARTITION BY source_file, {self.order})"
+        weight = self._sql("quantity") if "quantity" in self.found else ""
+        share = f"{weight} / nullif(sum({weight}) {lines}, 0)" if weight else f"1.0 / count(*) {lines}"
         n = int(self.several.groupby(self.key).any().sum())
         note = f"{self.found[role]} is the order's and stands on each of its lines ({n:,} orders): spread by quantity"
         return Reading(f"({said}) * coalesce({share}, 0)", note=note, shipping=self._shipping())
@@ -286,8 +480,7 @@ class _File:
     def _price(self, how: str, revenue: str) -> str:
         if "unit_price" in self.found and how != "price as the line's own":
             return f"amount({_quoted(self.found['unit_price'])})"
-        quantity = self._sql("quantity") if "quantity" in self.found else "1"
-        return f"({revenue}) / nullif({quantity}, 0)"
+        return f"({revenue}) / nullif({self._sql('quantity')}, 0)" if "quantity" in self.found else revenue
 
     def _discount(self) -> str:
         if self.level.get("discount") != "line":
@@ -303,9 +496,32 @@ class _File:
         return ", ".join(self.found[r] for r in self.n if r in self.found and re.search("total|price|revenue", r))
 
 
-def _is_rate(values: pd.Series) -> bool:
-    """Whether numbers are shares and no money: all between nothing and one, some of them broken."""
-    return bool(values.between(0, 1).all() and ((values > 0) & (values < 1)).any())
+def _rate(heading: str, cells: pd.Series, n: dict[str, pd.Series]) -> str:
+    """Whether a column tells rates and no money: "share" of one, "per cent", or "" for money.
+
+    Its heading or its cells say so, or all of it lies between nothing and one; a tax that is one of few usual rates
+    whatever the money beside it is one too.
+    """
+    is_tax = (
+        heading
+        and n.get("tax") is not None
+        and bool(re.search("(?i)tax|vat|gst|mwst|ust|steuer|tva|iva|税|稅", heading))
+    )
+    values = amounts(cells).dropna()
+    if values.empty:
+        return ""
+    if cells.dropna().astype("str").str.contains("%").mean() > 0.5:
+        return "share"
+    if values.between(0, 1).all() and ((values > 0) & (values < 1)).any():
+        return "share"
+    if (
+        re.search(r"(?i)(^|[^\d\s])\s*%|per ?cent|\bpct\b|prozent|\brate\b|satz\b|taux|porcentaje|税率|折扣率", heading)
+        and values.abs().max() <= 100
+    ):
+        return "per cent"
+    money = next((n[r] for r in ("revenue", "unit_price", "order_total") if r in n), pd.Series(dtype="float64"))
+    few = values.nunique() <= 3 and money[values.index.intersection(money.index)].nunique() > max(3, values.nunique())
+    return "per cent" if is_tax and few and values.isin(TAX_RATES).all() and values.max() > 0 else ""
 
 
 def _quoted(name: str) -> str:

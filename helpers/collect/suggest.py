@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -19,12 +19,14 @@ from helpers.collect.landing import Landed
 from helpers.collect.people import fold
 from helpers.collect.presets import presets
 from helpers.collect.privacy import heading_kind
+from helpers.collect.states import States, is_back, listed, pattern, read_states, words
 
 MONEY = ["revenue", "unit_price", "order_total", "subtotal"]
 _NEEDS = {"money": "revenue or unit_price", "who": "a number, e-mail or name"}
 _DAYS = "ordered_at spent_on starts_on ends_on since consent_at posted_at opened_at solved_at"
 _AMOUNTS = "order_total subtotal tax quantity unit_price discount revenue cost shipping_cost unit_cost list_price"
-_AMOUNTS += " budget rating"
+_AMOUNTS += " fees prepaid refunded budget rating"
+_OF_ORDER = ["ordered_at", "time", "status", "channel", "store_id", "payment_method", "currency", "coupon_id"]
 _FURTHER = ["cost", "channel", "store_id", "payment_method", "currency", "coupon_id"]
 WHO = ["ids", "email", "phone", "name", "last_name"]
 _DATE = re.compile(
@@ -34,11 +36,12 @@ _DATE = re.compile(
 )
 _COUNT_OF_DAYS = re.compile(r"[3-5]\d{4}([.,]\d+)?|1\d{9}(\d{3})?")  # a spreadsheet's days, or seconds since 1970
 _AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|¥|[A-Z]{3})?\)?")
-_NUMBER = re.compile(r"[-+]?[\d.,' ]+")
+_NUMBER = re.compile(r"[-+]?[\d.,' ]+%?")
 _CODE = re.compile(r"[^\W\d_]+[-_/.]?\d[\w-]*")  # letters, then digits, no space
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _TAX = re.compile(r"\b(tax|vat|mwst|ust|steuer|tva)\b")
 _GIFT_CARD = re.compile("(?i)gift ?(?:card|certificate|voucher)|geschenk(?:gutschein|karte)|cadeau|tarjeta|礼品|ギフト")
+_YES_NO = {"true", "false", "t", "f", "yes", "no", "y", "n", "1", "0", "ja", "nein", "oui", "non", "是", "否"}
 _OFFSET = r"\d:\d\d.*(?:[+-]\d\d:?\d\d|Z| ?UTC| ?GMT)$"
 
 
@@ -62,6 +65,7 @@ class Suggestion:
     more: list[Suggestion] = field(default_factory=list)  # further tables that the same file fills
     near: str = ""  # the preset that it nearly is, and what it lacks
     lacks: str = ""  # for a file like no table
+    doubts: list[tuple[str, str, str]] = field(default_factory=list)  # condition, text with %s, the column shown there
     clean: list[dict[str, str]] = field(default_factory=list)  # steps of cleaning: step, where, reason
     rows: str = ""  # what stands after FROM, where files are joined
     beside: list[Suggestion] = field(default_factory=list)  # the files that are joined
@@ -97,38 +101,10 @@ def _synonyms() -> dict[str, dict[str, list[str]]]:
     }
 
 
-@cache
-def _words() -> dict[str, list[str]]:
-    return yaml.safe_load(resources.files("helpers.collect").joinpath("order_words.yaml").read_text(encoding="utf-8"))
-
-
 def known_as(table: str, heading: str) -> str:
     """The column of a canonical table that a heading stands for; empty where none is known by it."""
-    words = plain(heading)
-    return next((c for c, said in _synonyms()[table].items() if c != "needs" and words in said), "")
-
-
-def _pattern(kind: str, before: str = "(?:^|[^A-Za-zÀ-ÿ])", after: str = "") -> str:
-    """The words of a kind as a pattern for Python and for the engine; what stands around holds for letters only."""
-    words = _words()[kind]
-    signs = "|".join(w for w in words if w[0] >= "\u3000")
-    letters = f"{before}(?:{'|'.join(w for w in words if w[0] < chr(0x3000))}){after}"
-    return f"(?:{letters}|(?:{signs}))" if signs else f"(?:{letters})"
-
-
-def _is_not_carried_out(state: str) -> bool:
-    """Whether a state of an order means that it brought no money.
-
-    >>> [_is_not_carried_out(s) for s in ("Cancelled", "Partially refunded", "交易关闭", "Paid", "Contested")]
-    [True, False, True, False, False]
-    >>> [_is_not_carried_out(s) for s in ("Not paid", "Not cancelled", "Pending shipment", "Order pending")]
-    [True, False, False, True]
-    """
-    low, around = state.lower(), "(?:$|[^A-Za-zÀ-ÿ])"
-    found = re.search(_pattern("not_carried_out", after=around), low)
-    if not found:
-        return False
-    return not re.search(_pattern("but", after=around), low.replace(found[0].strip(), " ", 1))
+    known = _synonyms()[table].items()
+    return next((c for words in forms(heading) for c, said in known if c != "needs" and words in said), "")
 
 
 _MADE_UP = "source_file || ' line ' || source_line"  # where nothing names a row
@@ -144,6 +120,22 @@ def plain(heading: str) -> str:
     words = fold(text).split()
     words = words[:-1] if len(words) > 1 and words[-1].isdigit() else words  # "Tax 5%", "Address 1"
     return " ".join(w for w in words if w not in ("eur", "usd", "gbp", "chf", "cny", "in") or len(words) == 1)
+
+
+@cache
+def forms(heading: str) -> tuple[str, ...]:
+    """The ways to read a heading: as it stands or, where it is not known so, each of the names that it puts together.
+
+    >>> forms("Order Date"), forms("客户 Customer"), forms("Kundin (Customer)"), forms("Datum / Date")
+    (('order date',), ('客户', 'customer'), ('kundin', 'customer'), ('datum', 'date'))
+    """
+    whole = plain(heading)
+    if any(whole in said for known in _synonyms().values() for said in known.values()):
+        return (whole,)
+    apart = re.sub(r"(?<=[\u3000-\u9fff])\s*(?=[A-Za-zÀ-ÿ])|(?<=[A-Za-zÀ-ÿ.])\s*(?=[\u3000-\u9fff])", "/", heading)
+    parts = [plain(p) for p in re.split(r"[/|()（）\[\]\n]+|\s[-–]\s", apart)]
+    parts = [p for p in parts if len(p) > 2 or p >= "\u3000"]
+    return tuple(dict.fromkeys(parts)) if len(parts) > 1 else (whole,)
 
 
 def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
@@ -177,6 +169,8 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
         guess.lacks = strange or (tells if seen else "none of its headings is known")
         return guess
     guess.table = table
+    if table == "orders" and not file.facts.get("joined"):
+        rows = _carry(guess, rows, found)
     _WRITE.get(table, _simple)(guess, found, rows, kinds)
     if not guess.table:
         return guess
@@ -184,10 +178,39 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
     return guess
 
 
+def _carried(rows: pd.DataFrame, found: dict[str, str]) -> list[str]:
+    """Columns of an order that stand on the first of its lines only."""
+    if "order_id" not in found:
+        return []
+    key = rows[found["order_id"]]
+    several = key.map(key.value_counts()) > 1
+    told = [c for r, c in found.items() if r in _OF_ORDER or r.startswith("person.")]
+    told += [c for c in rows.columns if c not in found.values() and _is_state(c)]
+    first = []
+    for c in told:
+        by = rows.loc[several, c].groupby(key[several])
+        filled, lines = by.count(), by.size()
+        once = (filled <= 1) & (filled < lines)
+        first += [c] if len(lines) and (filled > 0).any() and once[filled > 0].mean() > 0.9 else []
+    return first
+
+
+def _carry(guess: Suggestion, rows: pd.DataFrame, found: dict[str, str]) -> pd.DataFrame:
+    """The rows with what stands on an order's first line on all of them; the suggestion reads them so too."""
+    columns = _carried(rows, found)
+    if not columns:
+        return rows
+    order = _col(found["order_id"])
+    cells = ", ".join(f"max({_col(c)}) OVER (PARTITION BY source_file, {order}) AS {_col(c)}" for c in columns)
+    guess.rows = f"(SELECT * REPLACE ({cells}) FROM {_col(guess.name)}) AS {_col(guess.name)}"
+    carried = {c: rows.groupby(found["order_id"])[c].transform("first") for c in columns}
+    return rows.assign(**{c: cells.fillna(rows[c]) for c, cells in carried.items()})
+
+
 def _strange_dates(table: str, columns: list[str], rows: pd.DataFrame, missing: list[str]) -> str:
     """What to say of a column whose heading is a date's and whose cells are written in a way that is not known."""
     day = next((m for m in missing if m in _DAYS.split()), "")
-    named = [c for c in columns if plain(c) in _synonyms()[table].get(day, ())]
+    named = [c for c in columns if set(forms(c)) & set(_synonyms()[table].get(day, ()))]
     some = rows[named[0]].dropna().astype("str").unique()[:3] if named else []
     if not len(some):
         return ""
@@ -197,18 +220,21 @@ def _strange_dates(table: str, columns: list[str], rows: pd.DataFrame, missing: 
 
 def _by_heading(columns: list[str], known: dict[str, list[str]], kinds: dict[str, str]) -> dict[str, str]:
     """Canonical column to source column: an equal heading first, then one that holds the words; content must fit."""
-    spelled, found = {c: plain(c) for c in columns}, {}
+    spelled, found = {c: forms(c) for c in columns}, {}
     for fits in (lambda words, said: words == said, _holds):
         for canonical, said in known.items():
             loose = fits is _holds and canonical in ("person.name", "person.ids")  # too many headings hold these words
             for s in said if canonical not in found and canonical != "needs" and not loose else ():
-                named = (c for c in columns if fits(spelled[c], s))  # few are: what they hold is looked at then
+                named = (
+                    c for c in columns if any(fits(w, s) for w in spelled[c])
+                )  # few: what they hold is looked at then
+                named = (c for c in named if fits is not _holds or not _speaks_of_else(canonical, c))
                 if hit := next((c for c in named if c not in found.values() and _suits(canonical, kinds[c])), ""):
                     found[canonical] = hit
                     break
     if "person.ids" in known and "person.ids" not in found:  # "Kunde" may hold names or numbers: the cells tell
         numbers = (c for c in columns if c not in found.values() and kinds[c] in ("code", "number"))
-        if hit := next((c for c in numbers if spelled[c] in known.get("person.name", ())), ""):
+        if hit := next((c for c in numbers if set(spelled[c]) & set(known.get("person.name", ()))), ""):
             found["person.ids"] = hit
     for canonical, kind in (("person.email", "e-mail"), ("ordered_at", "date"), ("spent_on", "date")):
         left = [c for c in columns if kinds[c] == kind and c not in found.values()]
@@ -238,6 +264,23 @@ def _holds(words: str, said: str) -> bool:
     return re.search(rf"\b{re.escape(said)}\b", words) is not None
 
 
+def _speaks_of_else(canonical: str, heading: str) -> bool:
+    """Whether a heading that only holds the words of a column is one of another: of a commission, or of a state."""
+    spelled = " ".join(forms(heading))
+    if canonical != "status" and _is_state(heading):
+        return True
+    every = words()["other_money"]
+    found = set(spelled.split()) & set(every) or any(w in spelled for w in every if w[0] >= "\u3000" or " " in w)
+    return canonical in MONEY and bool(found)
+
+
+def _is_state(heading: str) -> bool:
+    """Whether a heading says that its column tells how far an order is."""
+    every = words()["state"]
+    said = " ".join(forms(heading))
+    return bool(set(said.split()) & set(every)) or any(w in said for w in every if w[0] >= "\u3000")
+
+
 def _suits(canonical: str, kind: str) -> bool:
     """Whether cells of a kind may fill a column: no words for money, no numbers for days."""
     base = canonical.removeprefix("person.")
@@ -265,10 +308,10 @@ def _content(cells: pd.Series, heading: str = "") -> str:
     some = cells.dropna().astype("str").head(500)
     if some.empty:
         return "empty"
-    if plain(heading) in _headings_of("ordered_at") and _share(some, _COUNT_OF_DAYS) > 0.6:
+    if set(forms(heading)) & _headings_of("ordered_at") and _share(some, _COUNT_OF_DAYS) > 0.6:
         return "date"
-    for kind, pattern in (("e-mail", _EMAIL), ("date", _DATE), ("money", _AMOUNT)):
-        if _share(some, pattern) > (0.6 if kind != "money" else 0.3):
+    for kind, form in (("e-mail", _EMAIL), ("date", _DATE), ("money", _AMOUNT)):
+        if _share(some, form) > (0.6 if kind != "money" else 0.3):
             return kind
     if _share(some, _NUMBER) > 0.8:
         return "number"
@@ -330,6 +373,7 @@ def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
     columns["order_id"] = has.get("order_id", _MADE_UP)
     if "order_id" not in has:
         notes["order_id"] = "no column looks like an order's number: each line is taken as an order"
+        guess.doubts.append(("TRUE", "no column looks like an order's number: each line counts as one", ""))
     counted = f"row_number() OVER (PARTITION BY source_file, {columns['order_id']} ORDER BY source_line)"
     columns["line_no"] = has.get("line_no", counted)
     _person(guess, found)
@@ -357,6 +401,7 @@ def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
     _returns(guess, found, rows)
     _states(guess, found, rows)
     _no_goods(guess, found, rows)
+    _doubt(guess)
     for c in ("revenue", "unit_price", "discount"):  # a column as it stands: what cannot be read in it is then named
         if c in guess.columns and (alone := re.fullmatch(r'amount\(("(?:[^"]|"")*")\)', guess.columns[c])):
             guess.columns[c] = alone[1]
@@ -368,7 +413,8 @@ def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
 def _money(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> bool:
     """Settle which column is the money of a line; False where the columns contradict one another."""
     key = rows[found["order_id"]] if "order_id" in found else pd.Series(range(len(rows)), rows.index)
-    reading = money.settle(rows.assign(order_key=key), found, guess.columns["order_id"], guess.decimal)
+    also = _also(found, rows)
+    reading = money.settle(rows.assign(order_key=key), found, guess.columns["order_id"], guess.decimal, also)
     if reading.refused:
         guess.table, guess.lacks = "", f"it is like orders, but {reading.refused}"
         return False
@@ -376,29 +422,46 @@ def _money(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> bool
     for c in [c for c in ("unit_price", "discount") if not guess.columns[c]]:
         del guess.columns[c]
     guess.notes["revenue"] = reading.note
+    guess.doubts += reading.doubts
     if reading.shipping:  # on the first line of the order
         guess.columns["shipping_cost"] = f"CASE WHEN {guess.columns['line_no']} = 1 THEN {reading.shipping} END"
     return True
 
 
+def _also(found: dict[str, str], rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Further columns of a tax, of shipping or of fees, which are one sum with the first."""
+    more, taken = {}, set(found.values())
+    for role, kind in (("tax", "more_tax"), ("shipping_cost", "more_shipping"), ("fees", "more_fees")):
+        for c in (c for c in rows.columns if role in found and c not in taken):
+            said = set(plain(c).split())
+            is_sum = said & set(words()[kind]) and not said & set(words()["no_sum"])
+            if is_sum and _suits(role, _content(rows[c])) and not _says_rate(c, rows[c]):
+                more.setdefault(role, []).append(c)
+                taken.add(c)
+    return more
+
+
+def _says_rate(heading: str, cells: pd.Series) -> bool:
+    return re.search(r"(^|[^\d\s])\s*%", heading) is not None or bool(
+        cells.dropna().astype("str").str.contains("%").any()
+    )
+
+
 def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
     """Lines that came back, by their kind, a credit number or their sign; their quantity and money count down."""
     said, quantity = {}, f"amount({_col(found['quantity'])})" if "quantity" in found else ""
-    came_back = "(?i)" + _pattern("back")
+    came_back = "(?i)" + pattern("back")
     kinds = rows[found["kind"]].dropna().unique() if "kind" in found else []
-    if any(_is_back(k) for k in kinds):
+    if any(is_back(k) for k in kinds):
         said["the kind of line"] = f"regexp_matches({_col(found['kind'])}, '{came_back}')"
-    if "order_id" in found and _credit_numbers(rows, found):
-        said["a credit number"] = f"regexp_matches({_col(found['order_id'])}, '^(C|CN|CR|RE?F)-?\\d')"
-    by_sign = quantity or guess.columns["revenue"]
-    signed = found.get("quantity", found.get("revenue", found.get("unit_price", found["ordered_at"])))
-    sign = money.amounts(rows[signed], guess.decimal)
-    if (sign < 0).any():
-        said["the sign"] = f"{by_sign} < 0"
+    if "order_id" in found and (begins := _credit_numbers(rows, found)):
+        said["a credit number"] = f"regexp_matches({_col(found['order_id'])}, '^{begins}')"
+    if signs := _signs(guess, found, rows, quantity):
+        said["the sign"] = signs
     if not said:
         return
     back = guess.columns["is_return"] = f"coalesce({' OR '.join(said.values())}, FALSE)"
-    counted = quantity or "1"
+    counted = guess.columns["quantity"] if "0 on lines" in guess.notes.get("quantity", "") else quantity or "1"
     guess.columns["quantity"] = f"CASE WHEN {back} THEN -abs({counted}) ELSE {counted} END"
     revenue = guess.columns["revenue"]
     guess.columns["revenue"] = f"CASE WHEN {back} THEN -abs({revenue}) ELSE {revenue} END"
@@ -407,44 +470,135 @@ def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> No
     guess.notes["is_return"] = f"known by {' or '.join(said)}"
 
 
-def _is_back(kind: str) -> bool:
-    """Whether a kind of line means that goods came back.
+def _signs(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, quantity: str) -> str:
+    """SQL for lines that came back by the sign of their quantity or money; what takes money off an order is no return.
 
-    >>> [_is_back(k) for k in ("Refund", "Credit note", "Credit card", "Rückgabe", "Resort")]
-    [True, True, False, True, False]
+    A discount on a line of its own gets the quantity 0.
     """
-    return re.search(_pattern("back"), kind.lower()) is not None
+    number = {r: money.amounts(rows[found[r]], guess.decimal) for r in (*MONEY, "quantity") if r in found}
+    said = [f"{quantity} < 0"] if quantity and (number.pop("quantity") < 0).any() else []
+    if not any((n < 0).any() for n in number.values()):
+        return " OR ".join(said)
+    name = found.get("product_name", found.get("product_id", ""))
+    less = f"(?i){pattern('reduction')}"
+    negative = pd.concat([n < 0 for n in number.values()], axis=1).any(axis=1)
+    if name and rows.loc[negative, name].dropna().astype("str").str.contains(less).any():
+        off = f"({guess.columns['revenue']} < 0 AND coalesce(regexp_matches({_col(name)}, '{less}'), FALSE))"
+        guess.columns["quantity"] = f"CASE WHEN {off} THEN 0 ELSE {quantity or 1} END"
+        guess.notes["quantity"] = "0 on lines that only take something off the order"
+        return " OR ".join([*said, f"({guess.columns['revenue']} < 0 AND NOT {off})"])
+    return " OR ".join([*said, f"{guess.columns['revenue']} < 0"])
 
 
-def _credit_numbers(rows: pd.DataFrame, found: dict[str, str]) -> bool:
-    """Whether a few orders carry a letter before a number that the others carry bare, as C536379 beside 536365."""
+_CREDIT = (
+    "(?:CN|CRN|CR|RF|REF|RET|GS|NC|AV)[-/ ]?\\d"  # credit note, refund, return, Gutschrift, nota de crédito, avoir
+)
+
+
+def _credit_numbers(rows: pd.DataFrame, found: dict[str, str]) -> str:
+    """The beginning of the few orders' numbers that mark a credit; empty where none do.
+
+    A letter before a number that the others carry bare, as C536379 beside 536365, or CN-7 where all others are INV-6.
+    """
     numbers = rows[found["order_id"]].dropna().astype("str")
-    credit = numbers.str.fullmatch(r"(C|CN|CR|RE?F)-?\d+")
-    return bool(0 < credit.mean() < 0.3 and numbers[~credit].str.fullmatch(r"\d+").mean() > 0.9)
+    for begins, others in ((r"(?:C|CN|CR|RE?F)-?\d", r"\d+"), (_CREDIT, r"[A-Z]{1,4}[-/ ]?\d[\d/-]*")):
+        credit = numbers.str.match(begins)
+        bare = numbers[~credit]
+        alike = bare.str.extract(r"^(\D*)", expand=False).nunique() == 1
+        if 0 < credit.mean() < 0.3 and alike and bare.str.fullmatch(others).mean() > 0.9:
+            return begins
+    return ""
 
 
 def _states(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
-    """Which states of an order count, proposed as a step of cleaning that names the others with their lines."""
-    if "status" not in found:
-        return
-    counts = rows[found["status"]].dropna().value_counts()
-    if len(counts) > 40:
-        return
-    guess.columns["order_status"] = _col(found["status"])
-    out = {state: n for state, n in counts.items() if _is_not_carried_out(state)}
-    kept = ", ".join(f"{s} ({n:,})" for s, n in counts.items() if s not in out) or "none"
-    guess.notes["order_status"] = f"counted: {kept}"
-    if out:
-        named = ", ".join(f"{s} ({n:,} line{'s' * (n != 1)})" for s, n in out.items())
-        listed = ", ".join("'" + s.replace("'", "''") + "'" for s in out)
-        guess.clean.append({"step": "order not carried out", "where": f"order_status IN ({listed})", "reason": named})
+    """Which states of an order count: the others become steps of cleaning, and what is not known is a doubt."""
+    said = []
+    for nth, (column, way) in enumerate(_state_columns(found, rows), 1):
+        name = "order_status" if nth == 1 else f"order_status_{nth}"
+        guess.columns[name] = _col(column)
+        states = read_states(column, rows[column], way)
+        guess.notes[name] = f"counted: {listed(states.counts | states.in_part | states.unknown) or 'none'}"
+        said.append(states)
+        if states.out:
+            step = "order not carried out" if nth == 1 else f"order not carried out, {column}"
+            guess.clean.append(
+                {"step": step, "where": f"{name} IN ({_texts(states.out)})", "reason": listed(states.out)}
+            )
+        _doubtful_states(guess, states, way or "refunded" in found)
+    for column in _flags(found, rows):
+        guess.columns["is_undone"] = f"{_col(column)} IS NOT NULL AND coalesce(truth_of({_col(column)}), TRUE)"
+        guess.clean.append({"step": plain(column), "where": "is_undone", "reason": f"{column} says so"})
+    void = _undone_kinds(found, rows)
+    if void:
+        guess.columns["line_kind"] = _col(found["kind"])
+        where = f"line_kind IN ({_texts(void)}) AND revenue >= 0"
+        guess.clean.append({"step": "line not carried out", "where": where, "reason": listed(void)})
+
+
+def _texts(states: Iterable[str]) -> str:
+    return ", ".join("'" + s.replace("'", "''") + "'" for s in states)
+
+
+def _doubtful_states(guess: Suggestion, states: States, told: bool) -> None:
+    """Doubts on states that are not known, and on money that came back in part where no column tells how much."""
+    column = _col(states.column)
+    if states.unknown:
+        unknown = f"{column} NOT IN ({_texts([*states.known, *states.in_part])})"
+        guess.doubts.append((unknown, f"{states.column} says %s, which is not known: counted", column))
+    if states.in_part and not told:
+        said = f"{states.column} says %s: how much is not told, all of it is counted"
+        guess.doubts.append((f"{column} IN ({_texts(states.in_part)})", said, column))
+
+
+def _state_columns(found: dict[str, str], rows: pd.DataFrame) -> list[tuple[str, bool]]:
+    """The columns that say how far an order is, the whole order's first, and whether each is of the goods' way only."""
+    first, taken = found.get("status"), set(found.values())
+    columns = [first] if first else []
+    columns += [c for c in rows.columns if c not in taken and _is_state(c) and rows[c].notna().any()]
+    return [(c, _is_way(c)) for c in columns]
+
+
+def _is_way(heading: str) -> bool:
+    said = plain(heading)
+    return any(w in said if w[0] >= "\u3000" else re.search(rf"\b{w}", said) for w in words()["way"])
+
+
+def _flags(found: dict[str, str], rows: pd.DataFrame) -> list[str]:
+    """The first column that says by a day or a yes that an order came to nothing, as "Cancelled at" and "Void" do."""
+    columns = []
+    for c in (c for c in rows.columns if c not in found.values() and rows[c].notna().any()):
+        said = re.sub(r"\b(is|was|at|on|date|time|order|am|le|el)\b", " ", plain(c)).strip()
+        cells = rows[c].dropna().astype("str")
+        tells = _content(cells) == "date" or cells.str.lower().isin(_YES_NO).all()
+        columns += [c] if tells and re.fullmatch(pattern("undone", before="", after=""), said) else []
+    return columns[:1]
+
+
+def _undone_kinds(found: dict[str, str], rows: pd.DataFrame) -> dict[str, int]:
+    """Kinds of lines that came to nothing, such as void; what came back counts down instead."""
+    if "kind" not in found:
+        return {}
+    states = read_states(found["kind"], rows[found["kind"]])
+    return {kind: n for kind, n in states.out.items() if not is_back(kind)}
+
+
+def _doubt(guess: Suggestion) -> None:
+    """What is not certain of a line, for the suspicions of notebook 02: empty where all is."""
+    each = []
+    for where, text, shown in guess.doubts:
+        before, _, after = (part.replace("'", "''") for part in text.partition("%s"))
+        said = f"'{before}' || {shown} || '{after}'" if shown else f"'{before}'"
+        each.append(f"CASE WHEN {where} THEN {said} END")
+    if each:
+        guess.columns["doubt"] = f"nullif(concat_ws(' | ', {', '.join(each)}), '')"
+        guess.notes["doubt"] = "what is not certain; notebook 02 lists it with its money"
 
 
 def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
     """Lines that are no goods, and numbers without money, proposed as steps of cleaning."""
     name = found.get("product_name", found.get("product_id", ""))
     named = rows[name].dropna().astype("str") if name else pd.Series(dtype="str")
-    no_goods = f"(?i)^[\\s*-]*{_pattern('no_goods', before='')}[\\s*-]*$"
+    no_goods = f"(?i)^[\\s*-]*{pattern('no_goods', before='')}[\\s*-]*$"
     some = named[named.str.contains(no_goods)].unique()[:4]
     if len(some):
         guess.columns["line_name"] = _col(name)
