@@ -564,9 +564,63 @@ class _Unique(_Yaml):
         return super().construct_mapping(node, deep)
 
 
+_BLOCKS = {"sources", "tables", "clean"}  # what suggestions hold, which may be pasted one after the other
+
+
+def _in_one(root: yaml.MappingNode, names: set[str]) -> None:
+    """Make one block of those that stand several times under one of these names, as after two pastes."""
+    first, kept = {}, []
+    for key, value in root.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else ""
+        if name not in names or name not in first:
+            first.setdefault(name, len(kept))
+            kept.append((key, value))
+            continue
+        place = first[name]
+        kept[place] = (kept[place][0], _added(kept[place][1], value))
+    root.value = kept
+
+
+def _added(one: yaml.Node, more: yaml.Node) -> yaml.Node:
+    """A block with what a second one adds; the mappings of one table stand in a list."""
+    empty = [node for node in (one, more) if isinstance(node, yaml.ScalarNode) and not node.value]
+    if empty:
+        return more if empty[0] is one else one
+    if type(one) is not type(more) or isinstance(one, yaml.ScalarNode):
+        raise _Twice(problem="a block is given twice, in two ways", problem_mark=more.start_mark)
+    one.value = [*one.value, *more.value]
+    return one
+
+
+def _list_tables(tables: yaml.MappingNode) -> None:
+    """Write every table's mappings as a list, then one list for each table."""
+    for i, (key, value) in enumerate(tables.value):
+        if isinstance(value, yaml.MappingNode):
+            listed = yaml.SequenceNode("tag:yaml.org,2002:seq", [value], value.start_mark, value.end_mark)
+            tables.value[i] = (key, listed)
+    _in_one(tables, {key.value for key, _ in tables.value if isinstance(key, yaml.ScalarNode)})
+
+
+def _load(text: str) -> object:
+    """Settings as plain values; raises yaml.YAMLError."""
+    loader = _Unique(text)
+    try:
+        root = loader.get_single_node()
+        if isinstance(root, yaml.MappingNode):
+            given = [key.value for key, _ in root.value]
+            _in_one(root, _BLOCKS)
+            pasted = given.count("tables") > 1
+            for key, value in root.value:
+                if pasted and key.value == "tables" and isinstance(value, yaml.MappingNode):
+                    _list_tables(value)
+        return loader.construct_document(root) if root is not None else None
+    finally:
+        loader.dispose()
+
+
 def _read_settings(path: Path, shown: str) -> Settings:
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Unique)
+        raw = _load(path.read_text(encoding="utf-8"))
     except PermissionError:
         raise PlaybookError(f"{shown}: may not be read. Let yourself read it, then try again.") from None
     except UnicodeDecodeError as e:

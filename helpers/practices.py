@@ -14,7 +14,7 @@ import yaml
 from helpers import tables
 from helpers.client import Client, connect, home
 from helpers.collect import days_of_orders, open_sources
-from helpers.collect.joins import first_rows, joined
+from helpers.collect.joins import first_rows, joined, nearly_joined
 from helpers.collect.landing import Landed
 from helpers.collect.sources import Opened, _kinds, _q, file_notes
 from helpers.collect.suggest import Suggestion, as_yaml, suggest
@@ -138,7 +138,10 @@ def suggestions(opened: Opened) -> list[Suggestion]:
     gone = {f.name for f in others} | {g.name for g in guesses}
     for f in (f for f in unknown if f.name not in gone):
         rows = first_rows(opened, f.facts["columns"], _q("all " + f.group), f.file)
-        guesses.append(suggest(f, rows, zone))
+        guess = suggest(f, rows, zone)
+        if not guess.table and (said := nearly_joined(opened, f, unknown)):
+            guess.lacks += f"; {said}"
+        guesses.append(guess)
     _tell_once(opened, guesses)
     return guesses
 

@@ -83,6 +83,11 @@ SHOPIFY = {
         "#2,b@example.com,paid,USD,20,0,0,20,,0,2025-03-02 10:00:00 -0500,1,Mug,20,M,0,\n",
         20.0,
     ),
+    "what is pending is not paid yet, what is authorized counts": (
+        "#1,a@example.com,pending,USD,50,0,0,50,,0,2025-03-01 10:00:00 -0500,1,Mug,50,M,0,\n"
+        "#2,b@example.com,authorized,USD,20,0,0,20,,0,2025-03-02 10:00:00 -0500,1,Mug,20,M,0,\n",
+        20.0,
+    ),
     "a gift card is paid in advance": (
         "#1,a@example.com,paid,USD,50,0,0,50,,0,2025-03-01 10:00:00 -0500,1,Gift Card - $50.00,50,,0,\n"
         "#2,b@example.com,paid,USD,20,0,0,20,,0,2025-03-02 10:00:00 -0500,1,Gift card holder,20,H,0,\n",
@@ -104,7 +109,8 @@ def test_an_order_of_shopify_says_how_its_lines_are_read(count):
     assert count(files, zone="America/New_York")["revenue"] == sum(right for _, right in SHOPIFY.values())
     opened = open_sources(connect(), Client("door"))
     orders = stage(opened, "orders").to_pandas()
-    goods = orders[~(orders["is_tip"] | orders["is_gift_card"] | orders["source_repeat"])]
+    unpaid = orders["order_status"] == "pending"
+    goods = orders[~(unpaid | orders["is_tip"] | orders["is_gift_card"] | orders["source_repeat"])]
     found = goods.groupby(goods["order_id"].str.extract(r"#(\d+)-", expand=False))["revenue"].sum().round(2)
     assert {case: found[str(i)] for i, case in enumerate(SHOPIFY)} == {
         case: right for case, (_, right) in SHOPIFY.items()
@@ -495,6 +501,38 @@ def test_what_is_suggested_counts_the_same_once_it_is_pasted(count, command, tmp
     found = counted(Client("door"))
     assert (found["orders"], found["revenue"]) == right
     assert [f["state"] for f in found["files"]] == ["mapped"]
+
+
+def test_two_suggestions_may_be_pasted_one_after_the_other(door, command, tmp_path):
+    client = door({"one.csv": UNKNOWN["states of an order"][0]})
+    folder = tmp_path / "data" / "door"
+    second = (
+        UNKNOWN["returns by their kind"][0].replace("\n1,", "\n11,").replace("\n2,", "\n12,").replace("\n3,", "\n13,")
+    )
+    for text in ("", second):
+        (folder / "raw" / "two.csv").write_text(text, encoding="utf-8") if text else None
+        assert command("check", "door")[0] == 0
+        with (folder / "client.yaml").open("a", encoding="utf-8") as settings:
+            settings.write((folder / "suggestions.yaml").read_text(encoding="utf-8"))
+    found = counted(Client(client.name))
+    assert (found["orders"], found["revenue"]) == (4, 80.0)
+    assert [f["state"] for f in found["files"]] == ["mapped", "mapped"]
+
+
+def test_a_source_that_is_pasted_twice_is_named(door, command, tmp_path):
+    door({"one.csv": UNKNOWN["states of an order"][0]})
+    path = tmp_path / "data" / "door" / "client.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + 2 * "sources: {one: {file: one.csv}}\n", encoding="utf-8")
+    code, _out, err = command("check", "door")
+    assert (code, "is given twice. Keep one of the two." in err) == (2, True)
+
+
+def test_the_share_of_a_join_that_fails_is_told(door):
+    orders = "order_id,date,status\n1,2025-03-01,Paid\n2,2025-03-02,Paid\n"
+    items = "order_id,sku,qty,price\n1,M,1,20.00\n3,M,1,20.00\n4,M,1,20.00\n2,M,1,20.00\n"
+    client = door({"orders.csv": orders, "items.csv": items})
+    lacks = {g.file: g.lacks for g in suggestions(open_sources(connect(), client))}
+    assert "50% of its lines find theirs in orders.csv by order_id, and a join asks for 90%" in lacks["items.csv"]
 
 
 def test_what_cannot_be_read_is_said_in_json_too(count, command):

@@ -50,6 +50,24 @@ def joined(opened: Opened, files: list[Landed], zone: str) -> tuple[Suggestion |
     return None, []
 
 
+def nearly_joined(opened: Opened, lines: Landed, files: list[Landed]) -> str:
+    """What to say of lines without a day that hardly any other file tells more of: the best share, by which columns."""
+    if not _holds_lines(lines) or _tells_day(lines):
+        return ""
+    tried = []
+    for other in (f for f in files if f.name != lines.name):
+        for theirs in filter(_is_key, other.facts["columns"]):
+            for mine in (c for c in lines.facts["columns"] if plain(c) == plain(theirs)):
+                share = _share(opened, lines, {}, [], f"i.{_q(mine)}", other, theirs)
+                tried.append((share, f"{share:.0%} of its lines find theirs in {other.file} by {theirs}"))
+    if not tried:
+        return ""
+    share, said = max(tried)
+    if share == 0:
+        return "no line finds its row in another file, or the row is there several times"
+    return f"{said}, and a join asks for {MATCHES:.0%}"
+
+
 def first_rows(opened: Opened, columns: list[str], rows: str, file: str) -> pd.DataFrame:
     """The first rows of what stands after FROM, all columns as text."""
     cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns) or "NULL AS nothing"

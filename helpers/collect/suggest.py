@@ -667,7 +667,7 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
     """Suggestions as text to paste into client.yaml."""
     lines = [
         f"# Suggestions for data/{client}/client.yaml, written by: playbook check {client}",
-        "# Look each line over, then paste it there: what stands under sources: and tables: goes under the same words.",
+        "# Look each line over, then paste all of it at that file's end. Blocks that are there already are added to.",
         "# Left: our column. Right: yours, or an SQL expression over yours. data/README.md says what ours mean.",
     ]
     for g in guesses:
@@ -723,4 +723,6 @@ def _say(text: str) -> str:
     """A text as YAML, in quotes where it needs some."""
     if re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.A) and text.lower() not in ("true", "false", "null", "no", "off"):
         return text
-    return f"'{text.replace(chr(39), chr(39) * 2)}'" if "\n" not in text else json.dumps(text, ensure_ascii=False)
+    if "\n" in text or ("'" in text and not re.search(r'["\\]', text)):
+        return _quoted(text)
+    return f"'{text.replace(chr(39), chr(39) * 2)}'"
