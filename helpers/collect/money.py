@@ -50,13 +50,15 @@ class _Fit:
     target: tuple[str, ...]
     agree: pd.Series
     off: pd.Series
+    said: pd.Series
 
     @property
     def contradicts(self) -> bool:
-        """Whether most orders do not add up, some above and some below what they say."""
+        """Whether most orders do not add up, some above and some below what they say, or none and by far."""
         n = len(self.agree)
         both = (self.off > CENT).any() and (self.off < -CENT).any()
-        return bool(self.agree.sum() < 0.5 * n and n >= 3 and both)
+        far = not self.agree.any() and self.off.abs().sum() > 0.5 * self.said.abs().sum()
+        return bool(self.agree.sum() < 0.5 * n and n >= 3 and (both or far))
 
 
 def amounts(cells: pd.Series, mark: str = ".") -> pd.Series:
@@ -216,7 +218,16 @@ class _File:
             found = self._best()
             if best is None or found.agree > best.agree:
                 best = found
+        self._doubt_tax(best)
         return self._less_refunds(best)
+
+    def _doubt_tax(self, reading: Reading) -> None:
+        """Where headings say that the money holds tax and no column tells how much."""
+        money = [self.found[r] for r in (*ORDERS, "unit_price") if r in self.n]
+        holds = [c for c in money if _WITH_TAX.search(c)]
+        told = self._tells_tax() or any(_WITHOUT_TAX.search(c) for c in money)
+        if holds and not told and not reading.refused:
+            reading.doubt("TRUE", f"{holds[0]} holds a tax that no column tells: taken as it stands")
 
     def _less_refunds(self, reading: Reading) -> Reading:
         """Take off the share of an order, or of a line, that its own column says was paid back."""
@@ -266,6 +277,7 @@ class _File:
         found.note = f"{fit.how}: {agree:,} of {n:,} orders looked at come to {self._named(fit.target)}"
         self._take_out_tax(found, fit)
         self._share_out(found, fit, lines[fit.how][1])
+        self._cross_check(found, fit, lines[fit.how], targets)
         found.unit_price = self._price(fit.how, found.revenue)
         return found
 
@@ -273,8 +285,13 @@ class _File:
         """The reading and the sum that most orders bear out; of equals the likeliest."""
         sums = {how: self._of_order(money) for how, (money, _) in lines.items()}
         off = {(how, target): sums[how] - said for (how, (target, said)) in product(sums, targets.items())}
-        how, target = max(off, key=lambda t: (off[t].abs() < CENT).sum())
-        return _Fit(how, target, off[how, target].abs() < CENT, off[how, target])
+        agree = {t: (off[t].abs() < CENT).sum() for t in off}
+        how, target = max(off, key=agree.get)
+        if target == ("subtotal",):  # goods before a discount may stand there: the total shows whether one was given
+            given = {t: n for t, n in agree.items() if t[1][0] == "order_total" and "discount" in t[1]}
+            if given and max(given.values()) >= 0.5 * self.key.nunique():
+                how, target = max(given, key=given.get)
+        return _Fit(how, target, off[how, target].abs() < CENT, off[how, target], targets[target])
 
     def _take_out_tax(self, found: Reading, fit: _Fit) -> None:
         """Where the lines come to a sum that holds the tax, their prices hold it too."""
@@ -309,6 +326,22 @@ class _File:
             found.note += f"; {over:,} orders say {more:,.2f} more than their lines: shipping, tax or fees?"
             text = "says more than the lines of its order: shipping, tax, fees or a line lost?"
             found.doubt(f"({said}) - {whole} > {CENT}", f"{self.found[fit.target[0]]} {text}")
+
+    def _cross_check(
+        self, found: Reading, fit: _Fit, line: tuple[pd.Series, str], targets: dict[tuple[str, ...], pd.Series]
+    ) -> None:
+        """What the order says under another heading: a doubt where its lines with all beside them miss it."""
+        goods = self._of_order(line[0])
+        off = {t: goods - said for t, said in targets.items() if t[0] not in (fit.target[0], "subtotal")}
+        if not off:
+            return
+        target = min(off, key=lambda t: (off[t].abs() >= CENT).sum())
+        if (off[target].abs() >= CENT).any():
+            parts = (f" {'+' if r in ('discount', 'prepaid') else '-'} abs({self._whole(r)})" for r in target[1:])
+            said = self._whole(target[0]) + "".join(parts)
+            whole = f"sum({line[1]}) OVER (PARTITION BY source_file, {self.order})"
+            text = f"{self.found[target[0]]} is not what the lines come to: a discount or a fee in no column?"
+            found.doubt(f"abs({whole} - ({said})) > {CENT}", text)
 
     def _less(self, under: pd.Series, taken: str) -> str:
         """What to say of orders that say less than their lines come to."""

@@ -126,6 +126,10 @@ def plain(heading: str) -> str:
 def forms(heading: str) -> tuple[str, ...]:
     """The ways to read a heading: as it stands or, where it is not known so, each of the names that it puts together.
 
+    Marks of tax, and the "No." of an order or of an article, may be missing.
+
+    >>> forms("PU TTC"), forms("Bon-Nr."), forms("Dont TVA")
+    (('pu',), ('bon',), ('tva',))
     >>> forms("Order Date"), forms("客户 Customer"), forms("Kundin (Customer)"), forms("Datum / Date")
     (('order date',), ('客户', 'customer'), ('kundin', 'customer'), ('datum', 'date'))
     """
@@ -135,7 +139,12 @@ def forms(heading: str) -> tuple[str, ...]:
     apart = re.sub(r"(?<=[\u3000-\u9fff])\s*(?=[A-Za-zÀ-ÿ])|(?<=[A-Za-zÀ-ÿ.])\s*(?=[\u3000-\u9fff])", "/", heading)
     parts = [plain(p) for p in re.split(r"[/|()（）\[\]\n]+|\s[-–]\s", apart)]
     parts = [p for p in parts if len(p) > 2 or p >= "\u3000"]
-    return tuple(dict.fromkeys(parts)) if len(parts) > 1 else (whole,)
+    if len(parts) > 1:
+        return tuple(dict.fromkeys(parts))
+    base = re.sub(r"^(dont|davon|of which)\b|\b(ttc|ht|brutto|netto|incl|inkl|excl|exkl)\b", " ", whole).strip()
+    short = re.sub(r" (nr|no|num|nummer|numero|number)$", "", whole)
+    is_number = any(short in _synonyms()["orders"][c] for c in ("order_id", "product_id"))
+    return (short,) if is_number else (" ".join(base.split()) or whole,)
 
 
 def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
@@ -278,7 +287,8 @@ def _is_state(heading: str) -> bool:
     """Whether a heading says that its column tells how far an order is."""
     every = words()["state"]
     said = " ".join(forms(heading))
-    return bool(set(said.split()) & set(every)) or any(w in said for w in every if w[0] >= "\u3000")
+    letters = tuple(w for w in every if w[0] < "\u3000")
+    return any(w.endswith(letters) for w in said.split()) or any(w in said for w in every if w[0] >= "\u3000")
 
 
 def _suits(canonical: str, kind: str) -> bool:
@@ -525,9 +535,10 @@ def _states(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> Non
                 {"step": step, "where": f"{name} IN ({_texts(states.out)})", "reason": listed(states.out)}
             )
         _doubtful_states(guess, states, way or "refunded" in found)
-    for column in _flags(found, rows):
-        guess.columns["is_undone"] = f"{_col(column)} IS NOT NULL AND coalesce(truth_of({_col(column)}), TRUE)"
-        guess.clean.append({"step": plain(column), "where": "is_undone", "reason": f"{column} says so"})
+    for nth, column in enumerate(_flags(found, rows), 1):
+        name = "is_undone" if nth == 1 else f"is_undone_{nth}"
+        guess.columns[name] = f"{_col(column)} IS NOT NULL AND coalesce(truth_of({_col(column)}), TRUE)"
+        guess.clean.append({"step": plain(column), "where": name, "reason": f"{column} says so"})
     void = _undone_kinds(found, rows)
     if void:
         guess.columns["line_kind"] = _col(found["kind"])
@@ -543,7 +554,8 @@ def _doubtful_states(guess: Suggestion, states: States, told: bool) -> None:
     """Doubts on states that are not known, and on money that came back in part where no column tells how much."""
     column = _col(states.column)
     if states.unknown:
-        unknown = f"{column} NOT IN ({_texts([*states.known, *states.in_part])})"
+        known = _texts([*states.known, *states.in_part])
+        unknown = f"{column} NOT IN ({known})" if known else f"{column} IS NOT NULL"
         guess.doubts.append((unknown, f"{states.column} says %s, which is not known: counted", column))
     if states.in_part and not told:
         said = f"{states.column} says %s: how much is not told, all of it is counted"
@@ -564,14 +576,14 @@ def _is_way(heading: str) -> bool:
 
 
 def _flags(found: dict[str, str], rows: pd.DataFrame) -> list[str]:
-    """The first column that says by a day or a yes that an order came to nothing, as "Cancelled at" and "Void" do."""
+    """The columns that say by a day or a yes that an order came to nothing, as "Cancelled at" and "Void" do."""
     columns = []
     for c in (c for c in rows.columns if c not in found.values() and rows[c].notna().any()):
         said = re.sub(r"\b(is|was|at|on|date|time|order|am|le|el)\b", " ", plain(c)).strip()
         cells = rows[c].dropna().astype("str")
         tells = _content(cells) == "date" or cells.str.lower().isin(_YES_NO).all()
         columns += [c] if tells and re.fullmatch(pattern("undone", before="", after=""), said) else []
-    return columns[:1]
+    return columns
 
 
 def _undone_kinds(found: dict[str, str], rows: pd.DataFrame) -> dict[str, int]:
