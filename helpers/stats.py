@@ -113,9 +113,12 @@ def cramers_v(counts: pd.DataFrame) -> tuple[float, float]:
 # --- forecast of daily sales -----------------------------------------------------------------
 
 PLAIN = {"seasonal naive": 1, "four-week mean": 4}  # weeks whose same weekdays are averaged
+LAST_YEAR = "last year at today's pace"
 SARIMAX_ORDERS = {"SARIMAX with steady level": (1, 0, 0), "SARIMAX with moving level": (0, 1, 1)}
 SPANS = {1: "one_week", 4: "four_weeks", 13: "thirteen_weeks"}  # what a back-test adds up
 FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456  # history needed: at all, for SARIMAX, for yearly terms
+YEAR, PACE_DAYS = 364, 56  # the same weekdays a year ago; days whose sales tell the pace
+LAST_YEAR_DAYS = YEAR + 2 * PACE_DAYS  # history needed to look back a year, and to know how far that was off
 CLOSED_SHARE = 0.05  # days without sales count as closed where they are rarer than this
 WIDTHS = (1.0, 5.0)  # an interval is never narrower than its method's own past, nor stretched without end
 
@@ -156,7 +159,8 @@ def sales_paths(
     """
     sales = _open_days(daily)
     forecast = _forecaster(sales, method)
-    point, errors = forecast(len(sales), days), _past_errors(sales, days, forecast)
+    first = YEAR + PACE_DAYS if method == LAST_YEAR else min(28, len(sales) // 2)
+    point, errors = forecast(len(sales), days), _past_errors(sales, days, forecast, first)
     draws = np.random.default_rng(seed).standard_normal((paths // 2, len(errors)))
     moves = np.vstack([draws, -draws]) @ errors * (width * point.mean() / np.sqrt(len(errors)))
     dates = pd.date_range(sales.index[-1], periods=days + 1)[1:]
@@ -171,17 +175,20 @@ def sales_paths(
 def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1) -> pd.DataFrame:
     """Forecast past periods from what was known before them (table `backtest`).
 
-    From up to `origins` days in the second half of the history, each method looks up to `weeks` ahead;
-    the rows are single weeks, and sums of four and of thirteen. `low` and `high` are not yet
+    From up to `origins` days in the second half of the history, each method looks up to `weeks` ahead; where a year
+    and a half is known, only from days that know a year, so that last year's season may compete. The rows are single
+    weeks, and sums of four and of thirteen. `low` and `high` are not yet
     calibrated. Days that turned out closed count on neither side. Empty below eight weeks.
     Rolling origins as in Hyndman and Athanasopoulos (2021, section 5.10).
     """
     names = ["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "actual"]
     whole = _open_days(daily) if len(daily) >= FEWEST_DAYS else pd.Series(dtype=float)
     known = len(whole) // 7
-    back = range(known - max(known // 2, 4), 3, -1)
+    knows_year = known * 7 >= LAST_YEAR_DAYS + 7 * weeks
+    back = range(known - max(LAST_YEAR_DAYS // 7 if knows_year else known // 2, 4), 3, -1)
     back = back[:: -(-len(back) // origins)] if len(back) else back
     methods = [*PLAIN, *SARIMAX_ORDERS] if known // 2 * 7 >= SARIMAX_DAYS else [*PLAIN]
+    methods += [LAST_YEAR] if knows_year else []
     rows = []
     for method, left in product(methods, back):
         past, ahead = whole.iloc[: -7 * left], min(left, weeks)
@@ -283,6 +290,8 @@ def _forecaster(sales: pd.Series, method: str) -> Callable[[int, int], np.ndarra
     """A function (origin, days) -> forecast of the `days` after the first `origin` days of `sales`."""
     if method in PLAIN:
         return partial(_weekday_means, sales, PLAIN[method])
+    if method == LAST_YEAR:
+        return partial(_last_year, sales)
     order, level = SARIMAX_ORDERS[method], sales.mean() or 1.0
     terms = [CalendarFourier("W", 3), CalendarFourier("ME", 2)]
     terms += [CalendarFourier("YE", 2)] if len(sales) >= YEARLY_DAYS else []
@@ -313,9 +322,20 @@ def _weekday_means(sales: pd.Series, weeks: int, origin: int, days: int) -> np.n
     return means[(sales.index[0].day_of_week + origin + np.arange(days)) % 7]
 
 
-def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.ndarray]) -> np.ndarray:
-    """Runs of past errors as shares of the level, each `days` long, from up to forty origins whole weeks apart."""
-    n, first = len(sales), min(28, len(sales) // 2)
+def _last_year(sales: pd.Series, origin: int, days: int) -> np.ndarray:
+    """Sales of the same weekdays a year ago, three weeks averaged, times the pace: how much more sells now."""
+    known = sales.iloc[:origin]
+    smooth = pd.concat([known.shift(7), known, known.shift(-7)], axis=1).mean(axis=1).fillna(known.mean()).to_numpy()
+    now, then = known.iloc[-PACE_DAYS:].mean(), known.iloc[-YEAR - PACE_DAYS : -YEAR].mean()
+    return smooth[origin - YEAR + np.arange(days) % YEAR] * (now / then if then > 0 else 1.0)
+
+
+def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.ndarray], first: int) -> np.ndarray:
+    """Runs of past errors as shares of the level, each `days` long, from up to forty origins whole weeks apart.
+
+    The earliest origin is day `first`, from which on the forecast knows enough.
+    """
+    n = len(sales)
     shortest, runs = min(days, (n - first) // 2), []
     apart = 7 * max(-(-(n - shortest - first) // 280), 1)
     for origin in range(n - shortest, first - 1, -apart):

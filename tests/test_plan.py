@@ -485,15 +485,41 @@ def test_what_touches_orders_compiles_for_other_engines(monkeypatch):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
 
 
+def weekly(**parts):
+    return pd.DataFrame(parts, index=range(len(next(iter(parts.values())))))
+
+
 def test_a_share_strays_as_far_as_it_did_in_the_past():
-    on = pd.date_range("2017-01-02", periods=7 * 40)
-    total = pd.Series(100.0, index=on)
-    steady = targets._stray(total / 4, total, 91)
-    assert steady == (pytest.approx(0.0), 8)  # forty weeks less eight hold eight months
-    doubled = pd.Series(np.where(np.arange(280) < 140, 10.0, 20.0), index=on)
-    assert targets._stray(doubled, total, 91)[0] > 0.3
-    assert targets._stray(total * 0, total, 91)[0] == 1.0  # nothing is known of what never sold
-    assert targets._stray(total[:14], total[:14], 91) == (pytest.approx(0.0), 2)
+    steady, months = targets._strays(weekly(a=[25.0] * 40, b=[75.0] * 40), "recent", 91)
+    assert steady.tolist() == pytest.approx([0.0, 0.0])
+    assert months == 8  # forty weeks less eight hold eight months
+    doubled, _months = targets._strays(weekly(a=[10.0] * 20 + [20.0] * 20, b=[90.0] * 20 + [80.0] * 20), "recent", 91)
+    assert doubled["a"] > 0.3
+    never, _months = targets._strays(weekly(a=[0.0] * 40, b=[75.0] * 40), "recent", 91)
+    assert never["a"] == 1.0  # nothing is known of what never sold
+    assert targets._strays(weekly(a=[25.0] * 2, b=[75.0] * 2), "recent", 91)[1] == 2
+
+
+def test_the_share_of_garden_furniture_knows_the_season_where_a_year_is_known():
+    rng, weeks = np.random.default_rng(2), np.arange(104)
+    summer = 0.5 - 0.4 * np.cos(2 * np.pi * weeks / 52)  # least in January
+    garden, rest = 100 * summer * np.exp(rng.normal(0, 0.1, 104)), 200 * np.exp(rng.normal(0, 0.1, 104))
+    both = weekly(garden=garden, rest=rest)
+    assert targets._share_way(both) == "season"
+    share = targets._shares(both, 78, range(20, 33), "season")["garden"]  # at midsummer, of the winter to come
+    true = targets._share(weekly(garden=100 * summer[98:], rest=[200.0] * 6))["garden"]
+    plain = targets._shares(both, 78, range(20, 33), "recent")["garden"]
+    assert abs(share - true) < 0.3 * abs(plain - true)
+    chance = [weekly(garden=np.exp(rng.normal(0, 0.1, 104)), rest=np.exp(rng.normal(0, 0.1, 104))) for _ in range(40)]
+    assert sum(targets._share_way(w) == "season" for w in chance) <= 6  # nothing but chance moves them
+    assert targets._share_way(both.iloc[:70]) == "recent"  # too little is known of a second year
+
+
+def test_a_category_that_is_new_keeps_its_recent_share():
+    new = weekly(new=[0.0] * 60 + [50.0] * 20, old=[100.0] * 80)
+    shares = targets._shares(new, 80, range(13), "season")
+    assert shares["new"] == pytest.approx(1 / 3, abs=0.1)
+    assert shares.sum() == pytest.approx(1)
 
 
 def test_ranges_are_checked_only_against_months_that_are_over():

@@ -5,6 +5,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import many_seeds
 
 from helpers import stats
 
@@ -38,6 +39,44 @@ def test_the_seasonal_naive_rule_says_last_weeks_sales():
     assert np.allclose(paths.mean(axis=1), np.tile(daily.tail(7), 2))
     four = stats.sales_paths(daily, 7, "four-week mean").mean(axis=1)
     assert np.allclose(four, daily.tail(28).to_numpy().reshape(4, 7).mean(axis=0))
+
+
+def seasonal(seed, days=910, growth=0.3, swing=0.5, noise=0.1):
+    """Daily sales that rise by `growth` a year and swing by `swing` with the time of the year, and chance beside."""
+    rng, index = np.random.default_rng(seed), pd.date_range("2023-01-02", periods=days)
+    year = np.arange(days) / 365.25
+    level = np.exp(growth * year + swing * np.cos(2 * np.pi * (year - 0.95)) + rng.normal(0, noise, days))
+    return pd.Series(WEEK[index.day_of_week] * level, index)
+
+
+def test_last_year_at_todays_pace_is_what_it_says():
+    daily = seasonal(1, noise=0.0)
+    paths = stats.sales_paths(daily[:-91], 91, stats.LAST_YEAR)
+    assert paths.mean(axis=1).sum() == pytest.approx(daily[-91:].sum(), rel=0.02)
+    assert np.allclose(paths.mean(axis=1), daily[-91:], rtol=0.1)
+
+
+@many_seeds(2, 60)
+def test_a_season_is_foretold_where_a_year_is_known_and_its_interval_holds(seeds):
+    inside, off, plain = [], [], []
+    for seed in range(seeds):
+        daily = seasonal(seed)
+        known, came = daily[:-91], daily[-91:].sum()
+        tested = stats.backtest(known, origins=3)
+        method, width, _covered = stats.choose_method(tested)
+        assert method == stats.LAST_YEAR
+        sums = stats.sales_paths(known, 91, method, width=width).sum()
+        naive = stats.sales_paths(known, 91, "four-week mean").sum().mean()
+        inside.append(sums.quantile(0.05) <= came <= sums.quantile(0.95))
+        off.append(abs(sums.mean() / came - 1))
+        plain.append(abs(naive / came - 1))
+    assert np.mean(inside) >= 0.8 or seeds < 10
+    assert np.mean(off) < 0.3 * np.mean(plain)
+
+
+def test_a_shop_without_a_season_keeps_the_plain_rule():
+    assert stats.choose_method(stats.backtest(shop(910, drift=0.03), origins=3))[0] != stats.LAST_YEAR
+    assert stats.LAST_YEAR not in set(stats.backtest(shop(560), origins=2)["method"])
 
 
 def test_the_same_seed_gives_the_same_paths_and_width_stretches_them():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from helpers.plan.wording import wording
 from helpers.show import words
 
 ALL, OTHER = "all", "other"
-RECENT_DAYS = 56  # a category's share of the forecast is that of the last eight weeks, as in 3 Analyze
+CLEAR = 0.9  # last year's shares must have been off by less than this part of what the recent ones were
+BASE, MONTH, WEEKS_A_YEAR = 8, 4, 52  # weeks whose shares count as recent, of a month, and of a year
 WEEKS = 13  # the span of 3c that is nearest to a quarter
 APART = 0.05  # share of its forecast by which a category must differ from 3c before that is said
 COLUMNS = [
@@ -101,8 +103,8 @@ def parts_apart(ahead: pd.DataFrame, lines: pd.DataFrame, currency: str) -> str:
     row = both.loc[off[both.index].idxmax()]
     here, there = words.money(row["baseline"], currency), words.money(row["forecast"], currency)
     return (
-        f" The parts are forecast otherwise than in 3c: here each keeps its share of the last {RECENT_DAYS} days, "
-        f"there a way tested on the parts was chosen ({row['method']}). {row['scope_value']} differs most: {here} here "
+        f" The parts are forecast otherwise than in 3c: here each is a share of all sales, there a way tested on the "
+        f"parts was chosen ({row['method']}). {row['scope_value']} differs most: {here} here "
         f"for the quarter, {there} there for {WEEKS} weeks."
     )
 
@@ -176,12 +178,14 @@ def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[s
     wide = past.pivot_table("revenue", "ordered_on", "category", aggfunc="sum").reindex(days).fillna(0.0)
     total, ahead = wide.sum(axis=1), (period.ends_on - days[-1]).days
     whole = stats.sales_paths(total, ahead, method, width=width)[period.starts_on :]
-    recent = wide.iloc[-RECENT_DAYS:].sum().clip(lower=0)
+    weekly = _weeks(wide)
+    way = _share_way(weekly)
+    shares = _shares(weekly, len(weekly), _weeks_ahead(days[-1], period), way)
+    strays, df = _strays(weekly, way, ahead)
     draws = {ALL: whole}
-    for number, (category, share) in enumerate((recent / (recent.sum() or 1.0)).items()):
+    for number, (category, share) in enumerate(shares.items()):
         # A category follows all sales; how far its share strays from that is its own, and once astray it stays.
-        stray, df = _stray(wide[category], total, ahead)
-        moved = 1 + stray * np.random.default_rng(number).standard_t(df, whole.shape[1] // 2)
+        moved = 1 + strays[category] * np.random.default_rng(number).standard_t(df, whole.shape[1] // 2)
         moved = np.clip(np.concatenate([moved, 2 - moved]), 0, None)
         drawn = whole * moved
         level = drawn.mean(axis=1)
@@ -189,24 +193,70 @@ def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[s
     return draws
 
 
-def _stray(part: pd.Series, total: pd.Series, ahead: int) -> tuple[float, int]:
-    """How far a category's share of a month lay from its share of the eight weeks before some origin.
+def _weeks(wide: pd.DataFrame) -> pd.DataFrame:
+    """Sales of whole weeks that end on the last day: one row a week, one column a category."""
+    whole = wide.iloc[len(wide) % 7 :]
+    return whole.groupby(np.arange(len(whole)) // 7).sum().clip(lower=0)
 
-    The root mean square of all such past errors, as a part of the share, for months up to `ahead` days off; and
-    the number of months that do not overlap, as degrees of freedom.
+
+def _weeks_ahead(last: pd.Timestamp, period: tuple) -> range:
+    """The weeks of a period, counted from the first week after the last day known."""
+    return range((period.starts_on - last).days // 7, -(-(period.ends_on - last).days // 7))
+
+
+def _shares(weekly: pd.DataFrame, origin: int, ahead: range, way: str) -> pd.Series:
+    """The share of all sales that each category will have in the weeks `ahead` of week `origin`.
+
+    "recent": its share of the eight weeks before. "season": its share of the same weeks a year ago, moved as its recent
+    share has moved since then; a category that was not there yet keeps its recent share.
     """
-    weeks = [x.to_numpy()[len(x) % 7 :].reshape(-1, 7).sum(axis=1) for x in (part, total)]
-    n = len(weeks[0])
-    base = min(RECENT_DAYS // 7, n // 2)
-    block = min(4, n - base)
-    errors = []
+    recent = _share(weekly.iloc[max(origin - BASE, 0) : origin])
+    if way == "recent":
+        return recent
+    then = _share(weekly.iloc[origin - WEEKS_A_YEAR - BASE : origin - WEEKS_A_YEAR])
+    weeks = [origin - WEEKS_A_YEAR + w % WEEKS_A_YEAR for w in ahead]
+    moved = (_share(weekly.iloc[weeks]) * recent / then.where(then > 0)).fillna(recent)
+    return moved / (moved.sum() or 1.0)
+
+
+def _share(weekly: pd.DataFrame) -> pd.Series:
+    sums = weekly.sum()
+    return sums / (sums.sum() or 1.0)
+
+
+def _share_way(weekly: pd.DataFrame) -> str:
+    """What foretold the shares of past months better, all categories together: last year's "season", or the "recent".
+
+    The recent share stands where the difference is small, and where fewer than three months have a year before them.
+    """
+    first, block = WEEKS_A_YEAR + BASE, MONTH
+    origins = range(first, len(weekly) - block + 1, block)
+    if len(origins) < 3:
+        return "recent"
+    off = dict.fromkeys(("recent", "season"), 0.0)
+    for origin, way in product(origins, off):
+        came = _share(weekly.iloc[origin : origin + block])
+        off[way] += (_shares(weekly, origin, range(block), way) - came).abs().sum()
+    return "season" if off["season"] < CLEAR * off["recent"] else "recent"
+
+
+def _strays(weekly: pd.DataFrame, way: str, ahead: int) -> tuple[pd.Series, int]:
+    """How far the share of each category in a month lay from what was foretold from some earlier week.
+
+    By category the root mean square of all such past errors, as a part of the share foretold, for months up to `ahead`
+    days off; and the number of months that do not overlap, as degrees of freedom.
+    """
+    n = len(weekly)
+    base = min(BASE, n // 2) if way == "recent" else WEEKS_A_YEAR + BASE
+    block, errors = min(MONTH, n - base), []
     for origin in range(base, n - block + 1):
-        known, whole = (x[origin - base : origin].sum() for x in weeks)
         for first in range(origin, min(n - block, origin + max(ahead // 7 - block, 0)) + 1, block):
-            came, all_came = (x[first : first + block].sum() for x in weeks)
-            if known > 0 and all_came > 0:
-                errors.append(came / all_came / (known / whole) - 1)
-    return float(np.sqrt(np.mean(np.square(errors)))) if errors else 1.0, max((n - base) // block, 2)
+            said = _shares(weekly, origin, range(first - origin, first - origin + block), way)
+            whole = weekly.iloc[first : first + block]
+            if whole.to_numpy().sum() > 0:
+                errors.append(_share(whole) / said.where(said > 0) - 1)
+    found = pd.DataFrame(errors, columns=weekly.columns)
+    return np.sqrt((found**2).mean()).fillna(1.0), max((n - base) // block, 2)
 
 
 def _tree(draws: dict[str, pd.DataFrame], growth: float) -> pd.DataFrame:
