@@ -237,6 +237,8 @@ def test_content_decides_where_a_heading_does_not():
     assert "one a line" in found.notes["quantity"]
     tax = guess(["Order", "Date", "Total tax", "Price"], ["1", "2025-02-03", "1.90", "10.00"])
     assert tax.columns["unit_price"] == '"Price"'
+    doubt = tax.columns.pop("doubt")
+    assert "Price may hold Total tax or not" in doubt
     assert "Total tax" not in str(tax.columns)
 
 

@@ -230,7 +230,7 @@ def test_coupons_count_by_contact_and_by_the_type_before_it():
 
 def test_contacts_of_one_person_are_worth_less_than_those_of_many():
     rng, drawn = np.random.default_rng(4), []
-    for _round in range(150):
+    for _round in range(60):
         chance = np.repeat(rng.beta(0.4, 1.6, 120), 6)  # people differ much; the true rate is a fifth
         sent = pd.DataFrame({"customer_id": np.repeat(np.arange(120), 6).astype(str), "campaign_id": [*"abcdef"] * 120})
         hit = sent[rng.random(len(sent)) < chance]
@@ -241,8 +241,8 @@ def test_contacts_of_one_person_are_worth_less_than_those_of_many():
     found = pd.DataFrame(drawn)
     inside = ((found["low"] < 0.2) & (found["high"] > 0.2)).mean()
     plain = stats.share_interval(found["responded"], found["reached"])
-    assert 0.84 < inside < 0.96  # nine in ten are meant
-    assert ((plain["low"] < 0.2) & (plain["high"] > 0.2)).mean() < 0.8  # as if each contact were another person
+    assert 0.8 < inside < 0.98  # nine in ten are meant
+    assert ((plain["low"] < 0.2) & (plain["high"] > 0.2)).mean() < 0.78  # as if each contact were another person
 
 
 def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
