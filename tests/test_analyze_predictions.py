@@ -103,6 +103,22 @@ def test_effects_find_what_was_planted_and_not_where_it_is_shuffled():
     assert abs(lost.loc["prices paid", "effect"]) < 0.04
 
 
+def test_a_month_is_told_from_two_years_on_and_only_if_it_was_so_in_each():
+    burst = np.ones(12)
+    burst[1] = 1.6  # newcomers of one February
+    one, moves = planted(400, month=burst)
+    assert "month" not in set(analyze.driver_effects(analyze.explain_sales(one, moves, NO_FEASTS))["kind"])
+    steady, moves = planted(800)
+    first, _moves = planted(800, month=burst)
+    mixed = pd.concat([first[:365], steady[365:]])
+    told = analyze.driver_effects(analyze.explain_sales(mixed, moves, NO_FEASTS)).set_index("driver")
+    assert told.loc["February", "effect"] > 0.1
+    assert told.loc["February", "verdict"] == "may be chance"
+    always, moves = planted(800, month=burst)
+    known = analyze.driver_effects(analyze.explain_sales(always, moves, NO_FEASTS)).set_index("driver")
+    assert known.loc["February", "verdict"] == "goes with more"
+
+
 @many_seeds(30, 100)
 def test_intervals_allow_for_errors_that_go_together(seeds):
     """Of drivers that do nothing in shops whose errors last, most intervals hold zero; plain ones do not."""

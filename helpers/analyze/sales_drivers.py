@@ -23,6 +23,7 @@ from helpers.show import words
 DRIVERS = yaml.safe_load(resources.files("helpers.analyze").joinpath("sales_drivers.yaml").read_text(encoding="utf-8"))
 FEWEST, FEWEST_MARKED = 112, 5  # days needed at all, and days that a mark such as a holiday must stand on
 ONE_YEAR, TWO_YEARS = 350, 700  # days from which the season is a wave, and from which each month has its own effect
+LASTS = 1 / 3  # so much of a month's effect must show in each year
 MONTHS = [f"{pd.Timestamp(2024, m, 1):%B}" for m in range(1, 13)]
 HOLDOUT_WEEKS = 13
 PUBLIC = "public holiday"
@@ -155,7 +156,7 @@ def regress(y: pd.Series, x: pd.DataFrame, log: bool = True, lags: int = 0) -> R
 def design(days: pd.DatetimeIndex, moves: pd.DataFrame, feasts: pd.DataFrame) -> pd.DataFrame:
     """The columns of the regression, one row a day: weekdays, season, feasts, trend, and the moves.
 
-    With two years each month has its own column; with one, the season is two waves a year.
+    With two years each month has its own column; with one, two waves a year take up what may be season.
     """
     x = {d: (days.day_of_week == k).astype(float) for k, d in enumerate(WEEKDAYS) if k}
     history = (days[-1] - days[0]).days + 1
@@ -189,15 +190,16 @@ def feast_marks(days: pd.DatetimeIndex, feasts: pd.DataFrame) -> dict[str, np.nd
 def driver_effects(fit: Regression | None) -> pd.DataFrame:
     """Each driver's effect on sales as a share (0.1 sells a tenth more), all others equal, with its 90 % interval.
 
-    Weekdays and months stand against the mean weekday and month; amounts from a low to a high day (the tenth and the
-    ninetieth percentile of days), named in `per`. inflation: variance inflation of a single column. The calendar
-    stands first; empty without a fit.
+    Weekdays and months stand against the mean weekday and month. Months are told from two years on, since in one a
+    month cannot be told from what else happened in it; and one is sure only if it was so in each year. Amounts go from
+    a low to a high day (the tenth and the ninetieth percentile of days), named in `per`. inflation: variance inflation
+    of a single column. The calendar stands first; empty without a fit.
     """
     if fit is None:
         return pd.DataFrame(columns=COLUMNS)
     inflation = _inflation(fit.x)
     rows = [_row(fit, k, d, DRIVERS["mean_day"], w) for k, d, w in _groups(fit, WEEKDAYS, "weekday")]
-    rows += [_row(fit, k, d, DRIVERS["mean_month"], w) for k, d, w in _season(fit)]
+    rows += [_row(fit, k, d, DRIVERS["mean_month"], w) for k, d, w in _groups(fit, MONTHS, "month")]
     plain = [c for c in fit.x if c not in WEEKDAYS and c not in MONTHS and not c.startswith("season ")]
     for column in plain:
         kind, name, per, size = _named(column, fit.x[column])
@@ -301,20 +303,20 @@ def _seen(fit: Regression, name: str) -> bool:
     return bool((days.day_name() == name).any() or (days.month_name() == name).any())
 
 
-def _season(fit: Regression) -> list[tuple[str, str, pd.Series]]:
-    """Effects of the months: their own columns, or the mean of the season's waves over their days."""
-    waves = [c for c in fit.x if c.startswith("season ")]
-    if not waves:
-        return _groups(fit, MONTHS, "month")
-    means = fit.x[waves].groupby(fit.x.index.month).mean()
-    means = means - means.mean()
-    return [("month", MONTHS[m - 1], row.reindex(fit.b.index).fillna(0.0)) for m, row in means.iterrows()]
+def _every_year(fit: Regression, month: str, effect: float) -> bool:
+    """Whether a month shows a third of its effect, or more, in each year: one odd year makes no season."""
+    days = fit.sales.index
+    on = days.month_name() == month
+    left = np.log(fit.sales[on] / fit.fitted[on])
+    each = left.groupby(days[on].year).mean() + effect
+    return bool((each / effect > LASTS).all())
 
 
 def _row(fit: Regression, kind: str, name: str, per: str, w: pd.Series) -> dict[str, object]:
     size, error = float(w @ fit.b), fit.error(w)
     low, high = size - fit.critical * error, size + fit.critical * error
-    verdict = DRIVERS["verdicts"]["more" if low > 0 else "less" if high < 0 else "unsure"]
+    sure = (low > 0 or high < 0) and (kind != "month" or _every_year(fit, name, size))
+    verdict = DRIVERS["verdicts"]["unsure" if not sure else "more" if low > 0 else "less"]
     day = fit.x.index.day_name() if kind == "weekday" else fit.x.index.month_name()
     shares = {c: float(np.expm1(v)) for c, v in {"effect": size, "low": low, "high": high}.items()}
     return {"driver": name, "kind": kind, "per": per, **shares, "days": int((day == name).sum()), "verdict": verdict}
