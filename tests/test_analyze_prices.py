@@ -10,7 +10,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import analyze, tables
+from helpers import analyze, stats, tables
 from helpers.analyze import elasticity, prices, promotion
 from helpers.demo import write_twin
 
@@ -280,10 +280,24 @@ def test_a_cheap_week_that_only_gives_margin_away_costs_money():
     assert lifts["profit_high"].iloc[0] < 0
     loss = analyze.promotion_profit_in_words(lifts, "EUR")[0]
     assert loss["low"] < loss["value"] == -lifts["profit"].iloc[0] < loss["high"]
+    assert loss["low"] == pytest.approx(-lifts["profit_high"].iloc[0])  # one of one is not picked
     pays = lifts.assign(category="Ale", profit=9.0, profit_low=5.0, profit_high=12.0)
     both = analyze.promotion_profit_in_words(pd.concat([lifts, pays], ignore_index=True), "EUR")
     assert [said["id"] for said in both] == ["promotion-loss", "promotion-gain"]
     assert both[1]["headline"].startswith("Promotions of Ale surely pay")
+
+
+def test_the_worst_of_eight_is_seldom_surely_bad_where_none_is():
+    """Eight categories whose promotions earn and cost nothing: plain intervals find a loss in a third of the shops."""
+    rng, plain, chosen = np.random.default_rng(5), [], []
+    for _shop in range(600):
+        found = rng.normal(0, 1, 8)
+        lifts = pd.DataFrame({"category": list("abcdefgh"), "profit": found})
+        lifts = lifts.assign(profit_low=found - stats.Z, profit_high=found + stats.Z)
+        plain.append((lifts["profit_high"] < 0).any())
+        chosen.append(any(s["id"] == "promotion-loss" for s in analyze.promotion_profit_in_words(lifts, "EUR")))
+    assert np.mean(plain) > 0.25
+    assert np.mean(chosen) < 0.08  # one in twenty is meant on this side
 
 
 def test_pull_forward_is_found_and_a_shuffled_past_finds_none():

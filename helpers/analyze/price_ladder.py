@@ -76,10 +76,16 @@ def ladder_shown(found: pd.DataFrame, best: pd.DataFrame, asked: str) -> str:
 def best_steps(ladder: pd.DataFrame) -> pd.DataFrame:
     """By category the step whose gain in margin is largest at the low end of its interval; only where that is above 0.
 
+    The intervals of the gain become those of one category picked among all (`stats.chosen_interval`).
+
     The last step up and the last step down are never taken: with one elasticity for all prices the best step is most
     often the edge of what was seen, where the data say least.
     """
     ends = ladder.groupby("category")["change"].transform
+    low, high = stats.chosen_interval(
+        ladder["gain"], ladder["gain_low"], ladder["gain_high"], ladder["category"].nunique()
+    )
+    ladder = ladder.assign(gain_low=low, gain_high=high)
     sure = ladder[(ladder["gain_low"] > 0) & (ladder["change"] > ends("min")) & (ladder["change"] < ends("max"))]
     best = sure.loc[sure.groupby("category")["gain_low"].idxmax()] if len(sure) else sure
     return best.sort_values("gain_low", ascending=False, ignore_index=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from helpers import show
+from helpers import show, stats
 from helpers.analyze.assortment import LISTS, stock_list
 from helpers.analyze.competitors import LAST
 from helpers.analyze.elasticity import MODEL, Fit, common_value
@@ -170,10 +170,15 @@ def _net_doubt(lifts: pd.DataFrame) -> float:
 
 
 def promotion_profit_in_words(lifts: pd.DataFrame, currency: str) -> list[dict]:
-    """The promotions that surely cost most margin, and those that surely earn most, as findings; none where unsure."""
+    """The promotions that surely cost most margin, and those that surely earn most, as findings; none where unsure.
+
+    Both are picked among all categories, and their intervals know it (`stats.chosen_interval`).
+    """
     known, found = int(lifts["profit"].notna().sum()), []
+    low, high = stats.chosen_interval(lifts["profit"], lifts["profit_low"], lifts["profit_high"], known)
+    chosen = pd.DataFrame({"low": low, "high": high}).astype(float)
     for kind, sign in (("loss", -1), ("gain", 1)):
-        ends = np.sort(sign * lifts[["profit_low", "profit_high"]].to_numpy(float), axis=1)
+        ends = np.sort(sign * chosen.to_numpy(), axis=1)
         sure = pd.DataFrame(ends, lifts.index, ["low", "high"]).query("low > 0")
         if sure.empty:
             continue
