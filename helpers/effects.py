@@ -14,15 +14,16 @@ import pandas as pd
 import yaml
 from ibis import _
 from scipy.stats import chisquare, norm, ttest_ind
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from helpers import stats
-from helpers.client import PlaybookError, TestRules
+from helpers.client import TestRules
 
 WORDS = yaml.safe_load(resources.files("helpers").joinpath("effects.yaml").read_text(encoding="utf-8"))
 SAYS = WORDS["says"]
-USUAL = re.compile("|".join(f"(?:{name})" for name in WORDS["controls"]))
+NOUN = f"({'|'.join(WORDS['nouns'])})"
+USUAL = re.compile("|".join(f"({name})" for name in WORDS["controls"]).replace("NOUN", NOUN))
 RESPONSE = 28  # days in which a message is said to have worked
+FEW, BUYERS = 30, 8  # units of a group, and those of them with sales, below which its mean says too little
 HELD_OUT = 100  # messages held back, and as many sent, from which their difference says anything
 NORMAL = norm.ppf(stats.ENDS)  # standard errors to the ends of an interval
 BROKEN = 0.0005  # a split less likely than this is no work of chance (Fabijan et al. 2019 take the same)
@@ -43,14 +44,14 @@ def judge_tests(experiments: pd.DataFrame, rules: Mapping[str, TestRules]) -> pd
 
     `experiments` has the columns of that table, one row a test and unit; `rules` is `tests` of client.yaml. The control
     is the variant that the rules name, else the only one with a usual name; it is never guessed. A test is not read
-    where its split, or what was measured before it, is no work of chance. Raises PlaybookError for a rule of a test
-    that is not there.
+    where its split, or what was measured before it, is no work of chance. A rule of a test that is not there is a row
+    with a problem.
     """
-    tests = dict(list(experiments.groupby("experiment_id")))
-    if strange := sorted(set(rules) - set(tests)) if len(experiments) else []:
-        have = ", ".join(map(str, tests))
-        raise PlaybookError(f"client.yaml, tests: there is no test {strange[0]}. There are {have}.")
-    rows = [_judge(test, units, rules.get(test, TestRules())) for test, units in tests.items()]
+    tests = experiments.groupby("experiment_id")
+    rows = [_judge(test, units, rules.get(test, TestRules())) for test, units in tests]
+    known = {row["experiment_id"] for row in rows}
+    gone = [test for test in rules if test not in known] if rows else []
+    rows += [_nothing(test, SAYS["gone"].format(tests=", ".join(map(str, known)))) for test in gone]
     return pd.DataFrame(rows, columns=["experiment_id", "units", "control", "control_from", "problem"])
 
 
@@ -108,17 +109,14 @@ def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> 
     if not counts[0]:
         return None
     base, nothing = sales[held].mean(), Shown(np.nan, np.nan, np.nan, np.nan, *counts, window)
-    told, sold = ((v - v.groupby(campaign).transform("mean")) for v in ((~held).astype(float), sales))
-    weight = told @ told
-    if min(counts) < HELD_OUT or base <= 0 or not weight:
+    effect, own = _difference(sales, ~held, campaign)
+    if min(counts) < HELD_OUT or base <= 0 or not np.isfinite(effect):
         return nothing
-    effect, scale = (told @ sold) / weight, window / period / base
-    own_money = told * (sold - effect * told) / weight
-    own = own_money - effect / base * held * (sales - base) / counts[0]
-    error = np.sqrt((own.groupby(rows["customer_id"]).sum() ** 2).sum())
-    plain = np.sqrt((own_money.groupby(rows["customer_id"]).sum() ** 2).sum())
-    share, money = effect + NORMAL * error, effect + NORMAL * plain
-    return Shown(*(float(v * scale) for v in (effect, *share)), float(effect), *counts, window, *map(float, money))
+    scale = window / period / base
+    of_base = own - effect / base * held * (sales - base) / counts[0]
+    money = effect + NORMAL * _clustered(own, rows["customer_id"])
+    share = effect + NORMAL * _clustered(of_base, rows["customer_id"])
+    return Shown(*(float(v * scale) for v in (effect, *share)), effect, *counts, window, *map(float, money))
 
 
 def after_messages(messages: ir.Table, orders: ir.Table, as_of: date, window: int) -> ir.Table:
@@ -140,18 +138,37 @@ def after_messages(messages: ir.Table, orders: ir.Table, as_of: date, window: in
 def by_campaign(after: pd.DataFrame) -> pd.DataFrame:
     """What each campaign that held some back added a message: campaign_id, sent, held, effect, low, high (currency).
 
-    `after` are the rows of `after_messages`. A difference of means with its 90 % interval (Welch 1947); campaigns with
-    fewer than two on either side are left out.
+    `after` are the rows of `after_messages`. A difference of means with its 90 % interval, the messages to one customer
+    together (see `message_effect`). Campaigns with fewer than `FEW` on a side, or fewer than `BUYERS` with sales, are
+    left out: of so few, an interval would promise more than it holds.
     """
     rows = []
     for campaign, told in after.groupby("campaign_id"):
-        out, reached = (told.loc[told["held"] == side, "sales"].astype(float) for side in (True, False))
-        if min(len(out), len(reached)) > 1 and out.var() + reached.var() > 0:
-            between = CompareMeans(DescrStatsW(reached), DescrStatsW(out))
-            low, high = between.tconfint_diff(1 - stats.LEVEL, usevar="unequal")
-            rows.append((campaign, len(reached), len(out), reached.mean() - out.mean(), low, high))
+        sales, sent = told["sales"].astype(float), ~told["held"].astype(bool)
+        sides = (sales[sent], sales[~sent])
+        if min(map(len, sides)) >= FEW and min((side > 0).sum() for side in sides) >= BUYERS:
+            effect, own = _difference(sales, sent, told["campaign_id"])
+            ends = effect + NORMAL * _clustered(own, told["customer_id"])
+            rows.append((campaign, *map(len, sides), effect, *ends))
     kinds = {"campaign_id": "str", "sent": int, "held": int, "effect": float, "low": float, "high": float}
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+
+
+def _difference(sales: pd.Series, sent: pd.Series, campaign: pd.Series) -> tuple[float, pd.Series]:
+    """Difference of mean sales within campaigns, and the influence of each message on it; nan where none differs."""
+    told, sold = ((v - v.groupby(campaign).transform("mean")) for v in (sent.astype(float), sales))
+    weight = (told @ told) or np.nan
+    effect = (told @ sold) / weight
+    return float(effect), told * (sold - effect * told) / weight
+
+
+def _clustered(own: pd.Series, customer: pd.Series) -> float:
+    """Standard error from influences, those of one customer together (Liang and Zeger 1986)."""
+    return float(np.sqrt((own.groupby(customer).sum() ** 2).sum()))
+
+
+def _nothing(test: str, problem: str) -> dict:
+    return {"experiment_id": test, "units": 0, "control": "", "control_from": "", "problem": problem}
 
 
 def _judge(test: str, units: pd.DataFrame, rule: TestRules) -> dict:
@@ -159,7 +176,7 @@ def _judge(test: str, units: pd.DataFrame, rule: TestRules) -> dict:
     control, source, problem = _control(test, list(counts.index), rule.control)
     checks = [] if problem else [_alone(counts), _split(test, counts, rule.shares), _before(units, control)]
     problem = next(filter(None, [problem, *checks]), "")
-    return {"experiment_id": test, "units": len(units), "control": control, "control_from": source, "problem": problem}
+    return _nothing(test, problem) | {"units": len(units), "control": control, "control_from": source}
 
 
 def _control(test: str, variants: list[str], asked: str) -> tuple[str, str, str]:
@@ -181,7 +198,10 @@ def _alone(counts: pd.Series) -> str:
 
 def _split(test: str, counts: pd.Series, shares: Mapping[str, float]) -> str:
     """What is wrong with the sizes of the groups, against the shares that were meant or the likeliest plan."""
-    plans = [_asked_shares(test, counts, shares)] if shares else _usual_plans(counts)
+    if shares and set(shares) != set(counts.index):
+        return SAYS["shares"].format(variants=", ".join(counts.index))
+    asked = np.array([shares[v] for v in counts.index]) if shares else counts.to_numpy()
+    plans = [asked / asked.sum()] if shares else _usual_plans(counts)
     chances = [chisquare(counts, plan * counts.sum()).pvalue for plan in plans]
     if max(chances) >= BROKEN:
         return ""
@@ -191,14 +211,6 @@ def _split(test: str, counts: pd.Series, shares: Mapping[str, float]) -> str:
         counts=", ".join(f"{v} {n:,}" for v, n in counts.items()),
         shares=" to ".join(f"{100 * p:.3g} %" for p in plan),
     )
-
-
-def _asked_shares(test: str, counts: pd.Series, shares: Mapping[str, float]) -> np.ndarray:
-    if set(shares) != set(counts.index):
-        have = ", ".join(map(str, counts.index))
-        raise PlaybookError(f"client.yaml, tests.{test}.shares: give a share for each of {have}.")
-    given = np.array([shares[v] for v in counts.index], dtype=float)
-    return given / given.sum()
 
 
 def _usual_plans(counts: pd.Series) -> list[np.ndarray]:
@@ -213,11 +225,15 @@ def _usual_plans(counts: pd.Series) -> list[np.ndarray]:
 
 
 def _before(units: pd.DataFrame, control: str) -> str:
-    """Whether a group differed from the control before the test, by what was measured then (Welch 1947)."""
+    """Whether a group differed from the control before the test, by what was measured then (Welch 1947).
+
+    Small groups, and those in which hardly a value differs from the others, cannot tell.
+    """
     known = units[units["pre_value"].notna()]
-    groups = {v: rows["pre_value"].astype(float) for v, rows in known.groupby("variant") if len(rows) > 1}
+    groups = {v: rows["pre_value"].astype(float) for v, rows in known.groupby("variant") if len(rows) >= FEW}
+    groups = {v: values for v, values in groups.items() if (values != values.mode()[0]).sum() >= BUYERS}
     plain = groups.pop(control, None)
     for variant, values in groups.items() if plain is not None else ():
-        if values.var() + plain.var() > 0 and ttest_ind(values, plain, equal_var=False).pvalue < BROKEN / len(groups):
+        if ttest_ind(values, plain, equal_var=False).pvalue < BROKEN / len(groups):
             return SAYS["before"].format(variant=variant, high=f"{values.mean():,.2f}", low=f"{plain.mean():,.2f}")
     return ""

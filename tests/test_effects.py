@@ -5,14 +5,16 @@ import pandas as pd
 import pytest
 
 from helpers import effects, optimize, segment
-from helpers.client import PlaybookError, TestRules
+from helpers.client import TestRules
 
 USUAL = [
     ["control", "mail"], ["Kontrollgruppe", "Gutschein"], ["Baseline", "New page"], ["No E-Mail", "Mens E-Mail"],
     ["ohne Brief", "mit Brief"], ["groupe témoin", "bon"], ["对照组", "短信"], ["Control Group", "variant_1"],
     ["hold-out", "x"], ["no_contact", "call"], ["sin cupón", "cupón"], ["grupo de controle", "oferta"],
 ]  # fmt: skip
-UNKNOWN = [["A", "B"], ["red", "blue"], ["mail", "no hurry"], ["control tower", "harbour"], ["normal", "none of it"]]
+UNKNOWN = [["A", "B"], ["red", "blue"], ["mail", "no hurry"], ["control tower", "harbour"], ["normal", "none of it"],
+           ["Serif", "Sans serif"], ["free", "no discount, but free shipping"],
+           ["With images", "Without images"]]  # fmt: skip
 
 
 def units(counts, hits=None, test="T", pre=None):
@@ -58,8 +60,10 @@ def test_client_yaml_says_which_is_the_control():
     assert segment.experiment_effects(effects.readable(mails, tests))["effect"].item() == pytest.approx(0.05)
     wrong = judged(mails, T=TestRules(control="C"))
     assert "none of its variants (A, B)" in wrong["problem"]
-    with pytest.raises(PlaybookError, match="there is no test summer"):
-        effects.judge_tests(mails, {"summer": TestRules(control="A")})
+    gone = effects.judge_tests(mails, {"summer": TestRules(control="A")}).set_index("experiment_id")["problem"]
+    assert "there is none of that name (T)" in gone["summer"]
+    stray = judged(mails, T=TestRules(control="B", shares={"A": 0.5, "B": 0.4, "C": 0.1}))
+    assert "not for each of its variants" in stray["problem"]
 
 
 def test_two_that_may_be_the_control_are_asked_about():
@@ -102,6 +106,8 @@ def test_groups_that_differed_before_are_not_compared():
     before = np.concatenate([rng.normal(12, 4, 800), rng.normal(10, 4, 800)])
     assert "differed from the control before" in judged(units({"mail": 800, "control": 800}, pre=before))["problem"]
     assert judged(units({"mail": 800, "control": 800}, pre=rng.permutation(before)))["problem"] == ""
+    seldom = np.concatenate([np.repeat([10.0, 0.0], [18, 162]), np.zeros(20)])  # one in ten bought before
+    assert judged(units({"mail": 180, "control": 20}, pre=seldom))["problem"] == ""
 
 
 def test_one_group_and_no_test():
@@ -125,6 +131,12 @@ def test_what_each_campaign_added_is_told_by_those_it_held_back():
     found = pd.concat([effects.by_campaign(mailings(3.0, seed)) for seed in range(60)])
     assert 0.8 < ((found["low"] < 3) & (found["high"] > 3)).mean() < 0.97  # of 120, nine in ten are meant
     assert found["effect"].mean() == pytest.approx(3.0, abs=0.5)
+    seldom = mailings(0.0, 2)
+    seldom["sales"] *= np.random.default_rng(1).random(len(seldom)) < 0.01
+    assert effects.by_campaign(seldom).empty  # a handful of buyers says nothing
+    twice = pd.concat([mailings(3.0, 1)] * 4)
+    narrow, plain = (effects.by_campaign(t).iloc[0] for t in (twice, mailings(3.0, 1)))
+    assert narrow["high"] - narrow["low"] == pytest.approx(plain["high"] - plain["low"], rel=0.01)  # the same people
     alone = mailings(3.0, 1)
     assert effects.by_campaign(alone[~alone["held"]]).empty
 
