@@ -132,6 +132,7 @@ SPANS = {1: "one_week", 4: "four_weeks", 13: "thirteen_weeks"}  # what a back-te
 FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456  # history needed: at all, for SARIMAX, for yearly terms
 YEAR, PACE_DAYS = 364, 56  # the same weekdays a year ago; days whose sales tell the pace
 LAST_YEAR_DAYS = YEAR + 2 * PACE_DAYS  # history needed to look back a year, and to know how far that was off
+FEWEST_ORIGINS = 4  # on whose quarters last year's pace must have been tested
 CLOSED_SHARE = 0.05  # days without sales count as closed where they are rarer than this
 WIDTHS = (1.0, 5.0)  # an interval is never narrower than its method's own past, nor stretched without end
 
@@ -188,23 +189,22 @@ def sales_paths(
 def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1) -> pd.DataFrame:
     """Forecast past periods from what was known before them (table `backtest`).
 
-    From up to `origins` days in the second half of the history, each method looks up to `weeks` ahead; where a year
-    and a half is known, only from days that know a year, so that last year's season may compete. The rows are single
-    weeks, and sums of four and of thirteen. `low` and `high` are not yet
-    calibrated. Days that turned out closed count on neither side. Empty below eight weeks.
+    From up to `origins` days in the second half of the history, each method looks up to `weeks` ahead; last year's pace
+    only from those that know a year, and a little more. The rows are single weeks, and sums of four and of thirteen.
+    `low` and `high` are not yet calibrated. Days that turned out closed count on neither side. Empty below eight weeks.
     Rolling origins as in Hyndman and Athanasopoulos (2021, section 5.10).
     """
     names = ["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "actual"]
     whole = _open_days(daily) if len(daily) >= FEWEST_DAYS else pd.Series(dtype=float)
     known = len(whole) // 7
-    knows_year = known * 7 >= LAST_YEAR_DAYS + 7 * weeks
-    back = range(known - max(LAST_YEAR_DAYS // 7 if knows_year else known // 2, 4), 3, -1)
+    back = range(known - max(known // 2, 4), 3, -1)
     back = back[:: -(-len(back) // origins)] if len(back) else back
     methods = [*PLAIN, *SARIMAX_ORDERS] if known // 2 * 7 >= SARIMAX_DAYS else [*PLAIN]
-    methods += [LAST_YEAR] if knows_year else []
     rows = []
-    for method, left in product(methods, back):
+    for method, left in product([*methods, LAST_YEAR], back):
         past, ahead = whole.iloc[: -7 * left], min(left, weeks)
+        if method == LAST_YEAR and len(past) < LAST_YEAR_DAYS:
+            continue
         actual = whole.iloc[len(past) : len(past) + 7 * ahead]
         said = sales_paths(past, 7 * ahead, method, seed=seed).to_numpy() * actual.notna().to_numpy()[:, None]
         for span in (s for s in SPANS if s <= ahead):
@@ -244,15 +244,20 @@ def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     """One row a method of a back-test, the best first.
 
     `one_week`, `four_weeks` and `thirteen_weeks` are mean absolute errors as shares of sales, `error` is
-    their mean; `covered` is the part of actual sums that the raw 90 % intervals held; `width` stretches them
+    their mean, all on the origins that every method was tested on; a method with fewer than `FEWEST_ORIGINS` is left
+    out. `covered` is the part of actual sums that the raw 90 % intervals held; `width` stretches them
     so that no span is covered less than 90 %; `covered_after` is the part held when each origin is judged by
     the width that the other origins give.
     """
     if not len(tested):
         return pd.DataFrame(columns=["method", "error", "covered", "width", "covered_after"])
+    tested = _comparable(tested)
     off, half = (tested["actual"] - tested["forecast"]).abs(), (tested["high"] - tested["low"]).clip(lower=0.01) / 2
     rows = tested.assign(miss=off / half, error=off / tested["actual"].where(tested["actual"] > 0))
-    errors = rows.pivot_table("error", "method", "weeks", sort=False).rename(columns=SPANS).rename_axis(columns=None)
+    shared = rows.groupby("origin_on")["method"].transform("nunique") == rows["method"].nunique()
+    errors = (
+        rows[shared].pivot_table("error", "method", "weeks", sort=False).rename(columns=SPANS).rename_axis(columns=None)
+    )
     by = rows.groupby("method", sort=False)
     scores = errors.assign(
         error=errors.mean(axis=1),
@@ -263,15 +268,35 @@ def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     return scores.sort_values("error", kind="stable").reset_index()
 
 
+def _comparable(tested: pd.DataFrame) -> pd.DataFrame:
+    """The rows without last year's pace where it was tested from too few origins, or on no whole quarter."""
+    own = tested[tested["method"] == LAST_YEAR]
+    enough = own.loc[own["weeks"] == max(SPANS), "origin_on"].nunique() >= FEWEST_ORIGINS
+    return tested if enough else tested[tested["method"] != LAST_YEAR]
+
+
 def choose_method(tested: pd.DataFrame) -> tuple[str, float, float]:
     """The method with the smallest error in the back-test, its width, and its coverage after calibration.
 
-    Plain rules stand first and win a tie. With no back-test: the four-week mean, width 1, coverage unknown.
+    Plain rules stand first and win a tie. Where the best one missed the quarter after this time of the year, a year
+    ago, by more than last year's pace misses its quarters, last year's pace is taken: a season that the back-test has
+    seen only once is told by that one. With no back-test: the four-week mean, width 1, coverage unknown.
     """
     if not len(tested):
         return "four-week mean", 1.0, float("nan")
-    best = score_methods(tested).iloc[0]
-    return best["method"], float(best["width"]), float(best["covered_after"])
+    scores = score_methods(tested).set_index("method")
+    best = scores.index[0]
+    if LAST_YEAR in scores.index and _missed_a_year_ago(tested, best) > scores.at[LAST_YEAR, SPANS[max(SPANS)]]:
+        best = LAST_YEAR
+    return best, float(scores.at[best, "width"]), float(scores.at[best, "covered_after"])
+
+
+def _missed_a_year_ago(tested: pd.DataFrame, method: str) -> float:
+    """By what share of sales a method missed the quarter from four weeks around this day a year ago; 0 if not known."""
+    last = pd.to_datetime(tested["ordered_on"]) + pd.to_timedelta(7 * tested["weeks"].astype(int) - 1, unit="D")
+    ago = (last.max() - pd.to_datetime(tested["origin_on"])).dt.days - YEAR
+    then = tested[(tested["method"] == method) & (tested["weeks"] == max(SPANS)) & (ago.abs() <= 28)]
+    return float(((then["forecast"] - then["actual"]).abs().sum() / then["actual"].sum()) if len(then) else 0.0)
 
 
 def _width(rows: pd.DataFrame) -> float:

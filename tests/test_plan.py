@@ -8,6 +8,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import many_seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibis.config import Config
@@ -516,10 +517,38 @@ def test_the_share_of_garden_furniture_knows_the_season_where_a_year_is_known():
 
 
 def test_a_category_that_is_new_keeps_its_recent_share():
-    new = weekly(new=[0.0] * 60 + [50.0] * 20, old=[100.0] * 80)
-    shares = targets._shares(new, 80, range(13), "season")
-    assert shares["new"] == pytest.approx(1 / 3, abs=0.1)
-    assert shares.sum() == pytest.approx(1)
+    for began in (60, 27, 24):  # in the year since, and in the weeks that last year's pace would be read from
+        new = weekly(new=[0.0] * began + [50.0] * (80 - began), old=[100.0] * 80)
+        shares = targets._shares(new, 80, range(13), "season")
+        assert shares["new"] == pytest.approx(1 / 3, abs=0.1)
+        assert shares.sum() == pytest.approx(1)
+
+
+@many_seeds(2, 60)
+def test_targets_of_departments_follow_the_months_and_their_ranges_hold(seeds):
+    inside, share = [], []
+    for seed in range(seeds):
+        rng, on = np.random.default_rng(seed), pd.date_range("2022-01-01", "2024-09-30")
+        wave = np.cos(2 * np.pi * (on.day_of_year - 182) / 365)  # most in July
+        drift = np.exp(0.03 * rng.normal(0, 1, (3, len(on))).cumsum(axis=1) / np.sqrt(7))
+        level = {"garden": np.exp(0.8 * wave), "toys": np.exp(-0.4 * wave), "rest": np.ones(len(on))}
+        rows = [
+            pd.DataFrame({"ordered_on": on, "category": c, "revenue": v * d * np.exp(rng.normal(5, 0.2, len(on)))})
+            for (c, v), d in zip(level.items(), drift, strict=True)
+        ]
+        every = pd.concat(rows)
+        known = every[every["ordered_on"] <= "2024-06-30"]
+        daily = known.groupby("ordered_on")["revenue"].sum()
+        tree = plan.target_tree(known, stats.backtest(daily, origins=4), datetime.date(2024, 6, 30), 0.0)
+        ahead = tree[(tree["period"] == "next") & (tree["grain"] == "month") & (tree["scope"] == "category")]
+        came = every[every["ordered_on"] > "2024-06-30"]
+        came = came.groupby(["category", came["ordered_on"].dt.to_period("M").dt.start_time])["revenue"].sum()
+        actual = came.reindex(pd.MultiIndex.from_frame(ahead[["scope_value", "starts_on"]])).to_numpy()
+        inside += [((ahead["low"] <= actual) & (actual <= ahead["high"])).mean()]
+        garden = ahead[ahead["scope_value"] == "garden"].sort_values("starts_on")["baseline"].to_numpy()
+        share.append(garden[0] / garden[-1])
+    assert np.mean(share) > 1.3  # July sells more garden furniture than September
+    assert np.mean(inside) >= (0.8 if seeds > 10 else 0.6)
 
 
 def test_ranges_are_checked_only_against_months_that_are_over():

@@ -41,17 +41,24 @@ def meaning(state: str, way: bool = False) -> str:
     ['out', 'in part', 'out', 'counts', '']
     >>> [meaning(s) for s in ("Not paid", "Not cancelled", "Pending shipment", "Order pending", "authorized")]
     ['out', 'counts', 'counts', 'out', 'counts']
-    >>> meaning("pending", way=True)
-    'counts'
+    >>> [meaning(s) for s in ("Delivery failed", "Not approved", "Partially paid", "Partially shipped")]
+    ['', '', 'in part', 'in part']
+    >>> [meaning(s, way=True) for s in ("pending", "Partially shipped")]
+    ['counts', 'counts']
     """
     low = re.sub(r"[_\s]+", " ", state.lower()).strip()
-    for kind in ("undone", "not_yet"):
-        if hit := _found(kind, low):
-            rest = low.replace(hit[0].strip(), " ", 1)
-            if kind == "undone" and _found("in_part", low):
-                return "in part"
-            return "counts" if _found("but", rest) or (way and kind == "not_yet") else "out"
-    return "counts" if _found("done", low) else ""
+    partly = _found("in_part", low)
+    if hit := _found("undone", low):
+        rest = low.replace(hit[0].strip(), " ", 1)
+        if partly:
+            return "in part"
+        return "counts" if _found("negation", rest) else "" if _found("goods", rest) else "out"
+    if hit := _found("not_yet", low):
+        rest = low.replace(hit[0].strip(), " ", 1)
+        return "counts" if way or _found("negation", rest) or _found("goods", rest) else "out"
+    if _found("done", low):
+        return "" if _found("negation", low) else "in part" if partly and not way else "counts"
+    return ""
 
 
 def is_back(kind: str) -> bool:

@@ -13,6 +13,7 @@ from helpers.plan.wording import wording
 from helpers.show import words
 
 ALL, OTHER = "all", "other"
+MOST_MOVED = 2  # a share is not taken to have risen by more since last year, nor to have fallen by more
 CLEAR = 0.9  # last year's shares must have been off by less than this part of what the recent ones were
 BASE, MONTH, WEEKS_A_YEAR = 8, 4, 52  # weeks whose shares count as recent, of a month, and of a year
 WEEKS = 13  # the span of 3c that is nearest to a quarter
@@ -180,14 +181,15 @@ def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[s
     whole = stats.sales_paths(total, ahead, method, width=width)[period.starts_on :]
     weekly = _weeks(wide)
     way = _share_way(weekly)
-    shares = _shares(weekly, len(weekly), _weeks_ahead(days[-1], period), way)
     strays, df = _strays(weekly, way, ahead)
+    months = whole.index.to_period("M")
+    shares = pd.DataFrame({m: _shares(weekly, len(weekly), _weeks_of(m, days[-1]), way) for m in months.unique()})
     draws = {ALL: whole}
-    for number, (category, share) in enumerate(shares.items()):
+    for number, category in enumerate(wide.columns):
         # A category follows all sales; how far its share strays from that is its own, and once astray it stays.
         moved = 1 + strays[category] * np.random.default_rng(number).standard_t(df, whole.shape[1] // 2)
         moved = np.clip(np.concatenate([moved, 2 - moved]), 0, None)
-        drawn = whole * moved
+        drawn, share = whole * moved, shares.loc[category, months].to_numpy()
         level = drawn.mean(axis=1)
         draws[category] = drawn.mul(share * whole.mean(axis=1) / level.where(level > 0), axis=0).fillna(0.0)
     return draws
@@ -199,9 +201,10 @@ def _weeks(wide: pd.DataFrame) -> pd.DataFrame:
     return whole.groupby(np.arange(len(whole)) // 7).sum().clip(lower=0)
 
 
-def _weeks_ahead(last: pd.Timestamp, period: tuple) -> range:
-    """The weeks of a period, counted from the first week after the last day known."""
-    return range((period.starts_on - last).days // 7, -(-(period.ends_on - last).days // 7))
+def _weeks_of(month: pd.Period, last: pd.Timestamp) -> range:
+    """The weeks of a month, counted from the first week after the last day known."""
+    first = max((month.start_time - last).days // 7, 0)
+    return range(first, max(-(-(month.end_time.normalize() - last).days // 7), first + 1))
 
 
 def _shares(weekly: pd.DataFrame, origin: int, ahead: range, way: str) -> pd.Series:
@@ -213,9 +216,11 @@ def _shares(weekly: pd.DataFrame, origin: int, ahead: range, way: str) -> pd.Ser
     recent = _share(weekly.iloc[max(origin - BASE, 0) : origin])
     if way == "recent":
         return recent
-    then = _share(weekly.iloc[origin - WEEKS_A_YEAR - BASE : origin - WEEKS_A_YEAR])
+    base = weekly.iloc[origin - WEEKS_A_YEAR - BASE : origin - WEEKS_A_YEAR]
+    then = _share(base).where((base > 0).all())  # what began in these weeks, or sells seldom, tells no pace
     weeks = [origin - WEEKS_A_YEAR + w % WEEKS_A_YEAR for w in ahead]
-    moved = (_share(weekly.iloc[weeks]) * recent / then.where(then > 0)).fillna(recent)
+    pace = (recent / then).clip(1 / MOST_MOVED, MOST_MOVED)
+    moved = (_share(weekly.iloc[weeks]) * pace).fillna(recent)
     return moved / (moved.sum() or 1.0)
 
 
