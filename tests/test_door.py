@@ -117,6 +117,13 @@ def test_an_order_of_shopify_says_how_its_lines_are_read(count):
     }
 
 
+def test_money_that_its_own_price_and_quantity_contradict_is_told(count):
+    rows = "1,2025-03-01,K1,A,2,10.00,23.80\n2,2025-03-02,K2,B,1,10.00,10.70\n3,2025-03-03,K3,A,1,10.00,11.90\n"
+    found = count({"x.csv": "Beleg,Datum,Kunde,Artikel,Menge,Einzelpreis,Betrag\n" + rows})
+    assert found["revenue"] == 46.4
+    assert [(o["rows"], "not price times quantity" in o["finding"]) for o in found["open"]] == [(3, True)]
+
+
 def test_a_free_order_is_an_order(count):
     rows = (
         "#1,a@example.com,paid,USD,0,0,0,0,ALL,35,2025-03-01 10:00:00 -0500,1,Crew,35,C,0,\n"

@@ -369,7 +369,8 @@ class _File:
         revenue = lines[how][1]
         found = Reading(revenue, self._price(how, revenue), note, self._discount(), shipping=self._shipping())
         if doubt:
-            found.doubt(f"coalesce({self._sql('discount')}, 0) <> 0", doubt)
+            where = f"abs(({revenue}) - ({next(iter(priced.values()))[1]})) > {CENT}"
+            found.doubt(where if "holds" in doubt else f"coalesce({self._sql('discount')}, 0) <> 0", doubt)
         if self._tells_tax() and "tax" not in beside and "taken out" not in note:
             heading = self._heading(how)
             if not _WITHOUT_TAX.search(heading):
@@ -430,14 +431,17 @@ class _File:
                 if self._is_line("discount")
                 else ("revenue", [], note, "")
             )
-        return "revenue", [], note, ""
+        told = money.notna() & priced[how][0].notna() & (money != 0)
+        unlike = told.sum() > 1 and not fits[best][told].mean() >= 0.5
+        doubt = f"{name} is not price times quantity: it holds a tax, or less a discount?"
+        return "revenue", [], note, doubt if unlike else ""
 
     def _is_line(self, role: str) -> bool:
         return self.level.get(role) == "line"
 
     def _rate_on_top(self, money: pd.Series, price: pd.Series) -> float:
         """The share by which all lines cost more than price times quantity, as a tax does; 0 where there is none."""
-        rate = (money / price)[price.abs() > 1]
+        rate = (money / price)[price.abs() > 1].dropna()
         alike = len(rate) >= 3 and rate.between(1.02, 1.3).all() and rate.std() < 0.003
         return float(rate.mean() - 1) if alike else 0.0
 
