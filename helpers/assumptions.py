@@ -42,6 +42,11 @@ def with_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> t
     return lines.mutate(margin=_.revenue - _.goods - _.handling), "margin"
 
 
+def known_contact_cost(economics: Economics) -> float | None:
+    """What one message to one person costs, in currency; None where the settings do not say (0 is free, and said)."""
+    return economics.contact_cost if "contact_cost" in economics.model_fields_set else None
+
+
 def known_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> tuple[float, str]:
     """The share of sales that is left after the goods, and its origin: settings, or data (see `with_margin`).
 

@@ -144,14 +144,31 @@ def test_what_each_campaign_added_is_told_by_those_it_held_back():
 @pytest.mark.parametrize(
     ("money", "low", "high", "said", "advice"),
     [
-        (2.0, 1.0, 3.0, "A message adds 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).", "go on holding people back"),
+        (2.0, 1.0, 3.0, "A message adds 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).", "go on as now"),
+        (0.5, 0.1, 0.9, "A message adds 0.50 EUR of sales", "whether a message pays cannot be told yet"),
+        (0.1, 0.05, 0.15, "A message adds 0.10 EUR of sales", "write only to those who bring more"),
         (-2.0, -3.0, -1.0, "A message costs 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).", "write less often"),
-        (1.0, -0.6, 2.6, "cannot be told yet: -0.60 to 2.60 EUR", "about 6 times as many messages"),
+        (
+            1.0,
+            -0.6,
+            2.6,
+            "cannot be told yet: -0.60 to 2.60 EUR",
+            "6 times as many messages show it four times out of five",
+        ),
         (0.0, -1.0, 1.0, "cannot be told yet", "look again with all campaigns together"),
     ],
 )
 def test_what_messages_held_back_say_in_words(money, low, high, said, advice):
-    told = optimize.say_held_out(effects.Shown(0.1, 0.0, 0.2, money, 500, 4500, 28, low, high), "EUR")
+    shown = effects.Shown(0.1, 0.0, 0.2, money, 500, 4500, 28, low, high)
+    told = optimize.say_held_out(shown, "EUR", 0.5, 0.1)
     assert said in told["headline"].replace("\N{NO-BREAK SPACE}", " ")
     assert advice in told["action"]
     assert "4,500 messages were sent and 500 held back by lot" in told["evidence"]
+
+
+def test_what_a_message_leaves_is_not_told_where_its_cost_is_not_known():
+    shown = effects.Shown(0.1, 0.0, 0.2, 2.0, 500, 4500, 28, 1.0, 3.0)
+    for margin, cost in ((float("nan"), 0.1), (0.5, None)):
+        told = optimize.say_held_out(shown, "EUR", margin, cost)
+        assert "before what the goods and a message cost" in told["evidence"]
+        assert "find out what" in told["action"]

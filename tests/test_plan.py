@@ -266,6 +266,7 @@ def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
         [
             {
                 "segment": "general keep",
+                "people": 40,
                 "reached": 40,
                 "responded": 4,
                 "rate": 0.1,

@@ -10,6 +10,7 @@ import pandas as pd
 from helpers import stats
 from helpers.analyze.purchase import PURCHASE
 from helpers.analyze.purchase_models import WAYS, Race
+from helpers.assumptions import known_contact_cost
 from helpers.client import Economics
 from helpers.effects import Shown
 from helpers.show import words
@@ -75,8 +76,8 @@ def contact_terms(known: tuple[float, str], economics: Economics, assumed: Terms
     A contact cost of 0 that the settings state is 0; one that they leave out is not known. What a contact adds is what
     messages held back show (`message_effect`), where that is surer than the assumption.
     """
-    stated = "contact_cost" in economics.model_fields_set  # its default of 0 is no statement that contacts are free
-    cost = (economics.contact_cost, "settings") if stated else (assumed.cost, "assumed")
+    stated = known_contact_cost(economics)
+    cost = (assumed.cost, "assumed") if stated is None else (stated, "settings")
     margin, margin_from = known
     margin = assumed.margin if margin_from == "assumed" else margin
     measured = shown is not None and shown.replaces(assumed.added)

@@ -18,8 +18,8 @@ FIFTHS = ["lowest fifth", "second", "middle", "fourth", "highest fifth"]
 
 
 def answered_by(messages: ir.Table, redemptions: ir.Table) -> str:
-    """How answers are on file: "coupon" where coupons are redeemed, else "click", and empty where neither is."""
-    if redemptions.count().to_pandas():
+    """How answers are on file: "coupon" where coupons of these campaigns are, else "click", and empty where neither."""
+    if redemptions.semi_join(messages, "campaign_id").count().to_pandas():
         return "coupon"
     return "click" if messages.clicked_at.count().to_pandas() else ""
 

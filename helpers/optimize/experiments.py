@@ -43,15 +43,16 @@ def plan_experiment(history: pd.DataFrame) -> pd.DataFrame:
 def say_plan(plan: pd.DataFrame, customers: int, held_out: bool = False) -> dict[str, str]:
     """What experiment to run with so many customers, in words: headline and action of a finding.
 
-    `held_out` says that campaigns already leave people out by lot.
+    `held_out` says that campaigns already leave people out by lot, which is advised where one test would be too small.
     """
     enough = plan[(plan["outcome"] == ADJUSTED) & plan["enough"]]
     if enough.empty:
         return {
             "headline": f"{words.count(customers)} customers are too few to find an effect of "
             f"{words.percent(max(LIFTS))} of sales in one test.",
-            "action": f"{'hold back more than now' if held_out else 'hold back a random half'} of the audience of the "
-            "next campaigns, and add the campaigns up",
+            "action": ""
+            if held_out
+            else "hold back a random half of the audience of the next campaigns, and add the campaigns up",
         }
     least = enough.nsmallest(1, "lift").iloc[0]
     needed, lift = words.count(2 * least["per_group"]), words.percent(least["lift"])
@@ -62,22 +63,41 @@ def say_plan(plan: pd.DataFrame, customers: int, held_out: bool = False) -> dict
     }
 
 
-def say_held_out(shown: Shown, currency: str) -> dict[str, str]:
-    """What all messages held back by lot say together, in words: headline, evidence and action of a finding."""
+def say_held_out(shown: Shown, currency: str, margin: float, cost: float | None) -> dict[str, str]:
+    """What all messages held back by lot say together, in words: headline, evidence and action of a finding.
+
+    `margin` is the share of sales left after the goods, nan where not known; `cost` that of one message, None where not
+    known. Where both are, the advice follows what is left, and else it says what to find out.
+    """
     span = f"{words.money(shown.money_low)} to {words.money(shown.money_high, currency)}"
     counts = f"{words.count(shown.sent)} messages were sent and {words.count(shown.held)} held back by lot"
     evidence = f"{counts}; they are compared within each campaign, over {shown.days} days."
-    if shown.money_low > 0 or shown.money_high < 0:
-        verb, money = ("adds", shown.money) if shown.money > 0 else ("costs", -shown.money)
-        low, high = sorted(abs(end) for end in (shown.money_low, shown.money_high))
-        span = f"{words.money(low)} to {words.money(high, currency)}"
-        headline = f"A message {verb} {words.money(money, currency)} of sales in {shown.days} days ({span})."
-        action = (
-            "go on as now, and go on holding people back" if shown.money > 0 else "write less often, to a random half"
+    if shown.money_low <= 0 <= shown.money_high:
+        headline = f"Whether a message adds sales cannot be told yet: {span} a message in {shown.days} days."
+        return {"headline": headline, "evidence": evidence, "action": _say_more(shown)}
+    verb, money = ("adds", shown.money) if shown.money > 0 else ("costs", -shown.money)
+    low, high = sorted(abs(end) for end in (shown.money_low, shown.money_high))
+    span = f"{words.money(low)} to {words.money(high, currency)}"
+    headline = f"A message {verb} {words.money(money, currency)} of sales in {shown.days} days ({span})."
+    if shown.money < 0:
+        return {"headline": headline, "evidence": evidence, "action": "write less often to a random half, and compare"}
+    left, action = _say_left(shown, currency, margin, cost)
+    return {"headline": headline, "evidence": f"{evidence} {left}", "action": action}
+
+
+def _say_left(shown: Shown, currency: str, margin: float, cost: float | None) -> tuple[str, str]:
+    """What a message leaves after the goods and its own cost, and what to do."""
+    if cost is None or math.isnan(margin):
+        return "That is sales, before what the goods and a message cost.", (
+            "find out what the goods and a message cost (economics in client.yaml); then it can be said whether it pays"
         )
-        return {"headline": headline, "evidence": evidence, "action": action}
-    headline = f"Whether a message adds sales cannot be told yet: {span} a message in {shown.days} days."
-    return {"headline": headline, "evidence": evidence, "action": _say_more(shown)}
+    low, high = margin * shown.money_low - cost, margin * shown.money_high - cost
+    left = f"After the goods and the cost of a message, {words.money(low)} to {words.money(high, currency)} is left."
+    if low > 0:
+        return left, "go on as now, and go on holding people back"
+    if high < 0:
+        return left, "write only to those who bring more than a message costs"
+    return left, "go on holding people back: whether a message pays cannot be told yet"
 
 
 def _say_more(shown: Shown) -> str:
@@ -85,4 +105,7 @@ def _say_more(shown: Shown) -> str:
     error = (shown.money_high - shown.money_low) / (2 * stats.Z)
     times = ((norm.ppf(0.95) + norm.ppf(0.8)) * error / shown.money) ** 2 if shown.money > 0 else math.inf
     plan = "hold people back in every campaign, and look again with all campaigns together"
-    return f"{plan}; about {times:.0f} times as many messages would make it sure" if 1 < times < 20 else plan
+    if not 1 < times < 20:
+        return plan
+    enough = f"{times:.0f} times as many messages show it four times out of five"
+    return f"{plan}; if the effect is what it looks like, {enough}"

@@ -210,7 +210,7 @@ def _place(own: dict[str, pd.DataFrame]) -> str:
 
 def _promotion(response: pd.DataFrame) -> str:
     say = wording("strategy")["promotion"]
-    if response.empty or response["reached"].iloc[0] < MIN_PEOPLE:
+    if response.empty or response["people"].iloc[0] < MIN_PEOPLE:
         return say["unknown"]
     row = response.iloc[0].rename({"rate": "share"})
     return f"{say[level(row)]} " + say["evidence"].format(
