@@ -168,7 +168,9 @@ def test_what_messages_held_back_say_in_words(money, low, high, said, advice):
 
 def test_what_a_message_leaves_is_not_told_where_its_cost_is_not_known():
     shown = effects.Shown(0.1, 0.0, 0.2, 2.0, 500, 4500, 28, 1.0, 3.0)
-    for margin, cost in ((float("nan"), 0.1), (0.5, None)):
+    nan = float("nan")
+    each = {(nan, 0.1): "the goods cost", (0.5, None): "a message costs", (nan, None): "the goods and a message cost"}
+    for (margin, cost), missing in each.items():
         told = optimize.say_held_out(shown, "EUR", margin, cost)
-        assert "before what the goods and a message cost" in told["evidence"]
-        assert "find out what" in told["action"]
+        assert f"before what {missing}." in told["evidence"]
+        assert f"find out what {missing} (" in told["action"]

@@ -87,9 +87,11 @@ def say_held_out(shown: Shown, currency: str, margin: float, cost: float | None)
 
 def _say_left(shown: Shown, currency: str, margin: float, cost: float | None) -> tuple[str, str]:
     """What a message leaves after the goods and its own cost, and what to do."""
-    if cost is None or math.isnan(margin):
-        return "That is sales, before what the goods and a message cost.", (
-            "find out what the goods and a message cost (economics in client.yaml); then it can be said whether it pays"
+    unknown = ["the goods"] * math.isnan(margin) + ["a message"] * (cost is None)
+    if unknown:
+        what = f"what {' and '.join(unknown)} cost{'s' * (unknown == ['a message'])}"
+        return f"That is sales, before {what}.", (
+            f"find out {what} (economics in client.yaml); then it can be said whether it pays"
         )
     low, high = margin * shown.money_low - cost, margin * shown.money_high - cost
     left = f"After the goods and the cost of a message, {words.money(low)} to {words.money(high, currency)} is left."
