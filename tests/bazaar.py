@@ -21,6 +21,7 @@ def write_bazaar(home: Path, name: str, customers: int) -> Path:
     shutil.copytree(simulated(customers, 5), folder)
     shutil.copy(CHECKOUT / "data" / "twin" / "client.yaml", folder)
     messages = pd.read_csv(folder / "raw" / "messages.csv").sort_values("message_id")
+    hold_back_half(messages).to_csv(folder / "raw" / "messages.csv", index=False)
     more = {"coupons": bazaar_coupons(folder, messages), "redemptions": bazaar_redemptions(messages)}
     more |= {"memberships": bazaar_members(messages), "traffic": bazaar_visits()}
     more |= {"surveys": bazaar_answers(folder, messages), "tickets": bazaar_cases(messages)}
@@ -28,6 +29,13 @@ def write_bazaar(home: Path, name: str, customers: int) -> Path:
         columns = [c for c in tables.get(table).columns if c in rows.columns]
         rows[columns].to_csv(folder / "raw" / f"{table}.csv", index=False)
     return folder
+
+
+def hold_back_half(messages: pd.DataFrame) -> pd.DataFrame:
+    """The two largest campaigns hold back every second person: a tenth of so small a shop would tell nothing."""
+    largest = messages["campaign_id"].value_counts().index[:2]
+    ours = messages.index[messages["campaign_id"].isin(largest)][::2]
+    return messages.assign(is_holdout=messages["is_holdout"].where(~messages.index.isin(ours), True))
 
 
 def bazaar_coupons(folder: Path, messages: pd.DataFrame) -> pd.DataFrame:

@@ -307,8 +307,8 @@ def _every_year(fit: Regression, month: str, effect: float) -> bool:
     """Whether a month shows a third of its effect, or more, in each year: one odd year makes no season."""
     days = fit.sales.index
     on = days.month_name() == month
-    left = np.log(fit.sales[on] / fit.fitted[on])
-    each = left.groupby(days[on].year).mean() + effect
+    sold, said = (v[on].groupby(days[on].year).sum() for v in (fit.sales, fit.fitted))
+    each = np.log((sold / said).clip(lower=1e-9)) + effect
     return bool((each / effect > LASTS).all())
 
 

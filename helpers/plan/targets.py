@@ -260,7 +260,7 @@ def _strays(weekly: pd.DataFrame, way: str, ahead: int) -> tuple[pd.Series, int]
             whole = weekly.iloc[first : first + block]
             if whole.to_numpy().sum() > 0:
                 errors.append(_share(whole) / said.where(said > 0) - 1)
-    found = pd.DataFrame(errors, columns=weekly.columns)
+    found = pd.DataFrame(errors, columns=weekly.columns, dtype=float)
     return np.sqrt((found**2).mean()).fillna(1.0), max((n - base) // block, 2)
 
 
