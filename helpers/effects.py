@@ -114,8 +114,8 @@ def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> 
         return nothing
     scale = window / period / base
     of_base = own - effect / base * held * (sales - base) / counts[0]
-    money = effect + NORMAL * _clustered(own, rows["customer_id"])
-    share = effect + NORMAL * _clustered(of_base, rows["customer_id"])
+    money = effect + NORMAL * clustered_error(own, rows["customer_id"])
+    share = effect + NORMAL * clustered_error(of_base, rows["customer_id"])
     return Shown(*(float(v * scale) for v in (effect, *share)), effect, *counts, window, *map(float, money))
 
 
@@ -148,7 +148,7 @@ def by_campaign(after: pd.DataFrame) -> pd.DataFrame:
         sides = (sales[sent], sales[~sent])
         if min(map(len, sides)) >= FEW and min((side > 0).sum() for side in sides) >= BUYERS:
             effect, own = _difference(sales, sent, told["campaign_id"])
-            ends = effect + NORMAL * _clustered(own, told["customer_id"])
+            ends = effect + NORMAL * clustered_error(own, told["customer_id"])
             rows.append((campaign, *map(len, sides), effect, *ends))
     kinds = {"campaign_id": "str", "sent": int, "held": int, "effect": float, "low": float, "high": float}
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
@@ -162,7 +162,7 @@ def _difference(sales: pd.Series, sent: pd.Series, campaign: pd.Series) -> tuple
     return float(effect), told * (sold - effect * told) / weight
 
 
-def _clustered(own: pd.Series, customer: pd.Series) -> float:
+def clustered_error(own: pd.Series, customer: pd.Series) -> float:
     """Standard error from influences, those of one customer together (Liang and Zeger 1986)."""
     return float(np.sqrt((own.groupby(customer).sum() ** 2).sum()))
 

@@ -12,11 +12,10 @@ from ibis import _
 
 from helpers import stats
 from helpers.client import PlaybookError
+from helpers.effects import HELD_OUT, RESPONSE, clustered_error
 from helpers.segment.churn import CHURN, Watch
 from helpers.show import words
 
-RESPONSE = 28  # days in which a message is said to have worked
-HELD_OUT = 100  # messages not sent, to people silent for a while, from which a response counts as measured
 JUDGES = ["rule", "rhythm", "model", "threshold"]
 VOTES = 2  # ways that must flag a customer whom the model does not
 COLUMNS = ["customer_id", "silence", "is_alive", *[f"by_{way}" for way in JUDGES], *[f"{way}_score" for way in JUDGES]]
@@ -77,7 +76,7 @@ def message_response(messages: ir.Table, orders: ir.Table, as_of: date, watch: W
     own = np.where(
         held, (without - seen["came"]) / held.sum(), (seen["came"] - seen.loc[~held, "came"].mean()) / (~held).sum()
     )
-    error = np.sqrt((pd.Series(own).groupby(seen["customer_id"].to_numpy()).sum() ** 2).sum()) / (1 - without)
+    error = clustered_error(pd.Series(own), seen["customer_id"].to_numpy()) / (1 - without)
     effect = (seen.loc[~held, "came"].mean() - without) / (1 - without)
     weights = np.array([1 / max(assumed, 1e-9), 1 / error]) ** 2
     middle, spread = weights @ [assumed, effect] / weights.sum(), weights.sum() ** -0.5
