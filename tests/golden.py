@@ -21,6 +21,7 @@ import pandas as pd
 
 ROOT = Path(__file__).parents[1]
 NEAR = 1e-8  # relative; between 0 and a number, absolute
+SORTED = 500_000  # rows up to which a table is sorted
 CLOCK = {"seconds", "made_at", "checked_at"}  # columns that tell how long or when, not what
 
 
@@ -117,7 +118,12 @@ def different_rows(name: str, before: Path, now: Path) -> list[str]:
 
 
 def in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows sorted by their columns, numbers last and rounded, so that a last digit does not move a row."""
+    """The rows sorted by their columns, numbers last and rounded, so that a last digit does not move a row.
+
+    Large tables stay as they are: they are stored in the order of their files.
+    """
+    if len(rows) > SORTED:
+        return rows
     texts = {c: rows[c].astype(str) for c in rows if not pd.api.types.is_float_dtype(rows[c])}
     numbers = {c: rows[c].map("{:.6g}".format) for c in rows if c not in texts}
     by = pd.DataFrame(texts | numbers)
@@ -126,9 +132,11 @@ def in_order(rows: pd.DataFrame) -> pd.DataFrame:
 
 def equal(old: pd.Series, new: pd.Series) -> np.ndarray:
     """Which values are equal; numbers nearly."""
+    if old.equals(new):
+        return np.ones(len(old), bool)
     if pd.api.types.is_float_dtype(old) and pd.api.types.is_numeric_dtype(new):
         return np.isclose(old.to_numpy(float), new.to_numpy(float), rtol=NEAR, atol=NEAR, equal_nan=True)
-    return (old.astype(str) == new.astype(str)).to_numpy()
+    return (old.astype(str).fillna("") == new.astype(str).fillna("")).to_numpy()
 
 
 def different_findings(before: Path, now: Path) -> list[str]:
