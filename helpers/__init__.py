@@ -9,7 +9,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """`start`, imported when it is asked for: a command that is stopped in its first second ends in one line."""
+    """`start`, imported when it is asked for: a command that is stopped in its first second ends in
+    one line.
+    """
     if name == "start":
         from helpers.store import start
 

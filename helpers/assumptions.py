@@ -13,15 +13,19 @@ KNOWN = 0.8  # share of sales whose cost must be known, to speak of margin
 
 
 def with_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> tuple[ir.Table, str]:
-    """The order lines with goods, handling and margin (each in currency), and the basis: "margin" or "sales".
+    """The order lines with goods, handling and margin (each in currency), and the basis: "margin"
+    or "sales".
 
-    goods: by the margin of the settings, else the cost of the line, else of its product; where a line's cost is
-    missing, by the mean share. handling: the cost of an order, spread over its lines. margin: sales less both. Where
-    the cost of more than a fifth of sales is unknown, the basis is sales, and nothing is taken off.
+    goods: by the margin of the settings, else the cost of the line, else of its product; where a
+    line's cost is missing, by the mean share. handling: the cost of an order, spread over its
+    lines. margin: sales less both. Where the cost of more than a fifth of sales is unknown, the
+    basis is sales, and nothing is taken off.
     """
     unit = products.filter(products.unit_cost.notnull()).select("product_id", "unit_cost")
     lines = orders.left_join(unit, "product_id").drop("product_id_right")
-    lines = lines.mutate(goods=lines.cost.fill_null(lines.quantity * lines.unit_cost)).drop("unit_cost")
+    lines = lines.mutate(goods=lines.cost.fill_null(lines.quantity * lines.unit_cost)).drop(
+        "unit_cost"
+    )
     known = lines.goods.notnull()
     sums = lines.agg(
         sales=lines.revenue.abs().sum(),
@@ -37,18 +41,25 @@ def with_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> t
     else:
         return lines.mutate(goods=0.0, handling=0.0, margin=_.revenue), "sales"
     sold = _.quantity >= 0
-    parts = sold.sum().over(ibis.window(group_by="order_id")) if economics.order_cost else ibis.literal(1)
+    parts = (
+        sold.sum().over(ibis.window(group_by="order_id"))
+        if economics.order_cost
+        else ibis.literal(1)
+    )
     lines = lines.mutate(handling=sold.ifelse(economics.order_cost / parts.nullif(0), 0.0))
     return lines.mutate(margin=_.revenue - _.goods - _.handling), "margin"
 
 
 def known_contact_cost(economics: Economics) -> float | None:
-    """What one message to one person costs, in currency; None where the settings do not say (0 is free, and said)."""
+    """What one message to one person costs, in currency; None where the settings do not say (0 is
+    free, and said).
+    """
     return economics.contact_cost if "contact_cost" in economics.model_fields_set else None
 
 
 def known_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> tuple[float, str]:
-    """The share of sales that is left after the goods, and its origin: settings, or data (see `with_margin`).
+    """The share of sales that is left after the goods, and its origin: settings, or data (see
+    `with_margin`).
 
     Where neither knows it, nan and assumed.
     """
@@ -57,6 +68,10 @@ def known_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> 
     lines, basis = with_margin(orders, products, economics)
     if basis == "sales":
         return np.nan, "assumed"
-    sums = lines.agg(left=(lines.revenue - lines.goods).sum(), sales=lines.revenue.sum()).to_pandas().iloc[0]
+    sums = (
+        lines.agg(left=(lines.revenue - lines.goods).sum(), sales=lines.revenue.sum())
+        .to_pandas()
+        .iloc[0]
+    )
     share = float(sums["left"] / sums["sales"]) if sums["sales"] > 0 else np.nan
     return (share, "data") if share > 0 else (np.nan, "assumed")

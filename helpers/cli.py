@@ -27,8 +27,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Data-driven marketing in seven steps of notebooks: one settings file, one command, a report worth "
-    "sending.\n\nExit codes: 0 all well, 1 a notebook failed, 2 something for you to mend.",
+    help=(
+        "Data-driven marketing in seven steps of notebooks: one settings file, one command, a"
+        " report worth sending.\n\nExit codes: 0 all well, 1 a notebook failed, 2 something for you"
+        " to mend."
+    ),
 )
 demo = typer.Typer(no_args_is_help=True, help="Write the demo clients.")
 app.add_typer(demo, name="demo")
@@ -38,7 +41,9 @@ ClientName = Annotated[str, typer.Argument(help="Folder under data/, such as gro
 @app.command()
 def run(
     client: ClientName,
-    as_of: Annotated[str, typer.Option(help="Last day included, as 2017-12-31. Default: the last full day.")] = "",
+    as_of: Annotated[
+        str, typer.Option(help="Last day included, as 2017-12-31. Default: the last full day.")
+    ] = "",
     only: Annotated[
         str,
         typer.Option(
@@ -47,9 +52,14 @@ def run(
         ),
     ] = "",
     set_: Annotated[
-        list[str], typer.Option("--set", help="Set a notebook's parameter, as name=value. May be given several times.")
+        list[str],
+        typer.Option(
+            "--set", help="Set a notebook's parameter, as name=value. May be given several times."
+        ),
     ] = [],  # noqa: B006
-    jobs: Annotated[int, typer.Option(min=0, help="Notebooks side by side. Default: 2, or 1 on one core.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Notebooks side by side. Default: 2, or 1 on one core.")
+    ] = 0,
 ):
     """Run the notebooks on a client's data and build the report."""
     from helpers import kernels
@@ -79,9 +89,13 @@ def run(
 @app.command()
 def check(
     client: ClientName,
-    json_: Annotated[bool, typer.Option("--json", help="Print what would be counted, as JSON.")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print what would be counted, as JSON.")
+    ] = False,
 ):
-    """Read a client's settings and data; say which practices they can carry and what is missing. Runs nothing."""
+    """Read a client's settings and data; say which practices they can carry and what is missing.
+    Runs nothing.
+    """
     from helpers.client import Client, PlaybookError
 
     if json_:
@@ -98,19 +112,39 @@ def check(
 
     found = readiness(Client(client))
     console = Console()
-    span = f"a report looks at {found.first} to {found.last}" if found.first else "there are no orders yet"
+    span = (
+        f"a report looks at {found.first} to {found.last}"
+        if found.first
+        else "there are no orders yet"
+    )
     print(in_short(found))
     print(f"Next: {found.next_step}")
     console.print(f"{found.title}: data/{client}/client.yaml is in order; {span}.")
     if found.files:
-        console.print(_grid("Files", ["file", "what it is", "rows", "as written", "fills", "missing"], found.files))
-        print(f"To overrule what was found out, name the file in data/{client}/client.yaml, such as:")
-        print("  sources: {till: {file: till.csv, encoding: cp1252, delimiter: ';', decimal: ',', dates: day first}}")
+        console.print(
+            _grid(
+                "Files",
+                ["file", "what it is", "rows", "as written", "fills", "missing"],
+                found.files,
+            )
+        )
+        print(
+            f"To overrule what was found out, name the file in data/{client}/client.yaml, such as:"
+        )
+        print(
+            "  sources: {till: {file: till.csv, encoding: cp1252, delimiter: ';', decimal: ',',"
+            " dates: day first}}"
+        )
     if found.suggestions:
-        print(f"Written: data/{client}/suggestions.yaml, with a guess for each file that is not known:")
+        print(
+            f"Written: data/{client}/suggestions.yaml, with a guess for each file that is not"
+            " known:"
+        )
         print(*(f"  {line}" for line in found.guessed), sep="\n")
     console.print(_grid("Tables", ["table", "rows"], found.rows))
-    console.print(_grid("Practices", ["no.", "practice", "notebook", "can it run?"], found.practices))
+    console.print(
+        _grid("Practices", ["no.", "practice", "notebook", "can it run?"], found.practices)
+    )
 
 
 @app.command("list")
@@ -142,7 +176,9 @@ def open_(client: ClientName):
     heal(found)
     page = found.latest and found.reports / found.latest.name[:10] / "index.html"
     if not page or not page.is_file():
-        raise PlaybookError(f"there is no report of {client} yet. Make one with: playbook run {client}")
+        raise PlaybookError(
+            f"there is no report of {client} yet. Make one with: playbook run {client}"
+        )
     print(page)
     webbrowser.open(page.as_uri())
 
@@ -150,36 +186,54 @@ def open_(client: ClientName):
 @app.command()
 def new(
     client: Annotated[str, typer.Argument(help="Name of the new folder under data/.")],
-    title: Annotated[str, typer.Option(help="Name shown in the report. Default: the folder's.")] = "",
+    title: Annotated[
+        str, typer.Option(help="Name shown in the report. Default: the folder's.")
+    ] = "",
     currency: Annotated[str, typer.Option(help="Currency of the report, as EUR.")] = "EUR",
     timezone: Annotated[str, typer.Option(help="The shop's own clock, as Europe/Berlin.")] = "UTC",
-    country: Annotated[str, typer.Option(help="Two letters, as DE: reads phone numbers without prefix.")] = "",
+    country: Annotated[
+        str, typer.Option(help="Two letters, as DE: reads phone numbers without prefix.")
+    ] = "",
 ):
     """Write a commented client.yaml and an empty raw/ for a new client."""
     from helpers.keep import new as begin
 
     print(f"Written: {_shown(begin(client, title, currency, timezone, country))}")
-    print(f"Put your exports into data/{client}/raw/, look over the settings, then: playbook check {client}")
+    print(
+        f"Put your exports into data/{client}/raw/, look over the settings, then: playbook check"
+        f" {client}"
+    )
 
 
 @app.command("lists")
 def lists_(
     client: ClientName,
-    for_: Annotated[str, typer.Option("--for", help="Channel: email, sms or ads (hashed, for Meta and Google).")],
+    for_: Annotated[
+        str, typer.Option("--for", help="Channel: email, sms or ads (hashed, for Meta and Google).")
+    ],
 ):
-    """Write the latest run's lists of people as files that a channel imports; only who gave consent is on them."""
+    """Write the latest run's lists of people as files that a channel imports; only who gave consent
+    is on them.
+    """
     from helpers.client import Client
     from helpers.keep import lists
 
     every = lists(Client(client), for_)
     for done in every:
         why = ", ".join(f"{n:,} {reason}" for reason, n in done.left_out.items()) or "nobody"
-        written = f"{done.written:,} written" if done.files else f"nobody to write to by {for_}, so no file"
+        written = (
+            f"{done.written:,} written"
+            if done.files
+            else f"nobody to write to by {for_}, so no file"
+        )
         print(f"{done.audience}: {done.on_list:,} on the list, {written}; left out: {why}")
         for file in done.files:
             print(f"  {_shown(file)}")
     if any(done.files for done in every):
-        print("These files hold contacts: import them, then delete them; playbook clean-up removes them when due.")
+        print(
+            "These files hold contacts: import them, then delete them; playbook clean-up removes"
+            " them when due."
+        )
 
 
 @app.command()
@@ -194,8 +248,14 @@ def forget(
     from helpers.keep import forget as forget_person
 
     done = forget_person(Client(client), email, phone, number)
-    print(f"Forgotten: {done.people} person. Rows removed: {sum(done.tables.values()):,} in {len(done.tables)} tables.")
-    print(f"Order lines that stay for the books, now of nobody: {max(done.books.values(), default=0):,}.")
+    print(
+        f"Forgotten: {done.people} person. Rows removed: {sum(done.tables.values()):,} in"
+        f" {len(done.tables)} tables."
+    )
+    print(
+        "Order lines that stay for the books, now of nobody:"
+        f" {max(done.books.values(), default=0):,}."
+    )
     print(f"Files changed or removed: {len(done.files)}.")
     for file, lines in done.raw.items():
         print(f"Erase yourself: raw/{file}, line {', '.join(map(str, lines))}")
@@ -208,9 +268,13 @@ def forget(
 @app.command("clean-up")
 def clean_up_(
     client: Annotated[str, typer.Argument(help="Folder under data/. Default: every client.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is due and remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is due and remove nothing.")
+    ] = False,
 ):
-    """Remove what the life cycle says is due: expired private files, tables of old runs, the lab."""
+    """Remove what the life cycle says is due: expired private files, tables of old runs,
+    the lab.
+    """
     from helpers.client import Client, PlaybookError, names
     from helpers.keep import clean_up
 
@@ -224,13 +288,21 @@ def clean_up_(
             continue
         for why in dict.fromkeys(d.why for d in due):
             some = [d for d in due if d.why == why]
-            print(f"{name}: {len(some):,} files or folders, {sum(d.bytes for d in some) / 1e6:,.1f} MB: {why}")
-        print(f"{name}: {'nothing is due' if not due else 'would be removed' if dry_run else 'removed'}.")
+            print(
+                f"{name}: {len(some):,} files or folders, {sum(d.bytes for d in some) / 1e6:,.1f}"
+                f" MB: {why}"
+            )
+        print(
+            f"{name}:"
+            f" {'nothing is due' if not due else 'would be removed' if dry_run else 'removed'}."
+        )
 
 
 @demo.command()
 def twin(
-    customers: Annotated[int, typer.Option(min=1, help="How many people live in the simulated world.")] = 5000,
+    customers: Annotated[
+        int, typer.Option(min=1, help="How many people live in the simulated world.")
+    ] = 5000,
     seed: Annotated[int, typer.Option(help="The same seed writes the same files.")] = 1,
     out: Annotated[str, typer.Option(help="Folder to write into. Default: data/twin.")] = "",
 ):
@@ -270,7 +342,9 @@ def _grid(title: str, columns: list[str], rows: list[tuple]) -> Table:
 
 
 def main() -> None:
-    """Run the command; errors become one line, never a traceback (set PLAYBOOK_DEBUG=1 to see one)."""
+    """Run the command; errors become one line, never a traceback (set PLAYBOOK_DEBUG=1 to
+    see one).
+    """
     global _asked_to_stop
     _asked_to_stop = False
     try:
@@ -280,9 +354,11 @@ def main() -> None:
 
 
 def _run_command() -> None:
-    for stream in (sys.stdout, sys.stderr):  # a name in a client's data never fails a run that is done
+    # a name in a client's data never fails a run that is done
+    for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal or a scheduler ends a run as Ctrl-C does
+    # a closed terminal or a scheduler ends a run as Ctrl-C does
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
     try:
@@ -311,8 +387,9 @@ def _failed(error: Exception) -> NoReturn:
         _say(ails)
         sys.exit(EXIT_MEND)
     _say(
-        f"this should not happen: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
-        "Run again with PLAYBOOK_DEBUG=1 and report it."
+        f"this should not happen: {type(error).__name__}:"
+        f" {str(error).splitlines()[0] if str(error) else ''} Run again with PLAYBOOK_DEBUG=1 and"
+        " report it."
     )
     sys.exit(EXIT_RUN_FAILED)
 
@@ -328,7 +405,8 @@ def _stopped() -> NoReturn:
     if any(t.name.startswith("notebook") for t in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(EXIT_STOPPED)  # their kernels are gone, but they would take a second more to notice
+        # their kernels are gone, but they would take a second more to notice
+        os._exit(EXIT_STOPPED)
     sys.exit(EXIT_STOPPED)
 
 

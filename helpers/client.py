@@ -26,7 +26,15 @@ import ibis
 import pandas as pd
 import psutil
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 
 class PlaybookError(Exception):
@@ -41,11 +49,15 @@ class RunFailed(PlaybookError):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        extra="forbid", populate_by_name=True, allow_inf_nan=False, coerce_numbers_to_str=True
+    )
 
 
 class _Yaml(yaml.SafeLoader):
-    """YAML in which only true and false are truth values, so a column may be called `off` or `no`."""
+    """YAML in which only true and false are truth values, so a column may be called `off`
+    or `no`.
+    """
 
 
 _Yaml.yaml_implicit_resolvers = {
@@ -64,12 +76,14 @@ def _known_zone(zone: str) -> str:
 Zone = Annotated[str, AfterValidator(_known_zone)]
 # ISO 4217: the money in use, and what was in use within the last ten years.
 _CODES = (
-    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BYR BZD CAD CDF "
-    "CHF CLF CLP CNY COP CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD "
-    "HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL "
-    "LYD MAD MDL MGA MKD MMK MNT MOP MRO MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR "
-    "PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STD STN SVC SYP SZL THB TJS TMT TND "
-    "TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VEF VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG ZWL"
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP"
+    " BYN BYR BZD CAD CDF CHF CLF CLP CNY COP CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR"
+    " FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD"
+    " JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP"
+    " MRO MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR"
+    " RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STD STN SVC SYP SZL THB TJS"
+    " TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VEF VES VND VUV WST XAF XCD XCG XOF XPF"
+    " YER ZAR ZMW ZWG ZWL"
 )
 CURRENCIES = set(_CODES.split())
 
@@ -95,7 +109,8 @@ def _one_character(mark: str) -> str:
 class Source(_Model):
     """One file under raw/ or inside an installed package, or the rows of a database.
 
-    Files under raw/ that no source names are found by themselves; name one to overrule what was found out about it.
+    Files under raw/ that no source names are found by themselves; name one to overrule what was
+    found out about it.
     """
 
     file: str = ""  # under raw/; several with *, as till-*.csv
@@ -125,7 +140,8 @@ class Mapping(_Model):
     source: str
     from_: str = Field("", alias="from")  # SQL FROM clause over sources; empty: the source alone
     columns: dict[str, str]  # a column set to "person" is filled with the number of the person
-    person: dict[str, str] = {}  # who the row is about: record, email, phone, name ...; see the README
+    # who the row is about: record, email, phone, name ...; see the README
+    person: dict[str, str] = {}
 
 
 def _listed(given: object) -> object:
@@ -165,8 +181,10 @@ class Matching(_Model):
     """What decides who is who; every number that is not a count is a probability."""
 
     same: float = Field(0.95, gt=0, le=1)  # from here on, two records are one person
-    nameless: float = Field(0.9, gt=0, le=1)  # as `same`, for a record without a name and the one owner of its phone
-    doubtful: float = Field(0.5, gt=0, le=1)  # from here on to `same`: listed for review, not merged
+    # as `same`, for a record without a name and the one owner of its phone
+    nameless: float = Field(0.9, gt=0, le=1)
+    # from here on to `same`: listed for review, not merged
+    doubtful: float = Field(0.5, gt=0, le=1)
     crowd: int = Field(20, ge=2)  # an e-mail or phone that more names share is nobody's own
     learn_from: int = Field(200, ge=50)  # with fewer records the fixed weights are used
 
@@ -178,22 +196,30 @@ def _two_steps(steps: list[str]) -> list[str]:
 
 
 class Economics(_Model):
-    """What an order leaves and what customers cost, in the client's currency. A cost of 0 counts as free."""
+    """What an order leaves and what customers cost, in the client's currency. A cost of 0 counts as
+    free.
+    """
 
-    margin: float | None = Field(None, gt=0, le=1)  # share of sales left after the goods; empty: from costs in the data
+    # share of sales left after the goods; empty: from costs in the data
+    margin: float | None = Field(None, gt=0, le=1)
     discount_rate: float = Field(0.10, ge=0, lt=1)  # a year
     order_cost: float = Field(0.0, ge=0)  # to pick, pack and ship one order
-    contact_cost: float = Field(0.0, ge=0)  # one message to one person; left out, chapter 3c assumes a cost
+    # one message to one person; left out, chapter 3c assumes a cost
+    contact_cost: float = Field(0.0, ge=0)
     case_cost: float = Field(0.0, ge=0)  # one service case, where tickets carry no cost
-    # one new customer, by acquisition channel ("all": on average); without, advertising over new customers
+    # one new customer, by acquisition channel ("all": on average); without, advertising over new
+    # customers
     acquisition_cost: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
 class Tier(_Model):
-    """One member tier: who reaches it, and what it gives. Amounts in the client's currency, a year."""
+    """One member tier: who reaches it, and what it gives. Amounts in the client's currency,
+    a year.
+    """
 
     name: str = Field(min_length=1)
-    sales: float = Field(0.0, ge=0, alias="from")  # sales less returns in a year from which a customer is in it
+    # sales less returns in a year from which a customer is in it
+    sales: float = Field(0.0, ge=0, alias="from")
     benefit: float = Field(0.0, ge=0, le=1)  # share of sales given back
     fixed: float = Field(0.0, ge=0)  # cost of its other benefits, a member
     perks: str = ""  # what it gives, in words
@@ -202,14 +228,20 @@ class Tier(_Model):
 def _rising(tiers: list[Tier]) -> list[Tier]:
     lower = [t.sales for t in tiers]
     if sorted(set(lower)) != lower or len({t.name for t in tiers}) < len(tiers):
-        raise ValueError("write the lowest tier first, each with a name of its own and a higher `from` than the last")
+        raise ValueError(
+            "write the lowest tier first, each with a name of its own and a higher `from` than the"
+            " last"
+        )
     return tiers
 
 
 class Threshold(_Model):
-    """A key indicator of leaving: a measure of the customer, and the line above or below which it warns."""
+    """A key indicator of leaving: a measure of the customer, and the line above or below which it
+    warns.
+    """
 
-    measure: str = ""  # such as silence, times_usual_gap or slowest_reply; the message on a wrong one lists them all
+    # such as silence, times_usual_gap or slowest_reply; the message on a wrong one lists them all
+    measure: str = ""
     above: float | None = None
     below: float | None = None
     reason: str = ""
@@ -223,9 +255,12 @@ class Threshold(_Model):
 
 
 class AccountIndicator(_Model):
-    """One indicator of business accounts; with `amber` or `red` it is also a check of the risk card."""
+    """One indicator of business accounts; with `amber` or `red` it is also a check of the risk
+    card.
+    """
 
-    group: Literal["value", "credit", "operation", "risk", "compliance", "verification"]  # all but value are checks
+    # all but value are checks
+    group: Literal["value", "credit", "operation", "risk", "compliance", "verification"]
     better: Literal["high", "low"] = "high"
     weight: float = Field(1.0, ge=0)  # how much it counts beside the others, when weights are given
     values: dict[str, float] = {}  # what each answer in words counts as
@@ -234,11 +269,14 @@ class AccountIndicator(_Model):
 
 
 class AccountRules(_Model):
-    """How business accounts are scored; without indicators the standard set of segment/accounts.yaml is used."""
+    """How business accounts are scored; without indicators the standard set of
+    segment/accounts.yaml is used.
+    """
 
     weights: Literal["given", "entropy", "pairs", "equal"] = "given"
     indicators: dict[str, AccountIndicator] = {}
-    # "credit / value" (groups), or "credit_score / lawsuits" (of one group): how many times as important the first is
+    # "credit / value" (groups), or "credit_score / lawsuits" (of one group): how many times as
+    # important the first is
     pairs: dict[str, Annotated[float, Field(ge=0.11, le=9)]] = {}
 
 
@@ -246,7 +284,12 @@ class Journeys(_Model):
     """How acts on the site become visits, funnels and carts."""
 
     session_gap: float = Field(30.0, gt=0)  # minutes without an act after which a new visit begins
-    steps: Annotated[list[str], AfterValidator(_two_steps)] = ["view_item", "add_to_cart", "begin_checkout", "purchase"]
+    steps: Annotated[list[str], AfterValidator(_two_steps)] = [
+        "view_item",
+        "add_to_cart",
+        "begin_checkout",
+        "purchase",
+    ]
     order: Literal["loose", "strict"] = "loose"  # loose: other acts may lie between two steps
     time_limit_hours: float = Field(168.0, gt=0)  # time that a visitor has from the first step on
     cart_days: int = Field(14, ge=1)  # days after which a cart counts as lost
@@ -254,7 +297,9 @@ class Journeys(_Model):
 
 
 class TestRules(_Model):
-    """What has to be said of one test: which variant is the control, and the shares of units that were meant."""
+    """What has to be said of one test: which variant is the control, and the shares of units that
+    were meant.
+    """
 
     __test__ = False  # no test of ours
     control: str = ""
@@ -271,7 +316,9 @@ class Settlement(_Model):
 def _finite(parameters: dict[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
         if _holds_no_number(value):
-            raise ValueError(f'"{name}" holds .nan or .inf, which is no number: write one, or take it out')
+            raise ValueError(
+                f'"{name}" holds .nan or .inf, which is no number: write one, or take it out'
+            )
     return parameters
 
 
@@ -292,19 +339,24 @@ class Settings(_Model):
     timezone: Zone
     country: str = ""
     sources: dict[str, Source] = {}
-    tables: dict[str, Annotated[list[Mapping], BeforeValidator(_listed)]] = {}  # one source a table, or a list of them
+    # one source a table, or a list of them
+    tables: dict[str, Annotated[list[Mapping], BeforeValidator(_listed)]] = {}
     controls: dict[str, Control] = {}
     clean: list[CleanStep] = []
     rules: dict[str, RuleChange] = {}  # changes to general rules and to those of presets, by name
-    exchange_rates: dict[Currency, Annotated[float, Field(gt=0)]] = {}  # one unit of that currency in the client's own
-    precedence: list[str] = []  # sources, the most trusted first, for what is known of a person or product
+    # one unit of that currency in the client's own
+    exchange_rates: dict[Currency, Annotated[float, Field(gt=0)]] = {}
+    # sources, the most trusted first, for what is known of a person or product
+    precedence: list[str] = []
     matching: Matching = Matching()
     private_days: int = Field(30, ge=1)  # what lies in private/ is due after so many days
     retention_days: int = Field(0, ge=0)  # rows older than this are left out; 0: none
     settled: dict[str, dict[str, Settlement]] = {}  # rule -> subject (or "*") -> decision
     economics: Economics = Economics()
-    # where high begins: at most so many days since the last order, more than so many orders, more than so much money
-    rfm_cuts: dict[Literal["recency", "frequency", "monetary"], float] = {}  # one left out is worked out
+    # where high begins: at most so many days since the last order, more than so many orders, more
+    # than so much money
+    # one left out is worked out
+    rfm_cuts: dict[Literal["recency", "frequency", "monetary"], float] = {}
     tiers: Annotated[list[Tier], AfterValidator(_rising)] = []  # member tiers, the lowest first
     churn_thresholds: dict[str, Threshold] = {}  # key indicators of leaving, by name
     accounts: AccountRules = AccountRules()
@@ -312,10 +364,12 @@ class Settings(_Model):
     tests: dict[str, TestRules] = {}  # by the test's id
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
     keep_runs: int = Field(10, ge=1)
-    parameters: Annotated[dict[str, Any], AfterValidator(_finite)] = {}  # notebook parameters for this client
+    # notebook parameters for this client
+    parameters: Annotated[dict[str, Any], AfterValidator(_finite)] = {}
 
 
-_SPILL = re.compile(r"spill-(\d+)-(\d+)-\d+")  # what an engine puts on disk while it works: process, its start, count
+# what an engine puts on disk while it works: process, its start, count
+_SPILL = re.compile(r"spill-(\d+)-(\d+)-\d+")
 _spills = itertools.count(1)
 _IGNORED = re.compile(r"\.|~\$|.*\.(md|part|tmp)$|Thumbs\.db|desktop\.ini")  # never data
 
@@ -341,9 +395,13 @@ def names() -> list[str]:
 def check_name(name: str) -> None:
     """Raise PlaybookError for what cannot be a client's name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise PlaybookError(f'"{name[:80]}" is not a client name: use letters, digits, - and _ only.')
+        raise PlaybookError(
+            f'"{name[:80]}" is not a client name: use letters, digits, - and _ only.'
+        )
     if len(name) > LONGEST_NAME:
-        raise PlaybookError(f"this client name has {len(name)} letters. Take one of at most {LONGEST_NAME}.")
+        raise PlaybookError(
+            f"this client name has {len(name)} letters. Take one of at most {LONGEST_NAME}."
+        )
 
 
 class Client:
@@ -358,10 +416,16 @@ class Client:
         self.folder = home() / "data" / name
         self.file = self.folder / "client.yaml"
         if self.file.is_dir():
-            raise PlaybookError(f"data/{name}/client.yaml is a folder. Put a settings file there (playbook new).")
+            raise PlaybookError(
+                f"data/{name}/client.yaml is a folder. Put a settings file there (playbook new)."
+            )
         if not self.file.is_file():
             close = difflib.get_close_matches(name, names(), n=1)
-            hint = f'Did you mean "{close[0]}"?' if close else f"Clients: {', '.join(names()) or 'none yet'}."
+            hint = (
+                f'Did you mean "{close[0]}"?'
+                if close
+                else f"Clients: {', '.join(names()) or 'none yet'}."
+            )
             raise PlaybookError(f'no client "{name}": data/{name}/client.yaml is missing. {hint}')
         self.settings = _read_settings(self.file, f"data/{name}/client.yaml")
 
@@ -385,7 +449,8 @@ class Client:
         """
         found, taken, raw = [], set(), self.folder / "raw"
         every = (p for p in raw.rglob("*") if not _IGNORED.match(p.name))
-        files = sorted(p for p in every if p.is_symlink() or not p.is_dir())  # links and pipes too: they are named
+        # links and pipes too: they are named
+        files = sorted(p for p in every if p.is_symlink() or not p.is_dir())
         for name, spec in self.settings.sources.items():
             if spec.package or spec.database or "*" not in spec.file:
                 taken.add(Path(os.path.normpath(spec.file)).as_posix())
@@ -397,7 +462,9 @@ class Client:
             for path in matches:
                 file = path.relative_to(raw).as_posix()
                 taken.add(file)
-                found.append((f"{name}_{_slug(path.stem)}", name, spec.model_copy(update={"file": file})))
+                found.append(
+                    (f"{name}_{_slug(path.stem)}", name, spec.model_copy(update={"file": file}))
+                )
         names = {name for name, _, _ in found}
         for path in files:
             file = path.relative_to(raw).as_posix()
@@ -433,8 +500,8 @@ class Client:
         path = (root / spec.file).resolve()
         if os.path.isabs(spec.file) or not path.is_relative_to(root):
             raise PlaybookError(
-                f'data/{self.name}/client.yaml, sources.{source}.file: "{spec.file}" leads out of {shown}. Put the '
-                "file into raw/ and name it alone."
+                f'data/{self.name}/client.yaml, sources.{source}.file: "{spec.file}" leads out of'
+                f" {shown}. Put the file into raw/ and name it alone."
             )
         if not path.is_file():
             where = f"the package {spec.package}" if spec.package else f"data/{self.name}/raw/"
@@ -446,8 +513,14 @@ class Client:
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of every source file and of the settings."""
-        files = {name: self.source_path(name, spec) for name, _, spec in self.sources() if not spec.database}
-        return {name: file_hash(path) for name, path in (files | {"client.yaml": self.file}).items()}
+        files = {
+            name: self.source_path(name, spec)
+            for name, _, spec in self.sources()
+            if not spec.database
+        }
+        return {
+            name: file_hash(path) for name, path in (files | {"client.yaml": self.file}).items()
+        }
 
 
 def utf8(name: str) -> str:
@@ -456,18 +529,26 @@ def utf8(name: str) -> str:
 
 
 def _check_kind(path: Path, file: str) -> None:
-    """Raise PlaybookError for a name that is no UTF-8, a link that leads nowhere, and what is no file, as a pipe."""
+    """Raise PlaybookError for a name that is no UTF-8, a link that leads nowhere, and what is no
+    file, as a pipe.
+    """
     if utf8(file) != file:
-        raise PlaybookError(f"{utf8(file)}: the name of this file is not UTF-8. Give it a name of plain letters.")
+        raise PlaybookError(
+            f"{utf8(file)}: the name of this file is not UTF-8. Give it a name of plain letters."
+        )
     if path.is_symlink() and not path.exists():
         raise PlaybookError(
-            f"{file}: a link to a file that is not there. Put the file itself into raw/, or take the link away."
+            f"{file}: a link to a file that is not there. Put the file itself into raw/, or take"
+            " the link away."
         )
     if path.is_symlink() and path.is_dir():
-        raise PlaybookError(f"{file}: a link to a folder. Put the folder itself into raw/, or take the link away.")
+        raise PlaybookError(
+            f"{file}: a link to a folder. Put the folder itself into raw/, or take the link away."
+        )
     if path.exists() and not path.is_file() and not path.is_dir():
         raise PlaybookError(
-            f"{file}: not a file but a pipe or a device. Put a file with its rows into raw/, or take it away."
+            f"{file}: not a file but a pipe or a device. Put a file with its rows into raw/, or"
+            " take it away."
         )
 
 
@@ -478,12 +559,15 @@ def readable(name: str) -> Iterator[None]:
         yield
     except PermissionError:
         raise PlaybookError(
-            f"{name}: the file is locked. Close the program that has it open, or let yourself read it."
+            f"{name}: the file is locked. Close the program that has it open, or let yourself"
+            " read it."
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise PlaybookError(f"{name}: cannot be unpacked ({e}). Export it again.") from None
     except OSError as e:
-        raise PlaybookError(f"{name}: cannot be read ({e.strerror or e}). Copy it into raw/ again.") from None
+        raise PlaybookError(
+            f"{name}: cannot be read ({e.strerror or e}). Copy it into raw/ again."
+        ) from None
 
 
 def file_hash(path: Path) -> str:
@@ -493,11 +577,13 @@ def file_hash(path: Path) -> str:
 
 
 def connect(spill_into: Path | None = None, memory: str = "2GB") -> ibis.BaseBackend:
-    """A fresh in-memory DuckDB behind Ibis: all cores, a bound on its memory, and what is more in a folder of its own.
+    """A fresh in-memory DuckDB behind Ibis: all cores, a bound on its memory, and what is more in a
+    folder of its own.
 
-    That folder is made when it is needed, in `spill_into` (default: the system's place for temporary files), and goes
-    with the connection. A killed process leaves it behind; `empty_spills` removes it then. DuckDB's own default is
-    .tmp in the working folder, where customers' rows would stay.
+    That folder is made when it is needed, in `spill_into` (default: the system's place for
+    temporary files), and goes with the connection. A killed process leaves it behind;
+    `empty_spills` removes it then. DuckDB's own default is .tmp in the working folder, where
+    customers' rows would stay.
     """
     quiet_ibis()
     spill = spill_into / spill_name() if spill_into else Path(tempfile.mkdtemp(prefix="playbook-"))
@@ -508,13 +594,17 @@ def connect(spill_into: Path | None = None, memory: str = "2GB") -> ibis.BaseBac
 
 
 def spill_name() -> str:
-    """A name for a folder of short-lived files that tells which process made it, by its number and its start."""
+    """A name for a folder of short-lived files that tells which process made it, by its number and
+    its start.
+    """
     return f"spill-{os.getpid()}-{born(os.getpid())}-{next(_spills)}"
 
 
 def left_spills(*folders: Path) -> list[Path]:
     """What lies in folders that was spilled by processes that are no more."""
-    every = [(p, _SPILL.fullmatch(p.name)) for folder in folders for p in sorted(folder.glob("spill-*"))]
+    every = [
+        (p, _SPILL.fullmatch(p.name)) for folder in folders for p in sorted(folder.glob("spill-*"))
+    ]
     return [p for p, name in every if name and born(int(name[1])) != int(name[2])]
 
 
@@ -528,7 +618,9 @@ def born(pid: int) -> int:
 
 
 def empty_spills(*folders: Path) -> None:
-    """Remove from folders what processes that are no more have spilled; a living process keeps its own."""
+    """Remove from folders what processes that are no more have spilled; a living process keeps its
+    own.
+    """
     for path in left_spills(*folders):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -536,7 +628,9 @@ def empty_spills(*folders: Path) -> None:
 def quiet_ibis() -> None:
     """Quieten two warnings that Ibis 12.0 raises about itself, and no others."""
     warnings.filterwarnings("ignore", message="fetch_arrow_table", category=DeprecationWarning)
-    warnings.filterwarnings("ignore", message="The 'future.infer_string' option", category=pd.errors.Pandas4Warning)
+    warnings.filterwarnings(
+        "ignore", message="The 'future.infer_string' option", category=pd.errors.Pandas4Warning
+    )
 
 
 def parse_day(text: str) -> date:
@@ -552,23 +646,30 @@ class _Twice(yaml.constructor.ConstructorError):
 
 
 class _Unique(_Yaml):
-    """YAML in which a name that is given twice is a mistake: else the last would win without a word."""
+    """YAML in which a name that is given twice is a mistake: else the last would win without a
+    word.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise _Twice(problem=f'"{key.value}" is given twice', problem_mark=key.start_mark)
+                    raise _Twice(
+                        problem=f'"{key.value}" is given twice', problem_mark=key.start_mark
+                    )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-_BLOCKS = {"sources", "tables", "clean"}  # what suggestions hold, which may be pasted one after the other
+# what suggestions hold, which may be pasted one after the other
+_BLOCKS = {"sources", "tables", "clean"}
 
 
 def _in_one(root: yaml.MappingNode, names: set[str]) -> None:
-    """Make one block of those that stand several times under one of these names, as after two pastes."""
+    """Make one block of those that stand several times under one of these names, as after two
+    pastes.
+    """
     first, kept = {}, []
     for key, value in root.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else ""
@@ -596,7 +697,9 @@ def _list_tables(tables: yaml.MappingNode) -> None:
     """Write every table's mappings as a list, then one list for each table."""
     for i, (key, value) in enumerate(tables.value):
         if isinstance(value, yaml.MappingNode):
-            listed = yaml.SequenceNode("tag:yaml.org,2002:seq", [value], value.start_mark, value.end_mark)
+            listed = yaml.SequenceNode(
+                "tag:yaml.org,2002:seq", [value], value.start_mark, value.end_mark
+            )
             tables.value[i] = (key, listed)
     _in_one(tables, {key.value for key, _ in tables.value if isinstance(key, yaml.ScalarNode)})
 
@@ -622,16 +725,23 @@ def _read_settings(path: Path, shown: str) -> Settings:
     try:
         raw = _load(path.read_text(encoding="utf-8"))
     except PermissionError:
-        raise PlaybookError(f"{shown}: may not be read. Let yourself read it, then try again.") from None
+        raise PlaybookError(
+            f"{shown}: may not be read. Let yourself read it, then try again."
+        ) from None
     except UnicodeDecodeError as e:
-        raise PlaybookError(f"{shown}: not UTF-8 (byte {e.start}). Save the file as UTF-8.") from None
+        raise PlaybookError(
+            f"{shown}: not UTF-8 (byte {e.start}). Save the file as UTF-8."
+        ) from None
     except _Twice as e:
-        raise PlaybookError(f"{shown}, line {e.problem_mark.line + 1}: {e.problem}. Keep one of the two.") from None
+        raise PlaybookError(
+            f"{shown}, line {e.problem_mark.line + 1}: {e.problem}. Keep one of the two."
+        ) from None
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise PlaybookError(
-            f"{shown}{line}: not readable as YAML ({getattr(e, 'problem', e)}). Check the indentation and the colons."
+            f"{shown}{line}: not readable as YAML ({getattr(e, 'problem', e)}). Check the"
+            " indentation and the colons."
         ) from None
     if not isinstance(raw, dict):
         raise PlaybookError(f"{shown}: expected settings by name, such as title: and sources:.")
@@ -644,14 +754,18 @@ def _read_settings(path: Path, shown: str) -> Settings:
 
 
 def _first_error(error: ValidationError) -> str:
-    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a name misspelt also misses
+    # a name misspelt also misses
+    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     first = errors[0]
     where = ".".join(str(p) for p in first["loc"] if p != 0)  # the first of a list, or the only one
     if first["type"] == "extra_forbidden":
         model = _MODELS.get(first["loc"][0], Settings) if first["loc"][:-1] else Settings
         allowed = [f.alias or n for n, f in model.model_fields.items()]
         close = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
-        text = f"unknown setting. {f'Did you mean {close[0]}?' if close else 'Known: ' + ', '.join(allowed) + '.'}"
+        text = (
+            "unknown setting."
+            f" {f'Did you mean {close[0]}?' if close else 'Known: ' + ', '.join(allowed) + '.'}"
+        )
     elif first["type"] == "missing":
         text = "this setting is missing. Add it."
     elif first["input"] is None:
@@ -664,7 +778,13 @@ def _first_error(error: ValidationError) -> str:
     return f"{where}: {text}{more}"
 
 
-_MODELS = {"sources": Source, "tables": Mapping, "controls": Control, "clean": CleanStep, "settled": Settlement}
+_MODELS = {
+    "sources": Source,
+    "tables": Mapping,
+    "controls": Control,
+    "clean": CleanStep,
+    "settled": Settlement,
+}
 _MODELS |= {"tiers": Tier, "churn_thresholds": Threshold, "journeys": Journeys}
 
 
@@ -673,7 +793,9 @@ def _check_references(settings: Settings, shown: str) -> None:
 
     for name, given in settings.tables.items():
         if name not in CANONICAL:
-            raise PlaybookError(f"{shown}, tables.{name}: no such table. Known: {', '.join(CANONICAL)}.")
+            raise PlaybookError(
+                f"{shown}, tables.{name}: no such table. Known: {', '.join(CANONICAL)}."
+            )
         for mapping in given:
             if mapping.source not in settings.sources:
                 raise PlaybookError(
@@ -683,13 +805,17 @@ def _check_references(settings: Settings, shown: str) -> None:
     for name, spec in settings.sources.items():
         if not re.fullmatch(r"\w[\w .-]*", name):
             raise PlaybookError(
-                f'{shown}, sources: "{name}" is not a name for a source: use letters, digits, spaces, - and _ only.'
+                f'{shown}, sources: "{name}" is not a name for a source: use letters, digits,'
+                " spaces, - and _ only."
             )
         if not (spec.file or spec.database):
-            raise PlaybookError(f"{shown}, sources.{name}: say which file (or database and query) it is.")
+            raise PlaybookError(
+                f"{shown}, sources.{name}: say which file (or database and query) it is."
+            )
     for kind, entries in (("controls", settings.controls.values()), ("clean", settings.clean)):
         for entry in entries:
             if entry.table not in CANONICAL:
                 raise PlaybookError(
-                    f'{shown}, {kind}: there is no table "{entry.table}". Known: {", ".join(CANONICAL)}.'
+                    f'{shown}, {kind}: there is no table "{entry.table}". Known:'
+                    f" {', '.join(CANONICAL)}."
                 )

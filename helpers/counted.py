@@ -1,4 +1,6 @@
-"""What a run would count: a client's orders, customers and money, by the helpers of 01 and 02, with nothing stored."""
+"""What a run would count: a client's orders, customers and money, by the helpers of 01 and 02, with
+nothing stored.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +19,21 @@ from helpers.collect.suggest import Suggestion
 from helpers.practices import is_used, suggestions
 from helpers.store import Store
 
-NEEDED = ("orders", "products", "customers")  # what cleaning looks at even where a client brings none
+# what cleaning looks at even where a client brings none
+NEEDED = ("orders", "products", "customers")
 NOTHING = {"orders": 0, "customers": 0, "revenue": 0.0, "first_on": None, "last_on": None}
 
 
 def counted(client: Client) -> dict[str, Any]:
     """What would be counted after cleaning, before it (`staged`), and what became of each file.
 
-    A file that nothing knows is read as its suggestion says, unless another file fills that table already; its state
-    is then "suggested". Keys: `client`, `currency`, `as_of`, `orders` (order numbers with a sale among their lines),
-    `customers`, `revenue` (the client's currency), `first_on`, `last_on`, `staged` with the same five, `files` (file,
-    preset, table, state, rows, loaded, duplicate, filtered, held), `steps` (the steps of cleaning that touched a row,
-    with their reasons), `held` (rule, reason, rows, revenue), `open` (what a mapping is not certain of: subject,
-    finding, rows, revenue).
+    A file that nothing knows is read as its suggestion says, unless another file fills that table
+    already; its state is then "suggested". Keys: `client`, `currency`, `as_of`, `orders` (order
+    numbers with a sale among their lines), `customers`, `revenue` (the client's currency),
+    `first_on`, `last_on`, `staged` with the same five, `files` (file, preset, table, state, rows,
+    loaded, duplicate, filtered, held), `steps` (the steps of cleaning that touched a row, with
+    their reasons), `held` (rule, reason, rows, revenue), `open` (what a mapping is not certain of:
+    subject, finding, rows, revenue).
 
     Raises PlaybookError where the settings or a file are at fault.
     """
@@ -37,7 +41,9 @@ def counted(client: Client) -> dict[str, Any]:
     try:
         collecting = Store("01_collect", client, place)
         opened = collect.open_sources(collecting.con, client)
-        guesses = [g for g in suggestions(opened) if g.table and not set(g.tables) & set(opened.parts)]
+        guesses = [
+            g for g in suggestions(opened) if g.table and not set(g.tables) & set(opened.parts)
+        ]
         if guesses:
             collecting = Store("01_collect", with_suggestions(client, guesses), place)
             opened = collect.open_sources(collecting.con, collecting.client)
@@ -48,20 +54,35 @@ def counted(client: Client) -> dict[str, Any]:
 
 def with_suggestions(client: Client, guesses: list[Suggestion]) -> Client:
     """The client as if the suggestions stood in its client.yaml."""
-    sources, mappings, steps = dict(client.settings.sources), dict(client.settings.tables), list(client.settings.clean)
+    sources, mappings, steps = (
+        dict(client.settings.sources),
+        dict(client.settings.tables),
+        list(client.settings.clean),
+    )
     for g in guesses:
         sources |= {one.name: Source.model_validate(one.source()) for one in (g, *g.beside)}
         steps += g.steps()
         for one in (g, *g.more):
-            mappings[one.table] = [*mappings.get(one.table, []), Mapping.model_validate(one.mapping())]
+            mappings[one.table] = [
+                *mappings.get(one.table, []),
+                Mapping.model_validate(one.mapping()),
+            ]
     found = Client(client.name)
-    found.settings = client.settings.model_copy(update={"sources": sources, "tables": mappings, "clean": steps})
+    found.settings = client.settings.model_copy(
+        update={"sources": sources, "tables": mappings, "clean": steps}
+    )
     return found
 
 
 def _counted(collecting: Store, opened: Opened, guessed: set[str]) -> dict[str, Any]:
     client, folder = collecting.client, collecting.folder
-    said = {"client": client.name, "currency": client.settings.currency, "as_of": None, **NOTHING, "staged": NOTHING}
+    said = {
+        "client": client.name,
+        "currency": client.settings.currency,
+        "as_of": None,
+        **NOTHING,
+        "staged": NOTHING,
+    }
     if "orders" not in opened.parts:
         files = [_file(opened, f, guessed, {}) for f in opened.landed]
         return said | {"files": files, "steps": [], "held": [], "open": []}
@@ -77,7 +98,11 @@ def _counted(collecting: Store, opened: Opened, guessed: set[str]) -> dict[str, 
     held = clean.by_rule(clean.quarantined(list(cleaned.values())))
     log = clean.chain_log(list(cleaned.values()))
     worked = log.loc[log["rows_touched"] > 0, ["table", "step", "action", "rows_touched", "reason"]]
-    fates = clean.ledgers(cleaning, cleaned, cleaning.frame("sources")).set_index("file").to_dict("index")
+    fates = (
+        clean.ledgers(cleaning, cleaned, cleaning.frame("sources"))
+        .set_index("file")
+        .to_dict("index")
+    )
     staged = cleaning.read("staged_orders")
     return (
         said
@@ -86,13 +111,20 @@ def _counted(collecting: Store, opened: Opened, guessed: set[str]) -> dict[str, 
         | {"staged": figures(staged.filter(~_.source_repeat))}
         | {"files": [_file(opened, f, guessed, fates.get(f.file, {})) for f in opened.landed]}
         | {"steps": worked.to_dict("records")}
-        | {"open": [{k: d[k] for k in ("subject", "finding", "rows", "revenue")} for d in clean.told_doubts(cleaning)]}
+        | {
+            "open": [
+                {k: d[k] for k in ("subject", "finding", "rows", "revenue")}
+                for d in clean.told_doubts(cleaning)
+            ]
+        }
         | {"held": held.astype({"revenue": "float64"}).fillna({"revenue": 0.0}).to_dict("records")}
     )
 
 
 def figures(orders: ir.Table) -> dict[str, Any]:
-    """Orders with a sale among their lines, customers, money in the client's currency, first and last day."""
+    """Orders with a sale among their lines, customers, money in the client's currency, first and
+    last day.
+    """
     sold = _.quantity.fill_null(1) > 0
     if "is_return" in orders.columns:
         sold &= ~_.is_return.fill_null(False)
@@ -106,7 +138,12 @@ def figures(orders: ir.Table) -> dict[str, Any]:
     row = found.iloc[0]
     days = {c: None if pd.isna(row[c]) else str(row[c])[:10] for c in ("first_on", "last_on")}
     money = 0.0 if pd.isna(row["revenue"]) else float(row["revenue"])
-    return {"orders": int(row["orders"]), "customers": int(row["customers"]), "revenue": money, **days}
+    return {
+        "orders": int(row["orders"]),
+        "customers": int(row["customers"]),
+        "revenue": money,
+        **days,
+    }
 
 
 def _file(opened: Opened, f: Landed, guessed: set[str], fate: dict[str, Any]) -> dict[str, Any]:
@@ -120,4 +157,11 @@ def _file(opened: Opened, f: Landed, guessed: set[str], fate: dict[str, Any]) ->
     counts = {c: int(fate.get(c, 0)) for c in ("loaded", "duplicate", "filtered", "held")}
     rows = f.facts["lines"] - f.facts.get("preset_layout", 0)
     preset = f.preset.name if f.preset else ""
-    return {"file": f.file, "preset": preset, "table": table, "state": state, "rows": rows, **counts}
+    return {
+        "file": f.file,
+        "preset": preset,
+        "table": table,
+        "state": state,
+        "rows": rows,
+        **counts,
+    }

@@ -1,8 +1,10 @@
-"""Kernels for the notebooks of a run: forked from a warm server on Linux, plain elsewhere and whenever that fails.
+"""Kernels for the notebooks of a run: forked from a warm server on Linux, plain elsewhere and
+whenever that fails.
 
-Starting kernels and importing the same packages was a third of the notebooks' seconds. `warm()` starts a server
-(`helpers/warm.py`) that has done it once; `Provisioner` is how Jupyter asks for a kernel, so papermill and
-nbval need to know nothing of it. `PLAYBOOK_KERNELS=plain` asks for plain kernels.
+Starting kernels and importing the same packages was a third of the notebooks' seconds. `warm()`
+starts a server (`helpers/warm.py`) that has done it once; `Provisioner` is how Jupyter asks for a
+kernel, so papermill and nbval need to know nothing of it. `PLAYBOOK_KERNELS=plain` asks for plain
+kernels.
 """
 
 from __future__ import annotations
@@ -32,8 +34,11 @@ NAME = "playbook-provisioner"
 CHOSEN = "JUPYTER_DEFAULT_PROVISIONER_NAME"
 PATIENCE = 120.0  # seconds in which the server must have imported everything and forked
 # Two notebooks share the cores, and the last digits of a sum depend on the number of threads.
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
-NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # Arrow's memory has one else, and forks need none
+ONE_THREAD = dict.fromkeys(
+    ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
+# Arrow's memory has one else, and forks need none
+NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 started: Counter[str] = Counter()  # kernels since `warm` began, by kind
 _server: ServerProcess | None = None
@@ -52,7 +57,9 @@ class Forked:
         link.setblocking(False)
 
     def poll(self) -> int | None:
-        """The exit code, or None while it runs; asked for by Jupyter and by `kill`, each in its own thread."""
+        """The exit code, or None while it runs; asked for by Jupyter and by `kill`, each in its own
+        thread.
+        """
         with self._lock:
             if self.returncode is None:
                 try:
@@ -61,7 +68,8 @@ class Forked:
                     return None
                 except OSError:
                     said = b""
-                self.returncode = int(said) if said else -signal.SIGKILL  # a server that died took its kernels along
+                # a server that died took its kernels along
+                self.returncode = int(said) if said else -signal.SIGKILL
                 self._link.close()
             return self.returncode
 
@@ -103,10 +111,13 @@ class ServerProcess:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stderr=None if os.environ.get("PLAYBOOK_DEBUG") else subprocess.DEVNULL,
-                start_new_session=True,  # an interrupt from the keyboard is for the run, which then closes this
+                # an interrupt from the keyboard is for the run, which then closes this
+                start_new_session=True,
             )
 
-    def fork(self, arguments: list[str], env: dict[str, str], cwd: str, outputs: list[int]) -> Forked | None:
+    def fork(
+        self, arguments: list[str], env: dict[str, str], cwd: str, outputs: list[int]
+    ) -> Forked | None:
         """A kernel, or None where there is none to be had."""
         order = json.dumps({"arguments": arguments, "env": env, "cwd": cwd}).encode()
         with suppress(OSError):
@@ -135,10 +146,14 @@ class ServerProcess:
 
 
 class Provisioner(LocalProvisioner):
-    """Starts a kernel warm where `warm` is in force and it is this Python's own kernel; plain else."""
+    """Starts a kernel warm where `warm` is in force and it is this Python's own kernel;
+    plain else.
+    """
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Prepare the start; the file that tells the kernel's ports and key goes where a killed run leaves nothing."""
+        """Prepare the start; the file that tells the kernel's ports and key goes where a killed run
+        leaves nothing.
+        """
         if _connections and not self.parent.connection_file:
             _connections.mkdir(mode=0o700, exist_ok=True)
             self.parent.connection_file = str(_connections / f"kernel-{self.kernel_id}.json")
@@ -161,7 +176,9 @@ class Provisioner(LocalProvisioner):
         return self.connection_info
 
     async def send_signal(self, signum: int) -> None:
-        """Pass a signal on; but not the interrupt that precedes a kill, since a kernel only complains of it."""
+        """Pass a signal on; but not the interrupt that precedes a kill, since a kernel only
+        complains of it.
+        """
         if signum == signal.SIGINT and self.parent.shutting_down:
             return
         await super().send_signal(signum)
@@ -185,7 +202,8 @@ def _forked(cmd: list[str], kwargs: dict[str, Any]) -> Forked | None:
     arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
     cwd = str(kwargs.get("cwd") or Path.cwd())
     kernel = server.fork(arguments, dict(kwargs["env"]), cwd, [out.fileno() for out in outputs])
-    if kernel is None and server is _server and not server.has_forked:  # it never came up: nobody waits for it again
+    # it never came up: nobody waits for it again
+    if kernel is None and server is _server and not server.has_forked:
         _server = None
         server.close()
     return kernel
@@ -193,20 +211,25 @@ def _forked(cmd: list[str], kwargs: dict[str, Any]) -> Forked | None:
 
 @contextmanager
 def warm(scratch: Path) -> Iterator[None]:
-    """Inside, Jupyter's kernels come from here, warm where that is possible. At the end none is left.
+    """Inside, Jupyter's kernels come from here, warm where that is possible. At the end none is
+    left.
 
     `scratch` is a folder for short-lived files; they are named as `client.empty_spills` expects.
     """
     global _server, _connections
     started.clear()
     _no_more.clear()
-    if _connections:  # begun already: the command begins it before it imports the rest, the tests for all their runs
+    # begun already: the command begins it before it imports the rest, the tests for all their runs
+    if _connections:
         yield
         return
     before = os.environ.get(CHOSEN)
     _connections = scratch / spill_name()
     if not entry_points(group="jupyter_client.kernel_provisioners", name=NAME):
-        print("Kernels start one by one. Install the package again to have them warm.", file=sys.stderr)
+        print(
+            "Kernels start one by one. Install the package again to have them warm.",
+            file=sys.stderr,
+        )
     else:
         os.environ[CHOSEN] = NAME
         if wanted():

@@ -1,8 +1,8 @@
 """Exercises that check themselves: the answer is computed from the data, the hint fits the mistake.
 
-The exercises of 03_analyze stand in `helpers/exercises/analyze.py`, one function each, named as in the
-notebook and decorated with `@exercise`. It takes the run and gives the right answer and, by hint, the
-answers of typical mistakes.
+The exercises of 03_analyze stand in `helpers/exercises/analyze.py`, one function each, named as in
+the notebook and decorated with `@exercise`. It takes the run and gives the right answer and, by
+hint, the answers of typical mistakes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _book: dict[str, Callable[[store.Store], Answers]] = {}
 
 
 def exercise(question: Callable[[store.Store], Answers]) -> Callable[[store.Store], Answers]:
-    """Register an exercise: a function of the run that gives (right answer, {hint: typical wrong answer})."""
+    """Register an exercise: a function of the run that gives (right answer, {hint: typical wrong
+    answer}).
+    """
     _book[question.__name__] = question
     return question
 
@@ -42,7 +44,10 @@ def check(name: str, answer: object = ...) -> None:
 def judge(name: str, answer: object) -> tuple[str, str]:
     """The verdict on an answer: right, wrong or open, and a sentence."""
     if answer is ... or (isinstance(answer, str) and not answer.strip()):
-        return "open", "Not answered yet. Put your answer in place of the three dots and run the cell."
+        return (
+            "open",
+            "Not answered yet. Put your answer in place of the three dots and run the cell.",
+        )
     right, mistakes = _load(name)(store.current())
     if same(answer, right):
         return "right", "Right."
@@ -51,7 +56,13 @@ def judge(name: str, answer: object) -> tuple[str, str]:
         return "wrong", f"Not yet. {hint}"
     if isinstance(right, Number) and not isinstance(_plain(answer), Number):
         return "wrong", "Not yet. The answer is one number."
-    return "wrong", "Not yet. Read the question once more, and look at the cell above that comes closest to it."
+    return (
+        "wrong",
+        (
+            "Not yet. Read the question once more, and look at the cell above that comes closest"
+            " to it."
+        ),
+    )
 
 
 def same(answer: object, right: object) -> bool:
@@ -75,7 +86,9 @@ def same(answer: object, right: object) -> bool:
             for k in ((1, 100) if shares else (1,))
         )
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(sorted(a, key=str), sorted(b, key=str), strict=True))
+        return len(a) == len(b) and all(
+            same(x, y) for x, y in zip(sorted(a, key=str), sorted(b, key=str), strict=True)
+        )
     if isinstance(a, str) and isinstance(b, str):
         return a.strip().casefold() == b.strip().casefold()
     return type(a) is type(b) and a == b

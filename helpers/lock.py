@@ -1,7 +1,7 @@
 """One command at a time works on a client: the lock, and who holds it.
 
-The system ties the lock to the process that took it, so it is free again after any death of that process. What
-the file says is for people: who holds it, since when, and what for.
+The system ties the lock to the process that took it, so it is free again after any death of that
+process. What the file says is for people: who holds it, since when, and what for.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _held: set[Path] = set()
 def alone(client: Client, doing: str, patience: float = PATIENCE) -> Iterator[None]:
     """Inside, no other process changes the client's private/, runs/ or reports/. May be nested.
 
-    `doing` is the command's name. Raises PlaybookError that names the holder: at once where it is a run, else after
-    `patience` seconds.
+    `doing` is the command's name. Raises PlaybookError that names the holder: at once where it is a
+    run, else after `patience` seconds.
     """
     place = client.private() / "lock"
     if place in _held:
@@ -77,8 +77,8 @@ def _take(place: Path) -> IO[str] | None:
     except OSError as e:
         file.close()
         raise PlaybookError(
-            f"{place} cannot be locked ({e.strerror or e}), as on some network drives. Put the playbook's data on "
-            "a drive of this computer."
+            f"{place} cannot be locked ({e.strerror or e}), as on some network drives. Put the"
+            " playbook's data on a drive of this computer."
         ) from None
     except BaseException:
         file.close()
@@ -102,12 +102,18 @@ def _lock(file: IO[str]) -> None:
 def _sign(file: IO[str], doing: str) -> None:
     since = datetime.now().astimezone().isoformat(timespec="seconds")
     file.truncate(0)
-    file.write(json.dumps({"process": os.getpid(), "born": born(os.getpid()), "since": since, "doing": doing}))
+    file.write(
+        json.dumps(
+            {"process": os.getpid(), "born": born(os.getpid()), "since": since, "doing": doing}
+        )
+    )
     file.flush()
 
 
 def _holder(place: Path) -> dict | None:
-    """Who holds the lock; None while that is not written yet, or is still the word of one that is no more."""
+    """Who holds the lock; None while that is not written yet, or is still the word of one that is
+    no more.
+    """
     try:
         said = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -117,9 +123,13 @@ def _holder(place: Path) -> dict | None:
 
 def _in_use(name: str, holder: dict | None) -> str:
     if holder is None:
-        return f"data/{name} is in use by another process, perhaps on another computer. Wait until it is done."
+        return (
+            f"data/{name} is in use by another process, perhaps on another computer. Wait until it"
+            " is done."
+        )
     since = datetime.fromisoformat(holder["since"])
     return (
-        f'data/{name} is in use: process {holder["process"]} works on "playbook {holder["doing"]}" since '
-        f"{since:%H:%M:%S on %Y-%m-%d}. Wait until it is done, or stop it there with Ctrl-C, then try again."
+        f'data/{name} is in use: process {holder["process"]} works on "playbook {holder["doing"]}"'
+        f" since {since:%H:%M:%S on %Y-%m-%d}. Wait until it is done, or stop it there with Ctrl-C,"
+        " then try again."
     )

@@ -27,9 +27,10 @@ UNREAD = "cannot be read"
 class Readiness:
     """What `playbook check` says.
 
-    `files`: file, what it is, rows, how it is written, table, what is missing. `rows`: table, rows. `practices`:
-    number, what, notebook, and whether it can run or what it lacks. `first` and `last` are the days of the report, None
-    without orders; `next_step` then says what to do. `suggestions` is the file of suggested mappings, or None.
+    `files`: file, what it is, rows, how it is written, table, what is missing. `rows`: table, rows.
+    `practices`: number, what, notebook, and whether it can run or what it lacks. `first` and `last`
+    are the days of the report, None without orders; `next_step` then says what to do. `suggestions`
+    is the file of suggested mappings, or None.
     """
 
     title: str
@@ -44,9 +45,11 @@ class Readiness:
 
 
 def readiness(client: Client) -> Readiness:
-    """Take a client's files in and hold them against what each practice needs; people are not matched.
+    """Take a client's files in and hold them against what each practice needs; people are not
+    matched.
 
-    Writes suggestions.yaml beside client.yaml where a file is not known, and removes it where all are.
+    Writes suggestions.yaml beside client.yaml where a file is not known, and removes it where all
+    are.
     """
     opened = open_sources(connect(client.private()), client, describe=True)
     rows = count_rows(opened)
@@ -54,10 +57,15 @@ def readiness(client: Client) -> Readiness:
     if "orders" in opened.parts:
         days = days_of_orders(opened)
         first, last = body(days)[0], last_full_day(days)
-    listed = [(p["number"], p["what"], p["notebook"], _verdict(p["needs"], rows)) for p in practices()]
+    listed = [
+        (p["number"], p["what"], p["notebook"], _verdict(p["needs"], rows)) for p in practices()
+    ]
     shown = [(n, f"{r:,}" if n in opened.parts or r else "not supplied") for n, r in rows.items()]
     if opened.has_people and "customers" not in opened.parts:
-        shown = [(n, f"{r} (records that name a person, not yet matched)" if n == "customers" else r) for n, r in shown]
+        shown = [
+            (n, f"{r} (records that name a person, not yet matched)" if n == "customers" else r)
+            for n, r in shown
+        ]
     path, guessed = _suggest(opened)
     step = next(iter(opened.refused.values()), "") or _next_step(opened, path)
     files = [_file(opened, f) for f in opened.landed]
@@ -71,13 +79,15 @@ def in_short(found: Readiness) -> str:
     able = sum(p[3] == "yes" for p in found.practices)
     known = f"{files - unknown} {'is' if files - unknown == 1 else 'are'} known"
     return (
-        f"In short: of {files} file{'s' * (files != 1)} {known} and {unknown} {'is' if unknown == 1 else 'are'} not; "
-        f"{able} of {len(found.practices)} practices can run."
+        f"In short: of {files} file{'s' * (files != 1)} {known} and {unknown}"
+        f" {'is' if unknown == 1 else 'are'} not; {able} of {len(found.practices)} practices can"
+        " run."
     )
 
 
 def count_rows(opened: Opened) -> dict[str, int]:
-    """Rows of each canonical table before cleaning; customers are counted as the records that name a person.
+    """Rows of each canonical table before cleaning; customers are counted as the records that name
+    a person.
 
     Raises PlaybookError for an expression that does not fit its source.
     """
@@ -87,21 +97,29 @@ def count_rows(opened: Opened) -> dict[str, int]:
             _kinds(opened, p)
             style = opened.style(p.group)
             what, key = "*", [p.columns[k] for k in tables.get(name).key if k in p.columns]
-            if p.derived and key and not {"person", "record"} & set(key):  # one row a key is left of them
+            # one row a key is left of them
+            if p.derived and key and not {"person", "record"} & set(key):
                 what = "DISTINCT (" + ", ".join(p.sql(e, style) for e in key) + ")"
             query = f"SELECT count({what}) FROM {p.sql(p.rows, style)}"
             rows[name] += opened.query(query, p.shown).fetchone()[0]
     if not rows["customers"]:
-        for p in {(p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person}.values():
+        for p in {
+            (p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person
+        }.values():
             style = opened.style(p.group)
-            query = f"SELECT count(DISTINCT {p.sql(p.person['record'], style)}) FROM {p.sql(p.rows, style)}"
+            query = (
+                f"SELECT count(DISTINCT {p.sql(p.person['record'], style)}) FROM"
+                f" {p.sql(p.rows, style)}"
+            )
             rows["customers"] += opened.query(query, f"{p.shown}.person").fetchone()[0]
     return rows
 
 
 def practices() -> list[dict]:
     """The practices as listed in practices.yaml."""
-    return yaml.safe_load(resources.files("helpers").joinpath("practices.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        resources.files("helpers").joinpath("practices.yaml").read_text(encoding="utf-8")
+    )
 
 
 def _verdict(needs: list[str], rows: dict[str, int]) -> str:
@@ -111,18 +129,35 @@ def _verdict(needs: list[str], rows: dict[str, int]) -> str:
 
 def is_used(opened: Opened, f: Landed) -> bool:
     """Whether a table is filled from a file, or joined with it."""
-    return any(p.group == f.group or f.group in re.findall(r"\w+", p.rows) for ps in opened.parts.values() for p in ps)
+    return any(
+        p.group == f.group or f.group in re.findall(r"\w+", p.rows)
+        for ps in opened.parts.values()
+        for p in ps
+    )
 
 
 def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
     """File, what it is, rows, how it is written, the table it feeds, and what it lacks."""
-    facts, mine = f.facts, [p.table for ps in opened.parts.values() for p in ps if p.group == f.group]
-    what = f.preset.title if f.preset else "mapped in client.yaml" if mine or is_used(opened, f) else "not known"
-    delimiter = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}.get(facts["delimiter"], facts["delimiter"])
+    facts, mine = (
+        f.facts,
+        [p.table for ps in opened.parts.values() for p in ps if p.group == f.group],
+    )
+    what = (
+        f.preset.title
+        if f.preset
+        else "mapped in client.yaml"
+        if mine or is_used(opened, f)
+        else "not known"
+    )
+    delimiter = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}.get(
+        facts["delimiter"], facts["delimiter"]
+    )
     written = [facts["kind"], facts["encoding"], delimiter]
     if facts["kind"] == "csv":
         written += [f"decimal {facts['decimal']}", f.style.get("dates", ""), facts["dates_why"]]
-    table = ", ".join(dict.fromkeys(mine)) or ("joined to another" if is_used(opened, f) else "not used")
+    table = ", ".join(dict.fromkeys(mine)) or (
+        "joined to another" if is_used(opened, f) else "not used"
+    )
     near = f"nearly {facts['near'][0]}" if facts["near"] and not f.preset and not mine else ""
     sheets = f"sheets not read: {', '.join(facts['unread'])}" if facts["unread"] else ""
     lacks = "; ".join(said for said in (near, sheets, file_notes(f)) if said)
@@ -131,8 +166,13 @@ def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
 
 
 def suggestions(opened: Opened) -> list[Suggestion]:
-    """What each file that nothing knows may be; tables of one export are joined into the lines of orders."""
-    zone, unknown = opened.client.settings.timezone, [f for f in opened.landed if not is_used(opened, f)]
+    """What each file that nothing knows may be; tables of one export are joined into the lines of
+    orders.
+    """
+    zone, unknown = (
+        opened.client.settings.timezone,
+        [f for f in opened.landed if not is_used(opened, f)],
+    )
     lines, others = joined(opened, unknown, zone)
     guesses = [lines] if lines else []
     gone = {f.name for f in others} | {g.name for g in guesses}
@@ -147,10 +187,14 @@ def suggestions(opened: Opened) -> list[Suggestion]:
 
 
 def _tell_once(opened: Opened, guesses: list[Suggestion]) -> None:
-    """Where two files of different columns tell the same orders, only the one with more lines counts."""
+    """Where two files of different columns tell the same orders, only the one with more lines
+    counts.
+    """
     lines = {f.name: f.facts["lines"] for f in opened.landed}
     columns = {f.name: set(f.facts["columns"]) for f in opened.landed}
-    told = sorted((g for g in guesses if g.table == "orders" and not g.rows), key=lambda g: lines[g.name])
+    told = sorted(
+        (g for g in guesses if g.table == "orders" and not g.rows), key=lambda g: lines[g.name]
+    )
     for coarse, fine in combinations(told, 2):
         if coarse.table and columns[coarse.name] != columns[fine.name]:
             known = f"SELECT {fine.columns['order_id']} FROM {_q(fine.name)}"
@@ -159,7 +203,9 @@ def _tell_once(opened: Opened, guesses: list[Suggestion]) -> None:
             share = opened.query(query, coarse.file).fetchone()[0] or 0
             if share > 0.5:
                 coarse.table, coarse.more, coarse.clean = "", [], []
-                coarse.lacks = f"{share:.0%} of its orders are those of {fine.file}, whose lines are counted"
+                coarse.lacks = (
+                    f"{share:.0%} of its orders are those of {fine.file}, whose lines are counted"
+                )
 
 
 def _suggest(opened: Opened) -> tuple[Path | None, list[str]]:
@@ -179,13 +225,16 @@ def _near(g: Suggestion) -> str:
 def _next_step(opened: Opened, suggestions: Path | None) -> str:
     name = opened.client.name
     if not opened.landed:
-        return f"no files yet. Put your exports into data/{name}/raw/ and run playbook check {name} again."
+        return (
+            f"no files yet. Put your exports into data/{name}/raw/ and run playbook check {name}"
+            " again."
+        )
     if "orders" in opened.parts:
         return f"playbook run {name}"
     if suggestions:
         shown = suggestions.relative_to(home()).as_posix()
         return (
-            f"no orders yet. Look over {shown}, paste what fits into data/{name}/client.yaml, and check again. What it "
-            f"would count: playbook check {name} --json"
+            f"no orders yet. Look over {shown}, paste what fits into data/{name}/client.yaml, and"
+            f" check again. What it would count: playbook check {name} --json"
         )
     return f"no orders yet. Put a shop's or a till's export into data/{name}/raw/ and check again."

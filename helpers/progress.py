@@ -12,13 +12,12 @@ BAR = "  {desc:<26} {bar:20} cell {n_fmt}/{total_fmt}"
 
 
 class Progress:
-    """A line for each notebook that is done, with the time that is left; on a terminal, a bar for each that runs.
+    """A line for each notebook that is done, with the time that is left; on a terminal, a bar for
+    each that runs.
 
-    Parameters
-    ----------
-    needs : for each notebook the ones it waits for
-    expected : seconds that each is thought to take; only their proportions matter, time itself is measured
-    jobs : notebooks that run side by side
+    Parameters ---------- needs : for each notebook the ones it waits for expected : seconds that
+    each is thought to take; only their proportions matter, time itself is measured jobs : notebooks
+    that run side by side
     """
 
     def __init__(self, needs: dict[str, set[str]], expected: dict[str, float], jobs: int) -> None:
@@ -35,24 +34,34 @@ class Progress:
         return max(sorted(ready), key=self.urgency.get)
 
     def begin(self, name: str, place: int) -> dict | bool:
-        """Note that a notebook begins; give papermill its bar, or none where nobody watches a terminal."""
+        """Note that a notebook begins; give papermill its bar, or none where nobody watches a
+        terminal.
+        """
         self.begun[name] = time.perf_counter()
         if not sys.stderr.isatty():
             return False
-        return {"desc": name, "position": place, "bar_format": BAR, "file": sys.stderr, "leave": False}
+        return {
+            "desc": name,
+            "position": place,
+            "bar_format": BAR,
+            "file": sys.stderr,
+            "leave": False,
+        }
 
     def done(self, name: str, seconds: float) -> None:
         """Say that a notebook is done; called from one thread."""
         self.took[name] = seconds
         n, of, left = len(self.took), len(self.needs), self.time_left(time.perf_counter())
         more = f"   {duration(left)} left" if n < of else ""
-        begin = "\r" if sys.stderr.isatty() else ""  # a bar that is cleared leaves the cursor at its end
+        # a bar that is cleared leaves the cursor at its end
+        begin = "\r" if sys.stderr.isatty() else ""
         tqdm.write(f"{begin}{n:>3} of {of}  {name:<28}{seconds:>6.1f} s{more}", file=sys.stderr)
 
     def time_left(self, now: float) -> float:
         """Seconds to the end: what is left, laid out on the jobs as the run will do it.
 
-        A notebook not yet done is taken to need its expected seconds times the pace of those that are done.
+        A notebook not yet done is taken to need its expected seconds times the pace of those that
+        are done.
         """
         planned = sum(self.expected[n] for n in self.took)
         pace = sum(self.took.values()) / planned if planned else 1.0

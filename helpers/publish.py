@@ -1,7 +1,9 @@
-"""What a run leaves for its readers: its record, the report in its place, `latest`; and which old runs are due.
+"""What a run leaves for its readers: its record, the report in its place, `latest`; and which old
+runs are due.
 
-The report and `latest` change together. First a copy of the report is laid beside its place, then a note says
-that the run is being published: from then on the change is finished, by whatever command comes next if need be.
+The report and `latest` change together. First a copy of the report is laid beside its place, then a
+note says that the run is being published: from then on the change is finished, by whatever command
+comes next if need be.
 """
 
 from __future__ import annotations
@@ -71,12 +73,15 @@ def status(folder: Path) -> str:
 def runs(client: Client) -> list[Path]:
     """The folders of a client's runs, the last begun first; the lab is none."""
     folder = client.folder / "runs"
-    found = [p for p in folder.iterdir() if p.is_dir() and p.name != "lab"] if folder.is_dir() else []
+    found = (
+        [p for p in folder.iterdir() if p.is_dir() and p.name != "lab"] if folder.is_dir() else []
+    )
     return sorted(found, key=lambda p: (_begun(p), p.name), reverse=True)
 
 
 def _begun(run: Path) -> str:
-    """When a run began, as its name tells after the day of the report; the time of a folder changes when it is emptied.
+    """When a run began, as its name tells after the day of the report; the time of a folder changes
+    when it is emptied.
 
     >>> _begun(Path("2025-06-10-20250611T000000000"))
     '20250611T000000000'
@@ -109,7 +114,9 @@ def forget_old_runs(client: Client) -> None:
 
 @contextmanager
 def at_work(client: Client, doing: str) -> Iterator[None]:
-    """Inside, this process alone changes the client's folders, and what a stopped one left half done is done."""
+    """Inside, this process alone changes the client's folders, and what a stopped one left half
+    done is done.
+    """
     with alone(client, doing):
         settle(client)
         yield
@@ -130,7 +137,9 @@ def at_work_for(doing: str) -> Callable:
 
 
 def publish(client: Client, run: Path) -> Path:
-    """Put the report of a run in its place and make the run `latest`, both or none; give back the report's folder."""
+    """Put the report of a run in its place and make the run `latest`, both or none; give back the
+    report's folder.
+    """
     new, old, place = _places(client, run.name)
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)
@@ -142,7 +151,9 @@ def publish(client: Client, run: Path) -> Path:
 
 
 def settle(client: Client) -> None:
-    """Finish a publication that was begun; afterwards the report in place and `latest` are of one run."""
+    """Finish a publication that was begun; afterwards the report in place and `latest` are of one
+    run.
+    """
     note = _note(client)
     if note.is_file():
         _finish(client, note.read_text(encoding="utf-8").strip())
@@ -152,7 +163,9 @@ def settle(client: Client) -> None:
 
 
 def heal(client: Client) -> None:
-    """Settle on behalf of a command that only reads; where another process is publishing, wait for it."""
+    """Settle on behalf of a command that only reads; where another process is publishing, wait for
+    it.
+    """
     until = time.monotonic() + MOMENT
     while _note(client).is_file() and time.monotonic() < until:
         try:

@@ -30,16 +30,27 @@ from helpers.optimize import write_decisions
 from helpers.progress import Progress
 from helpers.show import report, summary
 
-logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what goes wrong is said once, by RunFailed
-PACKAGES = ["pandas", "ibis-framework", "duckdb", "scikit-learn", "statsmodels", "seaborn", "papermill"]
+# what goes wrong is said once, by RunFailed
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
+PACKAGES = [
+    "pandas",
+    "ibis-framework",
+    "duckdb",
+    "scikit-learn",
+    "statsmodels",
+    "seaborn",
+    "papermill",
+]
 
 
-def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None = None, jobs: int = 0) -> Path:
+def run(
+    name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None = None, jobs: int = 0
+) -> Path:
     """Run the notebooks on a client and build the report; give back its index page.
 
-    A whole run puts its report under reports/ and becomes `latest`, both last of all. With `only`, the
-    named notebooks run on a copy of the latest run, whose report is left alone.
-    Raises PlaybookError before anything is written, also where another process works on the client, and
+    A whole run puts its report under reports/ and becomes `latest`, both last of all. With `only`,
+    the named notebooks run on a copy of the latest run, whose report is left alone. Raises
+    PlaybookError before anything is written, also where another process works on the client, and
     RunFailed where a notebook fails.
     """
     client, started = Client(name), time.perf_counter()
@@ -48,7 +59,9 @@ def run(name: str, as_of: str = "", only: str = "", sets: dict[str, str] | None 
         return _run(client, as_of, only, sets or {}, jobs, started)
 
 
-def _run(client: Client, as_of: str, only: str, sets: dict[str, str], jobs: int, started: float) -> Path:
+def _run(
+    client: Client, as_of: str, only: str, sets: dict[str, str], jobs: int, started: float
+) -> Path:
     names = pick(only)
     day = _as_of(client, as_of, bool(only))
     parameters = parameters_of(names, client, sets, day)
@@ -96,9 +109,13 @@ def _run(client: Client, as_of: str, only: str, sets: dict[str, str], jobs: int,
 
 
 def in_words(index: Path, client: Client) -> str:
-    """What a run came to, in some twenty lines for the terminal; `index` is what `run` gave back."""
+    """What a run came to, in some twenty lines for the terminal; `index` is what `run` gave
+    back.
+    """
     made_by_copy = index.is_relative_to(client.folder / "runs")
-    return summary.in_words(index.parent.parent if made_by_copy else client.latest, client.settings.currency)
+    return summary.in_words(
+        index.parent.parent if made_by_copy else client.latest, client.settings.currency
+    )
 
 
 def pick(only: str = "") -> list[str]:
@@ -120,7 +137,9 @@ def dependencies(names: list[str]) -> dict[str, set[str]]:
     return {n: {makers[t] for t in reads if t in makers} - {n} for n, (reads, _) in tables.items()}
 
 
-def parameters_of(names: list[str], client: Client, sets: dict[str, str], day: date) -> dict[str, dict]:
+def parameters_of(
+    names: list[str], client: Client, sets: dict[str, str], day: date
+) -> dict[str, dict]:
     """The parameters of each notebook: --set beats client.yaml, which beats the notebook.
 
     Raises PlaybookError for a name that no notebook has, or a value of another type.
@@ -129,12 +148,17 @@ def parameters_of(names: list[str], client: Client, sets: dict[str, str], day: d
     every = {
         p
         for n in (store.notebooks() if client.settings.parameters else names)
-        for p in (listed.get(n) or papermill.inspect_notebook(str(store.notebook_file(n))))
+        for p in listed.get(n) or papermill.inspect_notebook(str(store.notebook_file(n)))
     }
-    for source, given in ((f"data/{client.name}/client.yaml, parameters", client.settings.parameters), ("--set", sets)):
+    for source, given in (
+        (f"data/{client.name}/client.yaml, parameters", client.settings.parameters),
+        ("--set", sets),
+    ):
         for p in given:
             if p in ("client", "as_of"):
-                raise PlaybookError(f"{source}: {p} is not set this way. Use playbook run CLIENT --as-of DATE.")
+                raise PlaybookError(
+                    f"{source}: {p} is not set this way. Use playbook run CLIENT --as-of DATE."
+                )
             if p not in every:
                 close = difflib.get_close_matches(p, every, n=1)
                 hint = (
@@ -145,8 +169,10 @@ def parameters_of(names: list[str], client: Client, sets: dict[str, str], day: d
                 raise PlaybookError(f'{source}: no notebook has a parameter "{p}". {hint}')
     given = client.settings.parameters | {p: _value(p, v) for p, v in sets.items()}
     return {
-        n: {"client": client.name, "as_of": str(day)}
-        | {p: _typed(p, v, ps[p]["inferred_type_name"]) for p, v in given.items() if p in ps}
+        n: (
+            {"client": client.name, "as_of": str(day)}
+            | {p: _typed(p, v, ps[p]["inferred_type_name"]) for p, v in given.items() if p in ps}
+        )
         for n, ps in listed.items()
     }
 
@@ -160,25 +186,39 @@ def _value(name: str, text: str) -> object:
 
 def _typed(name: str, value: object, wanted: str) -> object:
     kinds = {"int": int, "float": (int, float), "str": str, "list": list, "bool": bool}
-    if wanted in kinds and (not isinstance(value, kinds[wanted]) or (isinstance(value, bool) and wanted != "bool")):
-        raise PlaybookError(f"parameter {name}: {value!r} is not of type {wanted}. Write --set {name}=... with one.")
+    if wanted in kinds and (
+        not isinstance(value, kinds[wanted]) or (isinstance(value, bool) and wanted != "bool")
+    ):
+        raise PlaybookError(
+            f"parameter {name}: {value!r} is not of type {wanted}. Write --set {name}=... with one."
+        )
     return value
 
 
 def _as_of(client: Client, as_of: str, copying: bool) -> date:
     if copying:
         if client.latest is None:
-            raise PlaybookError(f"--only needs an earlier run to copy. Run playbook run {client.name} first.")
+            raise PlaybookError(
+                f"--only needs an earlier run to copy. Run playbook run {client.name} first."
+            )
         day = publish.read_record(client.latest)["as_of"]
         if as_of and as_of != day:
-            raise PlaybookError(f"--only works on the latest run, which is of {day}. Leave --as-of out, or run all.")
+            raise PlaybookError(
+                f"--only works on the latest run, which is of {day}. Leave --as-of out, or run all."
+            )
         return parse_day(day)
     opened = open_sources(connect(client.private()), client)
     days = days_of_orders(opened)
     if as_of:
-        day, first, last = parse_day(as_of), days["ordered_on"].min().date(), days["ordered_on"].max().date()
+        day, first, last = (
+            parse_day(as_of),
+            days["ordered_on"].min().date(),
+            days["ordered_on"].max().date(),
+        )
         if not first <= day <= last:
-            raise PlaybookError(f"--as-of {day} is outside the data, which run from {first} to {last}.")
+            raise PlaybookError(
+                f"--as-of {day} is outside the data, which run from {first} to {last}."
+            )
         return day
     return store.last_full_day(days)
 
@@ -195,14 +235,19 @@ def _begin(folder: Path, client: Client, record: dict) -> None:
 
 
 def _end_record(folder: Path, record: dict, error: BaseException) -> None:
-    """Note how a run ended that was not published; one that was goes on being published by the next command."""
+    """Note how a run ended that was not published; one that was goes on being published by the next
+    command.
+    """
     ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-    with suppress(OSError):  # as when the disk is full: the record then still says that it ran, by a process now gone
+    # as when the disk is full: the record then still says that it ran, by a process now gone
+    with suppress(OSError):
         if publish.status(folder) != "finished":
             publish.write_record(folder, record | {"status": ended})
 
 
-def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: int, progress: Progress) -> dict:
+def _execute(
+    names: list[str], parameters: dict[str, dict], folder: Path, jobs: int, progress: Progress
+) -> dict:
     os.environ["PLAYBOOK_RUN"] = str(folder)
     sorter, done, running, ready = TopologicalSorter(progress.needs), {}, {}, set()
     sorter.prepare()
@@ -220,7 +265,8 @@ def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: 
                 done[name] = future.result()
                 progress.done(name, done[name]["seconds"])
                 sorter.done(name)
-    except KeyboardInterrupt:  # somebody waits for the end: what notices only in a second that its kernel is gone may
+    # somebody waits for the end: what notices only in a second that its kernel is gone may
+    except KeyboardInterrupt:
         kernels.stop()
         empty_spills(folder)
         raise
@@ -237,7 +283,11 @@ def _execute(names: list[str], parameters: dict[str, dict], folder: Path, jobs: 
 
 
 def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: Progress) -> dict:
-    place, output, started = free.pop(0), folder / "notebooks" / f"{name}.ipynb", time.perf_counter()
+    place, output, started = (
+        free.pop(0),
+        folder / "notebooks" / f"{name}.ipynb",
+        time.perf_counter(),
+    )
     nb = without_exercises(nbformat.read(store.notebook_file(name), as_version=4))
     nbformat.write(nb, output)
     try:
@@ -253,8 +303,8 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: P
         )
     except DeadKernelError:
         raise RunFailed(
-            f"{name}: its process died, most likely for lack of memory. Close other programs or run with --jobs 1. "
-            f"The notebook as far as it got: {output}"
+            f"{name}: its process died, most likely for lack of memory. Close other programs or run"
+            f" with --jobs 1. The notebook as far as it got: {output}"
         ) from None
     except PapermillExecutionError as e:
         ails = disk.trouble_in(f"{e.ename}: {e.evalue}", folder)
@@ -273,12 +323,16 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: P
 
 
 def _expected(names: list[str], client: Client) -> dict[str, float]:
-    """Seconds that each notebook took in the last run of this client; its number of cells where there is none."""
+    """Seconds that each notebook took in the last run of this client; its number of cells where
+    there is none.
+    """
     try:
         record = publish.read_record(client.latest)
         return {n: record["notebooks"][n]["seconds"] for n in names}
     except (TypeError, KeyError):
-        return {n: float(len(nbformat.read(store.notebook_file(n), as_version=4).cells)) for n in names}
+        return {
+            n: float(len(nbformat.read(store.notebook_file(n), as_version=4).cells)) for n in names
+        }
 
 
 def without_exercises(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -308,21 +362,27 @@ def _on_top_of(copied: Path, record: dict) -> dict:
 
 
 def _keep_decisions(client: Client, folder: Path) -> None:
-    """Write the run's decision log where people edit it; what they wrote there was read and kept by 07."""
+    """Write the run's decision log where people edit it; what they wrote there was read and kept by
+    07.
+    """
     stored = folder / "tables" / "decisions.parquet"
     if stored.is_file():
         try:
-            write_decisions(pd.read_parquet(stored).drop(columns="outcome"), client.folder / "decisions.csv")
+            write_decisions(
+                pd.read_parquet(stored).drop(columns="outcome"), client.folder / "decisions.csv"
+            )
         except PermissionError:
             raise PlaybookError(
-                f"data/{client.name}/decisions.csv is open in another program. The report is in place; close the "
-                "file and run again to add the new advice."
+                f"data/{client.name}/decisions.csv is open in another program. The report is in"
+                " place; close the file and run again to add the new advice."
             ) from None
 
 
 def _keep_originals(client: Client, folder: Path) -> None:
     """Write the held lines as the files have them into private/, for whoever mends the files."""
     held = pd.read_parquet(folder / "tables" / "quarantine.parquet")
-    originals = held_originals(open_sources(connect(client.private()), client), held) if len(held) else held
+    originals = (
+        held_originals(open_sources(connect(client.private()), client), held) if len(held) else held
+    )
     if len(originals):
         store.write_csv(originals, client.private("quarantine") / f"{folder.name}.csv")

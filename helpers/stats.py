@@ -37,11 +37,13 @@ def share_interval(hits: pd.Series, of: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"low": low, "high": high}, index=hits.index)
 
 
-def chosen_interval(value: pd.Series, low: pd.Series, high: pd.Series, among: int) -> tuple[pd.Series, pd.Series]:
+def chosen_interval(
+    value: pd.Series, low: pd.Series, high: pd.Series, among: int
+) -> tuple[pd.Series, pd.Series]:
     """The ends of a 90 % interval for one that was chosen because it stood out `among` so many.
 
-    Each side is stretched so far that the intervals of all of them would hold together (Bonferroni): what is picked
-    for being largest is most often large by luck too.
+    Each side is stretched so far that the intervals of all of them would hold together
+    (Bonferroni): what is picked for being largest is most often large by luck too.
 
     >>> [round(float(end), 2) for end in chosen_interval(5.0, 3.0, 7.0, among=8)]
     [1.96, 8.04]
@@ -51,7 +53,9 @@ def chosen_interval(value: pd.Series, low: pd.Series, high: pd.Series, among: in
 
 
 def bootstrap_interval(values: np.ndarray, draws: int = 2000, seed: int = 1) -> tuple[float, float]:
-    """90 % percentile interval of the mean of `values` by resampling (Efron 1979); (nan, nan) below two values."""
+    """90 % percentile interval of the mean of `values` by resampling (Efron 1979); (nan, nan) below
+    two values.
+    """
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return float("nan"), float("nan")
@@ -66,7 +70,8 @@ def bootstrap_interval(values: np.ndarray, draws: int = 2000, seed: int = 1) -> 
 
 
 def power_shares(per_group: float, share: float, other: float) -> float:
-    """Chance that a two-sided 5 % test of two shares finds the difference, with so many units in each group.
+    """Chance that a two-sided 5 % test of two shares finds the difference, with so many units in
+    each group.
 
     Normal approximation with pooled variance under the null, as R's power.prop.test.
 
@@ -84,32 +89,43 @@ def size_shares(share: float, other: float, power: float = 0.80) -> float:
     >>> round(size_shares(0.05, 0.06)), round(size_shares(0.10, 0.12)), round(size_shares(0.50, 0.75, power=0.9), 1)
     (8158, 3841, 76.7)
     """
-    return float(samplesize_proportions_2indep_onetail(other - share, share, power)) if other != share else float("inf")
+    return (
+        float(samplesize_proportions_2indep_onetail(other - share, share, power))
+        if other != share
+        else float("inf")
+    )
 
 
 def size_means(effect: float, spread: float, power: float = 0.80) -> float:
-    """Units needed in each group to find a difference `effect` of two means (two-sided 5 % t-test), not yet rounded.
+    """Units needed in each group to find a difference `effect` of two means (two-sided 5 % t-test),
+    not yet rounded.
 
-    `spread` is the standard deviation of one unit; infinite where the effect is 0. As R's power.t.test.
+    `spread` is the standard deviation of one unit; infinite where the effect is 0. As R's
+    power.t.test.
 
     >>> round(size_means(1, 1, power=0.9), 3)
     22.021
     """
     if not effect:
         return float("inf")
-    size = min(abs(effect) / spread, 5) if spread else 5  # at five, two units a group are enough; no solution above
-    plain = 2 * ((norm.ppf(0.975) + norm.ppf(power)) / size) ** 2  # with a normal in place of the t: a little too few
+    # at five, two units a group are enough; no solution above
+    size = min(abs(effect) / spread, 5) if spread else 5
+    # with a normal in place of the t: a little too few
+    plain = 2 * ((norm.ppf(0.975) + norm.ppf(power)) / size) ** 2
 
-    def missing(n: float) -> float:  # the t-test's power by the noncentral F, which stays finite where the t does not
+    # the t-test's power by the noncentral F, which stays finite where the t does not
+    def missing(n: float) -> float:
         return ncf.sf(f.ppf(0.95, 1, 2 * n - 2), 1, 2 * n - 2, n * size**2 / 2) - power
 
     return float(brentq(missing, 1.2, plain + 10))
 
 
 def cramers_v(counts: pd.DataFrame) -> tuple[float, float]:
-    """How strongly two divisions of the same things hang together, 0 to 1, and the p of a chi-square test of none.
+    """How strongly two divisions of the same things hang together, 0 to 1, and the p of a
+    chi-square test of none.
 
-    Cramér's V, corrected for chance (Bergsma 2013); (nan, nan) where a side has fewer than two classes.
+    Cramér's V, corrected for chance (Bergsma 2013); (nan, nan) where a side has fewer than two
+    classes.
 
     >>> [round(v, 3) for v in cramers_v(pd.DataFrame([[30, 10], [10, 30]]))]
     [0.49, 0.0]
@@ -129,12 +145,15 @@ PLAIN = {"seasonal naive": 1, "four-week mean": 4}  # weeks whose same weekdays 
 LAST_YEAR = "last year at today's pace"
 SARIMAX_ORDERS = {"SARIMAX with steady level": (1, 0, 0), "SARIMAX with moving level": (0, 1, 1)}
 SPANS = {1: "one_week", 4: "four_weeks", 13: "thirteen_weeks"}  # what a back-test adds up
-FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456  # history needed: at all, for SARIMAX, for yearly terms
+# history needed: at all, for SARIMAX, for yearly terms
+FEWEST_DAYS, SARIMAX_DAYS, YEARLY_DAYS = 14, 56, 456
 YEAR, PACE_DAYS = 364, 56  # the same weekdays a year ago; days whose sales tell the pace
-LAST_YEAR_DAYS = YEAR + 2 * PACE_DAYS  # history needed to look back a year, and to know how far that was off
+# history needed to look back a year, and to know how far that was off
+LAST_YEAR_DAYS = YEAR + 2 * PACE_DAYS
 FEWEST_ORIGINS = 4  # on whose quarters last year's pace must have been tested
 CLOSED_SHARE = 0.05  # days without sales count as closed where they are rarer than this
-WIDTHS = (1.0, 5.0)  # an interval is never narrower than its method's own past, nor stretched without end
+# an interval is never narrower than its method's own past, nor stretched without end
+WIDTHS = (1.0, 5.0)
 
 
 def next_quarter_end(as_of: date) -> pd.Timestamp:
@@ -147,15 +166,21 @@ def next_quarter_end(as_of: date) -> pd.Timestamp:
 
 
 def public_holidays(country: str, first: date, last: date) -> pd.Series:
-    """Names of the public holidays of a country (ISO code) by day; empty where its calendar is not known.
+    """Names of the public holidays of a country (ISO code) by day; empty where its calendar is not
+    known.
 
     >>> public_holidays("DE", date(2026, 4, 1), date(2026, 4, 30)).tolist()
     ['Good Friday', 'Easter Monday']
     """
     years = range(pd.Timestamp(first).year, pd.Timestamp(last).year + 1)
     known = country in holidays.list_supported_countries()
-    found = pd.Series(holidays.country_holidays(country, years=years, language="en_US") if known else {}, dtype="str")
-    return found.set_axis(pd.DatetimeIndex(found.index)).sort_index()[pd.Timestamp(first) : pd.Timestamp(last)]
+    found = pd.Series(
+        holidays.country_holidays(country, years=years, language="en_US") if known else {},
+        dtype="str",
+    )
+    return found.set_axis(pd.DatetimeIndex(found.index)).sort_index()[
+        pd.Timestamp(first) : pd.Timestamp(last)
+    ]
 
 
 @threadpool_limits.wrap(limits=1)  # the matrices are small: more threads only wait for one another
@@ -180,7 +205,8 @@ def sales_paths(
     dates = pd.date_range(sales.index[-1], periods=days + 1)[1:]
     shut = dates.strftime("%m-%d").isin(_closed(sales).strftime("%m-%d"))
     drawn = np.clip(point + moves, 0, None)
-    mean = drawn.mean(axis=0)  # no day sells less than nothing, which must not raise what is expected of it
+    # no day sells less than nothing, which must not raise what is expected of it
+    mean = drawn.mean(axis=0)
     drawn *= np.clip(point, 0, None) / np.where(mean > 0, mean, 1.0)
     return pd.DataFrame(np.where(shut, 0.0, drawn).T, index=dates)
 
@@ -189,12 +215,23 @@ def sales_paths(
 def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1) -> pd.DataFrame:
     """Forecast past periods from what was known before them (table `backtest`).
 
-    From up to `origins` days in the second half of the history, each method looks up to `weeks` ahead; last year's pace
-    only from those that know a year, and a little more. The rows are single weeks, and sums of four and of thirteen.
-    `low` and `high` are not yet calibrated. Days that turned out closed count on neither side. Empty below eight weeks.
-    Rolling origins as in Hyndman and Athanasopoulos (2021, section 5.10).
+    From up to `origins` days in the second half of the history, each method looks up to `weeks`
+    ahead; last year's pace only from those that know a year, and a little more. The rows are single
+    weeks, and sums of four and of thirteen. `low` and `high` are not yet calibrated. Days that
+    turned out closed count on neither side. Empty below eight weeks. Rolling origins as in Hyndman
+    and Athanasopoulos (2021, section 5.10).
     """
-    names = ["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "actual"]
+    names = [
+        "method",
+        "origin_on",
+        "ordered_on",
+        "weeks",
+        "horizon",
+        "forecast",
+        "low",
+        "high",
+        "actual",
+    ]
     whole = _open_days(daily) if len(daily) >= FEWEST_DAYS else pd.Series(dtype=float)
     known = len(whole) // 7
     back = range(known - max(known // 2, 4), 3, -1)
@@ -206,7 +243,10 @@ def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1
         if method == LAST_YEAR and len(past) < LAST_YEAR_DAYS:
             continue
         actual = whole.iloc[len(past) : len(past) + 7 * ahead]
-        said = sales_paths(past, 7 * ahead, method, seed=seed).to_numpy() * actual.notna().to_numpy()[:, None]
+        said = (
+            sales_paths(past, 7 * ahead, method, seed=seed).to_numpy()
+            * actual.notna().to_numpy()[:, None]
+        )
         for span in (s for s in SPANS if s <= ahead):
             for first in range(0, ahead - span + 1, span):
                 part = slice(7 * first, 7 * (first + span))
@@ -227,7 +267,8 @@ def backtest(daily: pd.Series, weeks: int = 13, origins: int = 12, seed: int = 1
 
 
 def says_more(x: np.ndarray, least: float) -> np.ndarray:
-    """Which columns of a matrix are no sum of those before them (True), by what a QR decomposition leaves of each.
+    """Which columns of a matrix are no sum of those before them (True), by what a QR decomposition
+    leaves of each.
 
     Of a matrix with fewer rows than columns, those beyond the number of rows can say nothing new.
 
@@ -243,20 +284,27 @@ def says_more(x: np.ndarray, least: float) -> np.ndarray:
 def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     """One row a method of a back-test, the best first.
 
-    `one_week`, `four_weeks` and `thirteen_weeks` are mean absolute errors as shares of sales, `error` is
-    their mean, all on the origins that every method was tested on; a method with fewer than `FEWEST_ORIGINS` is left
-    out. `covered` is the part of actual sums that the raw 90 % intervals held; `width` stretches them
-    so that no span is covered less than 90 %; `covered_after` is the part held when each origin is judged by
-    the width that the other origins give.
+    `one_week`, `four_weeks` and `thirteen_weeks` are mean absolute errors as shares of sales,
+    `error` is their mean, all on the origins that every method was tested on; a method with fewer
+    than `FEWEST_ORIGINS` is left out. `covered` is the part of actual sums that the raw 90 %
+    intervals held; `width` stretches them so that no span is covered less than 90 %;
+    `covered_after` is the part held when each origin is judged by the width that the other origins
+    give.
     """
     if not len(tested):
         return pd.DataFrame(columns=["method", "error", "covered", "width", "covered_after"])
     tested = _comparable(tested)
-    off, half = (tested["actual"] - tested["forecast"]).abs(), (tested["high"] - tested["low"]).clip(lower=0.01) / 2
+    off, half = (
+        (tested["actual"] - tested["forecast"]).abs(),
+        (tested["high"] - tested["low"]).clip(lower=0.01) / 2,
+    )
     rows = tested.assign(miss=off / half, error=off / tested["actual"].where(tested["actual"] > 0))
     shared = rows.groupby("origin_on")["method"].transform("nunique") == rows["method"].nunique()
     errors = (
-        rows[shared].pivot_table("error", "method", "weeks", sort=False).rename(columns=SPANS).rename_axis(columns=None)
+        rows[shared]
+        .pivot_table("error", "method", "weeks", sort=False)
+        .rename(columns=SPANS)
+        .rename_axis(columns=None)
     )
     by = rows.groupby("method", sort=False)
     scores = errors.assign(
@@ -269,34 +317,51 @@ def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
 
 
 def _comparable(tested: pd.DataFrame) -> pd.DataFrame:
-    """The rows without last year's pace where it was tested from too few origins, or on no whole quarter."""
+    """The rows without last year's pace where it was tested from too few origins, or on no whole
+    quarter.
+    """
     own = tested[tested["method"] == LAST_YEAR]
     enough = own.loc[own["weeks"] == max(SPANS), "origin_on"].nunique() >= FEWEST_ORIGINS
     return tested if enough else tested[tested["method"] != LAST_YEAR]
 
 
 def choose_method(tested: pd.DataFrame) -> tuple[str, float, float]:
-    """The method with the smallest error in the back-test, its width, and its coverage after calibration.
+    """The method with the smallest error in the back-test, its width, and its coverage after
+    calibration.
 
-    Plain rules stand first and win a tie. Where the best one missed the quarter after this time of the year, a year
-    ago, by more than last year's pace misses its quarters, last year's pace is taken: a season that the back-test has
-    seen only once is told by that one. With no back-test: the four-week mean, width 1, coverage unknown.
+    Plain rules stand first and win a tie. Where the best one missed the quarter after this time of
+    the year, a year ago, by more than last year's pace misses its quarters, last year's pace is
+    taken: a season that the back-test has seen only once is told by that one. With no back-test:
+    the four-week mean, width 1, coverage unknown.
     """
     if not len(tested):
         return "four-week mean", 1.0, float("nan")
     scores = score_methods(tested).set_index("method")
     best = scores.index[0]
-    if LAST_YEAR in scores.index and _missed_a_year_ago(tested, best) > scores.at[LAST_YEAR, SPANS[max(SPANS)]]:
+    if (
+        LAST_YEAR in scores.index
+        and _missed_a_year_ago(tested, best) > scores.at[LAST_YEAR, SPANS[max(SPANS)]]
+    ):
         best = LAST_YEAR
     return best, float(scores.at[best, "width"]), float(scores.at[best, "covered_after"])
 
 
 def _missed_a_year_ago(tested: pd.DataFrame, method: str) -> float:
-    """By what share of sales a method missed the quarter from four weeks around this day a year ago; 0 if not known."""
-    last = pd.to_datetime(tested["ordered_on"]) + pd.to_timedelta(7 * tested["weeks"].astype(int) - 1, unit="D")
+    """By what share of sales a method missed the quarter from four weeks around this day a year
+    ago; 0 if not known.
+    """
+    last = pd.to_datetime(tested["ordered_on"]) + pd.to_timedelta(
+        7 * tested["weeks"].astype(int) - 1, unit="D"
+    )
     ago = (last.max() - pd.to_datetime(tested["origin_on"])).dt.days - YEAR
-    then = tested[(tested["method"] == method) & (tested["weeks"] == max(SPANS)) & (ago.abs() <= 28)]
-    return float(((then["forecast"] - then["actual"]).abs().sum() / then["actual"].sum()) if len(then) else 0.0)
+    then = tested[
+        (tested["method"] == method) & (tested["weeks"] == max(SPANS)) & (ago.abs() <= 28)
+    ]
+    return float(
+        ((then["forecast"] - then["actual"]).abs().sum() / then["actual"].sum())
+        if len(then)
+        else 0.0
+    )
 
 
 def _width(rows: pd.DataFrame) -> float:
@@ -306,12 +371,16 @@ def _width(rows: pd.DataFrame) -> float:
 def _held_out(rows: pd.DataFrame) -> float:
     if rows["origin_on"].nunique() < 2:
         return float("nan")
-    held = [own["miss"] <= _width(rows.drop(own.index)) for _origin, own in rows.groupby("origin_on")]
+    held = [
+        own["miss"] <= _width(rows.drop(own.index)) for _origin, own in rows.groupby("origin_on")
+    ]
     return float(pd.concat(held).mean())
 
 
 def _open_days(daily: pd.Series) -> pd.Series:
-    """Every day from the first to the last; days without sales are NaN (closed) where rare, else 0."""
+    """Every day from the first to the last; days without sales are NaN (closed) where rare,
+    else 0.
+    """
     if len(daily) < FEWEST_DAYS:
         raise ValueError(f"a forecast needs at least {FEWEST_DAYS} days of sales, not {len(daily)}")
     sales = daily.set_axis(pd.DatetimeIndex(daily.index)).astype(float).asfreq("D").fillna(0.0)
@@ -325,7 +394,9 @@ def _closed(sales: pd.Series) -> pd.DatetimeIndex:
 
 
 def _forecaster(sales: pd.Series, method: str) -> Callable[[int, int], np.ndarray]:
-    """A function (origin, days) -> forecast of the `days` after the first `origin` days of `sales`."""
+    """A function (origin, days) -> forecast of the `days` after the first `origin` days of
+    `sales`.
+    """
     if method in PLAIN:
         return partial(_weekday_means, sales, PLAIN[method])
     if method == LAST_YEAR:
@@ -333,13 +404,16 @@ def _forecaster(sales: pd.Series, method: str) -> Callable[[int, int], np.ndarra
     order, level = SARIMAX_ORDERS[method], sales.mean() or 1.0
     terms = [CalendarFourier("W", 3), CalendarFourier("ME", 2)]
     terms += [CalendarFourier("YE", 2)] if len(sales) >= YEARLY_DAYS else []
-    calendar = DeterministicProcess(sales.index, constant=not order[1], order=0, additional_terms=terms, drop=True)
+    calendar = DeterministicProcess(
+        sales.index, constant=not order[1], order=0, additional_terms=terms, drop=True
+    )
     x, y = calendar.in_sample(), sales / level
     known = y.notna()
     start, *_ = np.linalg.lstsq(x[known], y[known] - order[1], rcond=None)
     if np.std(y[known] - x[known] @ start) < 1e-6:  # nothing is left to fit
         return partial(_weekday_means, sales, PLAIN["four-week mean"])
-    # From least squares the likelihood is climbed safely; from statsmodels' own start it often is not.
+    # From least squares the likelihood is climbed safely; from statsmodels' own start it often is
+    # not.
     fit = SARIMAX(y, exog=x, order=order, concentrate_scale=True).fit(
         [*start, -0.8 if order[1] else 0.2], disp=False, cov_type="none", warn_convergence=False
     )
@@ -356,20 +430,32 @@ def _weekday_means(sales: pd.Series, weeks: int, origin: int, days: int) -> np.n
     recent = sales.iloc[max(origin - 7 * weeks, 0) : origin].dropna()
     weekday = recent.index.day_of_week
     sums, counts = np.bincount(weekday, recent, 7), np.bincount(weekday, minlength=7)
-    means = np.where(counts > 0, sums, recent.sum()) / np.where(counts > 0, counts, max(len(recent), 1))
+    means = np.where(counts > 0, sums, recent.sum()) / np.where(
+        counts > 0, counts, max(len(recent), 1)
+    )
     return means[(sales.index[0].day_of_week + origin + np.arange(days)) % 7]
 
 
 def _last_year(sales: pd.Series, origin: int, days: int) -> np.ndarray:
-    """Sales of the same weekdays a year ago, three weeks averaged, times the pace: how much more sells now."""
+    """Sales of the same weekdays a year ago, three weeks averaged, times the pace: how much more
+    sells now.
+    """
     known = sales.iloc[:origin]
-    smooth = pd.concat([known.shift(7), known, known.shift(-7)], axis=1).mean(axis=1).fillna(known.mean()).to_numpy()
+    smooth = (
+        pd.concat([known.shift(7), known, known.shift(-7)], axis=1)
+        .mean(axis=1)
+        .fillna(known.mean())
+        .to_numpy()
+    )
     now, then = known.iloc[-PACE_DAYS:].mean(), known.iloc[-YEAR - PACE_DAYS : -YEAR].mean()
     return smooth[origin - YEAR + np.arange(days) % YEAR] * (now / then if then > 0 else 1.0)
 
 
-def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.ndarray], first: int) -> np.ndarray:
-    """Runs of past errors as shares of the level, each `days` long, from up to forty origins whole weeks apart.
+def _past_errors(
+    sales: pd.Series, days: int, forecast: Callable[[int, int], np.ndarray], first: int
+) -> np.ndarray:
+    """Runs of past errors as shares of the level, each `days` long, from up to forty origins whole
+    weeks apart.
 
     The earliest origin is day `first`, from which on the forecast knows enough.
     """
@@ -378,6 +464,9 @@ def _past_errors(sales: pd.Series, days: int, forecast: Callable[[int, int], np.
     apart = 7 * max(-(-(n - shortest - first) // 280), 1)
     for origin in range(n - shortest, first - 1, -apart):
         said = forecast(origin, min(days, n - origin))
-        off = (sales.to_numpy()[origin : origin + len(said)] - said) / max(said.mean(), sales.abs().mean() / 10, 1e-9)
-        runs.append(np.pad(np.nan_to_num(off), (0, days - len(said)), mode="symmetric"))  # mirrored at its end
+        off = (sales.to_numpy()[origin : origin + len(said)] - said) / max(
+            said.mean(), sales.abs().mean() / 10, 1e-9
+        )
+        # mirrored at its end
+        runs.append(np.pad(np.nan_to_num(off), (0, days - len(said)), mode="symmetric"))
     return np.array(runs)

@@ -30,16 +30,18 @@ _current: Store | None = None
 class Store:
     """The tables of one run as one notebook may see them.
 
-    Parameters
-    ----------
-    notebook : name of the notebook, such as "03_analyze"; its metadata names what it reads and writes
-    client : the client
-    folder : folder of the run; `lab` in JupyterLab and under nbval
-    as_of : last day included, as text; empty for the last full day
+    Parameters ---------- notebook : name of the notebook, such as "03_analyze"; its metadata names
+    what it reads and writes client : the client folder : folder of the run; `lab` in JupyterLab and
+    under nbval as_of : last day included, as text; empty for the last full day
     """
 
     def __init__(self, notebook: str, client: Client, folder: Path, as_of: str = "") -> None:
-        self.notebook, self.client, self.settings, self.folder = notebook, client, client.settings, folder
+        self.notebook, self.client, self.settings, self.folder = (
+            notebook,
+            client,
+            client.settings,
+            folder,
+        )
         self.reads, self.writes = declared(notebook)
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         self.con = connect(folder)
@@ -60,11 +62,16 @@ class Store:
             raise PlaybookError(f"{self.notebook} needs the orders. Run 01_collect first.")
         days = order_days(self.con.read_parquet(str(path)))
         if days.empty:
-            raise PlaybookError(f"the orders of {self.client.name} hold no readable date. Look at column ordered_at.")
+            raise PlaybookError(
+                f"the orders of {self.client.name} hold no readable date. Look at column"
+                " ordered_at."
+            )
         return last_full_day(days)
 
     def read(self, name: str) -> ir.Table:
-        """A stored table, as an Ibis expression; PlaybookError if it is not declared or not there yet."""
+        """A stored table, as an Ibis expression; PlaybookError if it is not declared or not there
+        yet.
+        """
         return self.con.read_parquet(str(self._stored(name)), table_name=name)
 
     def count(self, name: str) -> int:
@@ -72,7 +79,9 @@ class Store:
         return pq.read_metadata(self._stored(name)).num_rows
 
     def comes_later(self, name: str) -> bool:
-        """Whether a table is not there yet because a later notebook makes it, as in the lab at the first reading."""
+        """Whether a table is not there yet because a later notebook makes it, as in the lab at the
+        first reading.
+        """
         return self._path(name) is None and maker(name) > self.notebook
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -83,12 +92,14 @@ class Store:
         """Store a table in the order of its key, checked against tables.yaml, and give it back."""
         if name not in self.writes:
             raise PlaybookError(
-                f"{self.notebook} does not declare that it writes {name}. Add it to the notebook's metadata."
+                f"{self.notebook} does not declare that it writes {name}. Add it to the notebook's"
+                " metadata."
             )
         spec, started = tables.get(name), time.perf_counter()
         empty = not len(rows) if isinstance(rows, pd.DataFrame) else _holds_nothing(rows)
         if isinstance(rows, pd.DataFrame):
-            floats = rows.select_dtypes("float64").columns  # the last digits of a sum depend on the number of threads
+            # the last digits of a sum depend on the number of threads
+            floats = rows.select_dtypes("float64").columns
             rows = rows.assign(**rows[floats].round(DIGITS))
             rows = ibis.memtable(rows, schema=_schema(rows, spec))
         rows = _settled(tables.conform(rows, name))
@@ -96,7 +107,9 @@ class Store:
         if empty:
             pq.write_table(rows.schema().to_pyarrow().empty_table(), part, compression="zstd")
         else:
-            in_order = rows if spec.name.endswith("promotions") else rows.order_by(_order(rows, spec))
+            in_order = (
+                rows if spec.name.endswith("promotions") else rows.order_by(_order(rows, spec))
+            )
             self.con.to_parquet(in_order, str(part), compression="zstd")
         os.replace(part, path)
         lineage = {
@@ -120,7 +133,8 @@ class Store:
     def _stored(self, name: str) -> Path:
         if name not in self.reads + self.writes:
             raise PlaybookError(
-                f"{self.notebook} does not declare that it reads {name}. Add it to the notebook's metadata."
+                f"{self.notebook} does not declare that it reads {name}. Add it to the notebook's"
+                " metadata."
             )
         path = self._path(name)
         if path is None:
@@ -131,7 +145,9 @@ class Store:
         return self.folder / "tables" / f"{name}.parquet"
 
     def _path(self, name: str) -> Path | None:
-        folders = [self.folder] + ([self.client.latest] if self.is_lab and self.client.latest else [])
+        folders = [self.folder] + (
+            [self.client.latest] if self.is_lab and self.client.latest else []
+        )
         return next((p for f in folders if (p := f / "tables" / f"{name}.parquet").is_file()), None)
 
 
@@ -183,7 +199,9 @@ def maker(table: str) -> str:
 
 
 def order_days(orders: ir.Table) -> pd.DataFrame:
-    """Lines of each day and the time of its last one: ordered_on, n, closes; in order, one pass over the orders."""
+    """Lines of each day and the time of its last one: ordered_on, n, closes; in order, one pass
+    over the orders.
+    """
     dated = orders.filter(orders.ordered_on.notnull())
     days = dated.group_by("ordered_on").agg(n=dated.count(), closes=dated.ordered_at_local.max())
     days = days.order_by("ordered_on").to_pandas()
@@ -191,11 +209,12 @@ def order_days(orders: ir.Table) -> pd.DataFrame:
 
 
 def body(days: pd.DataFrame) -> tuple[date, date]:
-    """First and last day of the orders, less a few dates that stand apart; `days` as `order_days` gives them.
+    """First and last day of the orders, less a few dates that stand apart; `days` as `order_days`
+    gives them.
 
-    Days with hardly a line (a quarter of the usual, a hundredth of all together) before or after a silence that is
-    long for this shop are slips, such as day and month swapped. After a silence of more than a year the hundredth is
-    enough.
+    Days with hardly a line (a quarter of the usual, a hundredth of all together) before or after a
+    silence that is long for this shop are slips, such as day and month swapped. After a silence of
+    more than a year the hundredth is enough.
     """
     on, lines = days["ordered_on"], days["n"]
     gaps = on.diff().dt.days
@@ -212,10 +231,12 @@ def body(days: pd.DataFrame) -> tuple[date, date]:
 
 
 def last_full_day(days: pd.DataFrame) -> date:
-    """The last day that looks complete; dates that stand apart from the others do not count (see `body`).
+    """The last day that looks complete; dates that stand apart from the others do not count (see
+    `body`).
 
-    The last day counts when its last order is no earlier than the earliest closing order of the 28 days before;
-    otherwise the export stopped in the middle of the day. Fewer than a week of days do not tell when a shop closes.
+    The last day counts when its last order is no earlier than the earliest closing order of the 28
+    days before; otherwise the export stopped in the middle of the day. Fewer than a week of days do
+    not tell when a shop closes.
     """
     last = body(days)[1]
     closes = days.loc[days["ordered_on"] <= pd.Timestamp(last), "closes"].tail(29)
@@ -225,7 +246,8 @@ def last_full_day(days: pd.DataFrame) -> date:
 
 
 def safe_cell(value: object) -> object:
-    """A cell that no spreadsheet runs as a formula: an apostrophe goes before it, numbers stay (OWASP, CSV injection).
+    """A cell that no spreadsheet runs as a formula: an apostrophe goes before it, numbers stay
+    (OWASP, CSV injection).
 
     >>> safe_cell("=1+1"), safe_cell("-12.5"), safe_cell("usual gap 9 days"), safe_cell(" @SUM(A1)"), safe_cell(-3)
     ("'=1+1", '-12.5', 'usual gap 9 days', "' @SUM(A1)", -3)
@@ -235,7 +257,8 @@ def safe_cell(value: object) -> object:
 
 
 def write_csv(rows: pd.DataFrame, path: Path) -> None:
-    """Write a CSV that a spreadsheet opens (UTF-8 with its mark) and in which no cell or heading runs as a formula.
+    """Write a CSV that a spreadsheet opens (UTF-8 with its mark) and in which no cell or heading
+    runs as a formula.
 
     A half-written file is never left behind.
     """
@@ -257,25 +280,34 @@ def now() -> datetime:
 
 
 def _settled(rows: ir.Table) -> ir.Table:
-    """The rows with numbers rounded: the last digits of a sum depend on the order in which threads bring its parts."""
+    """The rows with numbers rounded: the last digits of a sum depend on the order in which threads
+    bring its parts.
+    """
     floats = [c for c, kind in rows.schema().items() if kind.is_floating()]
     return rows.mutate(**{c: rows[c].round(DIGITS) for c in floats}) if floats else rows
 
 
 def _order(rows: ir.Table, spec: tables.Table) -> list[str]:
-    """Columns that put the rows in one order, whatever the number of threads: line by line as staged, else by key.
+    """Columns that put the rows in one order, whatever the number of threads: line by line as
+    staged, else by key.
 
-    Of tables that notebooks make, rows of one key are told apart by the other columns. Promotions, by far the most
-    rows, stay as their files have them.
+    Of tables that notebooks make, rows of one key are told apart by the other columns. Promotions,
+    by far the most rows, stay as their files have them.
     """
     if "source_order" in rows.columns:
         return ["source_order", *spec.key]
     simple = [c for c, kind in rows.schema().items() if not kind.is_nested()]
-    return spec.key if spec.name in tables.CANONICAL and spec.key else list(dict.fromkeys([*spec.key, *simple]))
+    return (
+        spec.key
+        if spec.name in tables.CANONICAL and spec.key
+        else list(dict.fromkeys([*spec.key, *simple]))
+    )
 
 
 def _holds_nothing(rows: ir.Table) -> bool:
-    """Whether rows are known to be none without asking the engine: those of a table that a client does not bring."""
+    """Whether rows are known to be none without asking the engine: those of a table that a client
+    does not bring.
+    """
     held = rows.op()
     return isinstance(held, InMemoryTable) and held.data.to_frame().empty
 
@@ -286,5 +318,9 @@ def _schema(rows: pd.DataFrame, spec: tables.Table) -> ibis.Schema | None:
     odd = [c for c in rows.columns if rows[c].dtype == object or not len(rows)]
     if not odd:
         return None
-    plain = dict(ibis.memtable(rows.drop(columns=odd)).schema().items()) if len(odd) < len(rows.columns) else {}
+    plain = (
+        dict(ibis.memtable(rows.drop(columns=odd)).schema().items())
+        if len(odd) < len(rows.columns)
+        else {}
+    )
     return ibis.schema({c: plain.get(c) or known.get(c, "string") for c in rows.columns})

@@ -81,10 +81,17 @@ def _column(name: str, text: str) -> Column:
 @cache
 def all_tables() -> dict[str, Table]:
     """Every table of the playbook by name."""
-    raw = yaml.safe_load(resources.files("helpers").joinpath("tables.yaml").read_text(encoding="utf-8"))
+    raw = yaml.safe_load(
+        resources.files("helpers").joinpath("tables.yaml").read_text(encoding="utf-8")
+    )
     return {
         name: Table(
-            name, t["row"], t["by"], t["key"], {c: _column(c, s) for c, s in t["columns"].items()}, t.get("day", "")
+            name,
+            t["row"],
+            t["by"],
+            t["key"],
+            {c: _column(c, s) for c, s in t["columns"].items()},
+            t.get("day", ""),
         )
         for name, t in raw.items()
     }
@@ -105,7 +112,9 @@ def get(name: str) -> Table:
     if base == name:
         return known[name]
     table = known[base]
-    return Table(name, table.row, "01_collect", table.key, table.columns | known["staged"].columns, table.day)
+    return Table(
+        name, table.row, "01_collect", table.key, table.columns | known["staged"].columns, table.day
+    )
 
 
 def conform(rows: ir.Table, name: str) -> ir.Table:
@@ -129,10 +138,11 @@ def conform(rows: ir.Table, name: str) -> ir.Table:
 def dictionary() -> str:
     """The data dictionary as markdown: one section a table, one line a column."""
     head = (
-        "# Data dictionary\n\nEvery table of the playbook, written from `helpers/tables.yaml` by "
-        "`python -c 'import helpers.tables as t; print(t.dictionary(), end=\"\")' > data/README.md`.\n"
-        f"A client brings the first {len(CANONICAL)}; only `orders` is required. Notebooks make the rest.\n"
-        "Types in bold may not be empty. Money is in the client's one currency, rates are shares between 0 and 1.\n"
+        "# Data dictionary\n\nEvery table of the playbook, written from `helpers/tables.yaml` by"
+        " `python -c 'import helpers.tables as t; print(t.dictionary(), end=\"\")' >"
+        f" data/README.md`.\nA client brings the first {len(CANONICAL)}; only `orders` is required."
+        " Notebooks make the rest.\nTypes in bold may not be empty. Money is in the client's one"
+        " currency, rates are shares between 0 and 1.\n"
     )
     parts = [head]
     for t in all_tables().values():

@@ -1,9 +1,11 @@
-"""The warm kernel server: it imports what every notebook needs once, then forks a kernel for each one asked for.
+"""The warm kernel server: it imports what every notebook needs once, then forks a kernel for each
+one asked for.
 
-`helpers.kernels` starts it with `python -m helpers.warm FD`, where FD is its end of a socket pair, and asks
-over that for kernels. Forking is sound only from a process with a single thread, so the server opens no
-connection, starts no thread and no event loop, and refuses to serve when a package did. When whoever started
-it goes, by whatever death, the sockets close and the server takes all its kernels along.
+`helpers.kernels` starts it with `python -m helpers.warm FD`, where FD is its end of a socket pair,
+and asks over that for kernels. Forking is sound only from a process with a single thread, so the
+server opens no connection, starts no thread and no event loop, and refuses to serve when a package
+did. When whoever started it goes, by whatever death, the sockets close and the server takes all its
+kernels along.
 """
 
 from __future__ import annotations
@@ -28,8 +30,19 @@ import helpers
 from helpers import tables
 from helpers.collect.presets import presets
 
-NOT_FOR_NOTEBOOKS = ("__main__", "cli", "demo", "exercises", "keep", "kernels", "publish", "run", "warm")
-LONGEST = 2**20  # bytes read of an order; one that the system does not send whole gets a plain kernel
+NOT_FOR_NOTEBOOKS = (
+    "__main__",
+    "cli",
+    "demo",
+    "exercises",
+    "keep",
+    "kernels",
+    "publish",
+    "run",
+    "warm",
+)
+# bytes read of an order; one that the system does not send whole gets a plain kernel
+LONGEST = 2**20
 PACKAGES = ("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn")
 
 
@@ -44,7 +57,9 @@ class Order:
 
 @dataclass
 class Child:
-    """A kernel that runs: its process, the handle that tells of its end, the socket to whoever ordered it."""
+    """A kernel that runs: its process, the handle that tells of its end, the socket to whoever
+    ordered it.
+    """
 
     pid: int
     handle: int
@@ -62,9 +77,10 @@ class Child:
 class Server:
     """Forks kernels on request, passes signals on to them and tells of their end.
 
-    Over `control` come three file descriptors a kernel: a socket of its own, standard output, standard error.
-    Over that socket, which keeps messages apart, comes the order as JSON; back goes the process id. From then
-    on the numbers of signals go one way, and the exit code the other, once.
+    Over `control` come three file descriptors a kernel: a socket of its own, standard output,
+    standard error. Over that socket, which keeps messages apart, comes the order as JSON; back goes
+    the process id. From then on the numbers of signals go one way, and the exit code the other,
+    once.
     """
 
     def __init__(self, control: socket.socket) -> None:
@@ -76,7 +92,8 @@ class Server:
         """Serve until whoever started it is gone; in the forked child, come back with its order."""
         while self.control.fileno() >= 0:
             for key, _ in self.selector.select():
-                if self.selector.get_map().get(key.fd) != key:  # closed by what came before it in this batch
+                # closed by what came before it in this batch
+                if self.selector.get_map().get(key.fd) != key:
                     continue
                 order = key.data(key.fileobj)
                 if order:
@@ -132,7 +149,9 @@ class Server:
     def _leave(self, link: socket.socket, outputs: list[int]) -> None:
         """In the child: hold nothing of the server's, and stand in a session of its own."""
         self.selector.close()
-        self._close(self.control, link, *(x for c in self.children.values() for x in (c.link, c.handle)))
+        self._close(
+            self.control, link, *(x for c in self.children.values() for x in (c.link, c.handle))
+        )
         os.setsid()
         with open(os.devnull) as nothing:
             os.dup2(nothing.fileno(), 0)
@@ -158,7 +177,9 @@ def _tell(link: socket.socket, number: int) -> None:
 
 
 def prepare() -> None:
-    """Import what notebooks use (helpers, kernel, charts), and do once what each would do at its first step."""
+    """Import what notebooks use (helpers, kernel, charts), and do once what each would do at its
+    first step.
+    """
     for name in PACKAGES:
         import_module(name)
     duckdb.default_connection().close()  # opened by its import, with a thread
@@ -170,7 +191,9 @@ def prepare() -> None:
 
 
 def refuse_threads() -> None:
-    """End this process where it has more than one thread: what the others hold would stay locked in a fork."""
+    """End this process where it has more than one thread: what the others hold would stay locked in
+    a fork.
+    """
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         sys.exit(f"warm kernels: an import started {threads - 1} more threads")
@@ -196,7 +219,8 @@ def main() -> None:
     control, server = socket.socket(fileno=int(sys.argv[1])), os.getpid()
     prepare()
     refuse_threads()
-    os.close(os.pidfd_open(server))  # where the system has none, better now than with a kernel already forked
+    # where the system has none, better now than with a kernel already forked
+    os.close(os.pidfd_open(server))
     gc.collect()
     gc.freeze()  # what is imported is shared with every kernel, and no collection need touch it
     order = Server(control).serve()

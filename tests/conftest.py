@@ -22,17 +22,25 @@ HOME = Path(tempfile.mkdtemp(prefix="playbook é "))  # a space and an accent, a
 LAB_HOME = HOME / "lab"  # where nbval runs the notebooks, as JupyterLab would
 LAB_RUN = LAB_HOME / "data" / "grocer" / "runs" / "lab"
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-if "PLAYBOOK_TEST_SHARED" not in os.environ:  # what the processes share: made by the first, which starts the others
+if (
+    "PLAYBOOK_TEST_SHARED" not in os.environ
+):  # what the processes share: made by the first, which starts the others
     os.environ["PLAYBOOK_TEST_SHARED"] = tempfile.mkdtemp(prefix="playbook shared ")
     atexit.register(shutil.rmtree, os.environ["PLAYBOOK_TEST_SHARED"], ignore_errors=True)
 SHARED = Path(os.environ["PLAYBOOK_TEST_SHARED"])
 
-gc.set_threshold(100_000, 50)  # rubbish is collected rarely: a test process ends soon, and looking for it costs a tenth
+gc.set_threshold(
+    100_000, 50
+)  # rubbish is collected rarely: a test process ends soon, and looking for it costs a tenth
 
 
 def make_home(place: Path) -> Path:
     """A home with the notebooks and the settings of the demo client."""
-    shutil.copytree(CHECKOUT / "notebooks", place / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(
+        CHECKOUT / "notebooks",
+        place / "notebooks",
+        ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
+    )
     (place / "data" / "grocer").mkdir(parents=True)
     shutil.copy(CHECKOUT / "data" / "grocer" / "client.yaml", place / "data" / "grocer")
     return place
@@ -86,7 +94,9 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
     (folder / "raw").mkdir(parents=True)
     con = duckdb.connect()
     table = {p.stem: f"read_parquet('{p}') AS {p.stem}" for p in source.glob("*.parquet")}
-    some = f"(SELECT DISTINCT household_id FROM {table['transactions']} WHERE household_id % 16 = 3)"
+    some = (
+        f"(SELECT DISTINCT household_id FROM {table['transactions']} WHERE household_id % 16 = 3)"
+    )
     write = {
         "till.csv": f"""SELECT basket_id AS receipt, row_number() OVER (PARTITION BY basket_id) AS line,
             'SHOPPER-' || household_id AS shopper, transaction_timestamp AS moment, product_id AS article,
@@ -112,11 +122,13 @@ def write_corner(home: Path, name: str = "corner", only_orders: bool = False) ->
         lines = [x for x in CORNER.split("  products:")[0].splitlines() if not x.startswith(others)]
         settings = "\n".join([*lines, CORNER[CORNER.index("controls:") :]])
     for file, query in write.items():
-        con.sql(query).write_parquet(str(folder / "raw" / file)) if file.endswith("parquet") else con.sql(
-            query
-        ).write_csv(str(folder / "raw" / file))
+        con.sql(query).write_parquet(str(folder / "raw" / file)) if file.endswith(
+            "parquet"
+        ) else con.sql(query).write_csv(str(folder / "raw" / file))
     n = con.sql(f"SELECT count(*) FROM ({write['till.csv']})").fetchall()[0][0]
-    (folder / "client.yaml").write_text(settings.replace("expected: 0", f"expected: {n}"), encoding="utf-8")
+    (folder / "client.yaml").write_text(
+        settings.replace("expected: 0", f"expected: {n}"), encoding="utf-8"
+    )
     return folder
 
 
@@ -139,7 +151,9 @@ def simulated(customers: int, seed: int, events: bool = True) -> Path:
         place.with_suffix(".part").rename(place)
     until = time.monotonic() + 120
     while not place.exists():
-        assert time.monotonic() < until, f"{place} is being written by another process, which does not end"
+        assert time.monotonic() < until, (
+            f"{place} is being written by another process, which does not end"
+        )
         time.sleep(0.1)
     return place
 
@@ -160,7 +174,10 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     client, shown, formatter = Client(name), [], DisplayFormatter()
     for part in ("cards", "charts", "findings", "tables"):
         monkeypatch.setattr(import_module(f"helpers.show.{part}"), "display", shown.append)
-    small = {"dpi": 20, "bbox_inches": None}  # nobody looks at these pictures; a tight one is drawn twice
+    small = {
+        "dpi": 20,
+        "bbox_inches": None,
+    }  # nobody looks at these pictures; a tight one is drawn twice
     monkeypatch.setattr("helpers.show.charts.PICTURE", charts.PICTURE | small)
     folder, day = client.folder / "runs" / "in-one-process", ""
     (folder / "notebooks").mkdir(parents=True)
@@ -263,7 +280,14 @@ def pytest_configure(config: pytest.Config) -> None:
 class Files(LoadFileScheduling):
     """Two processes share the tests; files stay whole, and those that build on the same runs stay together."""
 
-    RUNS = (".ipynb", "test_grocer.py", "test_notebooks.py", "test_progress.py", "test_report.py", "test_run.py")
+    RUNS = (
+        ".ipynb",
+        "test_grocer.py",
+        "test_notebooks.py",
+        "test_progress.py",
+        "test_report.py",
+        "test_run.py",
+    )
     RUNS += ("test_whole_twin.py",)
     # The longest group begins first, so that it does not end alone. Each process takes two groups to begin with, the
     # first and the third or the second and the fourth; so something short comes third.
@@ -282,7 +306,12 @@ class Files(LoadFileScheduling):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The groups in the order of `Files.FIRST`, cells before what looks at them, then all others as they were."""
     place = {group: i for i, group in enumerate(Files.FIRST)}
-    items.sort(key=lambda item: (place.get(Files.group(item.nodeid), len(place)), item.path.suffix != ".ipynb"))
+    items.sort(
+        key=lambda item: (
+            place.get(Files.group(item.nodeid), len(place)),
+            item.path.suffix != ".ipynb",
+        )
+    )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Files:

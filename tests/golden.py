@@ -30,7 +30,11 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ask.add_argument("base", help="a commit")
     ask.add_argument("--client", nargs="+", default=["grocer", "twin"])
-    ask.add_argument("--keep", type=Path, help="folder of runs, used again where it already holds one of that commit")
+    ask.add_argument(
+        "--keep",
+        type=Path,
+        help="folder of runs, used again where it already holds one of that commit",
+    )
     asked = ask.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         place = asked.keep or Path(scratch)
@@ -45,7 +49,9 @@ def main() -> None:
 
 def git(*arguments: str) -> str:
     """What git prints."""
-    return subprocess.run(["git", "-C", ROOT, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", ROOT, *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def checked_out(commit: str, place: Path) -> Path:
@@ -56,8 +62,12 @@ def checked_out(commit: str, place: Path) -> Path:
 
 def compared(client: str, tree: Path, place: Path) -> list[str]:
     """One line for each difference between the runs of both trees."""
-    commit = subprocess.run(["git", "-C", tree, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
-    before = finished(client, place / commit.strip()[:12]) or a_run(client, tree, place / commit.strip()[:12])
+    commit = subprocess.run(
+        ["git", "-C", tree, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout
+    before = finished(client, place / commit.strip()[:12]) or a_run(
+        client, tree, place / commit.strip()[:12]
+    )
     now = a_run(client, ROOT, place / "now")
     lines = [f"{client}, {line}" for line in different_tables(before, now)]
     return lines + [f"{client}, {line}" for line in different_findings(before, now)]
@@ -66,7 +76,11 @@ def compared(client: str, tree: Path, place: Path) -> list[str]:
 def finished(client: str, home: Path) -> Path | None:
     """The folder of a client's last finished run in a home; None if there is none."""
     latest = home / "data" / client / "latest"
-    return latest.parent / "runs" / latest.read_text(encoding="utf-8").strip() if latest.is_file() else None
+    return (
+        latest.parent / "runs" / latest.read_text(encoding="utf-8").strip()
+        if latest.is_file()
+        else None
+    )
 
 
 def a_run(client: str, tree: Path, home: Path) -> Path:
@@ -77,7 +91,11 @@ def a_run(client: str, tree: Path, home: Path) -> Path:
     settings = tree / "data" / client / "client.yaml"
     if settings.is_file():
         (home / "data" / client / "client.yaml").write_bytes(settings.read_bytes())
-    environment = os.environ | {"PLAYBOOK_HOME": str(home), "PYTHONPATH": str(tree), "PLAYBOOK_KEY": "k" * 32}
+    environment = os.environ | {
+        "PLAYBOOK_HOME": str(home),
+        "PYTHONPATH": str(tree),
+        "PLAYBOOK_KEY": "k" * 32,
+    }
     commands = [["run", client]] if settings.is_file() else [["demo", client], ["run", client]]
     for command in commands:
         print(f"{tree.name}: playbook {' '.join(command)}", flush=True)
@@ -113,7 +131,9 @@ def different_rows(name: str, before: Path, now: Path) -> list[str]:
         differs = ~equal(old[c], new[c])
         if differs.any():
             i = int(np.flatnonzero(differs)[0])
-            told.append(f"table {name}, column {c}: {differs.sum():,} of {len(old):,}, as {old[c][i]!r}, {new[c][i]!r}")
+            told.append(
+                f"table {name}, column {c}: {differs.sum():,} of {len(old):,}, as {old[c][i]!r}, {new[c][i]!r}"
+            )
     return told
 
 
@@ -135,14 +155,18 @@ def equal(old: pd.Series, new: pd.Series) -> np.ndarray:
     if old.equals(new):
         return np.ones(len(old), bool)
     if pd.api.types.is_float_dtype(old) and pd.api.types.is_numeric_dtype(new):
-        return np.isclose(old.to_numpy(float), new.to_numpy(float), rtol=NEAR, atol=NEAR, equal_nan=True)
+        return np.isclose(
+            old.to_numpy(float), new.to_numpy(float), rtol=NEAR, atol=NEAR, equal_nan=True
+        )
     return (old.astype(str).fillna("") == new.astype(str).fillna("")).to_numpy()
 
 
 def different_findings(before: Path, now: Path) -> list[str]:
     """Findings that are new, gone or say something else."""
     old, new = findings(before), findings(now)
-    told = [f"finding {i}: gone" for i in old if i not in new] + [f"finding {i}: new" for i in new if i not in old]
+    told = [f"finding {i}: gone" for i in old if i not in new] + [
+        f"finding {i}: new" for i in new if i not in old
+    ]
     for i in old.keys() & new.keys():
         parts = [k for k in old[i] if old[i][k] != new[i].get(k)]
         told += [f"finding {i}, {k}: {old[i][k]!r}, now {new[i].get(k)!r}" for k in parts]
@@ -151,7 +175,11 @@ def different_findings(before: Path, now: Path) -> list[str]:
 
 def findings(run: Path) -> dict[str, dict]:
     """The findings of a run by notebook and id."""
-    every = [f for p in sorted((run / "findings").glob("*.json")) for f in json.loads(p.read_text(encoding="utf-8"))]
+    every = [
+        f
+        for p in sorted((run / "findings").glob("*.json"))
+        for f in json.loads(p.read_text(encoding="utf-8"))
+    ]
     return {f"{f['notebook']}/{f['id']}": f for f in every}
 
 

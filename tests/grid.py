@@ -46,7 +46,9 @@ def write_client(home: Path, name: str) -> Path:
     orders = make_orders(int(people), SPANS[span], shape)
     settings = SETTINGS
     if shape == "no_products":
-        settings = "".join(x for x in SETTINGS.splitlines(keepends=True) if not x.startswith("  products:"))
+        settings = "".join(
+            x for x in SETTINGS.splitlines(keepends=True) if not x.startswith("  products:")
+        )
     else:
         make_products(orders).to_csv(folder / "raw" / "products.csv", index=False)
     if shape == "no_ids":
@@ -68,7 +70,9 @@ def make_orders(people: int, days: int, shape: str) -> pd.DataFrame:
     day = begin[customer] + (rng.random(len(customer)) * (days - begin[customer])).astype(int)
     when = LAST - pd.Timedelta(days=days - 1) + pd.to_timedelta(day, unit="D")
     when += pd.to_timedelta(rng.integers(8 * 60, 22 * 60, len(customer)), unit="min")
-    orders = pd.DataFrame({"customer": customer, "ordered_at": when}).sort_values("ordered_at", ignore_index=True)
+    orders = pd.DataFrame({"customer": customer, "ordered_at": when}).sort_values(
+        "ordered_at", ignore_index=True
+    )
     orders["order_id"] = [f"R{i}" for i in range(len(orders))]
     lines = orders.loc[np.repeat(orders.index, rng.integers(1, 4, len(orders)))]
     lines["line_no"] = lines.groupby("order_id").cumcount() + 1
@@ -134,7 +138,10 @@ def report_oddities(folder: Path, report: Path) -> list[str]:
     largest = max(len(orders), orders["revenue"].abs().sum())
     found = []
     for page in sorted(report.glob("*.html")):
-        found += [f"{page.stem}: {odd}" for odd in oddities(page_text(page.read_text(encoding="utf-8")), largest)]
+        found += [
+            f"{page.stem}: {odd}"
+            for odd in oddities(page_text(page.read_text(encoding="utf-8")), largest)
+        ]
     return found
 
 

@@ -90,8 +90,16 @@ def tickets():
 
 def visits():
     for i in range(20):
-        note = "paid with 4111 1111 1111 1111 at the desk today" if i == 1 else "came back to look at the blue lamp"
-        yield {"client_ip": f"84.17.3.{i}", "note": note, "order_ref": str(4003600000000014 + 7 * i)}
+        note = (
+            "paid with 4111 1111 1111 1111 at the desk today"
+            if i == 1
+            else "came back to look at the blue lamp"
+        )
+        yield {
+            "client_ip": f"84.17.3.{i}",
+            "note": note,
+            "order_ref": str(4003600000000014 + 7 * i),
+        }
 
 
 def write_shop(home, name, more=None, settings=""):
@@ -99,7 +107,12 @@ def write_shop(home, name, more=None, settings=""):
     folder = home / "data" / name
     (folder / "raw").mkdir(parents=True)
     (folder / "client.yaml").write_text(SETTINGS + settings, encoding="utf-8")
-    files = {"orders.csv": orders, "profiles.csv": profiles, "tickets.csv": tickets, "visits.csv": visits}
+    files = {
+        "orders.csv": orders,
+        "profiles.csv": profiles,
+        "tickets.csv": tickets,
+        "visits.csv": visits,
+    }
     for file, make in files.items():
         (folder / "raw" / file).write_text(text(list(make())), encoding="utf-8")
     for file, content in (more or {}).items():
@@ -125,7 +138,9 @@ def write_run(client, run_id="2025-06-10-20250611T000000000", notebook=""):
             json.dumps({"table": name, "rows": len(rows)}), encoding="utf-8"
         )
     people = opened.identity.people["customer_id"].sort_values()
-    listed = people.to_frame().assign(audience="best", reason="buys often", consent="given", is_holdout=False)
+    listed = people.to_frame().assign(
+        audience="best", reason="buys often", consent="given", is_holdout=False
+    )
     listed.to_parquet(folder / "tables" / "audiences.parquet", index=False)
     (folder / "notebooks" / "05_plan.ipynb").write_text(notebook, encoding="utf-8")
     (folder / "run.json").write_text("{}", encoding="utf-8")

@@ -16,7 +16,9 @@ PRODUCTS = pd.DataFrame({"product_id": ["bread", "milk"], "category": ["bakery",
 
 def order_lines(*rows):
     """Lines of (order, customer, day, product, revenue), with the columns of `orders` that the helpers use."""
-    frame = pd.DataFrame(rows, columns=["order_id", "customer_id", "ordered_on", "product_id", "revenue"])
+    frame = pd.DataFrame(
+        rows, columns=["order_id", "customer_id", "ordered_on", "product_id", "revenue"]
+    )
     at = pd.to_datetime(frame["ordered_on"]) + pd.Timedelta(hours=15)
     frame = frame.assign(
         ordered_at=at,
@@ -25,7 +27,10 @@ def order_lines(*rows):
         quantity=np.where(frame["revenue"] < 0, -1.0, 1.0),
         store_id="s1",
     )
-    return ibis.memtable(tables.conform(ibis.memtable(frame), "orders").to_pandas(), schema=tables.get("orders").schema)
+    return ibis.memtable(
+        tables.conform(ibis.memtable(frame), "orders").to_pandas(),
+        schema=tables.get("orders").schema,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +67,23 @@ def test_frequencies_count_lines_orders_customers_and_money(lines, products):
 
 
 def test_daily_sales_add_up_to_all_orders_and_hold_every_day(lines, products):
-    sales = analyze.complete_days(analyze.sales_by_day(lines, products).to_pandas(), date(2024, 4, 10))
+    sales = analyze.complete_days(
+        analyze.sales_by_day(lines, products).to_pandas(), date(2024, 4, 10)
+    )
     daily = analyze.daily_total(sales)
     assert sales["revenue"].sum() == lines.revenue.sum().execute() == 25.0
     assert len(sales) == 97 * 3
-    assert (daily.index[0], daily.index[-1]) == (pd.Timestamp(2024, 1, 5), pd.Timestamp(2024, 4, 10))
+    assert (daily.index[0], daily.index[-1]) == (
+        pd.Timestamp(2024, 1, 5),
+        pd.Timestamp(2024, 4, 10),
+    )
     assert daily.iloc[-1] == 0
 
 
 def test_ages_that_nobody_told_are_shown_as_not_known(lines):
-    people = ibis.memtable(pd.DataFrame({"customer_id": ["ann", "bob"], "age_band": ["35-44", None]}))
+    people = ibis.memtable(
+        pd.DataFrame({"customer_id": ["ann", "bob"], "age_band": ["35-44", None]})
+    )
     found = analyze.described(lines, people).to_pandas().set_index("age_band")
     assert found["customers"].to_dict() == {"35-44": 1, "not known": 2}
     assert found["revenue"].to_dict() == {"35-44": 7.0, "not known": 11.0}
@@ -86,7 +98,9 @@ def test_weeks_that_the_data_hold_in_part_are_left_out():
 
 def test_weekday_and_month_part_find_what_was_planted():
     days = pd.date_range("2024-01-01", "2024-12-31")
-    daily = pd.Series(np.where(days.day_of_week == 5, 200.0, 100.0) * np.where(days.day <= 7, 1.2, 1.0), days)
+    daily = pd.Series(
+        np.where(days.day_of_week == 5, 200.0, 100.0) * np.where(days.day <= 7, 1.2, 1.0), days
+    )
     daily.iloc[10] = 0.0  # a closed day is no sale of nothing
     weekdays = analyze.by_weekday(daily).set_index("part")["mean"]
     parts = analyze.by_month_part(daily)
@@ -99,7 +113,8 @@ def test_weekday_and_month_part_find_what_was_planted():
 
 def test_hours_are_those_of_the_shops_own_clock_and_of_a_mean_weekday(lines):
     grid = analyze.week_grid(
-        analyze.by_hour(lines).to_pandas(), pd.Series(1.0, pd.date_range("2024-01-01", "2024-04-28"))
+        analyze.by_hour(lines).to_pandas(),
+        pd.Series(1.0, pd.date_range("2024-01-01", "2024-04-28")),
     )
     assert grid.columns.tolist() == [15]
     assert grid.loc["Friday", 15] == pytest.approx(2 / 17)
@@ -131,7 +146,9 @@ def test_cohorts_by_hand(lines):
     found = analyze.cohorts(lines).to_pandas()
     rows = [
         (f"{c:%Y-%m}", p, n, a, r)
-        for c, p, n, a, r in found[["cohort_on", "period", "customers", "active", "revenue"]].itertuples(index=False)
+        for c, p, n, a, r in found[
+            ["cohort_on", "period", "customers", "active", "revenue"]
+        ].itertuples(index=False)
     ]
     assert rows == [
         ("2024-01", 0, 2, 2, 6.0),
@@ -169,10 +186,16 @@ def test_curves_part_the_first_cohort_from_the_later_ones():
     assert analyze.half_life(curves.head(1)) is None
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.lists(
-        st.tuples(st.sampled_from("abcde"), st.integers(0, 400), st.floats(0.5, 99).map(lambda v: round(v, 2))),
+        st.tuples(
+            st.sampled_from("abcde"),
+            st.integers(0, 400),
+            st.floats(0.5, 99).map(lambda v: round(v, 2)),
+        ),
         min_size=1,
         max_size=40,
     )
@@ -180,12 +203,17 @@ def test_curves_part_the_first_cohort_from_the_later_ones():
 def test_cohorts_hold_every_customer_month_and_every_cent(rows):
     start = date(2023, 1, 1)
     orders = order_lines(
-        *[(f"o{i}", who, start + timedelta(days=d), "bread", paid) for i, (who, d, paid) in enumerate(rows)]
+        *[
+            (f"o{i}", who, start + timedelta(days=d), "bread", paid)
+            for i, (who, d, paid) in enumerate(rows)
+        ]
     )
     found = analyze.cohorts(orders).to_pandas()
     months = {(who, f"{start + timedelta(days=d):%Y-%m}") for who, d, _ in rows}
     assert found["active"].sum() == len(months)
-    assert found["revenue"].sum() == pytest.approx(sum(paid for *_, paid in rows), abs=0.02 * len(found))
+    assert found["revenue"].sum() == pytest.approx(
+        sum(paid for *_, paid in rows), abs=0.02 * len(found)
+    )
     born = found[found["period"] == 0]
     assert (born["active"] == born["customers"]).all()
     assert born["customers"].sum() == len({who for who, *_ in rows})
@@ -223,7 +251,9 @@ def test_expressions_compile_for_other_engines(dialect, monkeypatch):
 def ahead():
     days = pd.date_range("2024-01-01", "2024-05-15")
     noise = np.random.default_rng(2).normal(0, 5, (len(days), 2))
-    parts = pd.DataFrame(noise + np.array([75, 25]), index=days, columns=["big", "small"]).rename_axis("ordered_on")
+    parts = pd.DataFrame(
+        noise + np.array([75, 25]), index=days, columns=["big", "small"]
+    ).rename_axis("ordered_on")
     sales = parts.melt(ignore_index=False, var_name="category", value_name="revenue").reset_index()
     tested = stats.backtest(analyze.daily_total(sales), weeks=4, origins=2)
     paths = analyze.simulate(analyze.daily_total(sales), date(2024, 5, 15), tested)
@@ -260,7 +290,9 @@ def test_months_are_sums_of_paths(ahead):
         "together",
     ]
     assert months["forecast"].iloc[:-1].sum() == pytest.approx(months["forecast"].iloc[-1])
-    assert paths.sum().between(months["low"].iloc[-1], months["high"].iloc[-1]).mean() == pytest.approx(0.9, abs=0.01)
+    assert paths.sum().between(
+        months["low"].iloc[-1], months["high"].iloc[-1]
+    ).mean() == pytest.approx(0.9, abs=0.01)
 
 
 def test_a_rule_without_season_is_held_against_the_same_days_a_year_ago():
@@ -271,7 +303,9 @@ def test_a_rule_without_season_is_held_against_the_same_days_a_year_ago():
     assert "knows no time of year" in said
     assert "1.9" in said  # twice, but for a day of the quarter before: 364 days are 52 weeks
     assert analyze.year_ago_in_words(daily, ahead, "SARIMAX with steady level", "EUR") == ""
-    assert analyze.year_ago_in_words(daily.tail(400), ahead, "seasonal naive", "EUR") == ""  # the days before not known
+    assert (
+        analyze.year_ago_in_words(daily.tail(400), ahead, "seasonal naive", "EUR") == ""
+    )  # the days before not known
     assert analyze.year_ago_in_words(daily, ahead.head(0), "seasonal naive", "EUR") == ""
 
 
@@ -308,4 +342,9 @@ def test_a_history_of_a_few_days_gives_empty_tables_not_errors(lines, products):
 
 
 def test_as_of_may_fall_in_the_middle_of_a_month(lines):
-    assert analyze.retention(analyze.cohorts(lines).to_pandas(), datetime(2024, 2, 29).date())["period"].max() == 1
+    assert (
+        analyze.retention(analyze.cohorts(lines).to_pandas(), datetime(2024, 2, 29).date())[
+            "period"
+        ].max()
+        == 1
+    )

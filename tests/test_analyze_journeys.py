@@ -32,14 +32,23 @@ def acts(*rows, gap=30):
     """Acts with sessions, from (visitor, minute, name, and other columns by name)."""
     start = pd.Timestamp(2026, 3, 1)
     made = [
-        {"event_id": f"e{i:03}", "visitor_id": v, "occurred_at": start + pd.Timedelta(minutes=m), "event_name": n}
+        {
+            "event_id": f"e{i:03}",
+            "visitor_id": v,
+            "occurred_at": start + pd.Timedelta(minutes=m),
+            "event_name": n,
+        }
         | (more[0] if more else {})
         for i, (v, m, n, *more) in enumerate(rows)
     ]
     optional = ["customer_id", "session_id", "product_id", "device", "source", "medium", "order_id"]
     blank = pd.DataFrame(made, columns=[*dict.fromkeys([*optional, *(k for r in made for k in r)])])
-    types = dict.fromkeys([*optional, "event_id", "visitor_id", "event_name"], "string") | {"occurred_at": "timestamp"}
-    rows = ibis.memtable(blank.astype(object).where(blank.notna(), None), schema={c: types[c] for c in blank.columns})
+    types = dict.fromkeys([*optional, "event_id", "visitor_id", "event_name"], "string") | {
+        "occurred_at": "timestamp"
+    }
+    rows = ibis.memtable(
+        blank.astype(object).where(blank.notna(), None), schema={c: types[c] for c in blank.columns}
+    )
     return analyze.add_sessions(tables.conform(rows, "events"), gap)
 
 
@@ -56,7 +65,9 @@ def order(customer, day, *, quantity=1.0, revenue=10.0, product="A", number=None
 
 
 def test_a_visit_ends_after_the_gap_and_not_at_it():
-    found = acts(("a", 0, "view_item"), ("a", 30, "view_item"), ("a", 60.02, "search"), ("b", 61, "search")).to_pandas()
+    found = acts(
+        ("a", 0, "view_item"), ("a", 30, "view_item"), ("a", 60.02, "search"), ("b", 61, "search")
+    ).to_pandas()
     assert found.sort_values(["who", "act_no"])["visit_no"].tolist() == [1, 1, 2, 1]
     assert found["session"].nunique() == 3
 
@@ -68,7 +79,11 @@ def test_the_gap_is_a_setting_and_acts_of_nobody_are_left_out():
 
 
 def test_ids_of_different_kinds_are_different_people():
-    rows = [("7", 0, "view_item"), (None, 1, "search", {"customer_id": "7"}), (None, 2, "search", {"session_id": "7"})]
+    rows = [
+        ("7", 0, "view_item"),
+        (None, 1, "search", {"customer_id": "7"}),
+        (None, 2, "search", {"session_id": "7"}),
+    ]
     found = acts(*rows).to_pandas()
     assert sorted(found["who"]) == ["c:7", "s:7", "v:7"]
     assert found["session"].nunique() == 3
@@ -76,14 +91,19 @@ def test_ids_of_different_kinds_are_different_people():
     filled = acts(("7", 0, "add_to_cart", {"product_id": "A"}))
     prices = analyze.usual_prices(none_of("orders"), none_of("products"), AS_OF)
     bought = frame("orders", [order("7", "2026-03-02")])
-    assert not len(analyze.later_purchases(analyze.carts(filled, prices), filled, bought).to_pandas())
+    assert not len(
+        analyze.later_purchases(analyze.carts(filled, prices), filled, bought).to_pandas()
+    )
 
 
 def test_visits_take_device_and_channel_from_their_first_act_and_know_what_they_led_to():
     ads = {"device": "mobile", "source": "google", "medium": "cpc"}
     mail = {"device": "mobile", "source": "list", "medium": "email", "customer_id": "C1"}
     rows = acts(
-        ("a", 0, "session_start", ads), ("a", 1, "view_item", mail), ("a", 6, "page_view", mail), ("b", 0, "page_view")
+        ("a", 0, "session_start", ads),
+        ("a", 1, "view_item", mail),
+        ("a", 6, "page_view", mail),
+        ("b", 0, "page_view"),
     )
     found = analyze.describe_visits(analyze.visits(rows).to_pandas()).set_index("who")
     assert found.loc["v:a", ["device", "channel", "customer_id", "last_act"]].tolist() == [
@@ -100,7 +120,12 @@ def test_visits_take_device_and_channel_from_their_first_act_and_know_what_they_
 def test_our_visits_are_compared_with_those_of_the_export():
     one, two, three = ({"session_id": s} for s in ("s1", "s2", "s3"))
     same = analyze.compare_sessions(
-        acts(("a", 0, "search", one), ("a", 5, "search", two), ("b", 0, "search", three), ("b", 50, "search", three))
+        acts(
+            ("a", 0, "search", one),
+            ("a", 5, "search", two),
+            ("b", 0, "search", three),
+            ("b", 50, "search", three),
+        )
     )
     assert same.to_dict() == {"acts": 4, "ours": 3, "joined": 1, "theirs": 3, "split": 1}
 
@@ -140,7 +165,12 @@ def test_visitors_who_began_too_late_to_be_followed_are_left_out():
     day = 1440
     # Every day four new people look; half of them buy, two days later. Eight days are seen.
     rows = [(f"p{d}-{i}", d * day, "view_item") for d in range(8) for i in range(4)]
-    rows += [(f"p{d}-{i}", (d + 2) * day + k, s) for d in range(6) for i in (0, 1) for k, s in enumerate(STEPS[1:])]
+    rows += [
+        (f"p{d}-{i}", (d + 2) * day + k, s)
+        for d in range(6)
+        for i in (0, 1)
+        for k, s in enumerate(STEPS[1:])
+    ]
     for way in ("loose", "strict"):
         found = analyze.reach(analyze.deeds(acts(*rows)), STEPS, way, 72).to_pandas()
         assert len(found) == 20  # those of the first five days
@@ -150,7 +180,9 @@ def test_visitors_who_began_too_late_to_be_followed_are_left_out():
     assert not depths("loose", hours=1.01, rows=edge)
     short, rules = analyze.deeds(acts(*LISTED)), Journeys()
     visits = analyze.describe_visits(analyze.visits(acts(*LISTED)).to_pandas())
-    ways = analyze.compare_ways(analyze.funnels(short, visits, rules, AS_OF), rules.time_limit_hours)
+    ways = analyze.compare_ways(
+        analyze.funnels(short, visits, rules, AS_OF), rules.time_limit_hours
+    )
     assert ways["unit"].unique().tolist() == ["visit"]
     assert "168 hours or more" in analyze.READ["ways_short"].format(hours=rules.time_limit_hours)
 
@@ -161,7 +193,9 @@ def test_steps_are_counted_with_wilson_intervals_and_times():
     assert table["reached"].tolist() == [4, 3, 2, 2]
     assert table["share"].tolist() == [1, 0.75, 0.5, 0.5]
     assert table["lost"].tolist() == [0, 1, 1, 0]
-    many = table.assign(reached=[100, 50, 20, 5], passed=[np.nan, 0.5, 0.4, 0.25], lost=[0, 50, 30, 15])
+    many = table.assign(
+        reached=[100, 50, 20, 5], passed=[np.nan, 0.5, 0.4, 0.25], lost=[0, 50, 30, 15]
+    )
     assert analyze.leak(many).iloc[0][["before", "gone"]].tolist() == [
         table["step"][0],
         50,
@@ -175,7 +209,9 @@ def furthest(names, strict):
     told = [n for i, n in enumerate(names) if i == 0 or n != names[i - 1]]
     if strict:
         runs = [
-            next((k for k in range(len(STEPS)) if told[i : i + k + 1] != STEPS[: k + 1]), len(STEPS))
+            next(
+                (k for k in range(len(STEPS)) if told[i : i + k + 1] != STEPS[: k + 1]), len(STEPS)
+            )
             for i in range(len(told))
         ]
         return max(runs)
@@ -187,13 +223,17 @@ def furthest(names, strict):
 
 def test_funnels_agree_with_brute_force_on_random_visits():
     rng = np.random.default_rng(3)
-    visits = {f"p{i}": rng.choice([*STEPS, "search"], rng.integers(1, 12)).tolist() for i in range(300)}
+    visits = {
+        f"p{i}": rng.choice([*STEPS, "search"], rng.integers(1, 12)).tolist() for i in range(300)
+    }
     rows = [(v, m, n) for v, names in visits.items() for m, n in enumerate(names)]
     for way in ("loose", "strict"):
         true = {v: furthest(names, way == "strict") for v, names in visits.items()}
         assert depths(way, rows=rows) == {v: n for v, n in true.items() if n}
     later = [*rows, ("last", 60, "search")]
-    loose, strict = (depths(way, 0.05, later) for way in ("loose", "strict"))  # within three minutes
+    loose, strict = (
+        depths(way, 0.05, later) for way in ("loose", "strict")
+    )  # within three minutes
     assert len(loose) > 200
     assert all(strict[v] <= loose[v] for v in loose)
 
@@ -202,7 +242,11 @@ def test_orders_that_the_site_did_not_see_are_counted():
     seen = acts(("a", 0, "purchase", {"order_id": "o1"}), ("a", 3 * 1440, "page_view"))
     orders = frame(
         "orders",
-        [order("x", "2026-03-01 00:00", number="o1"), order("y", "2026-03-02", number="o2"), order("z", "2026-03-09")],
+        [
+            order("x", "2026-03-01 00:00", number="o1"),
+            order("y", "2026-03-02", number="o2"),
+            order("z", "2026-03-09"),
+        ],
     )
     held = analyze.tracked_share(seen, orders)
     assert held.to_dict() == {"orders": 2, "seen": 1, "share": 0.5, "sales": 1, "strange": 0}
@@ -214,16 +258,25 @@ def test_orders_that_the_site_did_not_see_are_counted():
     rows += [("b", -600, "purchase", {"order_id": "o8"}), ("b", 90, "refund", {"order_id": "o9"})]
     more = analyze.tracked_share(acts(*rows), orders)
     assert more[["sales", "strange"]].tolist() == [2, 1]
-    assert "1 of the 2 purchases that the site holds are not among the shop's" in analyze.tracked_in_words(more)
+    assert (
+        "1 of the 2 purchases that the site holds are not among the shop's"
+        in analyze.tracked_in_words(more)
+    )
 
 
 def test_times_are_told_in_seconds_where_they_are_short_and_the_limit_of_visitors_in_days():
     visits = analyze.describe_visits(analyze.visits(acts(*LISTED)).to_pandas())
     later = acts(*LISTED, ("e", 8 * 1440, "search"))
     table = analyze.funnels(analyze.deeds(later), visits, Journeys(), AS_OF)
-    waits = analyze.one_funnel(table, "visit", "loose")["wait"].str.replace(words.NBSP, " ").tolist()
+    waits = (
+        analyze.one_funnel(table, "visit", "loose")["wait"].str.replace(words.NBSP, " ").tolist()
+    )
     assert waits == ["", "2.0 min", "90 s", "3.5 min"]
-    for hours, said in ((168, "visitor, for 7 days"), (24, "visitor, for 24 hours"), (36.5, "visitor, for 36.5 hours")):
+    for hours, said in (
+        (168, "visitor, for 7 days"),
+        (24, "visitor, for 24 hours"),
+        (36.5, "visitor, for 36.5 hours"),
+    ):
         assert set(analyze.compare_ways(table, hours)["unit"]) == {"visit", said}
 
 
@@ -232,7 +285,9 @@ def test_times_are_told_in_seconds_where_they_are_short_and_the_limit_of_visitor
 
 def test_transitions_and_paths_by_hand():
     deeds = analyze.deeds(acts(*LISTED))
-    named = analyze.name_transitions(analyze.transitions(deeds).to_pandas(), AS_OF).set_index(["source", "target"])
+    named = analyze.name_transitions(analyze.transitions(deeds).to_pandas(), AS_OF).set_index(
+        ["source", "target"]
+    )
     looked = named.xs("looks at goods")
     assert looked["moves"].to_dict() == {"fills the cart": 3, "leaves": 1}
     assert looked["share"].sum() == pytest.approx(1)
@@ -240,7 +295,9 @@ def test_transitions_and_paths_by_hand():
     assert np.isnan(named.loc[("buys", "leaves"), "seconds"])
     assert named.xs("comes")["moves"].sum() == 5
     best = analyze.top_paths(deeds).set_index("path")
-    assert best.loc["looks at goods > fills the cart > checks out > buys", ["visits", "bought"]].tolist() == [1, 1]
+    assert best.loc[
+        "looks at goods > fills the cart > checks out > buys", ["visits", "bought"]
+    ].tolist() == [1, 1]
     assert best["visits"].sum() == 5
     walk = analyze.step_by_step(deeds, visits=10)
     assert walk.sum().round(9).eq(1).all()
@@ -248,7 +305,11 @@ def test_transitions_and_paths_by_hand():
     order_of_acts = analyze.walk_order(named.reset_index())
     assert order_of_acts[0] == paths.COMES
     assert order_of_acts[-1] == paths.LEAVES
-    assert order_of_acts.index("looks at goods") < order_of_acts.index("checks out") < order_of_acts.index("buys")
+    assert (
+        order_of_acts.index("looks at goods")
+        < order_of_acts.index("checks out")
+        < order_of_acts.index("buys")
+    )
 
 
 # --- carts -----------------------------------------------------------------------------------
@@ -262,8 +323,13 @@ def cart_rows(days=14):
         ("lost", 0, "add_to_cart", {"product_id": "B"}), ("lost", 1, "add_to_cart", {"product_id": "B"}),
         ("open", 29 * 1440, "add_to_cart", {"product_id": "A"}),
     )  # fmt: skip
-    orders = frame("orders", [order("C1", "2026-03-06"), order("C9", "2026-02-01", quantity=2.0, revenue=30.0)])
-    products = frame("products", [{"product_id": "A", "list_price": 99.0}, {"product_id": "B", "list_price": 7.0}])
+    orders = frame(
+        "orders", [order("C1", "2026-03-06"), order("C9", "2026-02-01", quantity=2.0, revenue=30.0)]
+    )
+    products = frame(
+        "products",
+        [{"product_id": "A", "list_price": 99.0}, {"product_id": "B", "list_price": 7.0}],
+    )
     prices = analyze.usual_prices(orders, products, AS_OF)
     carts = analyze.carts(rows, prices)
     later = analyze.later_purchases(carts, rows, orders).to_pandas()
@@ -273,10 +339,20 @@ def cart_rows(days=14):
 def test_carts_are_followed_into_the_orders_of_the_shop():
     found = cart_rows()
     found = found.set_index(found["who"].str.removeprefix("v:"))
-    assert found["fate"].to_dict() == {"bought": "visit", "later": "later", "lost": "lost", "open": "open"}
+    assert found["fate"].to_dict() == {
+        "bought": "visit",
+        "later": "later",
+        "lost": "lost",
+        "open": "open",
+    }
     assert cart_rows(days=3).set_index("who")["fate"]["v:later"] == "lost"
     # What A usually brings is sales over units, 40 / 3, and not its list price; B was never sold; each counts once.
-    assert found["value"].round(2).to_dict() == {"bought": 13.33, "later": 13.33, "lost": 7.0, "open": 13.33}
+    assert found["value"].round(2).to_dict() == {
+        "bought": 13.33,
+        "later": 13.33,
+        "lost": 7.0,
+        "open": 13.33,
+    }
     assert found.loc["later", "known"]
     assert not found.loc["lost", "known"]
 
@@ -299,8 +375,13 @@ def test_a_year_of_carts_and_who_may_be_written_to():
     written = analyze.carts_a_year(cart_rows(), people, test, rules, AS_OF)
     assert written[["back", "reminded"]].tolist() == [0, 1]
     assert written["left"] == year["left"]
-    assert "Leaving out those whose owner a test reminded, 0" in analyze.carts_in_words(written, 14, "EUR")
-    for other in (test.assign(assigned_at=pd.Timestamp(2026, 3, 20)), test.assign(unit_id=["C7", "C1"])):
+    assert "Leaving out those whose owner a test reminded, 0" in analyze.carts_in_words(
+        written, 14, "EUR"
+    )
+    for other in (
+        test.assign(assigned_at=pd.Timestamp(2026, 3, 20)),
+        test.assign(unit_id=["C7", "C1"]),
+    ):
         assert analyze.carts_a_year(cart_rows(), people, other, rules, AS_OF)["reminded"] == 0
     fates = analyze.cart_fates(cart_rows()).set_index("fate")["carts"]
     assert fates.tolist() == [1, 0, 1, 1]
@@ -324,20 +405,29 @@ def test_only_an_experiment_says_what_a_reminder_wins():
     won = analyze.won_back(year, effect, guess).iloc[0]
     assert won["value"] == pytest.approx(100 * effect["effect"].item())
     ends = [words.money(100 * effect[c].item()) for c in ("effect", "low", "high")]
-    assert won["headline"] == "Reminders of full carts may be worth {} of sales a year ({} to {}).".format(*ends)
+    assert won[
+        "headline"
+    ] == "Reminders of full carts may be worth {} of sales a year ({} to {}).".format(*ends)
     assert words.percent(won["part"]) in won["evidence"]
     assert "Among all in the test" not in won["evidence"]
     assert effect["enrolled"].item() == 400 * 365  # all in one day
-    assert not len(analyze.reminder_effect(read(tests).assign(outcome="ordered_again"), "cart", people))  # has no price
+    assert not len(
+        analyze.reminder_effect(read(tests).assign(outcome="ordered_again"), "cart", people)
+    )  # has no price
     shuffled = tests.assign(variant=rng.permutation(tests["variant"]))
     broken = analyze.reminder_effect(read(shuffled), "cart", people)
     assert not broken["low"].item() < 3 < broken["high"].item()
     assert not len(analyze.reminder_effect(read(tests), "basket", people))
     # A margin that is known makes the value margin; the sales are said beside it.
     half = analyze.won_back(year, effect, (0.5, "data")).iloc[0]
-    assert half[["value", "value_low"]].tolist() == pytest.approx([won["value"] / 2, won["value_low"] / 2])
+    assert half[["value", "value_low"]].tolist() == pytest.approx(
+        [won["value"] / 2, won["value_low"] / 2]
+    )
     assert " of margin a year" in half["headline"]
-    assert f"Of these sales {words.percent(0.5)} is left after the goods (from the costs" in half["evidence"]
+    assert (
+        f"Of these sales {words.percent(0.5)} is left after the goods (from the costs"
+        in half["evidence"]
+    )
     assert f"that is {words.money(won['sales'])} of sales" in half["evidence"]
 
 
@@ -348,29 +438,44 @@ def test_a_reminder_is_judged_by_those_who_may_be_written_to():
          "value": rng.normal(10, 2, 800) + np.tile([0.0, 6.0], 400) * (np.arange(800) >= 400),
          "assigned_at": pd.Timestamp(2026, 1, 1)}
     )  # fmt: skip
-    people = pd.DataFrame({"customer_id": range(800), "consent_email": [True] * 400 + [False] * 200 + [None] * 200})
+    people = pd.DataFrame(
+        {"customer_id": range(800), "consent_email": [True] * 400 + [False] * 200 + [None] * 200}
+    )
     year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), (np.nan, "assumed")
     effect = analyze.reminder_effect(read(tests), "cart", people)
-    assert effect[["treated", "control", "all_treated", "all_control"]].iloc[0].tolist() == [200, 200, 400, 400]
+    assert effect[["treated", "control", "all_treated", "all_control"]].iloc[0].tolist() == [
+        200,
+        200,
+        400,
+        400,
+    ]
     assert effect["low"].item() < 0 < effect["high"].item()
     assert effect["all_low"].item() < 3 < effect["all_high"].item()
     none = analyze.won_back(year, effect, guess).iloc[0]
     assert none["headline"].endswith("from owners who may be written to cannot be told yet.")
     assert none[["value", "value_low", "value_high", "sales"]].isna().all()
-    ends = [words.money(effect[c].item()) for c in ("low", "high", "all_effect", "all_low", "all_high")]
+    ends = [
+        words.money(effect[c].item()) for c in ("low", "high", "all_effect", "all_low", "all_high")
+    ]
     assert (
-        "({} to {}). So for those who would get the reminder a gain".format(*ends[:2]).replace("(", "interval ", 1)
+        "({} to {}). So for those who would get the reminder a gain".format(*ends[:2]).replace(
+            "(", "interval ", 1
+        )
         in (none["evidence"])
     )
     assert (
-        "Among all in the test, whether they may be written to or not, it was {} ({} to {}".format(*ends[2:])
+        "Among all in the test, whether they may be written to or not, it was {} ({} to {}".format(
+            *ends[2:]
+        )
         in (none["evidence"])
     )
     nobody = analyze.reminder_effect(read(tests), "cart", people.assign(consent_email=None))
     told = analyze.won_back(year, nobody, guess).iloc[0]
     assert "too few people may be written to: 0 with “mail” and 0 without. So" in told["evidence"]
     others = analyze.won_back(
-        year, analyze.reminder_effect(read(tests), "cart", people[400:].assign(consent_email=True)), guess
+        year,
+        analyze.reminder_effect(read(tests), "cart", people[400:].assign(consent_email=True)),
+        guess,
     )
     assert others["value"].item() > 500
 
@@ -380,11 +485,22 @@ def test_a_reminder_is_judged_by_those_who_may_be_written_to():
 
 def test_kaplan_meier_by_hand_and_with_the_published_leukaemia_data():
     # Remission under 6-MP (Freireich et al. 1963), as every textbook has it: 21 patients, 9 relapses.
-    weeks = pd.Series([6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35])
+    weeks = pd.Series(
+        [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
+    )
     ended = pd.Series([1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]) == 1
     curve = survival.kaplan_meier(weeks, ended)
     assert curve["days"].tolist() == [0, 6, 7, 10, 13, 16, 22, 23]
-    assert curve["left"].round(4).tolist() == [1, 0.8571, 0.8067, 0.7529, 0.6902, 0.6275, 0.5378, 0.4482]
+    assert curve["left"].round(4).tolist() == [
+        1,
+        0.8571,
+        0.8067,
+        0.7529,
+        0.6902,
+        0.6275,
+        0.5378,
+        0.4482,
+    ]
     assert survival.half_time(curve) == 23
     # Greenwood's standard error at 10 weeks is .0963; on the log-log scale its 90 % interval is .551 to .874.
     at = survival.at_day(curve, 10)
@@ -404,11 +520,15 @@ def test_kaplan_meier_falls_and_is_the_plain_share_without_censoring(rows):
 
 
 def days_of(rows):
-    return ladder.order_days(frame("orders", [order(c, d, number=f"{c}{i}") for i, (c, d) in enumerate(rows)]))
+    return ladder.order_days(
+        frame("orders", [order(c, d, number=f"{c}{i}") for i, (c, d) in enumerate(rows)])
+    )
 
 
 def test_waits_end_with_the_next_order_or_with_the_day_of_the_report():
-    days = days_of([("a", "2026-01-01"), ("a", "2026-01-11"), ("b", "2026-03-01"), ("b", "2026-03-01")])
+    days = days_of(
+        [("a", "2026-01-01"), ("a", "2026-01-11"), ("b", "2026-03-01"), ("b", "2026-03-01")]
+    )
     found = analyze.order_waits(days, AS_OF)
     assert found.to_numpy().tolist() == [[1, True, 10, 1], [1, False, 30, 1], [2, False, 79, 1]]
     earlier = analyze.order_waits(days, date(2026, 1, 5))
@@ -416,7 +536,9 @@ def test_waits_end_with_the_next_order_or_with_the_day_of_the_report():
 
 
 def test_returns_are_no_orders():
-    days = ladder.order_days(frame("orders", [order("a", "2026-01-01"), order("a", "2026-01-09", quantity=-1.0)]))
+    days = ladder.order_days(
+        frame("orders", [order("a", "2026-01-01"), order("a", "2026-01-09", quantity=-1.0)])
+    )
     assert days.to_pandas()["n"].tolist() == [1]
 
 
@@ -424,7 +546,9 @@ def test_the_ladder_knows_what_the_naive_share_does_not():
     # Everybody orders again after 40 days; those who came in the last 40 have not had the time.
     firsts = pd.date_range("2026-01-01", periods=80)
     waited = [
-        (1, True, 40) if d + timedelta(40) <= pd.Timestamp(AS_OF) else (1, False, (pd.Timestamp(AS_OF) - d).days)
+        (1, True, 40)
+        if d + timedelta(40) <= pd.Timestamp(AS_OF)
+        else (1, False, (pd.Timestamp(AS_OF) - d).days)
         for d in firsts
     ]
     rows = pd.DataFrame(waited, columns=["step", "again", "days"]).assign(n=1)
@@ -432,7 +556,9 @@ def test_the_ladder_knows_what_the_naive_share_does_not():
     assert found["chance"] == 1
     assert found["naive"] == pytest.approx(50 / 80)
     assert found["wait"] == 40
-    assert np.isnan(analyze.repeat_ladder(rows.assign(again=False), 200)["chance"].item())  # nobody was watched so long
+    assert np.isnan(
+        analyze.repeat_ladder(rows.assign(again=False), 200)["chance"].item()
+    )  # nobody was watched so long
     assert not len(analyze.repeat_ladder(rows.head(5), 42))
 
 
@@ -443,10 +569,14 @@ def test_the_ladder_says_on_whom_it_rests():
     )  # fmt: skip
     past = ladder.History(None, 30, 91, 299, 2469)
     said = analyze.weakest_step(steps, past)
-    assert said["evidence"].startswith(f"Of {words.count(2469)} customers who have ordered, the first order of 299 is")
+    assert said["evidence"].startswith(
+        f"Of {words.count(2469)} customers who have ordered, the first order of 299 is"
+    )
     assert "reached this step" not in said["evidence"]  # they all did
     assert "not come back by day 13" in said["action"]
-    assert "200 of them reached" in analyze.weakest_step(steps.assign(lost=[1, 2]), past)["evidence"]
+    assert (
+        "200 of them reached" in analyze.weakest_step(steps.assign(lost=[1, 2]), past)["evidence"]
+    )
     assert past._replace(customers=2469).in_words().startswith(f"All {words.count(2469)} customers")
 
 
@@ -456,8 +586,12 @@ HIGH_END = np.array([100, 86.9, 74.3, 65.3, 59.3, 55.1, 51.7, 49.1, 46.8, 44.5, 
 REGULAR = np.array([100, 63.1, 46.8, 38.2, 32.6, 28.9, 26.2, 24.1, 22.3, 20.7, 19.4, 18.3, 17.3])
 
 
-@pytest.mark.parametrize(("survivors", "alpha", "beta"), [(HIGH_END, 0.668, 3.806), (REGULAR, 0.704, 1.182)])
-def test_the_shifted_beta_geometric_fit_is_the_published_one_and_foretells_years_8_to_12(survivors, alpha, beta):
+@pytest.mark.parametrize(
+    ("survivors", "alpha", "beta"), [(HIGH_END, 0.668, 3.806), (REGULAR, 0.704, 1.182)]
+)
+def test_the_shifted_beta_geometric_fit_is_the_published_one_and_foretells_years_8_to_12(
+    survivors, alpha, beta
+):
     stopped, watched = -np.diff(survivors[:8]), np.r_[np.zeros(6), survivors[7]]
     fit = beta_geometric.fit_sbg(stopped, watched)
     assert [round(fit.alpha, 3), round(fit.beta, 3)] == [alpha, beta]
@@ -473,7 +607,10 @@ def test_the_shifted_beta_geometric_fit_is_the_published_one_and_foretells_years
 
 def test_published_groups_stand_beside_the_plain_rules():
     table = analyze.published().set_index(["group", "way"])
-    assert table.loc[("High End", analyze.SBG), ["alpha", "beta"]].round(3).tolist() == [0.668, 3.806]
+    assert table.loc[("High End", analyze.SBG), ["alpha", "beta"]].round(3).tolist() == [
+        0.668,
+        3.806,
+    ]
     assert table.loc[("Regular", analyze.SBG), "error"] == table.loc["Regular", "error"].min()
 
 
@@ -518,48 +655,77 @@ def test_the_fit_of_a_shop_has_intervals_and_goes_beyond_what_was_seen():
     first = pd.Timestamp(2025, 1, 1) + pd.to_timedelta(rng.integers(0, 100, 600), "D")
     life = rng.geometric(chance) * 28 - 14
     watched = (pd.Timestamp(2026, 1, 1) - first).days.to_numpy()
-    people = pd.DataFrame({"first_on": first.date, "days": np.minimum(life, watched), "stopped": life <= watched})
+    people = pd.DataFrame(
+        {"first_on": first.date, "days": np.minimum(life, watched), "stopped": life <= watched}
+    )
     fit, table = analyze.fit_retention(people, date(2026, 1, 1), draws=40)
     assert fit.alpha / (fit.alpha + fit.beta) == pytest.approx(0.25, abs=0.04)
     true = beta_geometric.project(beta_geometric.Fit(1.0, 3.0), table["period"].to_numpy())
     assert (table["projected"] - true).abs().max() < 0.04
-    assert table["projected"].between(table["projected_low"] - 1e-9, table["projected_high"] + 1e-9).all()
+    assert (
+        table["projected"]
+        .between(table["projected_low"] - 1e-9, table["projected_high"] + 1e-9)
+        .all()
+    )
     assert (table["plain"] - true).abs().iloc[-1] > (table["projected"] - true).abs().iloc[-1]
     assert table["left"].isna().any()
     assert table["left"].dropna().is_monotonic_decreasing
 
 
 def test_a_plan_from_silence_is_refused_where_many_come_back():
-    held = pd.DataFrame({"period": [9], "left": [0.5], analyze.SBG: [0.52], "last": [0.45], "exponential": [0.3]})
+    held = pd.DataFrame(
+        {"period": [9], "left": [0.5], analyze.SBG: [0.52], "last": [0.45], "exponential": [0.3]}
+    )
     path = pd.DataFrame({"period": [13], "projected": [0.4], "plain": [0.35], "exponential": [0.1]})
     tested = analyze.score_retention(held, (beta_geometric.Fit(1, 1), path))
-    assert tested[["error", "year"]].round(2).to_numpy().tolist() == [[2, 0.4], [5, 0.35], [20, 0.1]]
+    assert tested[["error", "year"]].round(2).to_numpy().tolist() == [
+        [2, 0.4],
+        [5, 0.35],
+        [20, 0.1],
+    ]
     people = pd.DataFrame({"stopped": [True] * 9, "returned": [True] * 2 + [False] * 7})
     stay = pd.DataFrame({"period": [0, 10, 11], "at_risk": [90, 24, 2], "left": [1, 0.45, np.nan]})
     plan = beta_geometric.plan_in_words(tested, people, stay)[0]
-    assert plan["action"].startswith(f"plan repeat sales with {words.percent(0.38)} to {words.percent(0.42)} of")
-    assert f"{words.percent(0.4)} of newcomers are left after a year, in period 13." in plan["evidence"]
+    assert plan["action"].startswith(
+        f"plan repeat sales with {words.percent(0.38)} to {words.percent(0.42)} of"
+    )
+    assert (
+        f"{words.percent(0.4)} of newcomers are left after a year, in period 13."
+        in plan["evidence"]
+    )
     assert "This way was too high in every tested period, by about 2.0 points." in plan["evidence"]
     assert (
-        f"ends in period 10, with 24 people watched through it and {words.percent(0.45, 1)} left." in plan["evidence"]
+        f"ends in period 10, with 24 people watched through it and {words.percent(0.45, 1)} left."
+        in plan["evidence"]
     )
     assert "already fewer" not in plan["evidence"]
     fewer = beta_geometric.plan_in_words(tested, people, stay.assign(left=[1, 0.3, np.nan]))[0]
     assert "already fewer" in fewer["evidence"]
     # What is left cannot rise: the plan ends at what was seen, and says so.
     assert f"with {words.percent(0.28)} to {words.percent(0.3)} of" in fewer["action"]
-    assert f"cannot rise, so the plan ends at the {words.percent(0.3)} of period 10." in fewer["evidence"]
+    assert (
+        f"cannot rise, so the plan ends at the {words.percent(0.3)} of period 10."
+        in fewer["evidence"]
+    )
     assert "cannot rise" not in plan["evidence"]
     close = beta_geometric.plan_in_words(tested, people, stay.assign(left=[1, 0.41, np.nan]))[0]
     assert f"with {words.percent(0.38)} to {words.percent(0.41)} of" in close["action"]
     assert "cannot rise" in close["evidence"]
-    later = beta_geometric.plan_in_words(tested, people, stay.assign(period=[0, 14, 15], left=[1, 0.1, np.nan]))[0]
+    later = beta_geometric.plan_in_words(
+        tested, people, stay.assign(period=[0, 14, 15], left=[1, 0.1, np.nan])
+    )[0]
     assert later["action"] == plan["action"]  # after the year, fewer may be left
-    mixed = beta_geometric.plan_in_words(tested.assign(bias=0.5, year=0.01), people, stay.head(1))[0]
+    mixed = beta_geometric.plan_in_words(tested.assign(bias=0.5, year=0.01), people, stay.head(1))[
+        0
+    ]
     assert "every tested period" not in mixed["evidence"]
     assert "What was seen" not in mixed["evidence"]
-    assert f"with {words.percent(0)} to {words.percent(0.03)} of" in mixed["action"]  # never below nothing
-    other = beta_geometric.plan_in_words(tested, people.assign(returned=[True] * 3 + [False] * 6), stay)[0]
+    assert (
+        f"with {words.percent(0)} to {words.percent(0.03)} of" in mixed["action"]
+    )  # never below nothing
+    other = beta_geometric.plan_in_words(
+        tested, people.assign(returned=[True] * 3 + [False] * 6), stay
+    )[0]
     assert other["action"].startswith("do not plan")
     assert words.percent(1 / 3) in other["headline"]
 
@@ -596,9 +762,17 @@ def test_conversion_and_feedback_stand_side_by_side():
     )
     found = table.set_index("touchpoint")
     assert found["cases"].dropna().to_dict() == {"look": 10, "receive": 30, "use": 20}
-    assert found.loc["service", ["reached", "went_on", "answers", "good"]].tolist() == [60, 30, 60, 45]
+    assert found.loc["service", ["reached", "went_on", "answers", "good"]].tolist() == [
+        60,
+        30,
+        60,
+        45,
+    ]
     assert found.loc["receive", "answers"] == 30
-    assert found["reached"][["receive", "use"]].tolist() == [49, 59]  # nobody waits for what is bought in a store
+    assert found["reached"][["receive", "use"]].tolist() == [
+        49,
+        59,
+    ]  # nobody waits for what is bought in a store
     assert found["went_on"]["use"] == 58  # the refund on a receipt of its own is of some order
     means = analyze.map_table(table).set_index("who")["good_means"]
     assert means["uses the goods"] == "any other review, of 4 stars or more"
@@ -607,8 +781,12 @@ def test_conversion_and_feedback_stand_side_by_side():
     assert found.loc["look", ["reached", "went_on"]].tolist() == [4, 4]
     assert np.isnan(found.loc["look", "share"])  # four visits say nothing
     assert found.loc["use", "good_share"] == pytest.approx(2 / 3)
-    assert table["touchpoint"].tolist() == sorted(table["touchpoint"], key=list(touchpoints.POINTS).index)
-    assert found.loc["service", "goes_on"] == "had an answer within 8 hours (cases since 1 March 2026)"
+    assert table["touchpoint"].tolist() == sorted(
+        table["touchpoint"], key=list(touchpoints.POINTS).index
+    )
+    assert (
+        found.loc["service", "goes_on"] == "had an answer within 8 hours (cases since 1 March 2026)"
+    )
     assert analyze.sore_point(table) is None  # nothing stands out
 
     def spoken_of(key, share, low, high, good):
@@ -623,15 +801,24 @@ def test_conversion_and_feedback_stand_side_by_side():
 
     sore = spoken_of("receive", 0.1, 0.05, 0.2, 3)
     assert sore["headline"] == "In reviews, people speak worse of the wait than of other things."
-    assert sore["evidence"].startswith(f"{words.percent(0.1)} of 30 reviews about the wait are good")
+    assert sore["evidence"].startswith(
+        f"{words.percent(0.1)} of 30 reviews about the wait are good"
+    )
     assert f"against {words.percent(2 / 3)} of 30 about other things" in sore["evidence"]
-    assert spoken_of("service", 0.1, 0.05, 0.2, 6) is None  # marks of the help desk are another scale
-    assert spoken_of("receive", 0.5, 0.4, 0.6, 15) is None  # below the share of the others, but within its interval
+    assert (
+        spoken_of("service", 0.1, 0.05, 0.2, 6) is None
+    )  # marks of the help desk are another scale
+    assert (
+        spoken_of("receive", 0.5, 0.4, 0.6, 15) is None
+    )  # below the share of the others, but within its interval
     assert analyze.sore_point(table[table["touchpoint"] != "use"]) is None
 
 
 def test_the_map_says_what_the_next_thing_is():
-    tables = {n: none_of(n) for n in ("messages", "redemptions", "products", "tickets", "reviews", "orders")}
+    tables = {
+        n: none_of(n)
+        for n in ("messages", "redemptions", "products", "tickets", "reviews", "orders")
+    }
     asked = [
         {
             "response_id": f"a{i}",
@@ -647,30 +834,44 @@ def test_the_map_says_what_the_next_thing_is():
     waits = pd.DataFrame({"step": 1, "again": [True] * 30 + [False] * 10, "days": 20, "n": 1})
     steps = analyze.ladder_table(analyze.repeat_ladder(waits, 14), 14, AS_OF)
 
-    nobody = analyze.describe_visits(analyze.visits(analyze.add_sessions(none_of("events"), 30)).to_pandas())
+    nobody = analyze.describe_visits(
+        analyze.visits(analyze.add_sessions(none_of("events"), 30)).to_pandas()
+    )
 
     def goes_on(answers):
-        told = analyze.journey_map(tables | {"surveys": frame("surveys", answers)}, nobody, steps, "Shop", AS_OF)
+        told = analyze.journey_map(
+            tables | {"surveys": frame("surveys", answers)}, nobody, steps, "Shop", AS_OF
+        )
         return told.set_index("touchpoint")["goes_on"].to_dict()
 
     one = goes_on(asked)
     assert one["again"] == "bought again within 14 days (estimated)"
     assert one["recommend"] == "would recommend (9 or 10 of 10)"
-    assert goes_on(asked + other)["recommend"] == f"would recommend ({words.percent(0.9)} of the scale or more)"
+    assert (
+        goes_on(asked + other)["recommend"]
+        == f"would recommend ({words.percent(0.9)} of the scale or more)"
+    )
 
 
 def mapped(**given):
     """The journey map of these rows by table, by touchpoint; all else is empty."""
     names = ("messages", "redemptions", "products", "orders", "tickets", "surveys", "reviews")
     found = {n: frame(n, given[n]) if n in given else none_of(n) for n in names}
-    nobody = analyze.describe_visits(analyze.visits(analyze.add_sessions(none_of("events"), 30)).to_pandas())
+    nobody = analyze.describe_visits(
+        analyze.visits(analyze.add_sessions(none_of("events"), 30)).to_pandas()
+    )
     steps = analyze.repeat_ladder(pd.DataFrame({"step": []}), 30)
     return analyze.journey_map(found, nobody, steps, "Shop", AS_OF).set_index("touchpoint")
 
 
 def test_reviews_of_other_brands_are_no_feedback_on_us():
-    ours = [{"review_id": f"r{i}", "rating": 5.0, "text": "Lovely", "brand": ["SHOP", None][i % 2]} for i in range(50)]
-    theirs = [{"review_id": f"x{i}", "rating": 1.0, "text": "Poor", "brand": "Rival"} for i in range(150)]
+    ours = [
+        {"review_id": f"r{i}", "rating": 5.0, "text": "Lovely", "brand": ["SHOP", None][i % 2]}
+        for i in range(50)
+    ]
+    theirs = [
+        {"review_id": f"x{i}", "rating": 1.0, "text": "Poor", "brand": "Rival"} for i in range(150)
+    ]
     assert mapped(reviews=ours + theirs).loc["use", ["answers", "good_share"]].tolist() == [50, 1]
     sold = [theirs[0] | {"review_id": "y", "product_id": "A"}]  # another brand, but we sell it
     products = [{"product_id": "A", "name": "Vase"}]
@@ -679,22 +880,37 @@ def test_reviews_of_other_brands_are_no_feedback_on_us():
 
 def test_cases_without_a_reply_are_late_once_they_are_older_than_the_target():
     end = pd.Timestamp(AS_OF) + pd.Timedelta(days=1)
-    case = {"ticket_id": "t", "stage": "after", "opened_at": end - pd.Timedelta(days=9), "first_reply_minutes": 10.0}
+    case = {
+        "ticket_id": "t",
+        "stage": "after",
+        "opened_at": end - pd.Timedelta(days=9),
+        "first_reply_minutes": 10.0,
+    }
     quick = [case | {"ticket_id": f"q{i}"} for i in range(100)]
     silent = [case | {"ticket_id": f"s{i}", "first_reply_minutes": np.nan} for i in range(100)]
     silent = [s | {"opened_at": end - pd.Timedelta(days=2 * i + 1)} for i, s in enumerate(silent)]
     found = mapped(tickets=quick + silent).loc["service"]
     assert found[["reached", "went_on"]].tolist() == [100 + 100, 100]
     assert f"cases since {words.day(end - pd.Timedelta(days=199))}" in found["goes_on"]
-    fresh = [s | {"opened_at": end - pd.Timedelta(hours=8 if i else 8.1)} for i, s in enumerate(silent)]
-    assert mapped(tickets=quick + fresh).loc["service", ["reached", "went_on"]].tolist() == [101, 100]
-    assert "service" not in mapped(tickets=silent).index  # no reply at all is known: none is called late
+    fresh = [
+        s | {"opened_at": end - pd.Timedelta(hours=8 if i else 8.1)} for i, s in enumerate(silent)
+    ]
+    assert mapped(tickets=quick + fresh).loc["service", ["reached", "went_on"]].tolist() == [
+        101,
+        100,
+    ]
+    assert (
+        "service" not in mapped(tickets=silent).index
+    )  # no reply at all is known: none is called late
 
 
 def test_answers_without_a_scale_are_left_out():
     for kind, part in (("nps", "share"), ("csat", "good_share")):
         answer = {"question_id": "q", "question": "Well?", "kind": kind, "score": 10.0}
-        asked = [answer | {"response_id": f"a{i}", "scale_max": [10.0, None, 0.0][i % 3]} for i in range(90)]
+        asked = [
+            answer | {"response_id": f"a{i}", "scale_max": [10.0, None, 0.0][i % 3]}
+            for i in range(90)
+        ]
         found = mapped(surveys=asked).loc["recommend"]
         assert found[part] == 1
         assert found["reached" if kind == "nps" else "answers"] == 30
@@ -725,12 +941,18 @@ def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables
     few = frame("orders", [order(c, "2026-03-01") for c in "abc"])
     without = none_of("orders")
     carts = analyze.carts(none, analyze.usual_prices(without, none_of("products"), AS_OF))
-    rows = analyze.follow_carts(carts.to_pandas(), analyze.later_purchases(carts, none, without).to_pandas(), AS_OF, 14)
+    rows = analyze.follow_carts(
+        carts.to_pandas(), analyze.later_purchases(carts, none, without).to_pandas(), AS_OF, 14
+    )
     nobody, untested = none_of("customers").to_pandas(), read(none_of("experiments").to_pandas())
     year = analyze.carts_a_year(rows, nobody, untested, rules, AS_OF)
     assert analyze.cart_fates(rows)["carts"].sum() == 0
     assert analyze.carts_in_words(year, 14, "EUR") == "No cart was filled."
-    assert not len(analyze.won_back(year, analyze.reminder_effect(untested, "cart", nobody), (np.nan, "assumed")))
+    assert not len(
+        analyze.won_back(
+            year, analyze.reminder_effect(untested, "cart", nobody), (np.nan, "assumed")
+        )
+    )
     assert np.isnan(analyze.tracked_share(none, without)["share"])
     for orders in (none_of("orders"), nameless.cast({"customer_id": "string"}), few):
         past = analyze.history(orders, none_of("customers"), AS_OF)
@@ -740,13 +962,20 @@ def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables
         assert not len(analyze.ladder_curves(analyze.order_waits(past.days, AS_OF), past.within))
         people = analyze.lifetimes(past.days, AS_OF, past.silence)
         assert analyze.fit_retention(people, AS_OF - timedelta(days=past.silence)) is None
-        assert "stay" in analyze.stay_in_words(people, past.silence) or "stop" in analyze.stay_in_words(
+        assert "stay" in analyze.stay_in_words(
             people, past.silence
+        ) or "stop" in analyze.stay_in_words(people, past.silence)
+        tested = analyze.score_retention(
+            analyze.hold_out_retention(past.days, AS_OF, past.silence), None
         )
-        tested = analyze.score_retention(analyze.hold_out_retention(past.days, AS_OF, past.silence), None)
-        assert not len(tested) + len(beta_geometric.plan_in_words(tested, people, pd.DataFrame({"period": []})))
+        assert not len(tested) + len(
+            beta_geometric.plan_in_words(tested, people, pd.DataFrame({"period": []}))
+        )
         assert not len(analyze.retention_table(None, past.silence, AS_OF))
-        empty = {n: none_of(n) for n in ("messages", "redemptions", "products", "surveys", "tickets", "reviews")}
+        empty = {
+            n: none_of(n)
+            for n in ("messages", "redemptions", "products", "surveys", "tickets", "reviews")
+        }
         table = analyze.journey_map(empty | {"orders": orders}, visits, steps, "Shop", AS_OF)
         assert not len(table) + len(analyze.map_table(table)) + len(analyze.as_map(table))
         assert analyze.sore_point(table) is None
@@ -757,9 +986,14 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
         treat_nan_as_null: bool = False
 
     monkeypatch.setattr(ibis.options, "pyspark", Spark())
-    events, orders, products = (ibis.table(tables.get(n).schema, name=n) for n in ("events", "orders", "products"))
+    events, orders, products = (
+        ibis.table(tables.get(n).schema, name=n) for n in ("events", "orders", "products")
+    )
     rows = analyze.add_sessions(events, 30)
-    deeds, carts = analyze.deeds(rows), analyze.carts(rows, analyze.usual_prices(orders, products, AS_OF))
+    deeds, carts = (
+        analyze.deeds(rows),
+        analyze.carts(rows, analyze.usual_prices(orders, products, AS_OF)),
+    )
     made = [
         rows,
         analyze.visits(rows),
@@ -786,7 +1020,8 @@ def true_orders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twin")
     write_twin(folder, 700, 5, events=False)
     lines = pd.read_csv(
-        folder / "truth" / "orders.csv", usecols=["order_id", "person", "ordered_at", "quantity", "is_return"]
+        folder / "truth" / "orders.csv",
+        usecols=["order_id", "person", "ordered_at", "quantity", "is_return"],
     )
     lines = lines[(lines["quantity"] > 0) & ~lines["is_return"]].drop_duplicates("order_id")
     return pd.DataFrame(
@@ -806,7 +1041,9 @@ def test_the_ladder_said_a_half_year_ago_what_then_came(true_orders):
     assert off["chance"] < 0.04
     assert off["chance"] < off["naive"]
     # With the days of the orders dealt out at random, the ladder says something else.
-    dealt = true_orders.assign(customer=np.random.default_rng(1).permutation(true_orders["customer"]))
+    dealt = true_orders.assign(
+        customer=np.random.default_rng(1).permutation(true_orders["customer"])
+    )
     broken = analyze.check_ladder(ladder_days(dealt), as_of, 182)
     both = broken.merge(tried, on="step", suffixes=("", "_true"))
     assert (both["chance"] - both["came_true"]).abs().mean() > 2 * off["chance"]
@@ -815,7 +1052,9 @@ def test_the_ladder_said_a_half_year_ago_what_then_came(true_orders):
 # --- settings --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong", [{"steps": ["a"]}, {"steps": ["a", "a"]}, {"session_gap": 0}, {"order": "any"}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": ["a"]}, {"steps": ["a", "a"]}, {"session_gap": 0}, {"order": "any"}]
+)
 def test_settings_of_journeys_are_checked(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Journeys(**wrong)
@@ -827,7 +1066,9 @@ def test_settings_of_journeys_are_checked(wrong):
 def test_the_graph_says_what_it_shows_and_leaves_out_what_is_not_there(monkeypatch):
     shown = []
     monkeypatch.setattr(charts, "display", shown.append)
-    moves = analyze.name_transitions(analyze.transitions(analyze.deeds(acts(*LISTED))).to_pandas(), AS_OF)
+    moves = analyze.name_transitions(
+        analyze.transitions(analyze.deeds(acts(*LISTED))).to_pandas(), AS_OF
+    )
     charts.theme()
     charts.graph(analyze.busiest(moves), "Ways", order=analyze.walk_order(moves), ends="leaves")
     assert shown[0].alt.startswith("Transition graph. Ways 6 acts; most often ")

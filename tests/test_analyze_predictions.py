@@ -28,7 +28,9 @@ def canonical(name, frame=None):
     """A small canonical table; empty without a frame."""
     schema = tables.get(name).schema
     frame = pd.DataFrame() if frame is None else frame
-    frame = frame.reindex(columns=list(schema)).astype({c: object for c in schema if c not in frame})
+    frame = frame.reindex(columns=list(schema)).astype(
+        {c: object for c in schema if c not in frame}
+    )
     return ibis.memtable(frame, schema=schema)
 
 
@@ -73,7 +75,9 @@ def test_longley_certified_values_of_nist():
     for name, (estimate, error) in certified.items():
         assert fit.b[name] == pytest.approx(estimate, rel=1e-7)
         assert np.sqrt(fit.covariances[0].loc[name, name]) == pytest.approx(error, rel=1e-7)
-    assert fit.critical == pytest.approx(1.8331, abs=1e-4)  # Student's t with nine degrees of freedom, 90 %
+    assert fit.critical == pytest.approx(
+        1.8331, abs=1e-4
+    )  # Student's t with nine degrees of freedom, 90 %
 
 
 def planted(days=800, seed=1, weekday=None, month=None, price=-1.5, noise=0.1):
@@ -81,25 +85,39 @@ def planted(days=800, seed=1, weekday=None, month=None, price=-1.5, noise=0.1):
     rng, index = np.random.default_rng(seed), pd.date_range(START, periods=days)
     weekday = np.array([1, 1, 1, 1, 1, 2.0, 0.5]) if weekday is None else weekday
     month = np.ones(12) if month is None else month
-    moves = pd.DataFrame({"prices paid": np.repeat(rng.normal(0, 0.05, days // 7 + 1), 7)[:days]}, index=index)
-    level = weekday[index.day_of_week] * month[index.month - 1] * np.exp(price * moves["prices paid"])
+    moves = pd.DataFrame(
+        {"prices paid": np.repeat(rng.normal(0, 0.05, days // 7 + 1), 7)[:days]}, index=index
+    )
+    level = (
+        weekday[index.day_of_week] * month[index.month - 1] * np.exp(price * moves["prices paid"])
+    )
     return pd.Series(1000 * level * np.exp(rng.normal(0, noise, days)), index), moves
 
 
 def test_effects_find_what_was_planted_and_not_where_it_is_shuffled():
     month = np.array([0.8, 0.9, 1, 1, 1.1, 1, 1, 1, 1, 1, 1.2, 1.4])
     sales, moves = planted(month=month)
-    found = analyze.driver_effects(analyze.explain_sales(sales, moves, NO_FEASTS)).set_index("driver")
+    found = analyze.driver_effects(analyze.explain_sales(sales, moves, NO_FEASTS)).set_index(
+        "driver"
+    )
     shape = np.array([1, 1, 1, 1, 1, 2.0, 0.5])
     for name, true in zip(sales_drivers.WEEKDAYS, shape, strict=True):
-        assert found.loc[name, "effect"] == pytest.approx(true / np.exp(np.log(shape).mean()) - 1, abs=0.05)
-    assert found.loc["December", "effect"] == pytest.approx(1.4 / np.exp(np.log(month).mean()) - 1, abs=0.06)
+        assert found.loc[name, "effect"] == pytest.approx(
+            true / np.exp(np.log(shape).mean()) - 1, abs=0.05
+        )
+    assert found.loc["December", "effect"] == pytest.approx(
+        1.4 / np.exp(np.log(month).mean()) - 1, abs=0.06
+    )
     low, high = moves["prices paid"].quantile([0.1, 0.9])
-    assert found.loc["prices paid", "effect"] == pytest.approx(np.exp(-1.5 * (high - low)) - 1, abs=0.03)
+    assert found.loc["prices paid", "effect"] == pytest.approx(
+        np.exp(-1.5 * (high - low)) - 1, abs=0.03
+    )
     assert found.loc["prices paid", "verdict"] == "goes with less"
     assert found["effect"].between(found["low"], found["high"]).all()
     mixed = moves.sample(frac=1, random_state=1).set_axis(moves.index)
-    lost = analyze.driver_effects(analyze.explain_sales(sales, mixed, NO_FEASTS)).set_index("driver")
+    lost = analyze.driver_effects(analyze.explain_sales(sales, mixed, NO_FEASTS)).set_index(
+        "driver"
+    )
     assert abs(lost.loc["prices paid", "effect"]) < 0.04
 
 
@@ -107,15 +125,21 @@ def test_a_month_is_told_from_two_years_on_and_only_if_it_was_so_in_each():
     burst = np.ones(12)
     burst[1] = 1.6  # newcomers of one February
     one, moves = planted(400, month=burst)
-    assert "month" not in set(analyze.driver_effects(analyze.explain_sales(one, moves, NO_FEASTS))["kind"])
+    assert "month" not in set(
+        analyze.driver_effects(analyze.explain_sales(one, moves, NO_FEASTS))["kind"]
+    )
     steady, moves = planted(800)
     first, _moves = planted(800, month=burst)
     mixed = pd.concat([first[:365], steady[365:]])
-    told = analyze.driver_effects(analyze.explain_sales(mixed, moves, NO_FEASTS)).set_index("driver")
+    told = analyze.driver_effects(analyze.explain_sales(mixed, moves, NO_FEASTS)).set_index(
+        "driver"
+    )
     assert told.loc["February", "effect"] > 0.1
     assert told.loc["February", "verdict"] == "may be chance"
     always, moves = planted(800, month=burst)
-    known = analyze.driver_effects(analyze.explain_sales(always, moves, NO_FEASTS)).set_index("driver")
+    known = analyze.driver_effects(analyze.explain_sales(always, moves, NO_FEASTS)).set_index(
+        "driver"
+    )
     assert known.loc["February", "verdict"] == "goes with more"
 
 
@@ -125,12 +149,20 @@ def test_intervals_allow_for_errors_that_go_together(seeds):
     held, plain = [], []
     for seed in range(seeds):
         rng, n = np.random.default_rng(seed), 400
-        slow = [pd.Series(rng.normal(0, 1, n)).ewm(halflife=5).mean().to_numpy() * 3 for _ in range(2)]
+        slow = [
+            pd.Series(rng.normal(0, 1, n)).ewm(halflife=5).mean().to_numpy() * 3 for _ in range(2)
+        ]
         index = pd.date_range(START, periods=n)
-        sales, x = pd.Series(np.exp(5 + 0.2 * slow[0]), index), pd.DataFrame({"nothing": slow[1]}, index=index)
+        sales, x = (
+            pd.Series(np.exp(5 + 0.2 * slow[0]), index),
+            pd.DataFrame({"nothing": slow[1]}, index=index),
+        )
         for hits, lags in ((held, 40), (plain, 1)):
             fit = sales_drivers.regress(sales, x, lags=lags)
-            hits.append(abs(fit.b["nothing"]) <= fit.critical * np.sqrt(fit.covariances[-1].loc["nothing", "nothing"]))
+            hits.append(
+                abs(fit.b["nothing"])
+                <= fit.critical * np.sqrt(fit.covariances[-1].loc["nothing", "nothing"])
+            )
     assert np.mean(held) >= 0.80
     assert np.mean(plain) < np.mean(held) - 0.2
 
@@ -138,15 +170,23 @@ def test_intervals_allow_for_errors_that_go_together(seeds):
 def test_holidays_of_every_country_and_of_the_clients_own_calendar_have_their_effect():
     days = pd.date_range("2023-01-01", "2024-12-31")
     own = pd.DataFrame(
-        {"held_on": pd.date_range("2023-01-14", periods=24, freq="30D").date, "name": "x", "kind": "sale"}
+        {
+            "held_on": pd.date_range("2023-01-14", periods=24, freq="30D").date,
+            "name": "x",
+            "kind": "sale",
+        }
     )
     feasts = analyze.feast_days(own, "DE", days[0], days[-1])
-    assert stats.public_holidays("FR", date(2024, 7, 14), date(2024, 7, 14)).tolist() == ["National Day"]
+    assert stats.public_holidays("FR", date(2024, 7, 14), date(2024, 7, 14)).tolist() == [
+        "National Day"
+    ]
     assert stats.public_holidays("nowhere", days[0], days[-1]).empty
     marks = sales_drivers.feast_marks(days, feasts)
     sales = pd.Series(np.exp(0.5 * marks["calendar: sale"] - 0.7 * marks["on a holiday"]), days)
     sales *= np.exp(np.random.default_rng(1).normal(5, 0.05, len(days)))
-    found = analyze.driver_effects(analyze.explain_sales(sales, pd.DataFrame(index=days), feasts)).set_index("driver")
+    found = analyze.driver_effects(
+        analyze.explain_sales(sales, pd.DataFrame(index=days), feasts)
+    ).set_index("driver")
     assert found.loc["sale", "effect"] == pytest.approx(np.exp(0.5) - 1, abs=0.05)
     assert found.loc["on a holiday", "effect"] == pytest.approx(np.exp(-0.7) - 1, abs=0.05)
 
@@ -162,30 +202,59 @@ def test_closed_weekdays_short_histories_and_dead_tables_are_no_trouble():
     assert short is None
     assert analyze.driver_effects(short).empty
     assert analyze.check_regression(short).empty
-    said = analyze.drivers_in_words(analyze.driver_effects(short), short, analyze.check_regression(short))
+    said = analyze.drivers_in_words(
+        analyze.driver_effects(short), short, analyze.check_regression(short)
+    )
     assert "Too little" in said[0]["headline"]
 
 
 def test_drivers_that_always_move_together_and_odd_days_are_named():
     sales, moves = planted()
-    twin = moves.assign(**{"goods on display or in the mailer": moves["prices paid"] + 1e-3 * np.sin(np.arange(800))})
-    checks = analyze.check_regression(analyze.explain_sales(sales, twin, NO_FEASTS)).set_index("check")
+    twin = moves.assign(
+        **{
+            "goods on display or in the mailer": moves["prices paid"]
+            + 1e-3 * np.sin(np.arange(800))
+        }
+    )
+    checks = analyze.check_regression(analyze.explain_sales(sales, twin, NO_FEASTS)).set_index(
+        "check"
+    )
     assert not checks.loc["Can the drivers be told apart?", "fine"]
     spoiled = sales.copy()
     spoiled[moves["prices paid"].nlargest(7).index] *= 12
-    odd = analyze.check_regression(analyze.explain_sales(spoiled, moves, NO_FEASTS)).set_index("check")
+    odd = analyze.check_regression(analyze.explain_sales(spoiled, moves, NO_FEASTS)).set_index(
+        "check"
+    )
     assert not odd.loc["Do a few odd days decide?", "fine"]
-    assert analyze.check_regression(analyze.explain_sales(sales, moves, NO_FEASTS)).iloc[2:4]["fine"].all()
+    assert (
+        analyze.check_regression(analyze.explain_sales(sales, moves, NO_FEASTS))
+        .iloc[2:4]["fine"]
+        .all()
+    )
 
 
 def test_price_level_weighs_products_alike_in_each_week():
     """Milk costs the same always; that more of it is sold in the second week is no fall of prices."""
-    weeks = [(7, "bread", 4.0, 10), (7, "milk", 1.0, 10), (14, "bread", 4.0, 1), (14, "milk", 1.0, 90)]
-    rows = [(START + pd.Timedelta(days=d), p, price, None) for d, p, price, n in weeks for _ in range(n)]
+    weeks = [
+        (7, "bread", 4.0, 10),
+        (7, "milk", 1.0, 10),
+        (14, "bread", 4.0, 1),
+        (14, "milk", 1.0, 90),
+    ]
+    rows = [
+        (START + pd.Timedelta(days=d), p, price, None) for d, p, price, n in weeks for _ in range(n)
+    ]
     frame = pd.DataFrame(rows, columns=["ordered_on", "product_id", "revenue", "customer_id"])
     assert sales_drivers.price_level(order_lines(frame)).to_pandas()["value"].abs().max() < 1e-9
-    dearer = frame.assign(revenue=np.where(frame["ordered_on"] > "2024-01-10", 1.2, 1.0) * frame["revenue"])
-    by = sales_drivers.price_level(order_lines(dearer)).to_pandas().set_index("week_on")["value"].sort_index()
+    dearer = frame.assign(
+        revenue=np.where(frame["ordered_on"] > "2024-01-10", 1.2, 1.0) * frame["revenue"]
+    )
+    by = (
+        sales_drivers.price_level(order_lines(dearer))
+        .to_pandas()
+        .set_index("week_on")["value"]
+        .sort_index()
+    )
     assert by.iloc[1] - by.iloc[0] == pytest.approx(np.log(1.2))
 
 
@@ -202,7 +271,11 @@ def two_lines(days=420, seed=1):
         pd.DataFrame({"kind": "category", "part": p, "ordered_on": index, "revenue": v})
         for p, v in (("summer", summer), ("winter", winter))
     ]
-    rows.append(pd.DataFrame({"kind": "channel", "part": "web", "ordered_on": index, "revenue": summer + winter}))
+    rows.append(
+        pd.DataFrame(
+            {"kind": "channel", "part": "web", "ordered_on": index, "revenue": summer + winter}
+        )
+    )
     return pd.concat(rows)
 
 
@@ -215,14 +288,26 @@ def lines():
 
 def test_the_plan_names_the_part_that_it_forecasts_otherwise_and_is_silent_where_both_agree():
     def leaf(part, baseline):
-        return {"grain": "quarter", "scope": "category", "scope_value": part, "starts_on": START, "baseline": baseline}
+        return {
+            "grain": "quarter",
+            "scope": "category",
+            "scope_value": part,
+            "starts_on": START,
+            "baseline": baseline,
+        }
 
     names = ["kind", "part", "weeks", "ordered_on", "forecast", "method"]
-    there = [("category", p, 13, START.date(), f, "own calendar") for p, f in (("bread", 100.0), ("milk", 300.0))]
+    there = [
+        ("category", p, 13, START.date(), f, "own calendar")
+        for p, f in (("bread", 100.0), ("milk", 300.0))
+    ]
     there = pd.DataFrame(there, columns=names)
     said = plan.parts_apart(pd.DataFrame([leaf("bread", 150.0), leaf("milk", 310.0)]), there, "EUR")
     assert "bread differs most: 150\u00a0EUR here for the quarter, 100\u00a0EUR there" in said
-    assert plan.parts_apart(pd.DataFrame([leaf("bread", 102.0), leaf("other", 9.0)]), there, "EUR") == ""
+    assert (
+        plan.parts_apart(pd.DataFrame([leaf("bread", 102.0), leaf("other", 9.0)]), there, "EUR")
+        == ""
+    )
     later = pd.DataFrame([leaf("bread", 150.0)]).assign(starts_on=START + pd.Timedelta(days=30))
     assert plan.parts_apart(later, there, "EUR") == ""
 
@@ -232,20 +317,27 @@ def test_parts_add_up_to_the_whole_and_a_kind_with_one_part_is_left_out(lines):
     assert parts.columns.get_level_values(0).unique().tolist() == ["category"]
     weeks = tested[tested["weeks"] == 1]
     method = stats.choose_method(whole)[0]
-    total = whole[(whole["method"] == method) & (whole["weeks"] == 1)].set_index(["origin_on", "horizon"])["forecast"]
+    total = whole[(whole["method"] == method) & (whole["weeks"] == 1)].set_index(
+        ["origin_on", "horizon"]
+    )["forecast"]
     for way in (line_forecast.SHARE_RULE, line_forecast.SCALED):
         sums = weeks[weeks["way"] == way].groupby(["origin_on", "horizon"])["forecast"].sum()
         assert np.allclose(sums, total.reindex(sums.index))
     assert tested.groupby("way")["actual"].sum().nunique() == 1
 
 
-def test_the_calendar_of_each_part_beats_its_share_where_seasons_differ_and_not_where_days_are_mixed(lines):
+def test_the_calendar_of_each_part_beats_its_share_where_seasons_differ_and_not_where_days_are_mixed(
+    lines,
+):
     parts, whole, tested = lines
     errors = analyze.score_ways(tested).set_index("way")["one_week"]
     assert errors[line_forecast.SCALED] < 0.6 * errors[line_forecast.SHARE_RULE]
     mixed = parts.sample(frac=1, random_state=1).set_axis(parts.index)
     lost = analyze.score_ways(analyze.backtest_lines(mixed, whole, NO_FEASTS)).set_index("way")
-    assert lost.loc[line_forecast.SCALED, "one_week"] > 0.9 * lost.loc[line_forecast.SHARE_RULE, "one_week"]
+    assert (
+        lost.loc[line_forecast.SCALED, "one_week"]
+        > 0.9 * lost.loc[line_forecast.SHARE_RULE, "one_week"]
+    )
 
 
 def test_intervals_of_the_parts_hold_on_origins_left_out_and_the_spans_add_up(lines):
@@ -284,7 +376,9 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
 
     def seen(rise):
         sales = 100 * np.exp(noise) * np.where(days.month >= 10, rise, 1.0)[:, None]
-        parts = pd.DataFrame(sales, days, pd.MultiIndex.from_product([["category"], ["bread", "milk"]]))
+        parts = pd.DataFrame(
+            sales, days, pd.MultiIndex.from_product([["category"], ["bread", "milk"]])
+        )
         daily = parts.sum(axis=1)
         paths = stats.sales_paths(daily, 91, "seasonal naive").rename_axis(columns="seasonal naive")
         rows = analyze.backtest_lines(parts, stats.backtest(daily.head(20)), NO_FEASTS)
@@ -294,7 +388,9 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
     parts, ahead, said = seen(2.0)
     assert "knows no season" in said[-1]["headline"]
     between = said[-1]["headline"].split("between ")[1]
-    assert between.startswith(words.money(analyze.longest_span(ahead, "total")["forecast"].iloc[0], "EUR"))
+    assert between.startswith(
+        words.money(analyze.longest_span(ahead, "total")["forecast"].iloc[0], "EUR")
+    )
     assert 1.9 < float(said[-1]["headline"].split("sold ")[1].split(" ")[0]) < 2.1
     total = analyze.with_total(ahead, "category").iloc[-1]
     assert total["part"] == "all sales"
@@ -306,18 +402,30 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
     assert season["bread"] == pytest.approx(ways[line_forecast.LAST_YEAR][:, 0].sum())
     assert words.money(season["all sales"], "EUR") in said[-1]["headline"]
     assert ways[line_forecast.LAST_YEAR].sum() == pytest.approx(2 * 2 * 91 * 100, rel=0.05)
-    assert line_forecast.LAST_YEAR not in line_forecast.forecast_parts(parts.tail(400), np.full(13, 1400.0), NO_FEASTS)
+    assert line_forecast.LAST_YEAR not in line_forecast.forecast_parts(
+        parts.tail(400), np.full(13, 1400.0), NO_FEASTS
+    )
     assert seen(1.0)[2] == []
-    scores = pd.DataFrame({"kind": "category", "way": [line_forecast.SHARE_RULE, line_forecast.OWN]})
+    scores = pd.DataFrame(
+        {"kind": "category", "way": [line_forecast.SHARE_RULE, line_forecast.OWN]}
+    )
     scores = scores.assign(error=[0.1, 0.2], total_error=0.03, covered=0.9, chosen=[True, False])
     scores = scores.assign(origins=7, first_on=date(2026, 1, 14), last_on=date(2026, 8, 12))
     said = analyze.lines_in_words(scores, ahead, parts, "EUR")[0]
     assert said["headline"].endswith("in 13 weeks, before any season.")
-    assert f"best way that is no plain rule (own calendar) by {words.percent(0.2, 1)}" in said["evidence"]
+    assert (
+        f"best way that is no plain rule (own calendar) by {words.percent(0.2, 1)}"
+        in said["evidence"]
+    )
     assert "Judged on 7 origins, 14 January 2026 to 12 August 2026" in said["evidence"]
     assert "no way surely beats a plain rule" in said["headline"]
-    modelled = ahead.assign(method=ahead["method"].where(ahead["kind"] != "total", "SARIMAX with steady level"))
-    assert "the shares of a total by SARIMAX" in analyze.lines_in_words(scores, modelled, parts, "EUR")[0]["headline"]
+    modelled = ahead.assign(
+        method=ahead["method"].where(ahead["kind"] != "total", "SARIMAX with steady level")
+    )
+    assert (
+        "the shares of a total by SARIMAX"
+        in analyze.lines_in_words(scores, modelled, parts, "EUR")[0]["headline"]
+    )
     own = analyze.lines_in_words(scores.assign(chosen=[False, True]), ahead, parts, "EUR")[0]
     assert own["headline"].endswith("in 13 weeks.")
     calm = analyze.lines_in_words(scores, seen(1.0)[1], seen(1.0)[0], "EUR")[0]
@@ -334,16 +442,26 @@ def test_a_way_that_is_no_plain_rule_must_beat_it_by_more_than_chance():
 
 
 def test_ways_are_judged_on_origins_that_all_of_them_could_forecast_from():
-    ways = {"four-week mean": range(6), line_forecast.LAST_YEAR: range(3, 6), line_forecast.OWN: range(5, 6)}
-    rows = pd.DataFrame([(w, o) for w, origins in ways.items() for o in origins], columns=["way", "origin_on"])
+    ways = {
+        "four-week mean": range(6),
+        line_forecast.LAST_YEAR: range(3, 6),
+        line_forecast.OWN: range(5, 6),
+    }
+    rows = pd.DataFrame(
+        [(w, o) for w, origins in ways.items() for o in origins], columns=["way", "origin_on"]
+    )
     kept = line_forecast._same_origins(rows)
     assert set(kept["way"]) == {"four-week mean", line_forecast.LAST_YEAR}
     assert kept.groupby("way")["origin_on"].apply(list).map(lambda o: o == [3, 4, 5]).all()
 
 
 def test_an_interval_stays_in_proportion_where_a_way_expected_nothing_and_sales_came():
-    came = pd.DataFrame({"part": "bread", "weeks": 1, "horizon": 1, "forecast": 0.0, "actual": [0.0, 40.0] * 5})
-    half = line_forecast._half_widths(came, pd.DataFrame({"part": ["bread"], "weeks": 1, "horizon": 1, "forecast": 50}))
+    came = pd.DataFrame(
+        {"part": "bread", "weeks": 1, "horizon": 1, "forecast": 0.0, "actual": [0.0, 40.0] * 5}
+    )
+    half = line_forecast._half_widths(
+        came, pd.DataFrame({"part": ["bread"], "weeks": 1, "horizon": 1, "forecast": 50})
+    )
     assert 40 <= half.iloc[0] < 1000
 
 
@@ -362,7 +480,9 @@ def test_without_a_back_test_the_plain_mean_goes_on_without_intervals():
 def test_one_product_line_and_one_channel_leave_no_parts_to_forecast():
     days = pd.date_range(START, periods=420)
     rng = np.random.default_rng(1)
-    lines = pd.DataFrame({"ordered_on": days, "revenue": rng.uniform(50, 100, 420), "product_id": "bread"})
+    lines = pd.DataFrame(
+        {"ordered_on": days, "revenue": rng.uniform(50, 100, 420), "product_id": "bread"}
+    )
     shop = shop_tables(lines.assign(customer_id=None))
     sales = analyze.line_sales(shop["orders"], shop["products"]).to_pandas()
     assert set(sales["part"]) == {"bakery", "web"}
@@ -385,7 +505,10 @@ def test_one_product_line_and_one_channel_leave_no_parts_to_forecast():
 def shoppers(n=600, days=400, seed=1):
     """People who buy at random at rates of their own, half of whom leave on a day of their own."""
     rng = np.random.default_rng(seed)
-    rate, leaves = rng.gamma(1.0, 0.03, n), np.where(rng.random(n) < 0.5, rng.integers(1, days, n), days)
+    rate, leaves = (
+        rng.gamma(1.0, 0.03, n),
+        np.where(rng.random(n) < 0.5, rng.integers(1, days, n), days),
+    )
     buys = rng.random((n, days)) < rate[:, None] * (np.arange(days) < leaves[:, None])
     who, on = np.nonzero(buys)
     return pd.DataFrame(
@@ -428,8 +551,16 @@ def test_features_by_hand():
     found = analyze.known_on(shop, [day], 30, (START + pd.Timedelta(days=90)).date())
     assert found["customer_id"].tolist() == ["ann"]  # bob is not known yet
     ann = found.iloc[0]
-    assert ann[["recency", "orders_now", "orders_before", "orders_lately", "sales_now"]].tolist() == [20, 1, 0, 2, 0]
-    assert ann[["order_days", "known_days", "categories", "average", "trend"]].tolist() == [2, 60, 2, 20, 1]
+    assert ann[
+        ["recency", "orders_now", "orders_before", "orders_lately", "sales_now"]
+    ].tolist() == [20, 1, 0, 2, 0]
+    assert ann[["order_days", "known_days", "categories", "average", "trend"]].tolist() == [
+        2,
+        60,
+        2,
+        20,
+        1,
+    ]
     assert ann["returned"] == pytest.approx(0.75)
     assert ann["mix: dairy"] == pytest.approx(0.75)
     assert (ann["bought"], ann["came"]) == (1.0, 7.0)
@@ -453,13 +584,18 @@ def test_scrambling_the_future_changes_nothing_that_is_known(known):
     pd.testing.assert_frame_equal(one[features], other[features])
     assert (one["came"] != other["came"]).any()
     left = people[people["on"] <= on].assign(bought=lambda p: p["bought"].where(p["on"] < on))
-    ways = purchase_models.learn_ways(left, on, 30, ["table"])  # learns without any outcome after the day
+    ways = purchase_models.learn_ways(
+        left, on, 30, ["table"]
+    )  # learns without any outcome after the day
     said = purchase_models.learn_ways(people, on, 30, ["table"])["table"].chances(one)
     assert np.allclose(ways["table"].chances(one), said)
 
 
 def test_days_to_learn_calibrate_and_test_on_follow_one_another_without_overlap(contest):
-    ends = [rows["on"].max() + pd.Timedelta(days=30) for rows in (contest.train, contest.calibrate, contest.test)]
+    ends = [
+        rows["on"].max() + pd.Timedelta(days=30)
+        for rows in (contest.train, contest.calibrate, contest.test)
+    ]
     assert ends[0] <= contest.calibrate["on"].min()
     assert ends[1] <= contest.test["on"].min()
     assert ends[2] <= pd.Timestamp(AS_OF)
@@ -469,15 +605,20 @@ def test_models_tell_buyers_from_others_and_lose_it_when_outcomes_are_shuffled(c
     models = analyze.compare_models(contest).set_index("way")
     assert set(models.index) == set(analyze.PURCHASE["ways"])
     assert models["chosen"].sum() == 1
-    assert (models.loc[["table", "logistic", "forest", "boosting", "svm", "groups"], "auc"] > 0.65).all()
+    assert (
+        models.loc[["table", "logistic", "forest", "boosting", "svm", "groups"], "auc"] > 0.65
+    ).all()
     assert models.loc["table", "extra"] == 0 or models.loc["bought", "extra"] == 0
     for row in models.itertuples():
         assert row.auc == pytest.approx(
-            roc_auc_score(contest.test["bought"], contest.ways[row.Index].chances(contest.test)), abs=1e-6
+            roc_auc_score(contest.test["bought"], contest.ways[row.Index].chances(contest.test)),
+            abs=1e-6,
         )
         assert row.auc_low <= row.auc <= row.auc_high
     mixed = known[2].copy()
-    mixed["bought"] = mixed.groupby("on")["bought"].transform(lambda b: b.sample(frac=1, random_state=1).to_numpy())
+    mixed["bought"] = mixed.groupby("on")["bought"].transform(
+        lambda b: b.sample(frac=1, random_state=1).to_numpy()
+    )
     lost = purchase_models.learn_ways(mixed, contest.test["on"].max(), 30, ["logistic"])["logistic"]
     assert abs(roc_auc_score(contest.test["bought"], lost.chances(contest.test)) - 0.5) < 0.15
 
@@ -485,7 +626,9 @@ def test_models_tell_buyers_from_others_and_lose_it_when_outcomes_are_shuffled(c
 def test_chances_come_true_and_scores_cover_everybody(contest, known):
     said = analyze.said_and_seen(contest, 4)
     assert said["customers"].sum() == len(contest.test)
-    assert ((said["low"] - 0.05 <= said["said"]) & (said["said"] <= said["high"] + 0.05)).mean() >= 0.75
+    assert (
+        (said["low"] - 0.05 <= said["said"]) & (said["said"] <= said["high"] + 0.05)
+    ).mean() >= 0.75
     scored = analyze.purchase_scores(known[2], 30, contest)
     assert scored["rank"].tolist() == list(range(1, len(scored) + 1))
     assert scored["probability"].is_monotonic_decreasing
@@ -494,7 +637,11 @@ def test_chances_come_true_and_scores_cover_everybody(contest, known):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.9]), st.booleans()), min_size=4, max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.9]), st.booleans()), min_size=4, max_size=40
+    )
+)
 def test_area_and_lift_agree_with_scikit_learn_and_share_out_ties(rows):
     said, y = np.array([s for s, _ in rows]), np.array([float(b) for _, b in rows])
     ones = np.ones((1, len(y)))
@@ -505,7 +652,9 @@ def test_area_and_lift_agree_with_scikit_learn_and_share_out_ties(rows):
 
 def test_chances_that_were_too_high_are_called_so_and_not_where_chance_made_it(contest):
     def verdict(shift):
-        said = pd.DataFrame({"said": [0.3, 0.5], "customers": 300, "buyers": [90 - shift, 150 - shift]})
+        said = pd.DataFrame(
+            {"said": [0.3, 0.5], "customers": 300, "buyers": [90 - shift, 150 - shift]}
+        )
         return analyze.calibration_in_words(said, contest)
 
     assert "too" not in verdict(0)
@@ -520,7 +669,9 @@ def test_the_next_number_of_buyers_carries_the_error_of_the_test_day(contest):
     spoken = analyze.buyers_ahead_in_words(scored, said, 30)
     assert "about 1 of 2 customers" in spoken
     assert f"off by {words.percent(0.25)}: it said 100, and 80 bought" in spoken
-    assert "No outcome" in analyze.buyers_ahead_in_words(scored, analyze.said_and_seen(contest._replace(ways={})), 30)
+    assert "No outcome" in analyze.buyers_ahead_in_words(
+        scored, analyze.said_and_seen(contest._replace(ways={})), 30
+    )
 
 
 def test_sources_name_only_tables_that_the_models_learned_from(contest):
@@ -534,11 +685,15 @@ def test_first_tenths_that_chance_may_part_are_called_alike_and_others_are_not(c
     models = analyze.compare_models(contest).assign(chosen=lambda m: m["way"] == "forest")
 
     def said(forest):
-        return analyze.models_in_words(models, contest._replace(ways=contest.ways | {"forest": forest}))[0]["headline"]
+        return analyze.models_in_words(
+            models, contest._replace(ways=contest.ways | {"forest": forest})
+        )[0]["headline"]
 
     doubt = "in the first tenth the two cannot be told apart"
     assert doubt in said(contest.plain._replace(way="forest", brier=-1.0))
-    assert doubt not in said(SimpleNamespace(way="forest", brier=-1.0, chances=lambda p: p["bought"].to_numpy()))
+    assert doubt not in said(
+        SimpleNamespace(way="forest", brier=-1.0, chances=lambda p: p["bought"].to_numpy())
+    )
 
 
 def test_a_period_without_orders_keeps_what_the_plain_rules_look_at():
@@ -587,14 +742,19 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     assert plans.loc["everybody", "beyond"] == 0
     dear = analyze.contact_plans(contest, terms._replace(cost=1e6)).set_index("plan")
     assert dear.drop(index=["everybody", "who bought last period"])["contacted"].sum() == 0
-    assert "not pay" in analyze.profit_in_words(dear.reset_index(), contest, terms, "EUR")[0]["headline"]
+    assert (
+        "not pay"
+        in analyze.profit_in_words(dear.reset_index(), contest, terms, "EUR")[0]["headline"]
+    )
     said = analyze.profit_in_words(plans.reset_index(), contest, terms, "EUR")[0]
     assert said["headline"].startswith("If a contact adds 20")
     assert "value" not in said
     assert "Only a test" in said["sure"]
     free = terms._replace(cost=0.0)
     rows = analyze.contact_plans(contest, free)
-    assert "no cut-off is needed" in analyze.profit_in_words(rows, contest, free, "EUR")[0]["headline"]
+    assert (
+        "no cut-off is needed" in analyze.profit_in_words(rows, contest, free, "EUR")[0]["headline"]
+    )
     worse = free._replace(added=-0.01)
     rows = analyze.contact_plans(contest, worse)
     assert "not pay" in analyze.profit_in_words(rows, contest, worse, "EUR")[0]["headline"]
@@ -602,7 +762,9 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     way = purchase_models.WAYS[contest.chosen.way]["name"]
     row = plans.loc[way]
     gross = (row["profit"] + row["contacted"] * terms.cost) * pays / terms.added
-    assert gross == pytest.approx(row["contacted"] * terms.cost, rel=0.02)  # at that it neither wins nor loses
+    assert gross == pytest.approx(
+        row["contacted"] * terms.cost, rel=0.02
+    )  # at that it neither wins nor loses
     curve = analyze.profit_curve(contest, terms)
     assert curve.iloc[-1, 1:].to_numpy() == pytest.approx(plans.loc["everybody", "profit"])
     assert purchase_profit.best_cut(np.array([0.5, 0.5, 0.2]), np.array([1.0, -2.0, 5.0])) == 0.2
@@ -633,9 +795,15 @@ def mailings(effect, seed=1, n=3000, shares=(0.5, 0.1)):
         held, day = rng.random(n) < share, START + pd.Timedelta(days=60 * k)
         spent = rng.gamma(1.0, level, n) + effect * ~held
         who = [f"c{i}" for i in range(n)]
-        parts.append(pd.DataFrame({"customer_id": who, "is_holdout": held, "sent_at": day, "revenue": spent, "k": k}))
+        parts.append(
+            pd.DataFrame(
+                {"customer_id": who, "is_holdout": held, "sent_at": day, "revenue": spent, "k": k}
+            )
+        )
     rows = pd.concat(parts, ignore_index=True)
-    told = rows.assign(message_id=[f"m{i}" for i in rows.index], campaign_id="a" + rows["k"].astype(str))
+    told = rows.assign(
+        message_id=[f"m{i}" for i in rows.index], campaign_id="a" + rows["k"].astype(str)
+    )
     bought = rows.assign(ordered_on=rows["sent_at"] + pd.Timedelta(days=5))
     return {"messages": canonical("messages", told), "orders": order_lines(bought)}
 
@@ -647,7 +815,9 @@ def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
     assert found.money == pytest.approx(4.0, abs=1.0)
     base = mailings(effect=0.0)["orders"].revenue.mean().to_pandas()
     assert found.low < found.added < found.high
-    assert found.added == pytest.approx(found.money / base / 2, rel=0.5)  # of two months of spending, half of it seen
+    assert found.added == pytest.approx(
+        found.money / base / 2, rel=0.5
+    )  # of two months of spending, half of it seen
     assert found.held + found.sent == 6000
     told = shop["messages"].to_pandas()
     told["is_holdout"] = told.groupby("campaign_id")["is_holdout"].transform(
@@ -657,7 +827,10 @@ def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
     assert lost.low < 0 < lost.high
     early = effects.message_effect(shop, (START + pd.Timedelta(days=40)).date(), 56)
     assert early.held + early.sent == 3000  # the second campaign's weeks are not over
-    held = [effects.message_effect(mailings(0.0, seed, 400, (0.3, 0.3)), as_of, 56) for seed in range(60)]
+    held = [
+        effects.message_effect(mailings(0.0, seed, 400, (0.3, 0.3)), as_of, 56)
+        for seed in range(60)
+    ]
     assert np.mean([h.low <= 0 <= h.high for h in held]) == pytest.approx(0.9, abs=0.08)
 
 
@@ -666,16 +839,22 @@ def test_a_measurement_replaces_the_assumption_only_where_it_is_surer():
     sharp = effects.Shown(0.04, 0.01, 0.07, 1.5, 500, 4500, 28)
     known = analyze.contact_terms(NOT_KNOWN, Economics(), assumed, sharp)
     assert (known.added, known.added_from) == (0.04, "held")
-    wide = analyze.contact_terms(NOT_KNOWN, Economics(), assumed, sharp._replace(low=-0.3, high=0.4))
+    wide = analyze.contact_terms(
+        NOT_KNOWN, Economics(), assumed, sharp._replace(low=-0.3, high=0.4)
+    )
     assert (wide.added, wide.added_from) == (0.1, "assumed")
     assert "too unsure to replace" in wide.in_words("EUR")
     few = analyze.contact_terms(NOT_KNOWN, Economics(), assumed, sharp._replace(held=50))
     assert few.added_from == "assumed"
-    told = pd.DataFrame({"customer_id": ["c0"], "is_holdout": [True], "sent_at": [START], "message_id": ["m"]})
+    told = pd.DataFrame(
+        {"customer_id": ["c0"], "is_holdout": [True], "sent_at": [START], "message_id": ["m"]}
+    )
     shop = {"orders": orders, "messages": canonical("messages", told)}
     nothing = effects.message_effect(shop, AS_OF, 30)
     assert nothing.held == 1
-    assert "Only a test" in analyze.contact_terms(NOT_KNOWN, Economics(), assumed, nothing).in_words("EUR")
+    assert "Only a test" in analyze.contact_terms(
+        NOT_KNOWN, Economics(), assumed, nothing
+    ).in_words("EUR")
     assert effects.message_effect(shop | {"messages": canonical("messages")}, AS_OF, 30) is None
 
 
@@ -702,9 +881,13 @@ def test_few_customers_get_the_plain_rule_and_none_get_empty_tables():
     for frame in (shoppers(0), shoppers(40).assign(customer_id=None)):
         nobody = shop_tables(frame)
         period = analyze.choose_period(nobody["orders"], AS_OF)
-        people = analyze.known_on(nobody, analyze.cut_days(nobody["orders"], AS_OF, period.days), period.days, AS_OF)
+        people = analyze.known_on(
+            nobody, analyze.cut_days(nobody["orders"], AS_OF, period.days), period.days, AS_OF
+        )
         none = analyze.race(people, period.days)
-        terms = analyze.contact_terms(NOT_KNOWN, Economics(), purchase_profit.Terms(1, 1, 1, "assumed", "assumed"))
+        terms = analyze.contact_terms(
+            NOT_KNOWN, Economics(), purchase_profit.Terms(1, 1, 1, "assumed", "assumed")
+        )
         assert analyze.purchase_scores(people, period.days, none).empty
         assert analyze.compare_models(none).empty
         assert analyze.contact_plans(none, terms).empty
@@ -719,18 +902,27 @@ def test_a_table_that_began_after_the_oldest_day_that_teaches_is_named(known):
     shop, days, _people = known
     assert analyze.too_young(shop, days, 30) == []
     late = pd.DataFrame({"customer_id": ["c0001"], "occurred_at": [pd.Timestamp(days[2])]})
-    assert "30 days ahead" in analyze.too_young(shop | {"events": canonical("events", late)}, days, 30)[0]
+    assert (
+        "30 days ahead"
+        in analyze.too_young(shop | {"events": canonical("events", late)}, days, 30)[0]
+    )
 
 
 def test_the_period_is_the_usual_length_nearest_to_the_usual_gap():
     every = pd.DataFrame(
-        {"customer_id": "c", "ordered_on": pd.date_range(START, periods=40, freq="12D"), "revenue": 1.0}
+        {
+            "customer_id": "c",
+            "ordered_on": pd.date_range(START, periods=40, freq="12D"),
+            "revenue": 1.0,
+        }
     )
     orders = order_lines(every)
     assert analyze.choose_period(orders, AS_OF).days == 14
     assert analyze.choose_period(orders, AS_OF, 30).days == 30
     assert "as asked for" in analyze.choose_period(orders, AS_OF, 30).in_words
-    assert analyze.choose_period(order_lines(every.head(0)), AS_OF).days in analyze.PURCHASE["periods"]
+    assert (
+        analyze.choose_period(order_lines(every.head(0)), AS_OF).days in analyze.PURCHASE["periods"]
+    )
 
 
 # --- the whole -------------------------------------------------------------------------------
@@ -744,15 +936,20 @@ def test_the_simulated_shops_season_is_found_and_lost_when_days_are_shuffled():
     world = simulate(800, 5)
     made = world.orders[world.orders["real"] & (world.orders["t"] < DAYS)]
     daily = pd.Series(
-        np.bincount(made["day"], minlength=DAYS)[:DAYS].astype(float), pd.date_range("2024-10-01", periods=DAYS)
+        np.bincount(made["day"], minlength=DAYS)[:DAYS].astype(float),
+        pd.date_range("2024-10-01", periods=DAYS),
     )
     months = np.array(world.c["months"])
 
     def covered(series):
-        effects = analyze.driver_effects(analyze.explain_sales(series, pd.DataFrame(index=series.index), NO_FEASTS))
+        effects = analyze.driver_effects(
+            analyze.explain_sales(series, pd.DataFrame(index=series.index), NO_FEASTS)
+        )
         found = effects[effects["kind"] == "month"]
         true = months / np.exp(np.log(months).mean()) - 1
-        return ((found["low"] <= true) & (true <= found["high"])).mean(), np.corrcoef(found["effect"], true)[0, 1]
+        return ((found["low"] <= true) & (true <= found["high"])).mean(), np.corrcoef(
+            found["effect"], true
+        )[0, 1]
 
     assert covered(daily)[0] >= 0.6
     assert covered(daily)[1] > 0.8

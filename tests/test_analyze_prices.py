@@ -22,11 +22,27 @@ TILLS = {"BER1": "Berlin Mitte", "HAM1": "Hamburg Altona", "MUC1": "München Sen
 def panel_of(units, price, promotion=None, display=None, mailer=None):
     """A panel of one place from frames of week x product."""
     weeks, products = np.indices(units.shape)
-    flat = {"units": units, "price": price, "promotion": promotion, "display": display, "mailer": mailer}
-    rows = pd.DataFrame({k: (np.zeros(units.shape) if v is None else v).ravel(order="F") for k, v in flat.items()})
+    flat = {
+        "units": units,
+        "price": price,
+        "promotion": promotion,
+        "display": display,
+        "mailer": mailer,
+    }
+    rows = pd.DataFrame(
+        {k: (np.zeros(units.shape) if v is None else v).ravel(order="F") for k, v in flat.items()}
+    )
     rows["product_id"] = [f"p{k:02d}" for k in products.ravel(order="F")]
     rows["week_on"] = MONDAY + pd.to_timedelta(7 * weeks.ravel(order="F"), unit="D")
-    rows = rows.assign(place="web", category="Tea", name=rows["product_id"], usual=1.0, doubt=0.0, lines=1, sure=True)
+    rows = rows.assign(
+        place="web",
+        category="Tea",
+        name=rows["product_id"],
+        usual=1.0,
+        doubt=0.0,
+        lines=1,
+        sure=True,
+    )
     return rows.assign(share=0.0, kept=1.0)
 
 
@@ -38,10 +54,17 @@ def made_up(weeks=60, products=12, e=-2.0, pull=0.0, seed=3, each=60.0):
     price = usual * np.where(on, rng.choice([0.75, 0.8, 0.9], on.shape), 1)
     display = (on & (rng.random(on.shape) < 0.6)).astype(float)
     lift = (price / usual) ** e * (1 + 0.4 * display)
-    base = each * np.exp(rng.normal(0, 0.5, products)) * np.exp(rng.normal(0, 0.2, weeks))[:, None] * usual**e
+    base = (
+        each
+        * np.exp(rng.normal(0, 0.5, products))
+        * np.exp(rng.normal(0, 0.2, weeks))[:, None]
+        * usual**e
+    )
     mean = base * lift
     mean[1:] *= 1 - pull * (lift[:-1] - 1)
-    return panel_of(rng.poisson(mean), price, on.astype(float), display).assign(usual=usual.ravel(order="F"))
+    return panel_of(rng.poisson(mean), price, on.astype(float), display).assign(
+        usual=usual.ravel(order="F")
+    )
 
 
 # --- the regression ---------------------------------------------------------------------------
@@ -49,14 +72,21 @@ def made_up(weeks=60, products=12, e=-2.0, pull=0.0, seed=3, each=60.0):
 
 def dummies(rows):
     names = ["product_id", "week_on"]
-    return pd.concat([pd.get_dummies(rows[n], drop_first=n == "week_on", dtype=float) for n in names], axis=1)
+    return pd.concat(
+        [pd.get_dummies(rows[n], drop_first=n == "week_on", dtype=float) for n in names], axis=1
+    )
 
 
 def test_poisson_equals_a_regression_with_dummies_and_clustered_errors():
     rows = made_up(weeks=12, products=8, each=2)
     x = pd.DataFrame({"price": np.log(rows["price"]), "display": rows["display"]})
-    codes = [rows.groupby("product_id").ngroup().to_numpy(), rows.groupby("week_on").ngroup().to_numpy()]
-    ours = elasticity.fit_poisson(rows["units"].to_numpy(float), x, codes, rows["product_id"].to_numpy())
+    codes = [
+        rows.groupby("product_id").ngroup().to_numpy(),
+        rows.groupby("week_on").ngroup().to_numpy(),
+    ]
+    ours = elasticity.fit_poisson(
+        rows["units"].to_numpy(float), x, codes, rows["product_id"].to_numpy()
+    )
     whole = pd.concat([x, dummies(rows).set_axis(range(19), axis=1)], axis=1)
     groups = {"groups": codes[0], "use_correction": False}
     fit = sm.GLM(rows["units"], whole.to_numpy(), family=sm.families.Poisson()).fit(
@@ -64,7 +94,9 @@ def test_poisson_equals_a_regression_with_dummies_and_clustered_errors():
     )
     assert (rows["units"] == 0).any()
     assert ours.b == pytest.approx(fit.params[:2].to_numpy(), abs=1e-6)
-    assert ours.mean == pytest.approx(fit.mu.to_numpy() if hasattr(fit.mu, "to_numpy") else fit.mu, rel=1e-5)
+    assert ours.mean == pytest.approx(
+        fit.mu.to_numpy() if hasattr(fit.mu, "to_numpy") else fit.mu, rel=1e-5
+    )
     assert ours.cov == pytest.approx(8 / 7 * fit.cov_params().to_numpy()[:2, :2], rel=1e-4)
 
 
@@ -85,7 +117,9 @@ def test_the_jackknife_is_wider_than_the_sandwich_with_few_clusters():
 def test_products_whose_price_stands_still_do_not_make_the_interval_narrow():
     rows = made_up(products=8, each=40.0)
     moves = {
-        n: rows.assign(price=rows["price"].where(rows["product_id"].isin([f"p{k:02d}" for k in range(n)]), 1.0))
+        n: rows.assign(
+            price=rows["price"].where(rows["product_id"].isin([f"p{k:02d}" for k in range(n)]), 1.0)
+        )
         for n in (1, 3)
     }
     assert elasticity.fit_demand(rows).clusters >= 6
@@ -95,13 +129,23 @@ def test_products_whose_price_stands_still_do_not_make_the_interval_narrow():
 
 def test_three_effects_and_an_offset_give_what_dummies_give():
     rows = made_up(weeks=16, products=6, each=5)
-    month = (rows.groupby("week_on").ngroup() // 4).to_numpy() * 2 + (rows["product_id"] > "p02").to_numpy()
-    codes = [rows.groupby("product_id").ngroup().to_numpy(), rows.groupby("week_on").ngroup().to_numpy(), month]
+    month = (rows.groupby("week_on").ngroup() // 4).to_numpy() * 2 + (
+        rows["product_id"] > "p02"
+    ).to_numpy()
+    codes = [
+        rows.groupby("product_id").ngroup().to_numpy(),
+        rows.groupby("week_on").ngroup().to_numpy(),
+        month,
+    ]
     x, shift = pd.DataFrame({"price": np.log(rows["price"])}), 0.3 * rows["display"].to_numpy()
     ours = elasticity.fit_poisson(rows["units"].to_numpy(float), x, codes, codes[0], shift)
     whole = pd.concat([x, dummies(rows), pd.get_dummies(month, dtype=float)], axis=1).to_numpy()
-    alone = np.abs(np.diag(np.linalg.qr(whole, mode="r"))) > 1e-9  # the month repeats some of the weeks
-    fit = sm.GLM(rows["units"], whole[:, alone], family=sm.families.Poisson(), offset=shift).fit(tol=1e-12)
+    alone = (
+        np.abs(np.diag(np.linalg.qr(whole, mode="r"))) > 1e-9
+    )  # the month repeats some of the weeks
+    fit = sm.GLM(rows["units"], whole[:, alone], family=sm.families.Poisson(), offset=shift).fit(
+        tol=1e-12
+    )
     assert ours["price"] == pytest.approx(float(np.asarray(fit.params)[0]), abs=1e-5)
 
 
@@ -171,11 +215,17 @@ def test_net_lift_by_hand():
     fit.mean = mean.ravel()
     demand = promotion.add_demand(rows, {"Tea": fit})
     got = promotion._effect(
-        "Tea", demand, fit, pd.Series({"switching": 0.0, "error": 0.0, "sure": False}), pd.Series({"p00": 1.0})
+        "Tea",
+        demand,
+        fit,
+        pd.Series({"switching": 0.0, "error": 0.0, "sure": False}),
+        pd.Series({"p00": 1.0}),
     )
     year = promotion.YEAR / weeks
     assert got["lift"] == pytest.approx(2)
-    assert [got[k] / year for k in ("extra", "pulled", "switched", "net")] == pytest.approx([20, 5, 0, 15])
+    assert [got[k] / year for k in ("extra", "pulled", "switched", "net")] == pytest.approx(
+        [20, 5, 0, 15]
+    )
     assert got["profit"] / year == pytest.approx(15 * 2)
     assert got["pull_share"] == pytest.approx(0.25)
 
@@ -185,7 +235,9 @@ def effect(switching, error):
     rows = made_up(weeks=80, products=10)
     fits = analyze.fit_all(rows)
     demand = promotion.add_demand(rows, fits)
-    found = promotion.pooled_switching(pd.DataFrame({"switching": [switching], "error": [error]}, index=["Tea"]))
+    found = promotion.pooled_switching(
+        pd.DataFrame({"switching": [switching], "error": [error]}, index=["Tea"])
+    )
     return promotion._effect("Tea", demand, fits["Tea"], found.loc["Tea"], pd.Series(dtype=float))
 
 
@@ -200,18 +252,40 @@ def test_switching_counts_only_where_it_is_surely_not_zero():
 
 
 def test_one_category_is_not_called_the_most_and_an_interval_across_zero_tells_nothing():
-    one = {"group": "Tea", "elasticity": -1.5, "low": -2.0, "high": -1.0, "own_weight": 1.0, "own": -1.5, "error": 0.3}
+    one = {
+        "group": "Tea",
+        "elasticity": -1.5,
+        "low": -2.0,
+        "high": -1.0,
+        "own_weight": 1.0,
+        "own": -1.5,
+        "error": 0.3,
+    }
     rows = pd.DataFrame([one, one | {"group": "Ale", "elasticity": -1.2}])
-    said = [analyze.extremes_in_words(x)["headline"] for x in (rows, rows.head(1), rows.assign(high=0.4))]
+    said = [
+        analyze.extremes_in_words(x)["headline"]
+        for x in (rows, rows.head(1), rows.assign(high=0.4))
+    ]
     assert said[0].startswith("Buyers mind the price of a product most in Tea")
-    assert all("one product, the others as they are" in s or "on it, the others as they are" in s for s in said[:2])
+    assert all(
+        "one product, the others as they are" in s or "on it, the others as they are" in s
+        for s in said[:2]
+    )
     assert "most" not in said[1]
     assert "1.5" in said[1]
     assert "cannot be told" in said[2]
 
 
 def test_an_elasticity_is_told_with_how_much_of_the_shop_it_holds_and_what_it_leaves_out():
-    one = {"group": "Tea", "elasticity": -1.5, "low": -2.0, "high": -1.0, "own_weight": 0.9, "own": -1.5, "error": 0.3}
+    one = {
+        "group": "Tea",
+        "elasticity": -1.5,
+        "low": -2.0,
+        "high": -1.0,
+        "own_weight": 0.9,
+        "own": -1.5,
+        "error": 0.3,
+    }
     rows = pd.DataFrame([one, one | {"group": "Ale", "elasticity": -1.2}])
     for found in (rows, rows.head(1)):
         said = analyze.extremes_in_words(found, 0.05, {"Petrol"})["evidence"]
@@ -220,26 +294,40 @@ def test_an_elasticity_is_told_with_how_much_of_the_shop_it_holds_and_what_it_le
         assert "beside it" in said
         assert "common value in" not in said  # no category leans on it
         assert "nothing can be told" not in analyze.extremes_in_words(found, 0.05)["evidence"]
-    assert "in 1 of 2 categories" in analyze.extremes_in_words(rows.assign(own_weight=[0.9, 0.6]))["evidence"]
+    assert (
+        "in 1 of 2 categories"
+        in analyze.extremes_in_words(rows.assign(own_weight=[0.9, 0.6]))["evidence"]
+    )
     assert "beside it" not in analyze.extremes_in_words(rows.head(1).assign(high=0.4))["evidence"]
 
 
 def test_of_many_categories_one_must_stand_out_more():
-    alone = promotion.pooled_switching(pd.DataFrame({"switching": [-0.2], "error": [0.1]}, index=["c0"]))
+    alone = promotion.pooled_switching(
+        pd.DataFrame({"switching": [-0.2], "error": [0.1]}, index=["c0"])
+    )
     assert alone["sure"].tolist() == [True]
     three = pd.DataFrame({"switching": [-0.2, 0.0, -0.3], "error": 0.1}, index=["c0", "c1", "c2"])
     assert promotion.pooled_switching(three)["sure"].tolist() == [False, False, True]
     rng = np.random.default_rng(5)
     told = [
-        promotion.pooled_switching(pd.DataFrame({"switching": rng.normal(0, 0.1, 8), "error": 0.1})) for _ in range(400)
+        promotion.pooled_switching(pd.DataFrame({"switching": rng.normal(0, 0.1, 8), "error": 0.1}))
+        for _ in range(400)
     ]
     assert np.mean([t["sure"].any() for t in told]) < 0.1
 
 
 def lifts_of(shares, error=0.1):
     """Categories of 100 extra units each, with these shares pulled forward."""
-    flat = {"extra": 100.0, "switched_low": -50.0, "switched_high": 50.0, "counted": 0.0, "own_pull_error": error}
-    rows = pd.DataFrame({"category": [f"c{k}" for k in range(len(shares))], "own_pull_share": shares}).assign(**flat)
+    flat = {
+        "extra": 100.0,
+        "switched_low": -50.0,
+        "switched_high": 50.0,
+        "counted": 0.0,
+        "own_pull_error": error,
+    }
+    rows = pd.DataFrame(
+        {"category": [f"c{k}" for k in range(len(shares))], "own_pull_share": shares}
+    ).assign(**flat)
     rows["pulled"], rows["profit"] = 100 * rows["own_pull_share"], np.nan
     return rows.assign(net=100 - rows["pulled"], profit_low=np.nan, profit_high=np.nan)
 
@@ -276,7 +364,9 @@ def test_lags_are_drawn_together_and_unknown_ones_stay():
 def test_a_cheap_week_that_only_gives_margin_away_costs_money():
     rows = made_up(weeks=100, products=20, e=-1.1)
     fits = analyze.fit_all(rows)
-    lifts = analyze.promotion_effects(analyze.add_demand(rows, fits), fits, pd.Series(0.6, rows["product_id"].unique()))
+    lifts = analyze.promotion_effects(
+        analyze.add_demand(rows, fits), fits, pd.Series(0.6, rows["product_id"].unique())
+    )
     assert lifts["profit_high"].iloc[0] < 0
     loss = analyze.promotion_profit_in_words(lifts, "EUR")[0]
     assert loss["low"] < loss["value"] == -lifts["profit"].iloc[0] < loss["high"]
@@ -295,7 +385,11 @@ def test_the_worst_of_eight_is_seldom_surely_bad_where_none_is():
         lifts = pd.DataFrame({"category": list("abcdefgh"), "profit": found})
         lifts = lifts.assign(profit_low=found - stats.Z, profit_high=found + stats.Z)
         plain.append((lifts["profit_high"] < 0).any())
-        chosen.append(any(s["id"] == "promotion-loss" for s in analyze.promotion_profit_in_words(lifts, "EUR")))
+        chosen.append(
+            any(
+                s["id"] == "promotion-loss" for s in analyze.promotion_profit_in_words(lifts, "EUR")
+            )
+        )
     assert np.mean(plain) > 0.25
     assert np.mean(chosen) < 0.08  # one in twenty is meant on this side
 
@@ -304,14 +398,22 @@ def test_pull_forward_is_found_and_a_shuffled_past_finds_none():
     rows = made_up(weeks=150, products=20, e=-1.5, pull=0.3)
     fits = analyze.fit_all(rows)
     assert fits["Tea"].pulled == pytest.approx([0.3, 0, 0], abs=0.03)
-    got = analyze.promotion_effects(analyze.add_demand(rows, fits), fits, pd.Series(dtype=float)).iloc[0]
+    got = analyze.promotion_effects(
+        analyze.add_demand(rows, fits), fits, pd.Series(dtype=float)
+    ).iloc[0]
     assert got["pull_share"] == pytest.approx(0.3, abs=0.05)
     assert got["pull_share_low"] > 0.2
     columns = ["units", "price", "usual", "promotion", "display"]
-    mixed = rows[columns].to_numpy().reshape(20, 150, len(columns))[:, np.random.default_rng(1).permutation(150)]
+    mixed = (
+        rows[columns]
+        .to_numpy()
+        .reshape(20, 150, len(columns))[:, np.random.default_rng(1).permutation(150)]
+    )
     mixed = rows.assign(**dict(zip(columns, mixed.reshape(-1, len(columns)).T, strict=True)))
     fits = analyze.fit_all(mixed)
-    broken = analyze.promotion_effects(analyze.add_demand(mixed, fits), fits, pd.Series(dtype=float)).iloc[0]
+    broken = analyze.promotion_effects(
+        analyze.add_demand(mixed, fits), fits, pd.Series(dtype=float)
+    ).iloc[0]
     assert broken["pull_share"] < 0.15
     assert np.isnan(got["profit"])
 
@@ -320,7 +422,9 @@ def test_pull_forward_is_found_and_a_shuffled_past_finds_none():
 
 
 def sales(rows):
-    return pd.DataFrame(rows, columns=["product_id", "place", "week_on", "units", "lines", "price"]).assign(revenue=1.0)
+    return pd.DataFrame(
+        rows, columns=["product_id", "place", "week_on", "units", "lines", "price"]
+    ).assign(revenue=1.0)
 
 
 GOODS = pd.DataFrame({"product_id": ["a"], "name": ["Tea"], "category": ["Tea"], "lines": [9], "revenue": [9.0],
@@ -329,14 +433,22 @@ NONE = pd.DataFrame(columns=["product_id", "place", "week_on", "display", "maile
 
 
 def weeks_of(price, lines, skip=()):
-    return sales([("a", "web", MONDAY + k * prices.WEEK, 1.0, lines, p) for k, p in enumerate(price) if k not in skip])
+    return sales(
+        [
+            ("a", "web", MONDAY + k * prices.WEEK, 1.0, lines, p)
+            for k, p in enumerate(price)
+            if k not in skip
+        ]
+    )
 
 
 def test_weeks_without_a_sale_are_there_with_a_price():
     promoted = NONE.copy()
     promoted.loc[0] = ["a", "web", MONDAY + 5 * prices.WEEK, 1.0, 0.0]
     sold = weeks_of([2, 2, 2, 2, 2, 1.5, 2, 2, 2, 2], lines=9, skip=(3, 7))
-    panel = analyze.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK + timedelta(6)).date())
+    panel = analyze.price_panel(
+        sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK + timedelta(6)).date()
+    )
     assert panel["units"].tolist() == [1, 1, 1, 0, 1, 1, 1, 0, 1, 1]
     assert panel["price"].tolist() == pytest.approx([2, 2, 2, 2, 2, 1.5, 2, 2, 2, 2])
     assert panel["usual"].tolist() == pytest.approx([2] * 10)
@@ -349,11 +461,19 @@ def test_weeks_without_a_sale_are_there_with_a_price():
 
 def test_what_came_back_is_known_by_category():
     day = pd.Timestamp("2026-01-05")
-    rows = [("a", 2.0, 60.0), ("b", 1.0, 30.0), ("c", 1.0, 10.0), ("b", -1.0, -20.0), ("d", -1.0, -5.0)]
+    rows = [
+        ("a", 2.0, 60.0),
+        ("b", 1.0, 30.0),
+        ("c", 1.0, 10.0),
+        ("b", -1.0, -20.0),
+        ("d", -1.0, -5.0),
+    ]
     orders = pd.DataFrame(rows, columns=["product_id", "quantity", "revenue"])
     products = pd.DataFrame({"product_id": list("abcd"), "name": list("abcd"), "category": "Tea"})
     products["subcategory"] = pd.Series([None] * 4, dtype="str")
-    totals = analyze.product_totals(ibis.memtable(orders.assign(ordered_on=day)), ibis.memtable(products)).to_pandas()
+    totals = analyze.product_totals(
+        ibis.memtable(orders.assign(ordered_on=day)), ibis.memtable(products)
+    ).to_pandas()
     goods = analyze.choose_products(totals)
     assert sorted(goods["product_id"]) == ["a", "b", "c"]
     assert goods["category_revenue"].unique().tolist() == [100]
@@ -370,15 +490,27 @@ def test_a_price_that_changed_unseen_lies_between_and_one_odd_line_is_not_the_sh
 
 
 def test_without_a_promotions_table_a_cut_is_a_promotion():
-    panel = analyze.price_panel(weeks_of([2] * 6 + [1.5] + [2] * 6, 9), NONE, GOODS, (MONDAY + 12 * prices.WEEK).date())
+    panel = analyze.price_panel(
+        weeks_of([2] * 6 + [1.5] + [2] * 6, 9), NONE, GOODS, (MONDAY + 12 * prices.WEEK).date()
+    )
     assert panel["promotion"].to_numpy().nonzero()[0].tolist() == [6]
     assert panel["usual"].tolist() == pytest.approx([2] * 13)
 
 
 def test_places_with_other_names_get_the_average_of_the_strange_ones():
-    sold = sales([("a", p, MONDAY + k * prices.WEEK, 1.0, 9, 2.0) for p in ("Berlin", "web") for k in range(10)])
+    sold = sales(
+        [
+            ("a", p, MONDAY + k * prices.WEEK, 1.0, 9, 2.0)
+            for p in ("Berlin", "web")
+            for k in range(10)
+        ]
+    )
     promoted = pd.DataFrame(
-        [("a", "B1", MONDAY, 1.0, 1.0), ("a", "H1", MONDAY, 0.0, 1.0), ("a", "web", MONDAY, 1.0, 0.0)],
+        [
+            ("a", "B1", MONDAY, 1.0, 1.0),
+            ("a", "H1", MONDAY, 0.0, 1.0),
+            ("a", "web", MONDAY, 1.0, 0.0),
+        ],
         columns=NONE.columns,
     )
     panel = analyze.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK).date()).set_index(
@@ -394,19 +526,31 @@ def test_places_with_other_names_get_the_average_of_the_strange_ones():
 def test_the_ladder_speaks_only_within_the_prices_seen_and_multiplies_right():
     price = np.tile([0.9, 1.0, 1.0, 1.0, 1.1], 12)[:, None]
     panel = panel_of(np.full((60, 1), 10.0), price)
-    found = pd.DataFrame({"group": ["Tea"], "products": [20], "elasticity": [-2.0], "low": [-2.4], "high": [-1.6]})
-    ladder = analyze.price_ladder(panel, found, pd.Series({"p00": 0.4}), [-0.3, -0.1, 0.1, 0.3]).set_index("change")
+    found = pd.DataFrame(
+        {"group": ["Tea"], "products": [20], "elasticity": [-2.0], "low": [-2.4], "high": [-1.6]}
+    )
+    ladder = analyze.price_ladder(
+        panel, found, pd.Series({"p00": 0.4}), [-0.3, -0.1, 0.1, 0.3]
+    ).set_index("change")
     assert ladder.index.tolist() == [-0.1, 0.0, 0.1]
     year = panel[panel["week_on"] > panel["week_on"].max() - pd.Timedelta(weeks=52)]
     assert ladder.loc[0.1, "units"] == pytest.approx(520 * 1.1**-2)
-    assert ladder.loc[0.1, "sales"] == pytest.approx((year["units"] * year["price"]).sum() * 1.1**-1)
-    assert ladder.loc[0.1, "margin"] == pytest.approx(1.1**-2 * (10 * (year["price"] * 1.1 - 0.4)).sum())
+    assert ladder.loc[0.1, "sales"] == pytest.approx(
+        (year["units"] * year["price"]).sum() * 1.1**-1
+    )
+    assert ladder.loc[0.1, "margin"] == pytest.approx(
+        1.1**-2 * (10 * (year["price"] * 1.1 - 0.4)).sum()
+    )
     assert ladder.loc[0.0, ["gain_low", "gain_high"]].tolist() == [0, 0]
     assert (ladder["sales_low"] <= ladder["sales"]).all()
     assert analyze.best_steps(ladder.reset_index()).empty
-    less = analyze.price_ladder(panel.assign(kept=0.9), found, pd.Series({"p00": 0.4}), [0.1]).set_index("change")
+    less = analyze.price_ladder(
+        panel.assign(kept=0.9), found, pd.Series({"p00": 0.4}), [0.1]
+    ).set_index("change")
     amounts = ["units", "sales", "margin", "gain_low"]
-    assert less.loc[0.1, amounts].tolist() == pytest.approx((0.9 * ladder.loc[0.1, amounts]).tolist())
+    assert less.loc[0.1, amounts].tolist() == pytest.approx(
+        (0.9 * ladder.loc[0.1, amounts]).tolist()
+    )
     said = analyze.ladder_in_words(ladder.reset_index().assign(category="Tea"),
                                    analyze.prices_seen(panel.assign(share=0.33 / 60)), "Tea")  # fmt: skip
     assert "(products: 1), at the places that sell them often: 33\xa0% of the sales of Tea" in said
@@ -414,9 +558,13 @@ def test_the_ladder_speaks_only_within_the_prices_seen_and_multiplies_right():
 
 def test_half_a_year_is_scaled_to_one_and_a_few_goods_without_cost_are_taken_as_the_others():
     rows = panel_of(np.full((26, 10), 10.0), np.full((26, 10), 2.0))
-    found = pd.DataFrame({"group": ["Tea"], "products": [20], "elasticity": [-2.0], "low": [-2.4], "high": [-1.6]})
+    found = pd.DataFrame(
+        {"group": ["Tea"], "products": [20], "elasticity": [-2.0], "low": [-2.4], "high": [-1.6]}
+    )
     all_costs = pd.Series(1.0, sorted(rows["product_id"].unique()))
-    ladder = [analyze.price_ladder(rows, found, all_costs.iloc[k:], [0.0]).iloc[0] for k in (0, 1, 2)]
+    ladder = [
+        analyze.price_ladder(rows, found, all_costs.iloc[k:], [0.0]).iloc[0] for k in (0, 1, 2)
+    ]
     assert ladder[0]["units"] == pytest.approx(52 * 100)
     assert ladder[0]["margin"] == ladder[1]["margin"] == pytest.approx(52 * 100)
     assert np.isnan(ladder[2]["margin"])
@@ -424,12 +572,18 @@ def test_half_a_year_is_scaled_to_one_and_a_few_goods_without_cost_are_taken_as_
 
 
 def test_the_step_advised_is_the_surest_gain_and_never_the_last_one():
-    steps = {"change": [-0.1, 0, 0.1, 0.2, 0.3], "gain": [-9, 0, 40, 50, 90.0], "gain_low": [-20, 0, 30, 20, 60.0]}
+    steps = {
+        "change": [-0.1, 0, 0.1, 0.2, 0.3],
+        "gain": [-9, 0, 40, 50, 90.0],
+        "gain_low": [-20, 0, 30, 20, 60.0],
+    }
     ladder = pd.DataFrame(steps).assign(category="Tea", gain_high=100.0)
     best = analyze.best_steps(ladder)
     assert best["change"].tolist() == [0.1]
     said = analyze.steps_in_words(best, ladder, "EUR")[0]
-    assert said["headline"].startswith("Tea may bear higher prices: +10\xa0% on each product by itself")
+    assert said["headline"].startswith(
+        "Tea may bear higher prices: +10\xa0% on each product by itself"
+    )
     assert "best of 4 steps looked at, so it may be smaller" in said["sure"]
     cheaper = analyze.steps_in_words(best.assign(change=-0.1), ladder, "EUR")[0]
     assert "lower prices" in cheaper["headline"]
@@ -457,33 +611,50 @@ def test_cover_by_hand():
     """
     stock = pd.DataFrame({"product_id": ["a", "a"], "on_hand": [60.0, 40.0]})
     got = analyze.assortment(shelf_sales(), pd.Series({"a": 1.0}), stock, AS_OF).iloc[0]
-    assert [got["rate"], got["cover"], got["margin"], got["gmroi"]] == pytest.approx([20, 5, 520, 5.2])
+    assert [got["rate"], got["cover"], got["margin"], got["gmroi"]] == pytest.approx(
+        [20, 5, 520, 5.2]
+    )
     assert got["cover_low"] < 5 < got["cover_high"]
     assert got["list"] == "best seller"
-    much = analyze.assortment(shelf_sales(), pd.Series(dtype=float), stock.assign(on_hand=280.0), AS_OF)
+    much = analyze.assortment(
+        shelf_sales(), pd.Series(dtype=float), stock.assign(on_hand=280.0), AS_OF
+    )
     assert much.loc[0, ["rate", "rate_later", "cover"]].tolist() == pytest.approx([20, 10, 48])
     assert 26 < much.loc[0, "cover_low"] < 48 < much.loc[0, "cover_high"]
-    assert "220 units exceed 26 weeks" in analyze.stock_in_words(much, "EUR")[0]["evidence"]  # 560 - 8 * 20 - 18 * 10
+    assert (
+        "220 units exceed 26 weeks" in analyze.stock_in_words(much, "EUR")[0]["evidence"]
+    )  # 560 - 8 * 20 - 18 * 10
 
 
 def test_a_season_that_ends_before_the_heap_does_not_hide_one():
     """4,000 units last 20 weeks at the 200 a week of the season, but 32 at 200 for 8 weeks and 100 after them."""
-    busy = shelf_sales(units_recent=1300.0, lines_recent=1300, units_then=1300.0, units_after=1600.0)
+    busy = shelf_sales(
+        units_recent=1300.0, lines_recent=1300, units_then=1300.0, units_after=1600.0
+    )
     stock = pd.DataFrame({"product_id": ["a"], "on_hand": [4000.0]})
     ends = analyze.assortment(busy.assign(units_later=1800.0), pd.Series(dtype=float), stock, AS_OF)
-    lasts = analyze.assortment(busy.assign(units_later=3600.0), pd.Series(dtype=float), stock, AS_OF)
+    lasts = analyze.assortment(
+        busy.assign(units_later=3600.0), pd.Series(dtype=float), stock, AS_OF
+    )
     assert [ends["list"][0], lasts["list"][0]] == ["sell off", "best seller"]
 
 
 def test_what_is_soonest_gone_is_named_first_and_how_many_surely():
-    sold = pd.concat([shelf_sales(product_id=p, name=p, revenue=r) for p, r in (("Rich", 900.0), ("Poor", 9.0))])
+    sold = pd.concat(
+        [shelf_sales(product_id=p, name=p, revenue=r) for p, r in (("Rich", 900.0), ("Poor", 9.0))]
+    )
     stock = pd.DataFrame({"product_id": ["Rich", "Poor"], "on_hand": [38.0, 4.0]})
     shelf = analyze.assortment(sold, pd.Series({"Rich": 1.0, "Poor": 1.0}), stock, AS_OF)
     assert shelf["gmroi"].isna().all()
     assert analyze.stock_list(shelf, "reorder")["name"].tolist() == ["Poor", "Rich"]
-    assert analyze.stock_list(shelf, "reorder")[["lately", "ahead"]].to_numpy().tolist() == [[10, 20]] * 2
+    assert (
+        analyze.stock_list(shelf, "reorder")[["lately", "ahead"]].to_numpy().tolist()
+        == [[10, 20]] * 2
+    )
     said = analyze.stock_in_words(shelf, "EUR")[0]
-    assert said["headline"].endswith("2, of which 1 surely.")  # 38 last 1.9 weeks, but from 130 purchases up to 2.2
+    assert said["headline"].endswith(
+        "2, of which 1 surely."
+    )  # 38 last 1.9 weeks, but from 130 purchases up to 2.2
     assert said["action"].endswith("Poor and Rich")
     assert "10 a week lately, 20 ahead" in analyze.stock_reading(shelf)
     steady = shelf.assign(rate=10.0, rate_later=10.0)
@@ -493,7 +664,9 @@ def test_what_is_soonest_gone_is_named_first_and_how_many_surely():
 
 def test_the_range_ends_with_its_slowest():
     kinds = ["best seller"] * 3 + ["no sale lately", "reorder"] + ["slow seller"] * 6
-    shelf = pd.DataFrame({"list": kinds, "rank": range(1, 12), "revenue": range(10, -1, -1)})  # the last a free gift
+    shelf = pd.DataFrame(
+        {"list": kinds, "rank": range(1, 12), "revenue": range(10, -1, -1)}
+    )  # the last a free gift
     shelf.loc[0, "list"] = "reorder"
     assert analyze.range_ends(shelf)["rank"].tolist() == [1, 2, 3, 4, 10, 9, 8]
 
@@ -509,7 +682,9 @@ def test_the_range_ends_with_its_slowest():
     ],
 )
 def test_each_product_is_on_one_list(change, on_hand, name):
-    stock = pd.DataFrame({"product_id": ["a"], "on_hand": [on_hand]}) if on_hand is not None else NONE
+    stock = (
+        pd.DataFrame({"product_id": ["a"], "on_hand": [on_hand]}) if on_hand is not None else NONE
+    )
     got = analyze.assortment(shelf_sales(**change), pd.Series(dtype=float), stock, AS_OF)
     assert got["list"].tolist() == [name]
 
@@ -519,18 +694,28 @@ def test_what_never_sold_is_listed_where_it_lies_in_stock():
     units = [f"units_{k}" for k in ("year", "recent", "then", "after", "later")]
     zeros = dict.fromkeys([*units, "revenue", "lines", "lines_recent"], 0)
     sold = pd.concat(
-        [shelf_sales(), shelf_sales(**never, **zeros), shelf_sales(**never | {"product_id": "c"}, **zeros)]
+        [
+            shelf_sales(),
+            shelf_sales(**never, **zeros),
+            shelf_sales(**never | {"product_id": "c"}, **zeros),
+        ]
     )
     stock = pd.DataFrame({"product_id": ["a", "b"], "on_hand": [60.0, 500.0]})
-    got = analyze.assortment(sold, pd.Series({"b": 5.0}), stock, AS_OF).set_index("product_id")["list"]
+    got = analyze.assortment(sold, pd.Series({"b": 5.0}), stock, AS_OF).set_index("product_id")[
+        "list"
+    ]
     assert got.to_dict() == {"a": "best seller", "b": "sell off"}
-    back = analyze.assortment(shelf_sales(units_year=-5.0, revenue=-9.0), pd.Series(dtype=float), stock, AS_OF)
+    back = analyze.assortment(
+        shelf_sales(units_year=-5.0, revenue=-9.0), pd.Series(dtype=float), stock, AS_OF
+    )
     assert back["list"].tolist() != ["best seller"]
     assert "came back" in analyze.range_in_words(back)
 
 
 def test_a_term_is_a_whole_word_of_a_name_but_in_chinese():
-    names = pd.DataFrame({"product_id": ["o", "t", "z"], "name": ["Spanish Olives", "Green Teas", "北欧台灯"]})
+    names = pd.DataFrame(
+        {"product_id": ["o", "t", "z"], "name": ["Spanish Olives", "Green Teas", "北欧台灯"]}
+    )
     terms = pd.DataFrame({"term": ["pan", "tea", "台灯"]})
     assert analyze.name_matches(terms, names).to_numpy().tolist() == [["tea", "t"], ["台灯", "z"]]
 
@@ -540,14 +725,23 @@ def test_searches_count_what_was_found_afterwards_in_the_same_visit():
     acts = [("s1", 0, "search", None, "Towels"), ("s1", 1, "view_item", "t1", None), ("s1", 2, "purchase", "t1", None),
             ("s2", 3, "view_item", "t1", None), ("s2", 4, "search", None, "towels "), ("s3", 5, "search", None, "desk"),
             ("s3", 6, "purchase", "t1", None)]  # fmt: skip
-    rows = pd.DataFrame(acts, columns=["session_id", "k", "event_name", "product_id", "search_term"])
+    rows = pd.DataFrame(
+        acts, columns=["session_id", "k", "event_name", "product_id", "search_term"]
+    )
     events = ibis.memtable(rows.assign(occurred_at=at + pd.to_timedelta(rows["k"], unit="m")))
     names = pd.DataFrame({"product_id": ["t1", "k1"], "name": ["Bath Towel Soft", None]})
     terms = analyze.search_terms(events).to_pandas()
     matches = analyze.name_matches(terms, names)
-    got = analyze.searches_in_vain(terms, analyze.searches(events, matches).to_pandas(), matches).set_index("term")
+    got = analyze.searches_in_vain(
+        terms, analyze.searches(events, matches).to_pandas(), matches
+    ).set_index("term")
     assert got.index.tolist() == ["desk", "towels"]
-    assert got.loc["towels", ["searches", "visits", "view_share", "buy_share"]].tolist() == [2, 2, 0.5, 0.5]
+    assert got.loc["towels", ["searches", "visits", "view_share", "buy_share"]].tolist() == [
+        2,
+        2,
+        0.5,
+        0.5,
+    ]
     assert got.loc["desk", ["products", "buy_share"]].tolist() == [0, 0]
     assert analyze.searches_in_words(got.reset_index())[0]["headline"].startswith("1 of 2")
 
@@ -556,10 +750,15 @@ def test_a_term_is_called_seldom_bought_only_beyond_chance_over_all_terms():
     """0 of 360 at 0.8 % happens 5 times in 100, so among 8 terms it says nothing; 0 of 1,500 does."""
     bought, visits = [0, 2, 8, 2, 0, 4, 0, 4, 0], [360, 344, 337, 316, 294, 278, 275, 275, 90]
     terms = pd.DataFrame({"term": list("abcdefghx"), "searches": visits})
-    found = pd.DataFrame({"term": terms["term"], "visits": visits, "viewed": bought, "bought": bought})
+    found = pd.DataFrame(
+        {"term": terms["term"], "visits": visits, "viewed": bought, "bought": bought}
+    )
     matches = pd.DataFrame({"term": list("abcdefgh"), "product_id": "p"})
     got = analyze.searches_in_vain(terms, found, matches)
-    assert got["verdict"].value_counts().to_dict() == {"in the range": 8, "no product is called so": 1}
+    assert got["verdict"].value_counts().to_dict() == {
+        "in the range": 8,
+        "no product is called so": 1,
+    }
     assert "name a product: 8" in analyze.seldom_in_words(got)
     found.loc[0, "visits"] = 1500
     got = analyze.searches_in_vain(terms, found, matches).set_index("term")
@@ -588,11 +787,16 @@ def test_competitors_by_hand():
     assert "nan" not in said["headline"]
     assert "talk into sales" in said["action"]
     even = analyze.rivals_in_words(got.assign(voice_to_share=1.05).reset_index())[0]
-    silent = analyze.rivals_in_words(got.assign(voice_to_share=np.nan, voice=np.nan).reset_index())[0]
+    silent = analyze.rivals_in_words(got.assign(voice_to_share=np.nan, voice=np.nan).reset_index())[
+        0
+    ]
     assert "action" not in even
     assert "action" not in silent
     assert "mentions" not in silent["evidence"]
-    assert "not among" in analyze.rivals_in_words(got.assign(is_ours=False).reset_index())[0]["headline"]
+    assert (
+        "not among"
+        in analyze.rivals_in_words(got.assign(is_ours=False).reset_index())[0]["headline"]
+    )
 
 
 # --- the client without anything, and other engines -------------------------------------------
@@ -679,7 +883,9 @@ def twin(tmp_path_factory):
 
 def clean_sales(folder):
     """Orders as clean would leave them, by the truth, and promotions from their export."""
-    o = pd.read_csv(folder / "truth" / "orders.csv").query("status == 'done' and not is_return and currency == 'EUR'")
+    o = pd.read_csv(folder / "truth" / "orders.csv").query(
+        "status == 'done' and not is_return and currency == 'EUR'"
+    )
     at = pd.to_datetime(o["ordered_at"])
     orders = o.assign(line_no=range(len(o)), ordered_on=at.dt.normalize(), customer_id=o["person"],
                       store_id=o["place"].replace(TILLS))  # fmt: skip
@@ -690,14 +896,19 @@ def clean_sales(folder):
     products["subcategory"] = pd.Series([None] * len(p), dtype="str")
     promos = pd.read_csv(folder / "raw" / "promotions.csv", dtype="str").drop_duplicates()
     promos["week_on"] = pd.to_datetime(promos["week_on"], errors="coerce")
-    return ibis.memtable(orders), ibis.memtable(products), ibis.memtable(promos.dropna(subset=["week_on"]))
+    return (
+        ibis.memtable(orders),
+        ibis.memtable(products),
+        ibis.memtable(promos.dropna(subset=["week_on"])),
+    )
 
 
 def test_elasticities_of_the_twin_are_near_the_truth_and_those_of_shuffled_prices_are_not(twin):
     orders, products, promos = clean_sales(twin)
     goods = analyze.choose_products(analyze.product_totals(orders, products).to_pandas())
     sold, promoted = (
-        x.to_pandas() for x in (analyze.weekly_sales(orders, goods), analyze.promoted_weeks(promos, goods))
+        x.to_pandas()
+        for x in (analyze.weekly_sales(orders, goods), analyze.promoted_weeks(promos, goods))
     )
     panel = analyze.price_panel(sold, promoted, goods, date(2026, 9, 30))
     truth = pd.read_csv(twin / "truth" / "elasticity.csv").set_index("category")["elasticity"]
@@ -708,5 +919,7 @@ def test_elasticities_of_the_twin_are_near_the_truth_and_those_of_shuffled_price
 
     assert error(panel) < 0.7
     rng = np.random.default_rng(1)
-    order = panel.groupby(["product_id", "place"])["price"].transform(lambda p: rng.permutation(p.to_numpy()))
+    order = panel.groupby(["product_id", "place"])["price"].transform(
+        lambda p: rng.permutation(p.to_numpy())
+    )
     assert error(panel.assign(price=order, usual=np.fmax(order, panel["usual"]))) > 1

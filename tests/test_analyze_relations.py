@@ -43,14 +43,20 @@ def unbound(name):
 def test_benjamini_and_hochberg_reject_four_of_their_fifteen():
     p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240]
     p += [0.4262, 0.5719, 0.6528, 0.7590, 1.0]
-    assert (false_discovery_control(p) <= association.SURE).sum() == 4  # Benjamini and Hochberg 1995, section 4.1
+    assert (
+        false_discovery_control(p) <= association.SURE
+    ).sum() == 4  # Benjamini and Hochberg 1995, section 4.1
 
 
 def people(n=400, seed=1):
     rng = np.random.default_rng(seed)
     size, kind = rng.normal(size=n), rng.choice(["a", "b", "c"], n)
     rows = {"orders": size, "reduced": -size + rng.normal(size=n), "weekend": rng.normal(size=n)}
-    rows |= {"opened": rng.normal(size=n) + (kind == "a"), "gender": kind, "region": rng.choice(["x", "y"], n)}
+    rows |= {
+        "opened": rng.normal(size=n) + (kind == "a"),
+        "gender": kind,
+        "region": rng.choice(["x", "y"], n),
+    }
     same = np.where(rng.random(n) < 0.6, np.where(kind == "a", "x", "y"), rng.choice(["x", "y"], n))
     return pd.DataFrame(rows | {"channel": same})
 
@@ -59,13 +65,20 @@ def test_associations_of_every_type_are_found_with_their_direction_and_none_in_s
     measures = people()
     found = analyze.associations(measures)
     sure = {frozenset(r) for r in found.loc[found["sure"], ["left", "right"]].to_numpy()}
-    real = [{"orders", "reduced"}, {"opened", "gender"}, {"gender", "channel"}, {"opened", "channel"}]
+    real = [
+        {"orders", "reduced"},
+        {"opened", "gender"},
+        {"gender", "channel"},
+        {"opened", "channel"},
+    ]
     assert sure == {frozenset(r) for r in real}
     strength = found.set_index(["left", "right"])["strength"]
     assert strength["orders", "reduced"] == pytest.approx(-0.69, abs=0.08)
     assert found.set_index(["left", "right"])["kind"].to_dict()["gender", "channel"] == "table"
     rng = np.random.default_rng(2)
-    none = analyze.associations(measures.apply(lambda c: c.sample(frac=1, random_state=rng).to_numpy()))
+    none = analyze.associations(
+        measures.apply(lambda c: c.sample(frac=1, random_state=rng).to_numpy())
+    )
     assert not none["sure"].any()
     assert none["strength"].abs().max() < 0.2
 
@@ -75,10 +88,14 @@ def test_strengths_agree_with_hand_made_cases():
     v, p = stats.cramers_v(counts)
     assert v == pytest.approx(np.sqrt((20 / 80 - 1 / 79) / (2 - 1 / 79 - 1)))
     assert p == pytest.approx(7.744e-6, rel=1e-3)
-    groups = pd.DataFrame({"number": [1.0, 2, 3, 4, 5, 6] * 20, "kind": (["a"] * 3 + ["b"] * 3) * 20})
+    groups = pd.DataFrame(
+        {"number": [1.0, 2, 3, 4, 5, 6] * 20, "kind": (["a"] * 3 + ["b"] * 3) * 20}
+    )
     kind, n, strength, _p = association._relation(groups["number"], groups["kind"])
     between, whole = 120 * 30.0**2, ((groups["number"].rank() - 60.5) ** 2).sum()
-    h = 119 * between / whole  # Kruskal and Wallis as the share of the differences of ranks between the groups
+    h = (
+        119 * between / whole
+    )  # Kruskal and Wallis as the share of the differences of ranks between the groups
     assert (kind, n) == ("levels", 120)
     assert strength == pytest.approx(np.sqrt((h - 1) / 118))
 
@@ -106,9 +123,15 @@ def test_measures_are_counted_in_the_engine_by_hand():
             "order_id": ["o1"] * 6 + ["o2"] * 6 + ["o3", "refund"],
             "customer_id": ["c1"] * 12 + [None, "c1"],
             "product_id": (["p1"] * 4 + ["p2"] * 2) * 2 + ["p1"] * 2,
-            "ordered_on": [date(2026, 9, 5)] * 6 + [date(2026, 9, 7)] * 7 + [date(2026, 9, 8)],  # a Saturday, a Monday
+            "ordered_on": [date(2026, 9, 5)] * 6
+            + [date(2026, 9, 7)] * 7
+            + [date(2026, 9, 8)],  # a Saturday, a Monday
             "quantity": [1.0] * 11
-            + [-0.5, 1.0, -1.0],  # sent back: a part of a line; a whole one, on a receipt of its own
+            + [
+                -0.5,
+                1.0,
+                -1.0,
+            ],  # sent back: a part of a line; a whole one, on a receipt of its own
             "revenue": [10.0] * 11 + [-5.0, 5.0, -10.0],
             "discount": [1.0] * 3 + [None] * 11,
             "coupon_discount": [None] * 14,
@@ -116,14 +139,22 @@ def test_measures_are_counted_in_the_engine_by_hand():
     )
     orders = ibis.memtable(lines, schema={c: tables.get("orders").schema[c] for c in lines})
     goods = pd.DataFrame({"product_id": ["p1", "p2"], "category": ["x", "y"]})
-    row = association.order_measures(orders, ibis.memtable(goods), date(2026, 9, 10)).to_pandas().iloc[0]
+    row = (
+        association.order_measures(orders, ibis.memtable(goods), date(2026, 9, 10))
+        .to_pandas()
+        .iloc[0]
+    )
     assert (row["orders"], row["sales"], row["parts"], row["items"]) == (2, 95.0, 2, 5.5)
     assert (row["known_days"], row["silence"], row["weekend"]) == (5, 3, 0.5)
     assert (row["reduced"], row["returned"]) == (pytest.approx(3 / 11), pytest.approx(15 / 110))
     for dialect in DIALECTS:
-        expression = association.order_measures(unbound("orders"), unbound("products"), date(2026, 9, 10))
+        expression = association.order_measures(
+            unbound("orders"), unbound("products"), date(2026, 9, 10)
+        )
         assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
-        assert "SELECT" in str(ibis.to_sql(association.mail_opened(unbound("messages")), dialect=dialect))
+        assert "SELECT" in str(
+            ibis.to_sql(association.mail_opened(unbound("messages")), dialect=dialect)
+        )
 
 
 # --- factors -----------------------------------------------------------------------------------
@@ -160,10 +191,14 @@ def test_sampling_adequacy_of_the_nine_abilities_is_as_published():
 
 
 def test_three_factors_of_the_nine_abilities_hold_the_published_items(monkeypatch):
-    kept = pd.DataFrame({"factor": range(1, 10), "own": 1.0, "chance": 1.0, "kept": [True] * 3 + [False] * 6})
+    kept = pd.DataFrame(
+        {"factor": range(1, 10), "own": 1.0, "chance": 1.0, "kept": [True] * 3 + [False] * 6}
+    )
     monkeypatch.setattr(factors, "parallel_analysis", lambda *_: kept)
     found = analyze.find_factors(thurstone())
-    best = found.loadings.loc[found.loadings.groupby("item")["loading"].idxmax()].set_index("item")["factor"]
+    best = found.loadings.loc[found.loadings.groupby("item")["loading"].idxmax()].set_index("item")[
+        "factor"
+    ]
     assert [len(set(best[list(items)])) for items in ("abc", "def", "ghi")] == [1, 1, 1]
     assert best.nunique() == 3
     loads = found.loadings.pivot(index="item", columns="factor", values="loading").to_numpy()
@@ -183,7 +218,9 @@ def test_parallel_analysis_finds_as_many_factors_as_there_are_and_none_in_shuffl
     table, truth = battery()
     found = analyze.find_factors(table)
     assert found.scores.shape == (400, 3)
-    assert found.loadings.loc[found.loadings["own"], "loading"].mean() == pytest.approx(0.7, abs=0.05)
+    assert found.loadings.loc[found.loadings["own"], "loading"].mean() == pytest.approx(
+        0.7, abs=0.05
+    )
     assert found.loadings["alpha"].to_numpy() == pytest.approx(
         4 * 0.49 / (1 + 3 * 0.49), abs=0.06
     )  # Spearman and Brown
@@ -191,15 +228,25 @@ def test_parallel_analysis_finds_as_many_factors_as_there_are_and_none_in_shuffl
     assert close.max(axis=1).min() > 0.85
     random = next(factors.shuffled(table, 1))
     assert analyze.find_factors(random).scores.shape[1] == 0
-    assert sum(analyze.find_factors(battery(150, s, load=0.0)[0]).scores.shape[1] > 0 for s in range(10)) <= 2
+    assert (
+        sum(
+            analyze.find_factors(battery(150, s, load=0.0)[0]).scores.shape[1] > 0
+            for s in range(10)
+        )
+        <= 2
+    )
 
 
 def test_tastes_are_found_and_customers_who_buy_by_the_same_shares_have_none():
     rng = np.random.default_rng(1)
-    share = np.full(8, 1 / 8) * np.exp(rng.normal(0, 1, (500, 1)) * np.array([1, 1, 1, 0, 0, 0, 0, 0]))
+    share = np.full(8, 1 / 8) * np.exp(
+        rng.normal(0, 1, (500, 1)) * np.array([1, 1, 1, 0, 0, 0, 0, 0])
+    )
     names = [f"part {i}" for i in range(8)]
     n = rng.poisson(60, 500)
-    bought = pd.DataFrame(rng.multinomial(n, share / share.sum(axis=1, keepdims=True)), columns=names)
+    bought = pd.DataFrame(
+        rng.multinomial(n, share / share.sum(axis=1, keepdims=True)), columns=names
+    )
     found = analyze.find_tastes(bought.assign(rest=20))
     own = found.loadings[found.loadings["own"] & (found.loadings["factor"] == 1)]
     assert {"part 0", "part 1", "part 2"} <= set(own["item"])
@@ -208,14 +255,19 @@ def test_tastes_are_found_and_customers_who_buy_by_the_same_shares_have_none():
 
 
 def test_part_counts_take_subcategories_where_one_category_is_nearly_all():
-    rows = [("c1", "food", f"s{i}", 3) for i in range(6)] + [("c1", "home", "h", 1), ("c2", "food", "s0", 4)]
+    rows = [("c1", "food", f"s{i}", 3) for i in range(6)] + [
+        ("c1", "home", "h", 1),
+        ("c2", "food", "s0", 4),
+    ]
     counts = pd.DataFrame(rows, columns=["customer_id", "category", "subcategory", "n"])
     parts = analyze.part_counts(counts)
     assert list(parts.index) == ["c1"]  # the other has too few lines
     assert parts.loc["c1"].sum() == 19
     assert parts.columns[-1] == factors.REST
     for dialect in DIALECTS:
-        sql = ibis.to_sql(analyze.line_counts(unbound("orders"), unbound("products")), dialect=dialect)
+        sql = ibis.to_sql(
+            analyze.line_counts(unbound("orders"), unbound("products")), dialect=dialect
+        )
         assert "SELECT" in str(sql)
 
 
@@ -232,7 +284,10 @@ def make_baskets(n=4000, items=30, seed=1, bond=0.0, sizes=(2, 3, 4, 8, 20)):
         got |= {1} if 0 in got and rng.random() < bond else set()
         rows += [(f"o{i}", f"{j:02d}", int(i % 3 == 2)) for j in sorted(got)]
     frame = pd.DataFrame(rows, columns=["order_id", "item", "late"]).astype({"late": "int8"})
-    frame["buyer"], frame["size"] = frame["order_id"], frame.groupby("order_id")["item"].transform("size")
+    frame["buyer"], frame["size"] = (
+        frame["order_id"],
+        frame.groupby("order_id")["item"].transform("size"),
+    )
     frame["kind"] = np.searchsorted(baskets.SIZES, frame["size"], side="right")
     return frame
 
@@ -243,12 +298,19 @@ def test_pairs_are_counted_as_mlxtend_counts_them():
     early = frame[frame["late"] == 0]
     table = pd.crosstab(early["order_id"], early["item"]).astype(bool)
     sets = fpgrowth(table, min_support=5 / len(table), max_len=2, use_colnames=True)
-    theirs = {tuple(sorted(s)): round(x * len(table)) for s, x in zip(sets["itemsets"], sets["support"], strict=True)}
-    rows = counts.pairs.assign(**{c: counts.pairs[c].map(counts.names) for c in ("first", "second")})
+    theirs = {
+        tuple(sorted(s)): round(x * len(table))
+        for s, x in zip(sets["itemsets"], sets["support"], strict=True)
+    }
+    rows = counts.pairs.assign(
+        **{c: counts.pairs[c].map(counts.names) for c in ("first", "second")}
+    )
     ours = {(r.first, r.second): r.baskets for r in rows.itertuples()}
     assert ours == {pair: n for pair, n in theirs.items() if len(pair) == 2}
     for dialect in DIALECTS:
-        items = analyze.basket_items(unbound("orders"), unbound("products"), "category", date(2026, 1, 1))
+        items = analyze.basket_items(
+            unbound("orders"), unbound("products"), "category", date(2026, 1, 1)
+        )
         assert "SELECT" in str(ibis.to_sql(baskets.pair_counts(items), dialect=dialect))
 
 
@@ -277,7 +339,9 @@ def test_with_baskets_of_one_size_the_test_is_a_cautious_hypergeometric():
     n = frame.loc[frame["late"] == 0, "order_id"].nunique()
     exact = hypergeom.sf(rows["baskets"] - 1, n, rows["first_baskets"], rows["second_baskets"])
     small = rows["p"] < 0.2
-    assert (rows["p"][small] >= exact[small] * 0.85).all()  # a little less is expected than by independence
+    assert (
+        rows["p"][small] >= exact[small] * 0.85
+    ).all()  # a little less is expected than by independence
     assert np.corrcoef(np.log(rows["p"][small]), np.log(exact[small]))[0, 1] > 0.98
 
 
@@ -294,15 +358,21 @@ def test_a_planted_rule_is_found_holds_later_and_shuffled_items_give_none():
     assert top["baskets"] == both
     assert top["support"] == pytest.approx(both / n)
     assert top["confidence"] == pytest.approx(both / len(have[top["first"]]))
-    assert top["lift"] == pytest.approx(both * n / len(have[top["first"]]) / len(have[top["second"]]))
+    assert top["lift"] == pytest.approx(
+        both * n / len(have[top["first"]]) / len(have[top["second"]])
+    )
     assert top["first_baskets"] <= top["second_baskets"]
     assert top["at_least"] < top["alike"] < top["at_most"]
 
 
 def test_one_buyer_who_repeats_a_pair_makes_no_rule():
     frame = make_baskets(2000, items=200)
-    add = frame[frame["order_id"].isin([f"o{i}" for i in range(0, 300, 5)])].drop_duplicates("order_id")
-    frame = pd.concat([frame, add.assign(item="00"), add.assign(item="01")]).drop_duplicates(["order_id", "item"])
+    add = frame[frame["order_id"].isin([f"o{i}" for i in range(0, 300, 5)])].drop_duplicates(
+        "order_id"
+    )
+    frame = pd.concat([frame, add.assign(item="00"), add.assign(item="01")]).drop_duplicates(
+        ["order_id", "item"]
+    )
     many = analyze.pair_rules(analyze.count_baskets(ibis.memtable(frame)))
     assert set(many.loc[0, ["first", "second"]]) == {"00", "01"}
     frame.loc[frame["order_id"].isin(add["order_id"]), "buyer"] = "c"
@@ -312,22 +382,38 @@ def test_one_buyer_who_repeats_a_pair_makes_no_rule():
 
 
 def test_advice_is_data_and_names_take_the_place_of_ids():
-    rules = pd.DataFrame({"first": ["a", "a", "c", "d"], "second": ["b", "c", "d", "a"], "alike": [3.0, 3, 1.2, 3]})
-    rules = rules.assign(confidence=[0.3, 0.6, 0.3, 0.3], back=[0.25, 0.6, 0.1, 0.1], support=[0.1, 0.1, 0.1, 0.0001])
+    rules = pd.DataFrame(
+        {"first": ["a", "a", "c", "d"], "second": ["b", "c", "d", "a"], "alike": [3.0, 3, 1.2, 3]}
+    )
+    rules = rules.assign(
+        confidence=[0.3, 0.6, 0.3, 0.3], back=[0.25, 0.6, 0.1, 0.1], support=[0.1, 0.1, 0.1, 0.0001]
+    )
     goods = pd.DataFrame({"product_id": list("abcd"), "name": ["Milk", "milk", "Bread", None]})
     told = analyze.advise(rules, goods)
-    assert told["pair"].tolist() == ["Milk + Bread", "Bread + d", "d + Milk"]  # milk with milk is left out
+    assert told["pair"].tolist() == [
+        "Milk + Bread",
+        "Bread + d",
+        "d + Milk",
+    ]  # milk with milk is left out
     assert told["advice"].tolist() == ["leave", "place", "recommend"]
     assert told["told"].tolist() == [True, True, False]
-    said = analyze.say_rules(told.assign(holds=True, alike=[2.0, 4, 99], alike_later=[1.0, 2, 3]), date(2026, 1, 1))
-    assert "The 2 surest of these were bought together 3.0 times as often" in said  # what is too rare is not counted
+    said = analyze.say_rules(
+        told.assign(holds=True, alike=[2.0, 4, 99], alike_later=[1.0, 2, 3]), date(2026, 1, 1)
+    )
+    assert (
+        "The 2 surest of these were bought together 3.0 times as often" in said
+    )  # what is too rare is not counted
 
 
 def test_three_that_belong_together_are_found_and_large_baskets_alone_do_not_make_them():
     assert not len(analyze.larger_sets(ibis.memtable(make_baskets())))
     frame = make_baskets(seed=3, items=18, sizes=(2, 3, 4, 8, 12))
     both = frame[frame["item"].isin(["02", "03"])].groupby("order_id")["item"].nunique()
-    add = frame[frame["order_id"].isin(both.index[both == 2])].drop_duplicates("order_id").assign(item="04")
+    add = (
+        frame[frame["order_id"].isin(both.index[both == 2])]
+        .drop_duplicates("order_id")
+        .assign(item="04")
+    )
     frame = pd.concat([frame, add]).drop_duplicates(["order_id", "item"])
     sets = analyze.larger_sets(ibis.memtable(frame))
     assert set(sets.loc[0, "given"].split(" and ")) == {"02", "03"}
@@ -344,7 +430,9 @@ def test_travel_modes_give_the_published_logit():
     mode = d["mode"]
     told = {"respondent_id": d["individual"], "task": 1, "alternative": mode, "chosen": d["choice"]}
     names = {"GC": d["gc"], "TTME": d["ttme"], "HINC_A": d["hinc"] * (mode == 1)}
-    names |= {name: (mode == i).astype(float) for i, name in enumerate(["air", "train", "bus"], start=1)}
+    names |= {
+        name: (mode == i).astype(float) for i, name in enumerate(["air", "train", "bus"], start=1)
+    }
     model = analyze.fit_choices(analyze.read_tasks(pd.DataFrame(told | names)), alike=True)
     # Greene, Econometric Analysis, the travel mode example
     published = [-0.01550, -0.09612, 0.01329, 5.2074, 3.8690, 3.1632]
@@ -391,7 +479,9 @@ def test_part_worths_and_willingness_are_those_of_the_simulated_people(model):
     shuffled["chosen"] = shuffled.groupby(["respondent_id", "task"])["chosen"].transform(
         lambda c: c.sample(frac=1, random_state=1).to_numpy()
     )
-    nothing = analyze.part_worths(*[analyze.fit_choices(analyze.read_tasks(shuffled), alike=True)] * 2)
+    nothing = analyze.part_worths(
+        *[analyze.fit_choices(analyze.read_tasks(shuffled), alike=True)] * 2
+    )
     assert nothing["part_worth"].abs().max() < 0.2
     assert nothing["willing"].isna().all()  # nobody can tell that a higher price is worse
 
@@ -406,7 +496,9 @@ def test_where_tastes_differ_the_plain_logit_falls_short_and_the_mixed_does_not(
     assert worths.loc["red", "spread"] == pytest.approx(1.2, abs=0.35)
     assert mixed.loglik > plain.loglik + 20
     assert worths["importance_own"].drop_duplicates().sum() == pytest.approx(1)
-    assert worths.loc["big", "importance_own"] > worths.loc["big", "importance"]  # opposite tastes cancel
+    assert (
+        worths.loc["big", "importance_own"] > worths.loc["big", "importance"]
+    )  # opposite tastes cancel
 
 
 def test_choices_kept_back_are_foretold_better_than_by_plain_rules_and_shuffled_ones_are_not():
@@ -425,18 +517,26 @@ def test_tasks_with_none_of_these_are_counted_as_left_out_and_a_price_in_words_i
     assert not analyze.read_tasks(none).enough
     half = none.where(none["task"] % 2 == 0, rows)
     tasks = analyze.read_tasks(half)
-    assert tasks.left_out == half[["respondent_id", "task"]].drop_duplicates().eval("task % 2 == 0").sum()
+    assert (
+        tasks.left_out
+        == half[["respondent_id", "task"]].drop_duplicates().eval("task % 2 == 0").sum()
+    )
     said = analyze.say_worths(
-        analyze.part_worths(analyze.fit_choices(tasks), analyze.fit_choices(tasks, alike=True)), tasks
+        analyze.part_worths(analyze.fit_choices(tasks), analyze.fit_choices(tasks, alike=True)),
+        tasks,
     )
     assert f"{tasks.left_out} more tasks are left out" in said
-    named = analyze.fit_choices(analyze.read_tasks(rows.assign(price=rows["price"].astype(str) + " EUR")))
+    named = analyze.fit_choices(
+        analyze.read_tasks(rows.assign(price=rows["price"].astype(str) + " EUR"))
+    )
     best = analyze.describe_products(analyze.BEST, named)
     assert len(analyze.preference(named, best.iloc[0], best.iloc[:0])) == 1
 
 
 def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_refused(model):
-    pair = analyze.describe_products("colour=Red, size=big, price=20; colour=blue, size=small, price=30", model)
+    pair = analyze.describe_products(
+        "colour=Red, size=big, price=20; colour=blue, size=small, price=30", model
+    )
     got = analyze.preference(model, pair.iloc[0], pair.iloc[1:]).set_index("price")
     worth = dict(zip(model.tasks.names["level"], model.part_worths, strict=True))
     gap = worth["red"] + worth["big"] - worth["blue"] - worth["small"] - 10 * worth["per unit"]
@@ -450,7 +550,10 @@ def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_ref
     for best, says in ways:
         told = got.reset_index().assign(best=best)
         assert says in analyze.price_in_words(told, pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
-    assert "would fall on red" in analyze.price_in_words(told.head(1), pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
+    assert (
+        "would fall on red"
+        in analyze.price_in_words(told.head(1), pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
+    )
     alone = analyze.preference(model, pair.iloc[0], pair.iloc[:0])
     assert 0.3 < alone["share"].iloc[0] < 1
     assert analyze.describe_products(analyze.BEST, model).iloc[0].to_dict() == {
@@ -458,7 +561,11 @@ def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_ref
         "size": "big",
         "price": 20,
     }
-    for wrong, says in (("price=99", "outside"), ("colour=green", "they had"), ("taste=salty", "was not among")):
+    for wrong, says in (
+        ("price=99", "outside"),
+        ("colour=green", "they had"),
+        ("taste=salty", "was not among"),
+    ):
         with pytest.raises(PlaybookError, match=says):
             analyze.describe_products(wrong, model)
 
@@ -485,10 +592,17 @@ def twin(tmp_path_factory):
 def test_the_tastes_of_a_few_who_come_often_make_no_sets_of_three():
     rng, rows = np.random.default_rng(0), []
     for who in range(80):
-        chance = np.where(rng.random(12) < 0.35, 0.6, 0.02)  # each item liked or not, whatever the others
+        chance = np.where(
+            rng.random(12) < 0.35, 0.6, 0.02
+        )  # each item liked or not, whatever the others
         for k in range(60):
-            rows += [(f"{who}-{k}", who, f"i{i:02d}", k >= 30) for i in np.flatnonzero(rng.random(12) < chance)]
-    frame = pd.DataFrame(rows, columns=["order_id", "buyer", "item", "late"]).astype({"late": int, "buyer": str})
+            rows += [
+                (f"{who}-{k}", who, f"i{i:02d}", k >= 30)
+                for i in np.flatnonzero(rng.random(12) < chance)
+            ]
+    frame = pd.DataFrame(rows, columns=["order_id", "buyer", "item", "late"]).astype(
+        {"late": int, "buyer": str}
+    )
     frame["size"] = frame.groupby("order_id")["item"].transform("size")
     frame["kind"] = np.searchsorted(baskets.SIZES, frame["size"], side="right")
     assert len(analyze.larger_sets(ibis.memtable(frame))) <= 1
@@ -503,9 +617,14 @@ def test_the_pairs_of_the_twin_are_found_and_shuffled_baskets_have_none(twin):
     lines = lines[~lines["is_return"].astype(bool)]
     noun = goods.set_index(key)["name"].str.rsplit(" ", n=1).str[0]
     order = next(c for c in ("order", "order_id", "number") if c in lines)
-    frame = pd.DataFrame({"order_id": lines[order].astype("str"), "item": lines[key].map(noun)}).drop_duplicates()
+    frame = pd.DataFrame(
+        {"order_id": lines[order].astype("str"), "item": lines[key].map(noun)}
+    ).drop_duplicates()
     frame["late"] = (pd.factorize(frame["order_id"])[0] % 3 == 2).astype("int8")
-    frame["buyer"], frame["size"] = frame["order_id"], frame.groupby("order_id")["item"].transform("size")
+    frame["buyer"], frame["size"] = (
+        frame["order_id"],
+        frame.groupby("order_id")["item"].transform("size"),
+    )
     frame["kind"] = np.searchsorted(baskets.SIZES, frame["size"], side="right")
     rules = analyze.pair_rules(analyze.count_baskets(ibis.memtable(frame), fewest=10))
     truth = pd.read_csv(twin / "truth" / "pairs.csv")
@@ -524,8 +643,14 @@ def test_the_factors_of_the_twin_are_found(twin):
     f = rng.standard_normal((300, 3))
     of = truth["factor"].map({"style": 0, "thrift": 1, "ease": 2}).to_numpy()
     load = truth["loading"].to_numpy()
-    answers = np.round(4.2 + 1.3 * (load * f[:, of] + np.sqrt(1 - load**2) * rng.standard_normal((300, 12))))
-    rows = pd.DataFrame(answers.clip(1, 7), columns=truth["statement"]).rename_axis("customer_id").reset_index()
+    answers = np.round(
+        4.2 + 1.3 * (load * f[:, of] + np.sqrt(1 - load**2) * rng.standard_normal((300, 12)))
+    )
+    rows = (
+        pd.DataFrame(answers.clip(1, 7), columns=truth["statement"])
+        .rename_axis("customer_id")
+        .reset_index()
+    )
     rows = rows.melt("customer_id", var_name="question", value_name="score")
     rows["question_id"] = rows["question"]
     rows["question"] = "How far do you agree? - " + rows["question"]
@@ -545,19 +670,28 @@ def test_answers_are_those_of_known_people_the_latest_first():
         ("2", "a", "2024-02-01", "How far? - I like it", 5),
         ("3", None, "2024-01-01", "How far? - I like it", 1),
     ]
-    rows += [("1", "a", "2024-01-01", "How far? - It is dear", 4), ("4", "b", "2024-01-01", "How far? - I like it", 7)]
     rows += [
-        ("5", "c", "2024-01-01", f"How far? - {said}", score) for said, score in (("I like it", 1), ("It is dear", 6))
+        ("1", "a", "2024-01-01", "How far? - It is dear", 4),
+        ("4", "b", "2024-01-01", "How far? - I like it", 7),
     ]
-    surveys = pd.DataFrame(rows, columns=["response_id", "customer_id", "answered_at", "question", "score"]).assign(
-        kind="scale", question_id=lambda s: s["question"].str[-4:]
-    )
+    rows += [
+        ("5", "c", "2024-01-01", f"How far? - {said}", score)
+        for said, score in (("I like it", 1), ("It is dear", 6))
+    ]
+    surveys = pd.DataFrame(
+        rows, columns=["response_id", "customer_id", "answered_at", "question", "score"]
+    ).assign(kind="scale", question_id=lambda s: s["question"].str[-4:])
     found = analyze.survey_answers(surveys)
-    assert found.to_dict() == {"I like it": {"a": 5.0, "c": 1.0}, "It is dear": {"a": 4.0, "c": 6.0}}
+    assert found.to_dict() == {
+        "I like it": {"a": 5.0, "c": 1.0},
+        "It is dear": {"a": 4.0, "c": 6.0},
+    }
     assert analyze.survey_answers(surveys.iloc[:0]).empty
     under_one_text = analyze.survey_answers(surveys.assign(question="How far?"))
     assert under_one_text.to_dict() == {"e it": {"a": 5.0, "c": 1.0}, "dear": {"a": 4.0, "c": 6.0}}
-    unnamed = analyze.survey_answers(surveys.assign(question=pd.Series([None] * len(surveys), dtype="str")))
+    unnamed = analyze.survey_answers(
+        surveys.assign(question=pd.Series([None] * len(surveys), dtype="str"))
+    )
     assert set(unnamed.columns) == {"e it", "dear"}
 
 
@@ -567,28 +701,39 @@ def test_a_client_without_rows_gets_empty_tables_that_can_be_stored():
     measures = analyze.customer_measures(nothing, date(2026, 1, 1))
     found = analyze.associations(measures)
     told = analyze.tell_relations(found, measures)
-    assert (len(measures), len(found), len(told), len(analyze.association_grid(found, measures.columns))) == (
-        0,
-        0,
-        0,
-        0,
-    )
+    assert (
+        len(measures),
+        len(found),
+        len(told),
+        len(analyze.association_grid(found, measures.columns)),
+    ) == (0, 0, 0, 0)
     answers = analyze.survey_answers(nothing["surveys"].to_pandas())
-    parts = analyze.part_counts(analyze.line_counts(nothing["orders"], nothing["products"]).to_pandas())
+    parts = analyze.part_counts(
+        analyze.line_counts(nothing["orders"], nothing["products"]).to_pandas()
+    )
     taste = analyze.find_tastes(parts)
-    loadings, scores = analyze.stack_factors([(analyze.find_factors(answers), "survey"), (taste, "purchases")])
+    loadings, scores = analyze.stack_factors(
+        [(analyze.find_factors(answers), "survey"), (taste, "purchases")]
+    )
     assert "too few" in analyze.say_adequacy(analyze.adequacy(answers))
     assert not len(analyze.factor_table(taste))
     level = analyze.range_level(nothing["products"])
-    items = analyze.basket_items(nothing["orders"], nothing["products"], level, date(2026, 1, 1)).cache()
-    rules = analyze.advise(analyze.pair_rules(analyze.count_baskets(items)), nothing["products"].to_pandas())
+    items = analyze.basket_items(
+        nothing["orders"], nothing["products"], level, date(2026, 1, 1)
+    ).cache()
+    rules = analyze.advise(
+        analyze.pair_rules(analyze.count_baskets(items)), nothing["products"].to_pandas()
+    )
     assert analyze.say_rules(rules, date(2026, 1, 1)).startswith("No two")
     assert not len(analyze.larger_sets(items))
     choices = empty("choices").to_pandas()
     assert not analyze.read_tasks(choices).enough
     assert not len(analyze.foretell_choices(choices))
     stored = {"associations": found, "factor_loadings": loadings, "factor_scores": scores}
-    stored |= {"basket_rules": analyze.stack_rules({level: rules}), "part_worths": analyze.NO_WORTHS}
+    stored |= {
+        "basket_rules": analyze.stack_rules({level: rules}),
+        "part_worths": analyze.NO_WORTHS,
+    }
     for name, rows in stored.items():
         rows = rows.assign(as_of=date(2026, 1, 1), rule_version="1")
         rows = ibis.memtable(rows, schema=store._schema(rows, tables.get(name)))
@@ -597,7 +742,9 @@ def test_a_client_without_rows_gets_empty_tables_that_can_be_stored():
 
 def test_three_customers_and_two_baskets_are_too_few_and_say_so():
     frame = pd.DataFrame({"order_id": ["1", "1", "2"], "item": ["a", "b", "a"], "late": [0, 0, 1]})
-    frame = frame.assign(size=[2, 2, 1], kind=[1, 1, 0], buyer=["c", "c", "d"]).astype({"late": "int8"})
+    frame = frame.assign(size=[2, 2, 1], kind=[1, 1, 0], buyer=["c", "c", "d"]).astype(
+        {"late": "int8"}
+    )
     assert not len(analyze.pair_rules(analyze.count_baskets(ibis.memtable(frame))))
     assert not len(analyze.larger_sets(ibis.memtable(frame)))
     few = conjoint.read_tasks(make_choices(5))

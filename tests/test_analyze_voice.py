@@ -18,7 +18,9 @@ from helpers.demo import write_twin
 
 AS_OF = date(2026, 9, 30)
 NOW = pd.Timestamp(AS_OF)
-SENTENCES = yaml.safe_load((CHECKOUT / "tests" / "voice_sentences.yaml").read_text(encoding="utf-8"))
+SENTENCES = yaml.safe_load(
+    (CHECKOUT / "tests" / "voice_sentences.yaml").read_text(encoding="utf-8")
+)
 
 
 def stored(name, rows=(), **more):
@@ -29,7 +31,13 @@ def stored(name, rows=(), **more):
 
 
 def ticket(i, text="", opened=NOW, **more):
-    return {"ticket_id": f"t{i}", "customer_id": f"c{i}", "opened_at": opened, "status": "closed", "text": text} | more
+    return {
+        "ticket_id": f"t{i}",
+        "customer_id": f"c{i}",
+        "opened_at": opened,
+        "status": "closed",
+        "text": text,
+    } | more
 
 
 def order(customer, day, revenue=10.0):
@@ -75,12 +83,34 @@ def made(topic, n, source="ticket", spread=700, **more):
 
 def test_texts_of_three_sources_become_one_list_with_marks():
     texts = read(
-        tickets=[ticket(1, "Where is my parcel [name] #1001?", satisfaction="Bad"), ticket(2, "Hello", status=None)],
+        tickets=[
+            ticket(1, "Where is my parcel [name] #1001?", satisfaction="Bad"),
+            ticket(2, "Hello", status=None),
+        ],
         reviews=[
             {"review_id": "r1", "posted_at": NOW, "rating": 5.0, "text": "很好", "brand": "Shop"},
-            {"review_id": "r2", "posted_at": NOW, "rating": 3.0, "text": "So so", "product_id": "p1", "brand": "Rival"},
-            {"review_id": "r3", "posted_at": NOW, "rating": 1.0, "text": "Of a rival", "brand": "Rival"},
-            {"review_id": "r4", "posted_at": NOW + timedelta(days=2), "rating": 1.0, "text": "Later", "brand": "Shop"},
+            {
+                "review_id": "r2",
+                "posted_at": NOW,
+                "rating": 3.0,
+                "text": "So so",
+                "product_id": "p1",
+                "brand": "Rival",
+            },
+            {
+                "review_id": "r3",
+                "posted_at": NOW,
+                "rating": 1.0,
+                "text": "Of a rival",
+                "brand": "Rival",
+            },
+            {
+                "review_id": "r4",
+                "posted_at": NOW + timedelta(days=2),
+                "rating": 1.0,
+                "text": "Later",
+                "brand": "Shop",
+            },
         ],
         surveys=[
             {
@@ -101,9 +131,19 @@ def test_texts_of_three_sources_become_one_list_with_marks():
         ],
         products=[{"product_id": "p1", "name": "Desk Lamp"}],
     ).set_index("text_id")
-    assert sorted(texts.index) == ["review:r1", "review:r2", "survey:s:q2", "ticket:t1", "ticket:t2"]
+    assert sorted(texts.index) == [
+        "review:r1",
+        "review:r2",
+        "survey:s:q2",
+        "ticket:t1",
+        "ticket:t2",
+    ]
     assert texts.index[texts["unhappy"].isna()].tolist() == ["review:r2", "ticket:t2"]
-    assert texts["unhappy"].dropna().to_dict() == {"review:r1": False, "survey:s:q2": True, "ticket:t1": True}
+    assert texts["unhappy"].dropna().to_dict() == {
+        "review:r1": False,
+        "survey:s:q2": True,
+        "ticket:t1": True,
+    }
     assert texts["language"].to_dict() == {
         "ticket:t1": "en",
         "ticket:t2": "en",
@@ -116,7 +156,10 @@ def test_texts_of_three_sources_become_one_list_with_marks():
 
 def test_masks_numbers_and_product_names_go_and_the_rest_of_chinese_stays():
     names = {("desk", "lamp", "oak"), ("lamp",)}
-    assert reading.without_names("订单#1001还没收到Desk Lamp Oak，请打[phone]", names) == "订单 还没收到 ,请打"
+    assert (
+        reading.without_names("订单#1001还没收到Desk Lamp Oak，请打[phone]", names)
+        == "订单 还没收到 ,请打"
+    )
     assert reading.words_of("物流太慢 parcel") == ["parcel", "物流", "太慢"]
 
 
@@ -135,27 +178,41 @@ def test_other_languages_are_not_read():
 
 def test_texts_without_words_are_told_as_unread_and_crash_nothing():
     rows = [ticket(i, "\U0001f600\U0001f642", NOW - pd.Timedelta(days=10 * i)) for i in range(40)]
-    texts = analyze.add_emotion(analyze.add_mood(analyze.add_new_topics(analyze.add_topics(read(tickets=rows)))))
+    texts = analyze.add_emotion(
+        analyze.add_mood(analyze.add_new_topics(analyze.add_topics(read(tickets=rows))))
+    )
     assert "cannot be told" in reading.texts_in_words(texts)
-    assert "cannot be told" not in reading.texts_in_words(read(tickets=[*rows, ticket(99, "Where is my parcel")]))
+    assert "cannot be told" not in reading.texts_in_words(
+        read(tickets=[*rows, ticket(99, "Where is my parcel")])
+    )
     assert analyze.topic_shares(texts).empty and analyze.topic_trends(texts).empty
     assert analyze.check_mood(texts).empty and analyze.search_topics(texts).empty
 
 
 def test_texts_without_a_date_count_for_topics_and_not_for_trends():
-    rows = [{"review_id": f"r{i}", "rating": 1.0, "text": f"Poor quality {'x' * i}"} for i in range(30)]
+    rows = [
+        {"review_id": f"r{i}", "rating": 1.0, "text": f"Poor quality {'x' * i}"} for i in range(30)
+    ]
     texts = read(tickets=[ticket(1, "Where is my parcel")], reviews=rows)
     texts = analyze.add_emotion(analyze.add_mood(analyze.add_topics(texts)))
     assert "Without a date are 30 of them" in reading.texts_in_words(texts)
     assert "Without a date" not in reading.texts_in_words(texts.dropna(subset="said_at"))
-    assert analyze.topic_shares(texts).set_index("topic")["texts"].to_dict() == {"quality": 30, "delivery": 1}
+    assert analyze.topic_shares(texts).set_index("topic")["texts"].to_dict() == {
+        "quality": 30,
+        "delivery": 1,
+    }
     assert len(analyze.typical_quotes(texts, ["quality"])) == 2
     assert topic_links.topics_by_quarter(texts)["of"].tolist() == [1]
     undated = texts[texts["said_at"].isna()]
-    assert topic_links.topic_trends(undated).empty and topic_links.quarter_grid(undated, ["quality"]).empty
+    assert (
+        topic_links.topic_trends(undated).empty
+        and topic_links.quarter_grid(undated, ["quality"]).empty
+    )
     old, new = made("delivery", 300), made("price", 60, spread=300)
     late = made("price", 200).assign(said_at=pd.NaT)
-    with_them, without = (topic_links.topic_trends(pd.concat(p)) for p in ([old, new, late], [old, new]))
+    with_them, without = (
+        topic_links.topic_trends(pd.concat(p)) for p in ([old, new, late], [old, new])
+    )
     pd.testing.assert_frame_equal(with_them, without)
 
 
@@ -167,7 +224,9 @@ def test_word_lists_know_the_topics_of_sentences_that_no_simulation_made(languag
     truth, _unhappy, said = zip(*SENTENCES[language], strict=True)
     found = [topics.seed_topic(reading.without_names(s, set())) for s in said]
     right = np.mean([a == b for a, b in zip(found, truth, strict=True)])
-    by_chance = np.mean([a == b for a, b in zip(found, np.random.default_rng(1).permutation(truth), strict=True)])
+    by_chance = np.mean(
+        [a == b for a, b in zip(found, np.random.default_rng(1).permutation(truth), strict=True)]
+    )
     assert right >= least
     assert by_chance < 0.4
 
@@ -176,8 +235,21 @@ def toy(shuffled=False):
     """Two clear themes of ten words each, forty texts a theme; shuffled, the words of all texts are mixed."""
     rng = np.random.default_rng(2)
     garden = ["rose", "soil", "spade", "seed", "lawn", "hedge", "tulip", "mower", "compost", "rake"]
-    kitchen = ["pan", "knife", "stove", "oven", "spoon", "whisk", "kettle", "bowl", "ladle", "grater"]
-    said = [list(rng.choice(theme, 5, replace=False)) for _i in range(40) for theme in (garden, kitchen)]
+    kitchen = [
+        "pan",
+        "knife",
+        "stove",
+        "oven",
+        "spoon",
+        "whisk",
+        "kettle",
+        "bowl",
+        "ladle",
+        "grater",
+    ]
+    said = [
+        list(rng.choice(theme, 5, replace=False)) for _i in range(40) for theme in (garden, kitchen)
+    ]
     if shuffled:
         words = rng.permutation([w for s in said for w in s])
         said = np.split(words, len(said))
@@ -225,9 +297,15 @@ def test_a_rising_topic_is_found_and_a_new_survey_is_no_trend():
     apart = topic_links.topic_trends(pd.concat([old, survey], ignore_index=True)).set_index("topic")
     assert (apart["verdict"] == "cannot be told").all()
     both = pd.concat([old, survey], ignore_index=True)
-    by_quarter = topic_links.topics_by_quarter(both).pivot(index="quarter", columns="topic", values="share")
-    assert by_quarter["delivery"].to_numpy() == pytest.approx(300 / 360)  # the raw share falls with the new survey
-    raw = both.groupby(both["said_at"].dt.to_period("Q"))["topic"].apply(lambda t: (t == "delivery").mean())
+    by_quarter = topic_links.topics_by_quarter(both).pivot(
+        index="quarter", columns="topic", values="share"
+    )
+    assert by_quarter["delivery"].to_numpy() == pytest.approx(
+        300 / 360
+    )  # the raw share falls with the new survey
+    raw = both.groupby(both["said_at"].dt.to_period("Q"))["topic"].apply(
+        lambda t: (t == "delivery").mean()
+    )
     assert raw.max() - raw.min() > 0.2
     assert topic_links.topic_trends(made("price", 50, spread=100)).empty
 
@@ -247,11 +325,15 @@ def test_trends_by_chance_are_seldom_called_sure():
 def test_differences_within_strata_see_through_a_mixture():
     # Within both strata the chances are equal (0.1 and 0.8), but most exposed are in the second.
     rows = [("a", 1, 20, 2), ("a", 0, 100, 10), ("b", 1, 100, 80), ("b", 0, 20, 16)]
-    frame = pd.DataFrame([(s, e, i < yes) for s, e, n, yes in rows for i in range(n)], columns=["s", "e", "y"])
+    frame = pd.DataFrame(
+        [(s, e, i < yes) for s, e, n, yes in rows for i in range(n)], columns=["s", "e", "y"]
+    )
     size, low, high, _z = topic_links.alike_difference(frame["e"], frame["y"], frame["s"])
     assert size == pytest.approx(0, abs=1e-12)
     assert low < 0 < high
-    crude, *_rest = topic_links.alike_difference(frame["e"], frame["y"], pd.Series("all", frame.index))
+    crude, *_rest = topic_links.alike_difference(
+        frame["e"], frame["y"], pd.Series("all", frame.index)
+    )
     assert crude > 0.4
     assert np.isnan(topic_links.alike_difference(frame["e"], frame["y"], frame["e"])[0])
 
@@ -274,7 +356,9 @@ def chance_panel(seed, people=300, months=24):
     topic = own[one].where(asks & (rng.random(len(one)) < 0.25)).to_numpy()
     left = rng.random(len(one)) < np.where(goes, 0.8, 0.05)
     alike = [f"quarter {m // 3}" for m in month]
-    return pd.DataFrame({"month": month, "customer_id": one, "alike": alike, "topic": topic, "left": left})
+    return pd.DataFrame(
+        {"month": month, "customer_id": one, "alike": alike, "topic": topic, "left": left}
+    )
 
 
 def test_customers_with_many_cases_do_not_make_chance_look_sure():
@@ -307,7 +391,12 @@ def test_several_texts_beside_one_mark_do_not_make_chance_look_sure():
         texts["topic"] = rng.choice(["price", "quality"], 50)[writer]
         texts["unhappy"] = pd.array(bad[writer], dtype="boolean")
         apart = texts.assign(customer_id=[f"c{i}" for i in range(300)])
-        called.append([(topic_links.unhappy_by_topic(t)["verdict"] != "cannot be told").any() for t in (texts, apart)])
+        called.append(
+            [
+                (topic_links.unhappy_by_topic(t)["verdict"] != "cannot be told").any()
+                for t in (texts, apart)
+            ]
+        )
     once, rows = np.sum(called, axis=0)
     assert once <= 7 < rows  # one in ten is meant; taken as so many writers, chance looks sure
 
@@ -329,8 +418,12 @@ def test_the_panel_knows_who_ordered_before_and_after():
             order("late", "2025-03-20"),
         ],
     )
-    asked = made("delivery", 2).assign(customer_id=["goes", "stays"], said_at=pd.Timestamp("2025-03-05"))
-    panel = topic_links.leaving_panel(asked, orders, date(2025, 9, 30)).set_index(["month", "customer_id"])
+    asked = made("delivery", 2).assign(
+        customer_id=["goes", "stays"], said_at=pd.Timestamp("2025-03-05")
+    )
+    panel = topic_links.leaving_panel(asked, orders, date(2025, 9, 30)).set_index(
+        ["month", "customer_id"]
+    )
     march = pd.Period("2025-03", "M")
     assert panel.loc[(march, "goes"), ["topic", "left"]].tolist() == ["delivery", True]
     assert panel.loc[(march, "stays"), ["topic", "left"]].tolist() == ["delivery", False]
@@ -341,14 +434,23 @@ def test_the_panel_knows_who_ordered_before_and_after():
 
 def test_the_largest_topic_is_a_task_only_where_its_writers_are_unhappier():
     texts = pd.concat([made("delivery", 60), made("price", 40)], ignore_index=True)
-    bad = pd.array([i % 2 == 0 for i in range(60)] + [i % 8 == 0 for i in range(40)], dtype="boolean")
-    for marks, own in ((bad, True), (pd.array([i % 4 == 0 for i in range(100)], dtype="boolean"), False)):
+    bad = pd.array(
+        [i % 2 == 0 for i in range(60)] + [i % 8 == 0 for i in range(40)], dtype="boolean"
+    )
+    for marks, own in (
+        (bad, True),
+        (pd.array([i % 4 == 0 for i in range(100)], dtype="boolean"), False),
+    ):
         rows = texts.assign(unhappy=marks)
-        said = topic_links.top_topic(topic_links.topic_shares(rows), rows, topic_links.unhappy_by_topic(rows))[0]
+        said = topic_links.top_topic(
+            topic_links.topic_shares(rows), rows, topic_links.unhappy_by_topic(rows)
+        )[0]
         assert "delivery" in said["headline"]
         assert ("carrier" in said["action"]) == own
         assert ("not surely unhappier" in said["action"]) != own
-    unmarked = topic_links.top_topic(topic_links.topic_shares(texts), texts, topic_links.unhappy_by_topic(texts))[0]
+    unmarked = topic_links.top_topic(
+        topic_links.topic_shares(texts), texts, topic_links.unhappy_by_topic(texts)
+    )[0]
     assert "read a sample" in unmarked["action"]
 
 
@@ -360,8 +462,13 @@ def test_where_no_topic_is_sure_it_is_told_what_chance_may_do():
         ["price", 40, 0.3, -0.02, -0.1, 0.06, 1.0, "cannot be told"],
     ]
     said = topic_links.unhappy_in_words(pd.DataFrame(rows, columns=columns))[0]["sentence"]
-    assert "looking at 3 topics at once" in said and "10.0\u00a0% of the time; below 10\u00a0% would be sure" in said
-    assert "2 of 3 topics lie wholly above zero (returns and service)" in said and "about 0.15" in said
+    assert (
+        "looking at 3 topics at once" in said
+        and "10.0\u00a0% of the time; below 10\u00a0% would be sure" in said
+    )
+    assert (
+        "2 of 3 topics lie wholly above zero (returns and service)" in said and "about 0.15" in said
+    )
     none = topic_links.unhappy_in_words(pd.DataFrame(rows[2:], columns=columns))[0]["sentence"]
     assert "price" in none and "chance" not in none
     rows[0][-2:] = [0.01, "less satisfied"]
@@ -395,7 +502,8 @@ def test_words_of_shops_are_known_and_politeness_is_no_mood():
 
 def test_chinese_is_turned_round_strengthened_and_cut_at_commas():
     score = {
-        t: mood.score_mood(t, "zh") for t in ("好", "很好", "不好", "你好", "不，好", "不贵", "贵", "质量不是很好")
+        t: mood.score_mood(t, "zh")
+        for t in ("好", "很好", "不好", "你好", "不，好", "不贵", "贵", "质量不是很好")
     }
     assert score["很好"] > score["好"] > 0 > score["不好"]
     assert score["你好"] == 0
@@ -409,13 +517,17 @@ def test_mood_tells_the_unhappy_in_sentences_written_after_its_lists(language, l
     unhappy, said = zip(*SENTENCES[f"fresh_{language}"], strict=True)
     dark = [-mood.score_mood(s, language) for s in said]
     assert roc_auc_score(unhappy, dark) >= least
-    shuffled = [roc_auc_score(np.random.default_rng(i).permutation(unhappy), dark) for i in range(20)]
+    shuffled = [
+        roc_auc_score(np.random.default_rng(i).permutation(unhappy), dark) for i in range(20)
+    ]
     assert np.mean(shuffled) < 0.65
 
 
 def test_the_check_of_mood_sees_chance_as_chance():
     rng = np.random.default_rng(3)
-    texts = made("price", 300, source="review").assign(unhappy=pd.array(rng.random(300) < 0.3, dtype="boolean"))
+    texts = made("price", 300, source="review").assign(
+        unhappy=pd.array(rng.random(300) < 0.3, dtype="boolean")
+    )
     good = texts.assign(mood=np.where(texts["unhappy"], -0.5, 0.5) + rng.normal(0, 0.3, 300))
     found = mood.check_mood(good).iloc[0]
     assert found["low"] > 0.9
@@ -428,7 +540,17 @@ def test_the_check_of_mood_sees_chance_as_chance():
 
 
 def test_the_finding_on_mood_names_the_sources_that_pass_and_those_that_fail():
-    names = ["source", "language", "texts", "unhappy", "right", "commonest_mark", "auc", "low", "high"]
+    names = [
+        "source",
+        "language",
+        "texts",
+        "unhappy",
+        "right",
+        "commonest_mark",
+        "auc",
+        "low",
+        "high",
+    ]
     rows = [
         ["reviews", "English", 500, 0.2, 0.9, 0.8, 0.89, 0.86, 0.92],
         ["service cases", "English", 400, 0.2, 0.6, 0.8, 0.47, 0.43, 0.52],
@@ -436,11 +558,21 @@ def test_the_finding_on_mood_names_the_sources_that_pass_and_those_that_fail():
     said = mood.mood_in_words(pd.DataFrame(rows, columns=names))[0]
     assert said["headline"].startswith("In reviews, mood tells who is unhappy: in 89 of 100 pairs")
     assert said["headline"].endswith("; in service cases it does not.")
-    assert "47 (43 to 52; 400 texts" in said["evidence"] and "do not sort service cases" in said["action"]
+    assert (
+        "47 (43 to 52; 400 texts" in said["evidence"]
+        and "do not sort service cases" in said["action"]
+    )
     rows[1][6:] = [0.58, 0.53, 0.63]
-    assert mood.mood_in_words(pd.DataFrame(rows, columns=names))[0]["headline"].endswith("it tells little.")
-    both = mood.mood_in_words(pd.DataFrame([rows[0], ["survey comments", *rows[0][1:]]], columns=names))[0]
-    assert "In reviews and survey comments, mood tells" in both["headline"] and "not." not in both["headline"]
+    assert mood.mood_in_words(pd.DataFrame(rows, columns=names))[0]["headline"].endswith(
+        "it tells little."
+    )
+    both = mood.mood_in_words(
+        pd.DataFrame([rows[0], ["survey comments", *rows[0][1:]]], columns=names)
+    )[0]
+    assert (
+        "In reviews and survey comments, mood tells" in both["headline"]
+        and "not." not in both["headline"]
+    )
 
 
 # --- service ----------------------------------------------------------------------------------
@@ -485,7 +617,15 @@ def test_the_stage_comes_from_the_desk_else_from_tags_else_from_topic_and_orders
 def test_load_counts_replies_repeats_open_cases_and_cost():
     day = NOW - pd.Timedelta(days=100)
     rows = [
-        ticket(1, "x1", day, customer_id="a", first_reply_minutes=60.0, satisfaction="good", stage="after"),
+        ticket(
+            1,
+            "x1",
+            day,
+            customer_id="a",
+            first_reply_minutes=60.0,
+            satisfaction="good",
+            stage="after",
+        ),
         ticket(
             2,
             "x2",
@@ -504,27 +644,49 @@ def test_load_counts_replies_repeats_open_cases_and_cost():
     assert load["cases"].to_dict() == {"before": 2, "after": 2, "all": 4}
     whole = load.loc["all"]
     assert (whole["open"], whole["median"], whole["cost"]) == (1, 60, 20)
-    assert whole["in_target"] == 2 / 4  # of three replies, and one case that was open a day without any
+    assert (
+        whole["in_target"] == 2 / 4
+    )  # of three replies, and one case that was open a day without any
     assert whole["repeats"] == pytest.approx(1 / 3)  # of three old enough to know
     assert load["marks"].to_dict() == {"before": 0, "after": 2, "all": 2}
     assert load["unhappy"].isna().all()  # two marks are too few for a share
     many = [ticket(f"m{i}", "x1", day, satisfaction="bad" if i % 2 else "good") for i in range(10)]
-    told = [service.service_load(cases(m), AS_OF, 480).set_index("stage").loc["all"] for m in (many[1:], many)]
-    assert [(t["marks"], t["unhappy"]) for t in told] == [(9, pytest.approx(np.nan, nan_ok=True)), (10, 0.5)]
+    told = [
+        service.service_load(cases(m), AS_OF, 480).set_index("stage").loc["all"]
+        for m in (many[1:], many)
+    ]
+    assert [(t["marks"], t["unhappy"]) for t in told] == [
+        (9, pytest.approx(np.nan, nan_ok=True)),
+        (10, 0.5),
+    ]
     given = [r | {"cost": 2.0} for r in rows]
-    assert service.service_load(cases(given), AS_OF, 480, 5.0).set_index("stage").loc["all", "cost"] == 8
-    assert np.isnan(service.service_load(cases(rows), AS_OF, 480).set_index("stage").loc["all", "cost"])
+    assert (
+        service.service_load(cases(given), AS_OF, 480, 5.0).set_index("stage").loc["all", "cost"]
+        == 8
+    )
+    assert np.isnan(
+        service.service_load(cases(rows), AS_OF, 480).set_index("stage").loc["all", "cost"]
+    )
 
 
 def test_open_cases_that_wait_without_a_reply_are_late():
     days = np.linspace(1, 200, 100)
-    rows = [ticket(f"a{i}", "x", NOW - pd.Timedelta(days=d), first_reply_minutes=10.0) for i, d in enumerate(days)]
-    rows += [ticket(f"b{i}", "x", NOW - pd.Timedelta(days=d), status="open") for i, d in enumerate(days)]
+    rows = [
+        ticket(f"a{i}", "x", NOW - pd.Timedelta(days=d), first_reply_minutes=10.0)
+        for i, d in enumerate(days)
+    ]
+    rows += [
+        ticket(f"b{i}", "x", NOW - pd.Timedelta(days=d), status="open") for i, d in enumerate(days)
+    ]
     fresh = ticket("new", "x", NOW + pd.Timedelta(hours=20), status="open")
     closed = ticket("shut", "x", NOW - pd.Timedelta(days=9))
     found = cases([*rows, fresh, closed])
     whole = service.service_load(found, AS_OF, 480).set_index("stage").loc["all"]
-    assert (whole["in_target"], whole["median"], whole["p90"]) == (0.5, 10, 10)  # the new and the closed one: not known
+    assert (whole["in_target"], whole["median"], whole["p90"]) == (
+        0.5,
+        10,
+        10,
+    )  # the new and the closed one: not known
     weeks = service.reply_weeks(found, 480)
     assert weeks["cases"].sum() == 200 and weeks["late_cases"].sum() == 100
     marked = found.assign(unhappy=pd.array(found["reply"].isna(), dtype="boolean"))
@@ -544,7 +706,8 @@ def series(slow=(), weeks=60, seed=5, bad=0.2):
                 {
                     "ticket_id": f"{week}-{i}",
                     "customer_id": f"{week}-{i}",
-                    "opened_at": pd.Timestamp("2025-01-06") + pd.Timedelta(days=7 * week + i % 5, hours=9),
+                    "opened_at": pd.Timestamp("2025-01-06")
+                    + pd.Timedelta(days=7 * week + i % 5, hours=9),
                     "reply": 900.0 if late[i] else 60.0,
                     "unanswered": np.nan,
                     "unhappy": bool(rng.random() < (0.7 if late[i] else bad)),
@@ -569,16 +732,33 @@ def test_slow_weeks_are_found_with_their_cost_and_none_where_there_are_none():
 @pytest.mark.parametrize(
     ("slow", "weeks", "says"),
     [
-        ([range(60, 68)], 120, "find out what happened in these weeks (in the same weeks a year before"),
-        ([range(8, 15), range(60, 68)], 120, "plan people for this season (in the same weeks a year before"),
-        ([range(8, 18), range(60, 67)], 120, "plan people for this season (in the same weeks a year after"),
+        (
+            [range(60, 68)],
+            120,
+            "find out what happened in these weeks (in the same weeks a year before",
+        ),
+        (
+            [range(8, 15), range(60, 68)],
+            120,
+            "plan people for this season (in the same weeks a year before",
+        ),
+        (
+            [range(8, 18), range(60, 67)],
+            120,
+            "plan people for this season (in the same weeks a year after",
+        ),
         ([range(20, 28)], 60, "no other year"),
     ],
 )
 def test_slow_weeks_are_a_season_only_where_another_year_was_slow_too(slow, weeks, says):
     found = series(slow={w for run in slow for w in run}, weeks=weeks)
     by_week = service.reply_weeks(found, 480)
-    assert says in service.slow_in_words(by_week, service.slow_cost(found, by_week, 480), 480, AS_OF)[0]["action"]
+    assert (
+        says
+        in service.slow_in_words(by_week, service.slow_cost(found, by_week, 480), 480, AS_OF)[0][
+            "action"
+        ]
+    )
 
 
 def test_slow_weeks_are_checked_before_they_come_again():
@@ -616,13 +796,22 @@ def test_only_a_case_without_a_reply_waits_for_one():
     rows = [
         ticket(0, "Where is my parcel", day, status="open", first_reply_minutes=30.0),
         ticket(1, "Where is my parcel", day, status="open"),
-        ticket(2, "Where is my parcel", day - pd.Timedelta(days=30), status="open", first_reply_minutes=30.0),
+        ticket(
+            2,
+            "Where is my parcel",
+            day - pd.Timedelta(days=30),
+            status="open",
+            first_reply_minutes=30.0,
+        ),
         ticket(3, "Where is my parcel", day, satisfaction="bad", first_reply_minutes=30.0),
     ]
     listed = service.cases_to_answer(cases(rows), AS_OF, 480, False)
     assert listed["ticket_id"].tolist() == ["t1", "t3", "t2", "t0"]
     assert listed["kind"].tolist() == ["open, unanswered", "call back", *["open, answered"] * 2]
-    assert listed["reason"].tolist()[0] == "waiting time" and "waiting time" not in listed["reason"].tolist()[1:]
+    assert (
+        listed["reason"].tolist()[0] == "waiting time"
+        and "waiting time" not in listed["reason"].tolist()[1:]
+    )
     said = service.waiting_in_words(listed, False, AS_OF)[0]
     counts = "1 without a reply, 2 answered but not solved and 1 to call back after a bad mark"
     assert said["headline"].startswith(f"Cases that wait: 4 ({counts}")
@@ -635,7 +824,11 @@ def test_the_largest_topic_of_a_stage_is_a_task_only_where_its_writers_are_unhap
     back = [NOW - pd.Timedelta(days=i) for i in range(40)]
     found = cases([ticket(i, "My cup is broken", day, stage="after") for i, day in enumerate(back)])
     load, topic = service.service_load(found, AS_OF, 480), service.load_by_topic(found, AS_OF, 480)
-    for verdict, own in (("less satisfied", True), ("cannot be told", False), ("more satisfied", False)):
+    for verdict, own in (
+        ("less satisfied", True),
+        ("cannot be told", False),
+        ("more satisfied", False),
+    ):
         unhappy = pd.DataFrame({"topic": ["damage"], "verdict": [verdict]})
         action = service.load_in_words(load, topic, unhappy, 480, "EUR")[0]["action"]
         assert action.startswith("start with damage: pack") == own
@@ -650,12 +843,20 @@ def test_emotions_are_counted_and_negations_take_them_away():
     assert emotion.emotion_words("I am not happy and not very pleased") == {}
     assert emotion.emotion_words("很失望，太生气了") == {"sadness": 1, "anger": 1}
     assert emotion.emotion_words("不开心") == {"sadness": 1}
-    texts = analyze.add_emotion(read(tickets=[ticket(1, "I am furious"), ticket(2, "Invoice please")]))
-    assert texts.set_index("text_id")["emotion"].fillna("none").to_dict() == {"ticket:t1": "anger", "ticket:t2": "none"}
+    texts = analyze.add_emotion(
+        read(tickets=[ticket(1, "I am furious"), ticket(2, "Invoice please")])
+    )
+    assert texts.set_index("text_id")["emotion"].fillna("none").to_dict() == {
+        "ticket:t1": "anger",
+        "ticket:t2": "none",
+    }
 
 
 def test_an_emotion_that_no_text_shows_is_not_named():
-    told = [read(tickets=[ticket(i, t) for i, t in enumerate(said)]) for said in (["Invoice"], ["I am furious", "Hi"])]
+    told = [
+        read(tickets=[ticket(i, t) for i, t in enumerate(said)])
+        for said in (["Invoice"], ["I am furious", "Hi"])
+    ]
     none, one = (emotion.emotions_in_words(emotion.emotion_shares(t, pd.DataFrame())) for t in told)
     assert none == "No text of customers uses a word of an emotion."
     assert "anger is the emotion most often shown" in one and "then" not in one
@@ -690,7 +891,10 @@ def test_styles_are_told_apart_only_where_campaigns_alike_differ():
     assert offers.loc["opened", "verdict"] == "cannot be told"
     assert abs(offers.loc["opened", "difference"]) < 0.02
     assert emotion.compare_styles(*campaigns(n=6)).empty
-    sure = sum((emotion.compare_styles(*campaigns(seed=s))["verdict"] != "cannot be told").any() for s in range(20))
+    sure = sum(
+        (emotion.compare_styles(*campaigns(seed=s))["verdict"] != "cannot be told").any()
+        for s in range(20)
+    )
     assert sure <= 6  # one in ten is meant
 
 
@@ -698,7 +902,9 @@ def test_what_is_seen_is_the_difference_found_four_times_in_five():
     seen = np.mean([emotion.compare_styles(*campaigns(seed=s))["seen"].mean() for s in range(5)])
     hits = [
         (
-            emotion.compare_styles(*campaigns(seed=s, lift=seen)).set_index("outcome").loc["opened", "verdict"]
+            emotion.compare_styles(*campaigns(seed=s, lift=seen))
+            .set_index("outcome")
+            .loc["opened", "verdict"]
             != "cannot be told"
         )
         for s in range(20)
@@ -738,8 +944,17 @@ def test_orders_after_a_message_count_less_those_before():
         order("c2", "2026-03-05"),
         order("c9", "2026-03-12"),
     ]
-    found = emotion.campaign_outcomes(stored("messages", rows), stored("orders", bought)).to_pandas().iloc[0]
-    assert (found["sent"], found["opened"], found["clicked"], found["ordered"]) == (4, 0.25, 0.25, 0.25)
+    found = (
+        emotion.campaign_outcomes(stored("messages", rows), stored("orders", bought))
+        .to_pandas()
+        .iloc[0]
+    )
+    assert (found["sent"], found["opened"], found["clicked"], found["ordered"]) == (
+        4,
+        0.25,
+        0.25,
+        0.25,
+    )
 
 
 # --- interviews -------------------------------------------------------------------------------
@@ -747,7 +962,13 @@ def test_orders_after_a_message_count_less_those_before():
 
 def coded(pairs, coder_names="AB"):
     rows = [
-        {"passage_id": f"p{i}", "coder": c, "code": code, "respondent_id": f"r{i // 3}", "text": f"passage {i}"}
+        {
+            "passage_id": f"p{i}",
+            "coder": c,
+            "code": code,
+            "respondent_id": f"r{i // 3}",
+            "text": f"passage {i}",
+        }
         for i, codes in enumerate(pairs)
         for c, code in zip(coder_names, codes, strict=True)
         if code
@@ -764,18 +985,22 @@ def test_kappa_of_the_well_known_table():
 def test_codes_that_exclude_each_other_give_cohens_kappa_of_the_whole_table():
     rng = np.random.default_rng(6)
     truth = rng.choice(["price", "range", "advice"], 150)
-    pairs = [(t, t if rng.random() < 0.7 else rng.choice(["price", "range", "advice"])) for t in truth]
+    pairs = [
+        (t, t if rng.random() < 0.7 else rng.choice(["price", "range", "advice"])) for t in truth
+    ]
     themes = coders.theme_table(coded(pairs)).set_index("theme")
     table = pd.crosstab(*map(list, zip(*pairs, strict=True))).to_numpy()
     known = cohens_kappa(table)
     assert themes.loc[coders.TOTAL, "kappa"] == pytest.approx(known.kappa)
-    assert (themes.loc[coders.TOTAL, "high"] - themes.loc[coders.TOTAL, "low"]) / 2 == pytest.approx(
-        1.645 * known.std_kappa, rel=0.35
-    )
+    assert (
+        themes.loc[coders.TOTAL, "high"] - themes.loc[coders.TOTAL, "low"]
+    ) / 2 == pytest.approx(1.645 * known.std_kappa, rel=0.35)
     price = np.array([[a == "price", b == "price"] for a, b in pairs])
     by_hand = cohens_kappa(pd.crosstab(price[:, 0], price[:, 1]).to_numpy()).kappa
     assert themes.loc["price", "kappa"] == pytest.approx(by_hand)
-    mixed = [(a, b) for (a, _b), (_a, b) in zip(pairs, rng.permutation(np.array(pairs)), strict=True)]
+    mixed = [
+        (a, b) for (a, _b), (_a, b) in zip(pairs, rng.permutation(np.array(pairs)), strict=True)
+    ]
     assert abs(coders.theme_table(coded(mixed)).set_index("theme").loc[coders.TOTAL, "kappa"]) < 0.2
 
 
@@ -788,9 +1013,12 @@ def test_three_coders_get_the_mean_of_their_pairs_and_one_gets_none():
     ]
     themes = coders.theme_table(coded(pairs, "ABC")).set_index("theme")
     tables_ = [
-        pd.crosstab([p[i] for p in pairs], [p[j] for p in pairs]).to_numpy() for i, j in ((0, 1), (0, 2), (1, 2))
+        pd.crosstab([p[i] for p in pairs], [p[j] for p in pairs]).to_numpy()
+        for i, j in ((0, 1), (0, 2), (1, 2))
     ]
-    assert themes.loc[coders.TOTAL, "kappa"] == pytest.approx(np.mean([coders.cohen_kappa(t) for t in tables_]))
+    assert themes.loc[coders.TOTAL, "kappa"] == pytest.approx(
+        np.mean([coders.cohen_kappa(t) for t in tables_])
+    )
     assert themes.loc[coders.TOTAL, "differ"] == 3
     alone = coders.theme_table(coded([("price",), ("range",)], "A"))
     assert alone["kappa"].isna().all()
@@ -819,18 +1047,36 @@ def test_a_theme_that_coders_call_all_is_not_the_row_of_all_themes():
 
 def told_of(people):
     """A table of themes and the talks behind it: theme, kappa and the people (numbers) who spoke of it."""
-    columns = ["theme", "passages", "people", "share", "kappa", "low", "high", "agreement", "differ"]
-    rows = [[t, len(who), len(who), len(who) / 24, k, k - 0.1, k + 0.1, "named", 9] for t, k, who in people]
+    columns = [
+        "theme",
+        "passages",
+        "people",
+        "share",
+        "kappa",
+        "low",
+        "high",
+        "agreement",
+        "differ",
+    ]
+    rows = [
+        [t, len(who), len(who), len(who) / 24, k, k - 0.1, k + 0.1, "named", 9]
+        for t, k, who in people
+    ]
     talks = [(f"r{i}", c, t) for t, _k, who in people for i in who for c in "AB"]
     talks = pd.DataFrame(talks, columns=["respondent_id", "coder", "code"])
-    themes = pd.DataFrame([*rows, [coders.TOTAL, 99, 24, 1.0, 0.64, 0.5, 0.7, "substantial", 14]], columns=columns)
+    themes = pd.DataFrame(
+        [*rows, [coders.TOTAL, 99, 24, 1.0, 0.64, 0.5, 0.7, "substantial", 14]], columns=columns
+    )
     return themes, talks.assign(passage_id=talks["respondent_id"])
 
 
 def test_a_theme_on_which_coders_agree_goes_before_a_commoner_one_on_which_they_do_not():
     people = [("choice", 0.55, range(22)), ("price", 0.69, range(20)), ("style", 0.7, range(5))]
     said = coders.themes_in_words(*told_of(people))[0]
-    assert "among the themes on which the coders agree, price comes up most, with 83" in said["headline"]
+    assert (
+        "among the themes on which the coders agree, price comes up most, with 83"
+        in said["headline"]
+    )
     assert "0.69" in said["headline"]
     assert "choice" in said["evidence"] and "0.55" in said["evidence"]
     doubt = coders.themes_in_words(*told_of(people[:1]))[0]["headline"]
@@ -848,9 +1094,15 @@ def test_themes_that_chance_cannot_part_are_named_together():
 
 
 def test_passages_to_discuss_are_those_in_doubt():
-    listed = coders.to_discuss(coded([("price", "price"), ("price", "range"), ("advice", "advice")]))
-    assert listed.to_dict("records") == [{"text": "passage 1", "agreed": "", "in_doubt": "price, range"}]
-    assert len(coders.to_discuss(coded([("price", "range")] * 50))) == 50  # the table says how many it shows
+    listed = coders.to_discuss(
+        coded([("price", "price"), ("price", "range"), ("advice", "advice")])
+    )
+    assert listed.to_dict("records") == [
+        {"text": "passage 1", "agreed": "", "in_doubt": "price, range"}
+    ]
+    assert (
+        len(coders.to_discuss(coded([("price", "range")] * 50))) == 50
+    )  # the table says how many it shows
 
 
 # --- the whole --------------------------------------------------------------------------------
@@ -871,7 +1123,9 @@ def test_a_client_without_texts_gets_empty_frames_and_no_error():
     weeks = analyze.reply_weeks(found, 480)
     listed = analyze.cases_to_answer(found, AS_OF, 480, False)
     styles = analyze.campaign_styles(stored("campaigns").to_pandas())
-    tested = analyze.compare_styles(styles, analyze.style_outcomes(styles, stored("messages"), stored("orders")))
+    tested = analyze.compare_styles(
+        styles, analyze.style_outcomes(styles, stored("messages"), stored("orders"))
+    )
     themes = analyze.theme_table(stored("interviews").to_pandas())
     checked = analyze.check_mood(texts)
     empty = [
@@ -889,7 +1143,11 @@ def test_a_client_without_texts_gets_empty_frames_and_no_error():
         analyze.trend_in_words(trends),
         analyze.unhappy_in_words(unhappy),
     ]
-    said += [analyze.leaving_in_words(leaving), analyze.mood_in_words(checked), analyze.themes_in_words(themes, themes)]
+    said += [
+        analyze.leaving_in_words(leaving),
+        analyze.mood_in_words(checked),
+        analyze.themes_in_words(themes, themes),
+    ]
     said += [
         analyze.load_in_words(load, load, unhappy, 480, "EUR"),
         analyze.slow_in_words(weeks, analyze.slow_cost(found, weeks, 480), 480, AS_OF),
@@ -897,26 +1155,45 @@ def test_a_client_without_texts_gets_empty_frames_and_no_error():
     assert not any(said)
     assert analyze.styles_in_words(styles, tested)["sentence"]
     assert set(tables.get("service_load").columns) - {"as_of", "rule_version"} == set(load.columns)
-    assert set(tables.get("cases_to_answer").columns) - {"as_of", "rule_version"} == set(listed.columns)
+    assert set(tables.get("cases_to_answer").columns) - {"as_of", "rule_version"} == set(
+        listed.columns
+    )
     assert set(tables.get("themes").columns) - {"as_of", "rule_version"} == set(themes.columns)
 
 
 def test_cases_without_words_and_words_without_customers_are_enough_for_what_they_tell():
-    silent = cases([ticket(i, None, NOW - pd.Timedelta(days=i), first_reply_minutes=30.0) for i in range(1, 40)])
-    load, by_topic = analyze.service_load(silent, AS_OF, 480), analyze.load_by_topic(silent, AS_OF, 480)
+    silent = cases(
+        [
+            ticket(i, None, NOW - pd.Timedelta(days=i), first_reply_minutes=30.0)
+            for i in range(1, 40)
+        ]
+    )
+    load, by_topic = (
+        analyze.service_load(silent, AS_OF, 480),
+        analyze.load_by_topic(silent, AS_OF, 480),
+    )
     assert load["cases"].max() == 39
     assert by_topic.empty
     unhappy = pd.DataFrame(columns=["topic", "verdict"])
     said = analyze.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]
     assert said["headline"] and "texts" not in said["action"]
-    unanswered = cases([ticket(i, "My cup is broken", NOW - pd.Timedelta(days=i)) for i in range(1, 20)])
+    unanswered = cases(
+        [ticket(i, "My cup is broken", NOW - pd.Timedelta(days=i)) for i in range(1, 20)]
+    )
     load = analyze.service_load(unanswered, AS_OF, 480)
     told = analyze.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]["evidence"]
-    assert "how fast they are answered is not known" in told and "nan" not in told and "within" not in told
+    assert (
+        "how fast they are answered is not known" in told
+        and "nan" not in told
+        and "within" not in told
+    )
     assert service.reply_weeks(unanswered, 480).empty
     assert not service.reply_weeks(silent, 480)["is_slow"].any()
     assert analyze.cases_to_answer(silent, AS_OF, 480, True).empty
-    nobody = [ticket(i, "My parcel is late", NOW - pd.Timedelta(days=5 * i), customer_id=None) for i in range(100)]
+    nobody = [
+        ticket(i, "My parcel is late", NOW - pd.Timedelta(days=5 * i), customer_id=None)
+        for i in range(100)
+    ]
     texts = analyze.add_mood(analyze.add_topics(read(tickets=nobody)))
     assert analyze.topic_shares(texts)["share"].tolist() == [1]
     assert analyze.topic_trends(texts).empty  # one topic alone can neither rise nor fall
@@ -951,7 +1228,11 @@ def twin(tmp_path_factory):
 def test_topics_and_mood_of_a_small_twin(twin):
     truth = pd.read_csv(twin / "truth" / "topics.csv").drop_duplicates("id")
     truth = truth[truth["file"] == "reviews.csv"].set_index("id")
-    raw = pd.read_csv(twin / "raw" / "reviews.csv").drop_duplicates("review_id").set_index("review_id")
+    raw = (
+        pd.read_csv(twin / "raw" / "reviews.csv")
+        .drop_duplicates("review_id")
+        .set_index("review_id")
+    )
     both = truth.join(raw[["text", "rating"]], how="inner").dropna(subset=["text"])
     language = both["text"].map(reading.language_of)
     found = both["text"].map(lambda t: topics.seed_topic(reading.without_names(t, set())))

@@ -31,7 +31,11 @@ from helpers.practices import in_short, readiness
 
 LEDGER = ["lines", "layout", "loaded", "duplicate", "filtered", "held"]
 SPEND = "spent_on,channel,campaign_id,cost,clicks"
-ROWS = ["2025-03-01,google,c1,10.50,100", "2025-03-02,google,c1,20.25,200", "2025-03-03,meta,c2,30.00,300"]
+ROWS = [
+    "2025-03-01,google,c1,10.50,100",
+    "2025-03-02,google,c1,20.25,200",
+    "2025-03-03,meta,c2,30.00,300",
+]
 GOOD = [10.5, 20.25, 30.0]
 number = itertools.count()
 
@@ -53,7 +57,10 @@ class Outcome:
     def why(self, file=None):
         """Line of the file -> the rule that holds it and what is wrong."""
         held = self.held[self.held["source_file"] == (file or self.ledger.index[0])]
-        return {n: (r, v) for n, r, v in zip(held["source_line"], held["rule"], held["value"], strict=True)}
+        return {
+            n: (r, v)
+            for n, r, v in zip(held["source_line"], held["rule"], held["value"], strict=True)
+        }
 
     def values(self, column="cost", table="spend", file=None):
         """The values of a file's rows that are not held, in its order."""
@@ -98,10 +105,16 @@ def process(folder, tables=("spend",)) -> Outcome:
     cleaned = {t: clean.clean_table(run, t, run.as_of) for t in tables}
     ledger = clean.ledgers(run, cleaned, run.frame("sources"))
     assert ledger["balances"].all()
-    held = clean.quarantined(list(cleaned.values())) if any(c.steps for c in cleaned.values()) else None
+    held = (
+        clean.quarantined(list(cleaned.values()))
+        if any(c.steps for c in cleaned.values())
+        else None
+    )
     return Outcome(
         {t: run.frame(f"staged_{t}") for t in tables},
-        held.to_pandas() if held is not None else pd.DataFrame(columns=["source_file", "source_line", "rule", "value"]),
+        held.to_pandas()
+        if held is not None
+        else pd.DataFrame(columns=["source_file", "source_line", "rule", "value"]),
         ledger.set_index("file"),
         run.frame("sources").set_index("file"),
         first.opened,
@@ -152,7 +165,9 @@ def _xlsx_cell(value, ref):
     if isinstance(value, Raw):
         return value.xml.replace("@@", ref)
     if isinstance(value, str):
-        return f'<c r="{ref}" t="inlineStr"><is><t xml:space="preserve">{escape(value)}</t></is></c>'
+        return (
+            f'<c r="{ref}" t="inlineStr"><is><t xml:space="preserve">{escape(value)}</t></is></c>'
+        )
     return f'<c r="{ref}"><v>{value!r}</v></c>'
 
 
@@ -199,7 +214,9 @@ def xlsx(more=None, /, **sheets) -> bytes:
     for i, (name, rows) in enumerate(sheets.items(), 1):
         state = ' state="hidden"' if name in more.get("hidden", ()) else ""
         listed += f'<sheet name="{name}" sheetId="{i}"{state} r:id="rId{i}"/>'
-        links += f'<Relationship Id="rId{i}" Type="{rel}/worksheet" Target="worksheets/sheet{i}.xml"/>'
+        links += (
+            f'<Relationship Id="rId{i}" Type="{rel}/worksheet" Target="worksheets/sheet{i}.xml"/>'
+        )
         body = "".join(
             f'<row r="{r}">{"".join(_xlsx_cell(v, f"{column_name(c)}{r}") for c, v in enumerate(row))}</row>'
             for r, row in enumerate(rows, 1)
@@ -227,7 +244,11 @@ def ods(rows, locked=False) -> bytes:
     """An OpenDocument sheet of text and number cells."""
 
     def cell(v):
-        kind = 'office:value-type="string"' if isinstance(v, str) else f'office:value-type="float" office:value="{v}"'
+        kind = (
+            'office:value-type="string"'
+            if isinstance(v, str)
+            else f'office:value-type="float" office:value="{v}"'
+        )
         return f"<table:table-cell {kind}><text:p>{escape(str(v))}</text:p></table:table-cell>"
 
     cells = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows)
@@ -246,7 +267,9 @@ def ods(rows, locked=False) -> bytes:
             if locked
             else ""
         )
-        manifest = f'<manifest:manifest xmlns:manifest="{oasis}:manifest:1.0">{entry}</manifest:manifest>'
+        manifest = (
+            f'<manifest:manifest xmlns:manifest="{oasis}:manifest:1.0">{entry}</manifest:manifest>'
+        )
         z.writestr("META-INF/manifest.xml", f'<?xml version="1.0"?>{manifest}')
         z.writestr("content.xml", content)
     return out.getvalue()
@@ -266,14 +289,32 @@ def ole(**streams) -> bytes:
     def entry(name, kind, start, size, child=free, right=free):
         wide = name.encode("utf-16-le")
         return struct.pack(
-            "<64sHBBIII16sIQQIQ", wide, len(wide) + 2, kind, 1, free, right, child, b"", 0, 0, 0, start, size
+            "<64sHBBIII16sIQQIQ",
+            wide,
+            len(wide) + 2,
+            kind,
+            1,
+            free,
+            right,
+            child,
+            b"",
+            0,
+            0,
+            0,
+            start,
+            size,
         )
 
     names = list(streams)
     entries = [entry("Root Entry", 5, end, 0, child=1)]
-    entries += [entry(n, 2, *places[n], right=i + 2 if i + 1 < len(names) else free) for i, n in enumerate(names)]
+    entries += [
+        entry(n, 2, *places[n], right=i + 2 if i + 1 < len(names) else free)
+        for i, n in enumerate(names)
+    ]
     while len(entries) % 4:
-        entries.append(struct.pack("<64sHBBIII16sIQQIQ", b"", 0, 0, 0, free, free, free, b"", 0, 0, 0, 0, 0))
+        entries.append(
+            struct.pack("<64sHBBIII16sIQQIQ", b"", 0, 0, 0, free, free, free, b"", 0, 0, 0, 0, 0)
+        )
     directory, n = len(fat), len(entries) // 4
     fat += [*range(len(fat) + 1, len(fat) + n), end]
     body += b"".join(entries)
@@ -350,44 +391,110 @@ def damaged(content):
     return content[:half] + b"\xa5" * 400 + content[half + 400 :]
 
 
-PACKED = gzip.compress("\n".join(f"2025-03-01,google,c{i},{i}.50,{i * 37 % 101}" for i in range(5000)).encode())
+PACKED = gzip.compress(
+    "\n".join(f"2025-03-01,google,c{i},{i}.50,{i * 37 % 101}" for i in range(5000)).encode()
+)
 XLSX = xlsx(S=[SPEND.split(","), ["2025-03-01", "google", "c1", 10.5, 100]])
 
 REFUSED = {
     "empty file": ({"a.csv": b""}, "", r"a\.csv: the file is empty\. Export it again"),
-    "only blank lines": ({"a.csv": b"\n\n \r\n"}, "", r"a\.csv: the file is empty\. Export it again"),
-    "only a byte order mark": ({"a.csv": codecs.BOM_UTF8}, "", r"a\.csv: the file is empty\. Export it again"),
-    "empty gz": ({"a.csv.gz": gzip.compress(b"")}, "", r"a\.csv\.gz: the file is empty\. Export it again"),
+    "only blank lines": (
+        {"a.csv": b"\n\n \r\n"},
+        "",
+        r"a\.csv: the file is empty\. Export it again",
+    ),
+    "only a byte order mark": (
+        {"a.csv": codecs.BOM_UTF8},
+        "",
+        r"a\.csv: the file is empty\. Export it again",
+    ),
+    "empty gz": (
+        {"a.csv.gz": gzip.compress(b"")},
+        "",
+        r"a\.csv\.gz: the file is empty\. Export it again",
+    ),
     "gz of no bytes": ({"a.csv.gz": b""}, "", r"a\.csv\.gz: the file is empty\. Export it again"),
-    "gz cut off": ({"a.csv.gz": truncated(PACKED)}, "", r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again"),
-    "gz damaged": ({"a.csv.gz": damaged(PACKED)}, "", r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again"),
-    "gz that is none": ({"a.csv.gz": "day,cost\n"}, "", r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again"),
-    "zip": ({"a.zip": XLSX}, "", r"a\.zip: a packed folder.* Unpack it into raw/ and take the \.zip away"),
-    "zip that is none": ({"a.zip": "day,cost\n"}, "", r"a\.zip: a packed folder.* Unpack it into raw/"),
+    "gz cut off": (
+        {"a.csv.gz": truncated(PACKED)},
+        "",
+        r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again",
+    ),
+    "gz damaged": (
+        {"a.csv.gz": damaged(PACKED)},
+        "",
+        r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again",
+    ),
+    "gz that is none": (
+        {"a.csv.gz": "day,cost\n"},
+        "",
+        r"a\.csv\.gz: cannot be unpacked \(.*\)\. Export it again",
+    ),
+    "zip": (
+        {"a.zip": XLSX},
+        "",
+        r"a\.zip: a packed folder.* Unpack it into raw/ and take the \.zip away",
+    ),
+    "zip that is none": (
+        {"a.zip": "day,cost\n"},
+        "",
+        r"a\.zip: a packed folder.* Unpack it into raw/",
+    ),
     "zip called .csv": (
         {"a.csv": zipped("x.csv")},
         "",
         r"a\.csv: a packed folder or file \(zip\)\. Unpack it into raw/ and take the packed file away",
     ),
-    "bz2": ({"a.csv.bz2": bz2.compress(b"day")}, "", r"a\.csv\.bz2: a packed .*\(bz2\).* take the \.bz2 away"),
-    "bz2 called .csv": ({"a.csv": bz2.compress(b"day", 1)}, "", r"a\.csv: a packed .*\(bz2\).* the packed file away"),
-    "xz": ({"a.csv.xz": lzma.compress(b"day")}, "", r"a\.csv\.xz: a packed .*\(xz\).* take the \.xz away"),
+    "bz2": (
+        {"a.csv.bz2": bz2.compress(b"day")},
+        "",
+        r"a\.csv\.bz2: a packed .*\(bz2\).* take the \.bz2 away",
+    ),
+    "bz2 called .csv": (
+        {"a.csv": bz2.compress(b"day", 1)},
+        "",
+        r"a\.csv: a packed .*\(bz2\).* the packed file away",
+    ),
+    "xz": (
+        {"a.csv.xz": lzma.compress(b"day")},
+        "",
+        r"a\.csv\.xz: a packed .*\(xz\).* take the \.xz away",
+    ),
     "7z": ({"a.7z": b"7z\xbc\xaf\x27\x1c"}, "", r"a\.7z: a packed .*\(7z\).* take the \.7z away"),
-    "rar called .csv": ({"a.csv": b"Rar!\x1a\x07\x01\0"}, "", r"a\.csv: a packed .*\(rar\).* the packed file away"),
-    "tar in gzip": ({"a.tgz": gzip.compress(b"x".ljust(257, b"\0") + b"ustar")}, "", r"a\.tgz: a packed .*\(tar\)"),
+    "rar called .csv": (
+        {"a.csv": b"Rar!\x1a\x07\x01\0"},
+        "",
+        r"a\.csv: a packed .*\(rar\).* the packed file away",
+    ),
+    "tar in gzip": (
+        {"a.tgz": gzip.compress(b"x".ljust(257, b"\0") + b"ustar")},
+        "",
+        r"a\.tgz: a packed .*\(tar\)",
+    ),
     "workbook that is a zip of something": (
         {"a.xlsx": b"PK\x03\x04" + b"x" * 500},
         "",
         r"a\.xlsx: not a readable workbook .*Save it again as \.xlsx",
     ),
-    "workbook cut off": ({"a.xlsx": truncated(XLSX)}, "", r"a\.xlsx: not a readable workbook .*Save it again"),
-    "text called .xlsx": ({"a.xlsx": spend(*ROWS)}, "", r"a\.xlsx: this is not a workbook.*Export it again"),
+    "workbook cut off": (
+        {"a.xlsx": truncated(XLSX)},
+        "",
+        r"a\.xlsx: not a readable workbook .*Save it again",
+    ),
+    "text called .xlsx": (
+        {"a.xlsx": spend(*ROWS)},
+        "",
+        r"a\.xlsx: this is not a workbook.*Export it again",
+    ),
     "workbook with a password": (
         {"a.xlsx": ole(EncryptionInfo=b"\4\0\4\0", EncryptedPackage=b"\1" * 5000)},
         "",
         r"a\.xlsx: protected by a password\. Save it again as \.xlsx without a password",
     ),
-    "old workbook with a password": ({"a.xls": xls([["a"]], locked=True)}, "", r"a\.xls: protected by a password"),
+    "old workbook with a password": (
+        {"a.xls": xls([["a"]], locked=True)},
+        "",
+        r"a\.xls: protected by a password",
+    ),
     "OpenDocument with a password": (
         {"a.ods": ods([["a"]], locked=True)},
         "",
@@ -406,7 +513,11 @@ REFUSED = {
         )
         for part in (0.02, 0.1, 0.5, 0.9)
     },
-    "workbook of empty sheets": ({"a.xlsx": xlsx(S=[], T=[])}, "", r"a\.xlsx: the file is empty\. Export it again"),
+    "workbook of empty sheets": (
+        {"a.xlsx": xlsx(S=[], T=[])},
+        "",
+        r"a\.xlsx: the file is empty\. Export it again",
+    ),
     "workbook with a cell far away": (
         {"a.xlsx": xlsx({"dimension": "A1:XFD1048576"}, S=[["a"]])},
         "",
@@ -427,8 +538,16 @@ REFUSED = {
         "sources: {ads: {file: ads.xlsx, sheet: March}}",
         r'ads\.xlsx: no sheet "March"\. It has Jan, Feb\.',
     ),
-    "PDF called .csv": ({"a.csv": b"%PDF-1.7\n%\xe2\xe3"}, "", r"a\.csv: not a table of text\. Export it as CSV"),
-    "picture called .csv": ({"a.csv": b"\x89PNG\r\n\x1a\n"}, "", r"a\.csv: not a table of text\. Export it as CSV"),
+    "PDF called .csv": (
+        {"a.csv": b"%PDF-1.7\n%\xe2\xe3"},
+        "",
+        r"a\.csv: not a table of text\. Export it as CSV",
+    ),
+    "picture called .csv": (
+        {"a.csv": b"\x89PNG\r\n\x1a\n"},
+        "",
+        r"a\.csv: not a table of text\. Export it as CSV",
+    ),
     "XML workbook of 2003": (
         {"a.xls": b'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook/>'},
         "",
@@ -439,8 +558,16 @@ REFUSED = {
         "",
         r"a\.xls: a web page without a table",
     ),
-    "JSON cut off": ({"a.json": '[{"a": 1}, {"a"'}, "", r"a\.json: not readable as JSON \(.*\)\. Export it again"),
-    "JSON in a wrong encoding": ({"a.json": '[{"a": "é"}]'.encode("cp1252")}, "", r"a\.json: not readable as JSON"),
+    "JSON cut off": (
+        {"a.json": '[{"a": 1}, {"a"'},
+        "",
+        r"a\.json: not readable as JSON \(.*\)\. Export it again",
+    ),
+    "JSON in a wrong encoding": (
+        {"a.json": '[{"a": "é"}]'.encode("cp1252")},
+        "",
+        r"a\.json: not readable as JSON",
+    ),
     "JSON object over many lines": (
         {"a.json": json.dumps({"data": [{"a": 1}]}, indent=1)},
         "",
@@ -451,8 +578,16 @@ REFUSED = {
         "",
         r"a\.parquet.*not a whole Parquet file.*Export it again",
     ),
-    "Parquet damaged inside": ({"a.parquet": damaged(some_parquet())}, "", r"a\.parquet.*not a whole Parquet file"),
-    "Parquet of no bytes but its mark": ({"a.parquet": b"PAR1"}, "", r"a\.parquet.*not a whole Parquet file"),
+    "Parquet damaged inside": (
+        {"a.parquet": damaged(some_parquet())},
+        "",
+        r"a\.parquet.*not a whole Parquet file",
+    ),
+    "Parquet of no bytes but its mark": (
+        {"a.parquet": b"PAR1"},
+        "",
+        r"a\.parquet.*not a whole Parquet file",
+    ),
     "Parquet with one name twice": (
         {"a.parquet": table_bytes(pa.table({"Cost": [1], "cost": [2]}))},
         "",
@@ -518,7 +653,11 @@ REFUSED = {
         "sources: {ads: {file: ../client.yaml}}",
         r'sources\.ads\.file: "\.\./client\.yaml" leads out of raw/\. Put the file into raw/',
     ),
-    "an absolute path": ({}, "sources: {ads: {file: /etc/hostname}}", r'file: "/etc/hostname" leads out of raw/'),
+    "an absolute path": (
+        {},
+        "sources: {ads: {file: /etc/hostname}}",
+        r'file: "/etc/hostname" leads out of raw/',
+    ),
     "a link that leads out of raw": (
         {"ads.csv": lambda path: path.symlink_to("../client.yaml")},
         "",
@@ -529,10 +668,26 @@ REFUSED = {
         "",
         r"ads\.csv: a link to a file that is not there\. Put the file itself into raw/, or take the link away",
     ),
-    "a link to itself": ({"a.csv": lambda path: path.symlink_to("a.csv")}, "", r"a\.csv: a link to a file that is not"),
-    "a link to a folder": ({"ads": lambda path: path.symlink_to("/")}, "", r"ads: a link to a folder\. Put the folder"),
-    "a pipe": ({"ads.csv": os.mkfifo}, "", r"ads\.csv: not a file but a pipe or a device\. Put a file with its rows"),
-    "a pipe that is named": ({"a.csv": os.mkfifo}, "sources: {ads: {file: a.csv}}", r"a\.csv: not a file but a pipe"),
+    "a link to itself": (
+        {"a.csv": lambda path: path.symlink_to("a.csv")},
+        "",
+        r"a\.csv: a link to a file that is not",
+    ),
+    "a link to a folder": (
+        {"ads": lambda path: path.symlink_to("/")},
+        "",
+        r"ads: a link to a folder\. Put the folder",
+    ),
+    "a pipe": (
+        {"ads.csv": os.mkfifo},
+        "",
+        r"ads\.csv: not a file but a pipe or a device\. Put a file with its rows",
+    ),
+    "a pipe that is named": (
+        {"a.csv": os.mkfifo},
+        "sources: {ads: {file: a.csv}}",
+        r"a\.csv: not a file but a pipe",
+    ),
     "a file name that is no UTF-8": (
         {os.fsdecode(b"caf\xe9.csv"): spend(*ROWS)},
         "",
@@ -603,7 +758,9 @@ def renamed(content, tag):
         return re.sub(rb"\bc([1-9])\b", rb"c%s\1" % tag.encode(), content)
     if isinstance(content, (list, tuple)):
         return type(content)(renamed(c, tag) for c in content)
-    return {k: renamed(v, tag) for k, v in content.items()} if isinstance(content, dict) else content
+    return (
+        {k: renamed(v, tag) for k, v in content.items()} if isinstance(content, dict) else content
+    )
 
 
 HEAD = SPEND.split(",")
@@ -669,12 +826,28 @@ ENCODED = {
     ),
     "utf-16-le without a mark": (in_encoding(dated(GERMAN), "utf-16-le"), "utf-16-le", GERMAN),
     "utf-16-be without a mark": (in_encoding(dated(GERMAN), "utf-16-be"), "utf-16-be", GERMAN),
-    "utf-32 with its mark": (in_encoding(dated(GERMAN), "utf-32-le", codecs.BOM_UTF32_LE), "utf-32", GERMAN),
+    "utf-32 with its mark": (
+        in_encoding(dated(GERMAN), "utf-32-le", codecs.BOM_UTF32_LE),
+        "utf-32",
+        GERMAN,
+    ),
     "cp1252": (in_encoding(dated(GERMAN), "cp1252"), "cp1252", GERMAN),
-    "cp1252, only between letters": (in_encoding(dated(["Käse,c1,1.00,1"] * 3), "cp1252"), "cp1252", ["Käse,"] * 3),
-    "cp1252, only apostrophes": (in_encoding(dated(["it’s it,c1,1.00,1"] * 3), "cp1252"), "cp1252", ["it’s it,"] * 3),
+    "cp1252, only between letters": (
+        in_encoding(dated(["Käse,c1,1.00,1"] * 3), "cp1252"),
+        "cp1252",
+        ["Käse,"] * 3,
+    ),
+    "cp1252, only apostrophes": (
+        in_encoding(dated(["it’s it,c1,1.00,1"] * 3), "cp1252"),
+        "cp1252",
+        ["it’s it,"] * 3,
+    ),
     "gb18030": (in_encoding(dated(CHINESE), "gb18030"), "gb18030", CHINESE),
-    "gb18030, two characters": (in_encoding(dated(["百度,c1,1.00,1"] * 3), "gb18030"), "gb18030", ["百度,"] * 3),
+    "gb18030, two characters": (
+        in_encoding(dated(["百度,c1,1.00,1"] * 3), "gb18030"),
+        "gb18030",
+        ["百度,"] * 3,
+    ),
     "big5": (in_encoding(dated(TAIWAN), "big5"), "big5", TAIWAN),
     "shift_jis": (in_encoding(dated(JAPANESE), "shift_jis"), "shift_jis", JAPANESE),
     "cp1250": (in_encoding(dated(POLISH), "cp1250"), "cp1250", POLISH),
@@ -684,16 +857,26 @@ ENCODED = {
 KEPT = {
     "a blank line before a row of words": case(
         "a.csv",
-        spend("2025-03-01,g,c1,10.50,1", "", "2025-03-01,f,c2,unknown,1", "2025-03-01,f,c3,10.50,1"),
+        spend(
+            "2025-03-01,g,c1,10.50,1", "", "2025-03-01,f,c2,unknown,1", "2025-03-01,f,c3,10.50,1"
+        ),
         [5, 2, 2, 0, 0, 1],
         {4: "cost: unknown"},
         [10.5, 10.5],
     ),
     "a heading with an apostrophe": case(
-        "a.csv", spend(ROWS[0] + ",x", header=SPEND + ",customer's note"), [2, 1, 1, 0, 0, 0], {}, GOOD[:1]
+        "a.csv",
+        spend(ROWS[0] + ",x", header=SPEND + ",customer's note"),
+        [2, 1, 1, 0, 0, 0],
+        {},
+        GOOD[:1],
     ),
     "a heading that looks like a function": case(
-        "a.csv", spend(ROWS[0] + ",x", header=SPEND + ",amount(EUR)"), [2, 1, 1, 0, 0, 0], {}, GOOD[:1]
+        "a.csv",
+        spend(ROWS[0] + ",x", header=SPEND + ",amount(EUR)"),
+        [2, 1, 1, 0, 0, 0],
+        {},
+        GOOD[:1],
     ),
     "two numbers in a cell": case(
         "a.csv", spend("2025-03-01,g,c1,10 20,1"), [2, 1, 0, 0, 0, 1], {2: "cost: 10 20"}, []
@@ -702,18 +885,32 @@ KEPT = {
         "a.csv", spend("2025-03-01,g,c1,1e999,1"), [2, 1, 0, 0, 0, 1], {2: "cost: 1e999"}, []
     ),
     "a currency in the cell": case(
-        "a.csv", spend("2025-03-01,g,c1,USD 20.25,1"), [2, 1, 0, 0, 0, 1], {2: "cost: USD 20.25"}, []
+        "a.csv",
+        spend("2025-03-01,g,c1,USD 20.25,1"),
+        [2, 1, 0, 0, 0, 1],
+        {2: "cost: USD 20.25"},
+        [],
     ),
     "German errors": case(
         "a.csv",
-        spend("2025-03-01,#NV,c1,1.00,1", "2025-03-02,#BEZUG!,c1,1.00,1", "2025-03-03,######,c1,1.00,1"),
+        spend(
+            "2025-03-01,#NV,c1,1.00,1",
+            "2025-03-02,#BEZUG!,c1,1.00,1",
+            "2025-03-03,######,c1,1.00,1",
+        ),
         [4, 1, 0, 0, 0, 3],
         {2: "channel: #NV", 3: "channel: #BEZUG!", 4: "channel: ######"},
         [],
     ),
     "marks of a missing value in Parquet": case(
         "a.parquet",
-        as_parquet(spent_on=["2025-03-01"], channel=["g"], campaign_id=["c1"], cost=["10.50"], clicks=["n/a"]),
+        as_parquet(
+            spent_on=["2025-03-01"],
+            channel=["g"],
+            campaign_id=["c1"],
+            cost=["10.50"],
+            clicks=["n/a"],
+        ),
         [1, 0, 1, 0, 0, 0],
         {},
         GOOD[:1],
@@ -723,7 +920,11 @@ KEPT = {
     "header only": case("a.csv", SPEND + "\n", [1, 1, 0, 0, 0, 0], {}, []),
     "header without a line end": case("a.csv", SPEND, [1, 1, 0, 0, 0, 0], {}, []),
     "last line cut off": case(
-        "a.csv", spend(*ROWS)[:-8], [4, 1, 2, 0, 0, 1], {4: "4 cells where the header has 5"}, GOOD[:2]
+        "a.csv",
+        spend(*ROWS)[:-8],
+        [4, 1, 2, 0, 0, 1],
+        {4: "4 cells where the header has 5"},
+        GOOD[:2],
     ),
     "no line end at the foot": case("a.csv", spend(*ROWS).rstrip("\n")),
     "Windows line ends": case("a.csv", spend(*ROWS, end="\r\n")),
@@ -757,7 +958,10 @@ KEPT = {
     ),
     "one line in cp1252 among UTF-8": case(
         "a.csv",
-        joined(spend("2025-03-01,é,c1,10.50,1", "2025-03-02,ü,c1,20.25,2"), b"2025-03-03,caf\xe9,c2,30.00,3\n"),
+        joined(
+            spend("2025-03-01,é,c1,10.50,1", "2025-03-02,ü,c1,20.25,2"),
+            b"2025-03-03,caf\xe9,c2,30.00,3\n",
+        ),
         [4, 1, 2, 0, 0, 1],
         {4: "bytes that are not text in this encoding"},
         GOOD[:2],
@@ -776,7 +980,9 @@ KEPT = {
         f"one byte of no letter among cp1252: {byte!r}": case(
             "a.csv",
             joined(
-                spend("2025-03-01,Käse,c1,10.50,1", "2025-03-02,café crème,c1,20.25,2").encode("cp1252"),
+                spend("2025-03-01,Käse,c1,10.50,1", "2025-03-02,café crème,c1,20.25,2").encode(
+                    "cp1252"
+                ),
                 b"2025-03-03,caf" + byte + b",c2,30.00,3\n",
             ),
             [4, 1, 2, 0, 0, 1],
@@ -788,7 +994,9 @@ KEPT = {
     "one line in UTF-8 among gb18030": case(
         "a.csv",
         joined(
-            spend("2025-03-01,百度推广,c1,10.50,1", "2025-03-02,微信公众号,c1,20.25,2").encode("gb18030"),
+            spend("2025-03-01,百度推广,c1,10.50,1", "2025-03-02,微信公众号,c1,20.25,2").encode(
+                "gb18030"
+            ),
             "2025-03-03,小红书的广告,c2,30.00,3\n",
         ),
         [4, 1, 2, 0, 0, 1],
@@ -805,7 +1013,11 @@ KEPT = {
     ),
     "quoted line breaks keep the count of lines": case(
         "a.csv",
-        spend('2025-03-01,"goo\ngle",c1,10.50,1', "2025-03-02,google,c1,x,2", '2025-03-03,"me\n\nta",c2,30.00,3')
+        spend(
+            '2025-03-01,"goo\ngle",c1,10.50,1',
+            "2025-03-02,google,c1,x,2",
+            '2025-03-03,"me\n\nta",c2,30.00,3',
+        )
         + "31.02.2025,google,c1,1.00,1\n",
         [5, 1, 2, 0, 0, 2],
         {4: "cost: x", 8: "spent_on: 31.02.2025"},
@@ -841,14 +1053,18 @@ KEPT = {
     ),
     "a quotation mark left open far from the end": case(
         "a.csv",
-        spend('2025-03-01,"google,c1,10.50,1', *(f"2025-03-02,g,c2.{i},1.00,1" for i in range(2500))),
+        spend(
+            '2025-03-01,"google,c1,10.50,1', *(f"2025-03-02,g,c2.{i},1.00,1" for i in range(2500))
+        ),
         [2502, 1, 2500, 0, 0, 1],
         {2: "a quotation mark is not closed"},
         [1.0] * 2500,
     ),
     "a quotation mark opened in the last cell and closed in that of a later row": case(
         "a.csv",
-        spend(ROWS[0].replace(",100", ',"100'), ROWS[1], ROWS[2] + '"', ROWS[2].replace("c2", "c3")),
+        spend(
+            ROWS[0].replace(",100", ',"100'), ROWS[1], ROWS[2] + '"', ROWS[2].replace("c2", "c3")
+        ),
         [5, 1, 2, 0, 0, 2],
         {2: "a quotation mark is not closed", 4: 'clicks: 300"'},
         GOOD[1:],
@@ -886,9 +1102,13 @@ KEPT = {
     ),
     "inches": case("a.csv", spend('2025-03-01,12" pizza,c1,10.50,1', *ROWS[1:])),
     # --- lines that hold no data
-    "header again in the middle": case("a.csv", spend(ROWS[0], SPEND, *ROWS[1:]), [5, 2, 3, 0, 0, 0]),
+    "header again in the middle": case(
+        "a.csv", spend(ROWS[0], SPEND, *ROWS[1:]), [5, 2, 3, 0, 0, 0]
+    ),
     "two files put together, each with its mark": case(
-        "a.csv", joined(spend(ROWS[0]).encode("utf-8-sig"), spend(*ROWS[1:]).encode("utf-8-sig")), [5, 2, 3, 0, 0, 0]
+        "a.csv",
+        joined(spend(ROWS[0]).encode("utf-8-sig"), spend(*ROWS[1:]).encode("utf-8-sig")),
+        [5, 2, 3, 0, 0, 0],
     ),
     "comments and a title above": case(
         "a.csv", "Report\n# Start date: 20250301\n\n" + spend(*ROWS), [7, 4, 3, 0, 0, 0]
@@ -897,21 +1117,32 @@ KEPT = {
         "a.csv", spend(ROWS[0], "", "# next", "", ROWS[1], "", ROWS[2]), [8, 5, 3, 0, 0, 0]
     ),
     "two sections": case(
-        "a.csv", spend(*ROWS) + "\n# Channels\nchannel,sessions\ngoogle,12\nmeta,13\n", [9, 6, 3, 0, 0, 0]
+        "a.csv",
+        spend(*ROWS) + "\n# Channels\nchannel,sessions\ngoogle,12\nmeta,13\n",
+        [9, 6, 3, 0, 0, 0],
     ),
     "two sections of the same width": case(
         "a.csv",
-        spend(*ROWS) + "\n# By device\nday,device,campaign,cost,clicks\n2025-03-01,phone,c1,5.00,1\n",
+        spend(*ROWS)
+        + "\n# By device\nday,device,campaign,cost,clicks\n2025-03-01,phone,c1,5.00,1\n",
         [8, 5, 3, 0, 0, 0],
     ),
     "our own section after another": case(
-        "a.csv", spend(*ROWS[:2]) + "\nchannel,sessions\ngoogle,12\n" + spend(ROWS[2]), [8, 5, 3, 0, 0, 0]
+        "a.csv",
+        spend(*ROWS[:2]) + "\nchannel,sessions\ngoogle,12\n" + spend(ROWS[2]),
+        [8, 5, 3, 0, 0, 0],
     ),
     "our own rows after another section": case(
-        "a.csv", spend(*ROWS[:2]) + "\nchannel,sessions\ngoogle,12\n\n" + ROWS[2], [8, 5, 3, 0, 0, 0]
+        "a.csv",
+        spend(*ROWS[:2]) + "\nchannel,sessions\ngoogle,12\n\n" + ROWS[2],
+        [8, 5, 3, 0, 0, 0],
     ),
-    "a total at the foot": case("a.csv", spend(*ROWS, "Total,,,60.75,600"), [5, 1, 3, 0, 0, 1], {5: "spent_on: Total"}),
-    "the same line twice": case("a.csv", spend(*ROWS, ROWS[0]), [5, 1, 3, 1, 0, 0], {}, [*GOOD, 10.5]),
+    "a total at the foot": case(
+        "a.csv", spend(*ROWS, "Total,,,60.75,600"), [5, 1, 3, 0, 0, 1], {5: "spent_on: Total"}
+    ),
+    "the same line twice": case(
+        "a.csv", spend(*ROWS, ROWS[0]), [5, 1, 3, 1, 0, 0], {}, [*GOOD, 10.5]
+    ),
     "the same key with another cost": case(
         "a.csv",
         spend(*ROWS, "2025-03-01,google,c1,99.00,1"),
@@ -921,7 +1152,9 @@ KEPT = {
     # --- values
     "ids in scientific notation": case(
         "a.csv",
-        spend(ROWS[0], "2025-03-02,meta,1.20253E+17,20.25,1", '2025-03-02,meta,"1,20253E+17",20.25,1'),
+        spend(
+            ROWS[0], "2025-03-02,meta,1.20253E+17,20.25,1", '2025-03-02,meta,"1,20253E+17",20.25,1'
+        ),
         [4, 1, 1, 0, 0, 2],
         {
             3: "campaign_id: 1.20253E+17 (a number rounded by a spreadsheet)",
@@ -931,21 +1164,37 @@ KEPT = {
     ),
     "negative numbers": case(
         "a.csv",
-        spend("2025-03-01,g,c1,-10.50,1", "2025-03-02,g,c1,(20.25),1", "2025-03-03,g,c1,5.00-,1", ROWS[2]),
+        spend(
+            "2025-03-01,g,c1,-10.50,1",
+            "2025-03-02,g,c1,(20.25),1",
+            "2025-03-03,g,c1,5.00-,1",
+            ROWS[2],
+        ),
         [5, 1, 1, 0, 0, 3],
-        {2: ("negative number", "-10.5"), 3: ("negative number", "-20.25"), 4: ("negative number", "-5.0")},
+        {
+            2: ("negative number", "-10.5"),
+            3: ("negative number", "-20.25"),
+            4: ("negative number", "-5.0"),
+        },
         [30.0],
     ),
     "spreadsheet errors": case(
         "a.csv",
-        spend("2025-03-01,#N/A,c1,1.00,1", "2025-03-02,google,c1,#DIV/0!,1", "#REF!,google,c1,3.00,1", ROWS[2]),
+        spend(
+            "2025-03-01,#N/A,c1,1.00,1",
+            "2025-03-02,google,c1,#DIV/0!,1",
+            "#REF!,google,c1,3.00,1",
+            ROWS[2],
+        ),
         [5, 1, 1, 0, 0, 3],
         {2: "channel: #N/A", 3: "cost: #DIV/0!", 4: "spent_on: #REF!"},
         [30.0],
     ),
     "formulas": case(
         "a.csv",
-        spend('2025-03-01,"=HYPERLINK(""http://x"",""y"")",c1,10.50,1', "2025-03-02,google,c1,=1+1,2"),
+        spend(
+            '2025-03-01,"=HYPERLINK(""http://x"",""y"")",c1,10.50,1', "2025-03-02,google,c1,=1+1,2"
+        ),
         [3, 1, 1, 0, 0, 1],
         {3: "cost: =1+1"},
         [10.5],
@@ -985,17 +1234,30 @@ KEPT = {
     ),
     "whole thousands with a comma between semicolons": case(
         "a.csv",
-        SPEND.replace(",", ";") + "\n2025-03-01;g;c1;1,250;1\n2025-03-02;g;c1;980;2\n2025-03-03;g;c1;12,400;3\n",
+        SPEND.replace(",", ";")
+        + "\n2025-03-01;g;c1;1,250;1\n2025-03-02;g;c1;980;2\n2025-03-03;g;c1;12,400;3\n",
         values=[1250.0, 980.0, 12400.0],
     ),
     "thousands with a point and a sign of money": case(
-        "a.csv", spend("2025-03-01,g,c1,1.250 €,1", "2025-03-02,g,c1,EUR 2.500,2"), [3, 1, 2, 0, 0, 0], {}, [1250, 2500]
+        "a.csv",
+        spend("2025-03-01,g,c1,1.250 €,1", "2025-03-02,g,c1,EUR 2.500,2"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        [1250, 2500],
     ),
     "three decimals": case(
-        "a.csv", spend("2025-03-01,g,c1,0.250,1", "2025-03-02,g,c1,12.400,2"), [3, 1, 2, 0, 0, 0], {}, [0.25, 12.4]
+        "a.csv",
+        spend("2025-03-01,g,c1,0.250,1", "2025-03-02,g,c1,12.400,2"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        [0.25, 12.4],
     ),
     "three digits after the mark, and nothing that tells": case(
-        "a.csv", spend("2025-03-01,g,c1,1.250,1", "2025-03-02,g,c1,2.400,2"), [3, 1, 2, 0, 0, 0], {}, [1.25, 2.4]
+        "a.csv",
+        spend("2025-03-01,g,c1,1.250,1", "2025-03-02,g,c1,2.400,2"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        [1.25, 2.4],
     ),
     "three digits after the mark, said in the settings": case(
         "a.csv",
@@ -1015,7 +1277,11 @@ KEPT = {
     ),
     "money with signs and spaces": case(
         "a.csv",
-        spend("2025-03-01,g,c1,€ 10.50,1", "2025-03-02,g,c1,EUR 20.25,1", '2025-03-03,g,c1,"1\'030.00 €",1'),
+        spend(
+            "2025-03-01,g,c1,€ 10.50,1",
+            "2025-03-02,g,c1,EUR 20.25,1",
+            '2025-03-03,g,c1,"1\'030.00 €",1',
+        ),
         values=[10.5, 20.25, 1030.0],
     ),
     "percent signs": case("a.csv", spend("2025-03-01,g,c1,50 %,1"), [2, 1, 1, 0, 0, 0], {}, [0.5]),
@@ -1032,7 +1298,10 @@ KEPT = {
     ),
     "values of SQL, emoji and right to left": case(
         "a.csv",
-        spend('2025-03-01,"\'; DROP TABLE spend; --",c1,10.50,1', "2025-03-02,🎉 \u202eمرحبا,' OR 1=1,20.25,1"),
+        spend(
+            '2025-03-01,"\'; DROP TABLE spend; --",c1,10.50,1',
+            "2025-03-02,🎉 \u202eمرحبا,' OR 1=1,20.25,1",
+        ),
         [3, 1, 2, 0, 0, 0],
         {},
         GOOD[:2],
@@ -1050,26 +1319,45 @@ KEPT = {
         [10.5, 30.0],
     ),
     "another currency with a rate": case(
-        "a.csv", spend("2025-03-01,g,c1,10.50,1,USD", header=SPEND + ",currency"), [2, 1, 1, 0, 0, 0], {}, [8.4]
+        "a.csv",
+        spend("2025-03-01,g,c1,10.50,1,USD", header=SPEND + ",currency"),
+        [2, 1, 1, 0, 0, 0],
+        {},
+        [8.4],
     ),
     # --- days
     "days in two orders": case(
         "a.csv",
         spend(
-            *(f"{d},g,c{i},1.00,1" for i, d in enumerate(["13/02/2025", "25/02/2025", "02/28/2025", "14/02/2025"], 1))
+            *(
+                f"{d},g,c{i},1.00,1"
+                for i, d in enumerate(["13/02/2025", "25/02/2025", "02/28/2025", "14/02/2025"], 1)
+            )
         ),
         [5, 1, 3, 0, 0, 1],
         {4: "spent_on: 02/28/2025"},
         [1.0] * 3,
     ),
     "years of two digits": case(
-        "a.csv", spend("13.03.25,g,c1,1.00,1", "14.03.25,g,c2,2.00,1"), [3, 1, 2, 0, 0, 0], {}, ONE[:2]
+        "a.csv",
+        spend("13.03.25,g,c1,1.00,1", "14.03.25,g,c2,2.00,1"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        ONE[:2],
     ),
     "month first, years of two digits": case(
-        "a.csv", spend("02/03/25,g,c1,1.00,1", "02/28/25,g,c2,2.00,1"), [3, 1, 2, 0, 0, 0], {}, ONE[:2]
+        "a.csv",
+        spend("02/03/25,g,c1,1.00,1", "02/28/25,g,c2,2.00,1"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        ONE[:2],
     ),
     "month first": case(
-        "a.csv", spend("02/03/2025,g,c1,1.00,1", "02/28/2025,g,c2,2.00,1"), [3, 1, 2, 0, 0, 0], {}, ONE[:2]
+        "a.csv",
+        spend("02/03/2025,g,c1,1.00,1", "02/28/2025,g,c2,2.00,1"),
+        [3, 1, 2, 0, 0, 0],
+        {},
+        ONE[:2],
     ),
     "days that are not": case(
         "a.csv",
@@ -1081,7 +1369,12 @@ KEPT = {
             ROWS[0],
         ),
         [6, 1, 1, 0, 0, 4],
-        {2: "spent_on: 2025-02-31", 3: "spent_on: 31.02.2025", 4: "spent_on: 0000-00-00", 5: "spent_on: yesterday"},
+        {
+            2: "spent_on: 2025-02-31",
+            3: "spent_on: 31.02.2025",
+            4: "spent_on: 0000-00-00",
+            5: "spent_on: yesterday",
+        },
         [10.5],
     ),
     "days that cannot be": case(
@@ -1102,9 +1395,13 @@ KEPT = {
         {},
         [1.0, 1.0, 10.5],
     ),
-    "days without marks between": case("a.csv", spend("20250301,g,c1,1.00,1"), [2, 1, 1, 0, 0, 0], {}, [1.0]),
+    "days without marks between": case(
+        "a.csv", spend("20250301,g,c1,1.00,1"), [2, 1, 1, 0, 0, 0], {}, [1.0]
+    ),
     # --- settings
-    "a header line in the settings": case("a.csv", "x,y,z,a,b\n" + spend(*ROWS), [5, 2, 3, 0, 0, 0], header_line=2),
+    "a header line in the settings": case(
+        "a.csv", "x,y,z,a,b\n" + spend(*ROWS), [5, 2, 3, 0, 0, 0], header_line=2
+    ),
     "an order of days in the settings": case(
         "a.csv",
         spend("02/03/2025,g,c1,1.00,1", "13/03/2025,g,c2,2.00,1"),
@@ -1113,16 +1410,24 @@ KEPT = {
         ONE[:1],
         dates="month first",
     ),
-    "a wrong header line in the settings": case("a.csv", spend(*ROWS), [4, 2, 0, 0, 2, 0], {}, [], header_line=2),
+    "a wrong header line in the settings": case(
+        "a.csv", spend(*ROWS), [4, 2, 0, 0, 2, 0], {}, [], header_line=2
+    ),
     "a delimiter called tab": case("a.csv", spend(*ROWS).replace(",", "\t"), delimiter="tab"),
-    "a wrong delimiter in the settings": case("a.csv", spend(*ROWS), [4, 1, 0, 0, 3, 0], {}, [], delimiter=";"),
-    "a file that nothing knows": case("a.csv", "colour,taste\nred,sour\n", [2, 1, 0, 0, 1, 0], {}, []),
+    "a wrong delimiter in the settings": case(
+        "a.csv", spend(*ROWS), [4, 1, 0, 0, 3, 0], {}, [], delimiter=";"
+    ),
+    "a file that nothing knows": case(
+        "a.csv", "colour,taste\nred,sour\n", [2, 1, 0, 0, 1, 0], {}, []
+    ),
     # --- workbooks and web pages
     "xlsx": case("a.xlsx", in_xlsx(S=[HEAD, *TYPED])),
     "xlsx called .xls": case("a.xls", in_xlsx(S=[HEAD, *TYPED])),
     "xlsx called .csv": case("a.csv", in_xlsx(S=[HEAD, *TYPED])),
     "xlsx with empty rows above, between and below": case(
-        "a.xlsx", in_xlsx(S=[None, ["Costs"], None, HEAD, TYPED[0], [""] * 5, *TYPED[1:], [""]]), [9, 6, 3, 0, 0, 0]
+        "a.xlsx",
+        in_xlsx(S=[None, ["Costs"], None, HEAD, TYPED[0], [""] * 5, *TYPED[1:], [""]]),
+        [9, 6, 3, 0, 0, 0],
     ),
     "xlsx with errors, days and percentages": case(
         "a.xlsx",
@@ -1170,19 +1475,30 @@ KEPT = {
     ),
     "xlsx with ids as numbers": case(
         "a.xlsx",
-        in_xlsx(S=[HEAD, ["2025-03-01", "g", 120253000001, 1, 1], ["2025-03-01", "g", 1.20253e17, 2, 1]]),
+        in_xlsx(
+            S=[HEAD, ["2025-03-01", "g", 120253000001, 1, 1], ["2025-03-01", "g", 1.20253e17, 2, 1]]
+        ),
         [3, 1, 1, 0, 0, 1],
         {3: "campaign_id: 1.20253e+17 (a number rounded by a spreadsheet)"},
         [1.0],
     ),
-    "xlsx with a sheet of words first": case("a.xlsx", in_xlsx(Info=[["Read me"], ["by hand"]], Costs=[HEAD, *TYPED])),
+    "xlsx with a sheet of words first": case(
+        "a.xlsx", in_xlsx(Info=[["Read me"], ["by hand"]], Costs=[HEAD, *TYPED])
+    ),
     "xlsx, the sheet asked for": case(
-        "a.xlsx", in_xlsx(Jan=[HEAD, TYPED[0]], Feb=[HEAD, *TYPED[1:]]), [2, 1, 1, 0, 0, 0], {}, GOOD[:1], sheet="Jan"
+        "a.xlsx",
+        in_xlsx(Jan=[HEAD, TYPED[0]], Feb=[HEAD, *TYPED[1:]]),
+        [2, 1, 1, 0, 0, 0],
+        {},
+        GOOD[:1],
+        sheet="Jan",
     ),
     "xls": case("a.xls", in_xls([HEAD, *TYPED])),
     "ods": case("a.ods", in_ods([HEAD, *TYPED])),
     "xls that is text": case("a.xls", spend(*ROWS).replace(",", "\t")),
-    "xls that is text in utf-16": case("a.xls", made(lambda t: t.encode("utf-16"))(spend(*ROWS).replace(",", "\t"))),
+    "xls that is text in utf-16": case(
+        "a.xls", made(lambda t: t.encode("utf-16"))(spend(*ROWS).replace(",", "\t"))
+    ),
     "xls that is a web page": case("a.xls", made(html)([HEAD, *TYPED])),
     "xls that is a web page in gbk": case(
         "a.xls",
@@ -1199,16 +1515,25 @@ KEPT = {
         [6, 3, 3, 0, 0, 0],
     ),
     "web page with decimal commas": case(
-        "a.html", made(html)([HEAD, ["01.03.2025", "g", "c1", "1.010,50", 1]]), [2, 1, 1, 0, 0, 0], {}, [1010.5]
+        "a.html",
+        made(html)([HEAD, ["01.03.2025", "g", "c1", "1.010,50", 1]]),
+        [2, 1, 1, 0, 0, 0],
+        {},
+        [1010.5],
     ),
     # --- JSON
     "JSON": case("a.json", made(json.dumps)(objects()), [3, 0, 3, 0, 0, 0]),
     "JSON with a thing that is no object": case(
-        "a.json", made(json.dumps)([*objects(), 7]), [4, 0, 3, 0, 0, 1], {4: "not an object with named values"}
+        "a.json",
+        made(json.dumps)([*objects(), 7]),
+        [4, 0, 3, 0, 0, 1],
+        {4: "not an object with named values"},
     ),
     "JSON with a name given twice": case(
         "a.json",
-        made(lambda rows: json.dumps(rows).replace('"cost": 20.25', '"cost": 2025, "cost": 20.25'))(objects()),
+        made(lambda rows: json.dumps(rows).replace('"cost": 20.25', '"cost": 2025, "cost": 20.25'))(
+            objects()
+        ),
         [3, 0, 2, 0, 0, 1],
         {2: 'the name "cost" is given twice'},
         [10.5, 30.0],
@@ -1226,7 +1551,9 @@ KEPT = {
     ),
     "JSON lines": case("a.jsonl", made(json_lines)(*objects()), [3, 0, 3, 0, 0, 0]),
     "JSON lines, packed": case(
-        "a.jsonl.gz", made(lambda *o: gzip.compress(json_lines(*o).encode()))(*objects()), [3, 0, 3, 0, 0, 0]
+        "a.jsonl.gz",
+        made(lambda *o: gzip.compress(json_lines(*o).encode()))(*objects()),
+        [3, 0, 3, 0, 0, 0],
     ),
     "JSON lines with a broken line and an empty one": case(
         "a.jsonl",
@@ -1236,12 +1563,16 @@ KEPT = {
     ),
     "JSON lines with a new key late and a nested value": case(
         "a.jsonl",
-        made(json_lines)(*objects()[:2], objects()[2] | {"late": "x", "more": {"a": [1, {"b": "é"}]}}),
+        made(json_lines)(
+            *objects()[:2], objects()[2] | {"late": "x", "more": {"a": [1, {"b": "é"}]}}
+        ),
         [3, 0, 3, 0, 0, 0],
     ),
     "JSON lines with half a character and a NUL": case(
         "a.jsonl",
-        made(json_lines)(objects()[0], objects()[1] | {"channel": "\ud83d"}, objects()[2] | {"channel": "a\0b"}),
+        made(json_lines)(
+            objects()[0], objects()[1] | {"channel": "\ud83d"}, objects()[2] | {"channel": "a\0b"}
+        ),
         [3, 0, 1, 0, 0, 2],
         {2: "characters that are not text", 3: "characters that are not text"},
         GOOD[:1],
@@ -1273,7 +1604,12 @@ KEPT = {
     "Parquet with lists and structs": case(
         "a.parquet",
         as_parquet(
-            spent_on=["2025-03-01"], channel=["g"], campaign_id=["c1"], cost=[10.5], tags=[["a", "b"]], more=[{"x": 1}]
+            spent_on=["2025-03-01"],
+            channel=["g"],
+            campaign_id=["c1"],
+            cost=[10.5],
+            tags=[["a", "b"]],
+            more=[{"x": 1}],
         ),
         [1, 0, 1, 0, 0, 0],
         {},
@@ -1282,7 +1618,10 @@ KEPT = {
     "Parquet with text that is no number": case(
         "a.parquet",
         as_parquet(
-            spent_on=["2025-03-01", "2025-03-02"], channel=["g", "g"], campaign_id=["c1", "c1"], cost=["10.50", "x"]
+            spent_on=["2025-03-01", "2025-03-02"],
+            channel=["g", "g"],
+            campaign_id=["c1", "c1"],
+            cost=["10.50", "x"],
         ),
         [2, 0, 1, 0, 0, 1],
         {2: "cost: x"},
@@ -1298,7 +1637,9 @@ KEPT = {
     # --- headings
     "headings with quotes, a line break and SQL": case(
         "a.csv",
-        spend("2025-03-01,g,c1,10.50,1,x,y", header=SPEND + ',"a ""b""\nc","""; DROP TABLE spend; --"'),
+        spend(
+            "2025-03-01,g,c1,10.50,1,x,y", header=SPEND + ',"a ""b""\nc","""; DROP TABLE spend; --"'
+        ),
         [2, 1, 1, 0, 0, 0],
         {},
         [10.5],
@@ -1314,7 +1655,9 @@ KEPT = {
         "a.csv", spend(*ROWS, header=" Spent_On , CHANNEL,campaign_id ,Cost,clicks")
     ),
     **{
-        f"encoding {name}": case("a.csv", content, [4, 1, 3, 0, 0, 0], {}, ONE if len(set(rows)) > 1 else [1.0] * 3)
+        f"encoding {name}": case(
+            "a.csv", content, [4, 1, 3, 0, 0, 0], {}, ONE if len(set(rows)) > 1 else [1.0] * 3
+        )
         for name, (content, _, rows) in ENCODED.items()
     },
 }
@@ -1334,7 +1677,11 @@ def kept(home):
     def batch(n):
         names = list(KEPT)[30 * n : 30 * n + 30]
         files = {own_file(n, False): renamed(KEPT[n][1], TAGS[n]) for n in names}
-        settings = {f"source {TAGS[n]}": {"file": own_file(n, False), **KEPT[n][2]} for n in names if KEPT[n][2]}
+        settings = {
+            f"source {TAGS[n]}": {"file": own_file(n, False), **KEPT[n][2]}
+            for n in names
+            if KEPT[n][2]
+        }
         folder = new_client(home)
         fill(folder, files, json.dumps({"sources": settings, "exchange_rates": {"USD": 0.8}})[1:-1])
         return process(folder)
@@ -1369,7 +1716,9 @@ def test_encodings_are_found_and_their_letters_kept(name, kept):
     {
         "money with signs and spaces": {"delimiter": ",", "decimal": "."},
         "large amounts with decimal commas": {"delimiter": "|", "decimal": ","},
-        "days in two orders": {"dates": "day first, both orders are in it: 3 dates read day first, 1 month first"},
+        "days in two orders": {
+            "dates": "day first, both orders are in it: 3 dates read day first, 1 month first"
+        },
         "month first": {"dates": "month first, seen in the dates"},
         "comments and a title above": {"header_line": 4},
         "whole thousands with a point": {"decimal": ",", "note": ""},
@@ -1400,15 +1749,24 @@ FAMILY = "👨\u200d👩\u200d👧"  # its joiners can be seen: without them it 
 def test_characters_that_cannot_be_seen_make_no_second_key(kind, take):
     days = [f"2025-03-0{i}" for i, _ in enumerate(HIDDEN, 1)]
     if kind == "csv":
-        content = spend(*(f"{day},{FAMILY},{c},1.00,1" for day, c in zip(days, HIDDEN, strict=True)))
+        content = spend(
+            *(f"{day},{FAMILY},{c},1.00,1" for day, c in zip(days, HIDDEN, strict=True))
+        )
     else:
         n = len(days)
-        columns = {"spent_on": days, "channel": [FAMILY] * n, "campaign_id": HIDDEN, "cost": [1.0] * n}
+        columns = {
+            "spent_on": days,
+            "channel": [FAMILY] * n,
+            "campaign_id": HIDDEN,
+            "cost": [1.0] * n,
+        }
         content = table_bytes(pa.table(columns))
     got = take({f"a.{kind}": content})
     assert got.values("campaign_id") == ["c1"] * len(HIDDEN)
     assert got.values("channel") == [FAMILY] * len(HIDDEN)
-    assert got.cards["note"].tolist() == ["characters that cannot be seen were taken out of 5 cells"]
+    assert got.cards["note"].tolist() == [
+        "characters that cannot be seen were taken out of 5 cells"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -1426,13 +1784,19 @@ def test_characters_that_cannot_be_seen_make_no_second_key(kind, take):
         ([["10.50", "9.99"], ["1.250", "980"]], ".", ['"1" (1.250 is read with decimals)']),
     ],
 )
-def test_a_mark_before_three_digits_is_settled_by_the_column_or_asked_about(columns, decimal, asked):
+def test_a_mark_before_three_digits_is_settled_by_the_column_or_asked_about(
+    columns, decimal, asked
+):
     sight = landing._Sight(",", [str(i) for i, _ in enumerate(columns)])
     sight.look([(i, list(row), "") for i, row in enumerate(zip(*columns, strict=True))])
     assert (sight.decimal, sight.two_ways(sight.decimal)) == (decimal, asked)
 
 
-SOLD = ["1001,2025-03-01,anna@x.org,Mug,2,24.00", "1002,2025-03-02,ben@x.org,Cup,1,9.50", "1003,2025-03-05,,Mug,3,36"]
+SOLD = [
+    "1001,2025-03-01,anna@x.org,Mug,2,24.00",
+    "1002,2025-03-02,ben@x.org,Cup,1,9.50",
+    "1003,2025-03-05,,Mug,3,36",
+]
 
 
 def quoted(rows):
@@ -1456,7 +1820,10 @@ def test_a_file_without_a_header_loses_no_row(rows, take):
     assert got.counts() == [len(rows), 0, 0, 0, len(rows), 0]
     facts = got.opened.landed[0].facts
     assert facts["headless"] and facts["columns"][:2] == ["column 1", "column 2"]
-    assert "it has no header: its columns are called column 1, column 2 ..." in got.cards["note"].iloc[0]
+    assert (
+        "it has no header: its columns are called column 1, column 2 ..."
+        in got.cards["note"].iloc[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -1479,7 +1846,9 @@ def test_a_header_with_years_and_numbers_stays_one(rows, take):
 
 
 def test_a_header_line_in_the_settings_is_one_whatever_it_holds(take):
-    got = take({"a.csv": spend(*SOLD[1:], header=SOLD[0])}, "sources: {a: {file: a.csv, header_line: 1}}")
+    got = take(
+        {"a.csv": spend(*SOLD[1:], header=SOLD[0])}, "sources: {a: {file: a.csv, header_line: 1}}"
+    )
     assert got.opened.landed[0].facts["columns"] == SOLD[0].split(",")
 
 
@@ -1488,7 +1857,10 @@ def test_the_columns_of_a_file_without_a_header_are_suggested_by_what_they_hold(
     fill(folder, {"a.csv": spend(*quoted(SOLD)[1:], header=quoted(SOLD)[0])})
     found = readiness(Client(folder.name))
     said = yaml.safe_load(found.suggestions.read_text(encoding="utf-8"))["tables"]["orders"][0]
-    plain = {c: said["columns"][c] for c in ("order_id", "ordered_at", "product_id", "quantity", "revenue")}
+    plain = {
+        c: said["columns"][c]
+        for c in ("order_id", "ordered_at", "product_id", "quantity", "revenue")
+    }
     assert plain == {
         "order_id": '"column 1"',
         "ordered_at": '"column 2"',
@@ -1543,12 +1915,17 @@ def test_thousands_of_columns(take):
 
 def test_the_same_file_under_two_names_counts_once(take):
     got = take({"a.csv": spend(*ROWS), "copy of a.csv": spend(*ROWS)})
-    assert sorted([got.counts("a.csv"), got.counts("copy of a.csv")]) == [[4, 1, 0, 3, 0, 0], [4, 1, 3, 0, 0, 0]]
+    assert sorted([got.counts("a.csv"), got.counts("copy of a.csv")]) == [
+        [4, 1, 0, 3, 0, 0],
+        [4, 1, 3, 0, 0, 0],
+    ]
 
 
 def test_check_describes_the_other_files_beside_one_that_cannot_be_read(home):
     folder = new_client(home)
-    book = xlsx({"hidden": ["Old"]}, Costs=[HEAD, *TYPED], Old=[HEAD, *TYPED], Notes=[["by hand"]], Empty=[])
+    book = xlsx(
+        {"hidden": ["Old"]}, Costs=[HEAD, *TYPED], Old=[HEAD, *TYPED], Notes=[["by hand"]], Empty=[]
+    )
     fill(folder, {"a.xlsx": book, "b.zip": zipped("x.csv"), "c.csv": os.mkfifo})
     found = readiness(Client(folder.name))
     files = {f[0]: f[1:] for f in found.files}
@@ -1568,15 +1945,24 @@ def test_check_still_refuses_a_file_that_the_settings_map(home):
 
 def test_parquet_files_of_one_kind_may_differ_in_their_types(take):
     def parquet(**columns):
-        plain = {"spent_on": ["2025-03-01"], "channel": ["g"], "campaign_id": ["c1"], "cost": ["10.5"]}
+        plain = {
+            "spent_on": ["2025-03-01"],
+            "channel": ["g"],
+            "campaign_id": ["c1"],
+            "cost": ["10.5"],
+        }
         return table_bytes(pa.table(plain | columns))
 
     got = take(
         {
             "a.parquet": parquet(),
             "b.parquet": parquet(cost=[2.5], campaign_id=[7.0]),
-            "c.parquet": parquet(spent_on=[pd.Timestamp("2025-03-02 10:00", tz="UTC")], channel=[["x"]]),
-            "d.parquet": parquet(spent_on=[pd.Timestamp("2025-03-03").date()], channel=["Käse".encode()]),
+            "c.parquet": parquet(
+                spent_on=[pd.Timestamp("2025-03-02 10:00", tz="UTC")], channel=[["x"]]
+            ),
+            "d.parquet": parquet(
+                spent_on=[pd.Timestamp("2025-03-03").date()], channel=["Käse".encode()]
+            ),
         }
     )
     assert [got.values(c, file="b.parquet")[0] for c in ("cost", "campaign_id")] == [2.5, "7"]
@@ -1586,7 +1972,10 @@ def test_parquet_files_of_one_kind_may_differ_in_their_types(take):
 
 def test_a_link_within_raw_is_the_same_file_under_two_names(take):
     got = take({"a.csv": spend(*ROWS), "latest.csv": lambda path: path.symlink_to("a.csv")})
-    assert sorted([got.counts("a.csv"), got.counts("latest.csv")]) == [[4, 1, 0, 3, 0, 0], [4, 1, 3, 0, 0, 0]]
+    assert sorted([got.counts("a.csv"), got.counts("latest.csv")]) == [
+        [4, 1, 0, 3, 0, 0],
+        [4, 1, 3, 0, 0, 0],
+    ]
 
 
 def test_of_overlapping_files_the_newer_wins(take):
@@ -1613,21 +2002,29 @@ def test_a_changed_file_is_read_again(home):
     folder = new_client(home)
     fill(folder, {"a.csv": spend(*ROWS)})
     process(folder)
-    (folder / "raw" / "a.csv").write_text(spend(ROWS[0].replace("10.50", "11.50")), encoding="utf-8")
+    (folder / "raw" / "a.csv").write_text(
+        spend(ROWS[0].replace("10.50", "11.50")), encoding="utf-8"
+    )
     assert process(folder).values() == [11.5]
     assert len(list((folder / "private" / "landing").glob("*.parquet"))) == 1
 
 
 def test_two_sheets_of_one_workbook_have_a_ledger_each(take):
     book = xlsx(Jan=[HEAD, TYPED[0]], Feb=[HEAD, *TYPED[1:]])
-    got = take({"a.xlsx": book}, "sources: {jan: {file: a.xlsx, sheet: Jan}, feb: {file: a.xlsx, sheet: Feb}}")
+    got = take(
+        {"a.xlsx": book},
+        "sources: {jan: {file: a.xlsx, sheet: Jan}, feb: {file: a.xlsx, sheet: Feb}}",
+    )
     assert got.counts("a.xlsx [Jan]") == [2, 1, 1, 0, 0, 0]
     assert got.counts("a.xlsx [Feb]") == [3, 1, 2, 0, 0, 0]
 
 
 def test_sheets_that_are_not_read_are_known(take):
     got = take({"a.xlsx": xlsx(Info=[["Read me"], ["by hand"]], Costs=[HEAD, *TYPED], Empty=[])})
-    assert (got.opened.landed[0].facts["sheet"], got.opened.landed[0].facts["unread"]) == ("Costs", ["Info"])
+    assert (got.opened.landed[0].facts["sheet"], got.opened.landed[0].facts["unread"]) == (
+        "Costs",
+        ["Info"],
+    )
 
 
 def test_a_path_that_goes_round_is_one_file(take):
@@ -1654,7 +2051,9 @@ def test_a_file_that_nobody_may_read_is_named_as_locked(home):
         home.chmod(0o711)
         os.seteuid(65534)
     try:
-        with pytest.raises(PlaybookError, match=r"^a\.csv: the file is locked\. Close the program that has it open"):
+        with pytest.raises(
+            PlaybookError, match=r"^a\.csv: the file is locked\. Close the program that has it open"
+        ):
             landing.land(Client(folder.name), "a", Client(folder.name).sources()[0][2])
         with pytest.raises(PlaybookError, match=r"^a\.csv: the file is locked\."):
             Client(folder.name).hashes()
@@ -1699,21 +2098,38 @@ def test_signs_against_the_kind_of_line_are_held(take):
 
 
 def test_hours_that_summer_time_skips_or_doubles(take):
-    times = ["2025-03-30 01:59:59", "2025-03-30 02:30:00", "2025-03-30 03:00:00", "2025-10-26 02:30:00"]
-    times += ["2025-03-30 02:30:00+01:00", "2025-03-30T00:30:00Z", "30.03.2025 03:30", "2025-03-30 25:00:00"]
+    times = [
+        "2025-03-30 01:59:59",
+        "2025-03-30 02:30:00",
+        "2025-03-30 03:00:00",
+        "2025-10-26 02:30:00",
+    ]
+    times += [
+        "2025-03-30 02:30:00+01:00",
+        "2025-03-30T00:30:00Z",
+        "30.03.2025 03:30",
+        "2025-03-30 25:00:00",
+    ]
     lines = "\n".join(f"R{i},{t},A,1,2.00,no" for i, t in enumerate(times))
     got = take({"shop.csv": SHOP_HEAD + lines}, SHOP, ("orders",))
     assert got.why() == {9: (UNREADABLE, "ordered_at: 2025-03-30 25:00:00")}
-    assert [str(t) for t in got.values("ordered_at", "orders")] == [
-        "2025-03-30 00:59:59",
-        "2025-03-30 01:30:00",  # an hour that the clocks skip is read by winter time, and shown as 03:30
-        "2025-03-30 01:00:00",
-        "2025-10-26 01:30:00",  # an hour that comes twice is read as the later one
-        "2025-03-30 01:30:00",
-        "2025-03-30 00:30:00",
-        "2025-03-30 01:30:00",
+    assert (
+        [str(t) for t in got.values("ordered_at", "orders")]
+        == [
+            "2025-03-30 00:59:59",
+            "2025-03-30 01:30:00",  # an hour that the clocks skip is read by winter time, and shown as 03:30
+            "2025-03-30 01:00:00",
+            "2025-10-26 01:30:00",  # an hour that comes twice is read as the later one
+            "2025-03-30 01:30:00",
+            "2025-03-30 00:30:00",
+            "2025-03-30 01:30:00",
+        ]
+    )
+    assert [f"{t:%H:%M}" for t in got.values("ordered_at_local", "orders")[:3]] == [
+        "01:59",
+        "03:30",
+        "03:00",
     ]
-    assert [f"{t:%H:%M}" for t in got.values("ordered_at_local", "orders")[:3]] == ["01:59", "03:30", "03:00"]
 
 
 # --- databases ------------------------------------------------------------------------------------
@@ -1727,10 +2143,16 @@ def shop_db(tmp_path, monkeypatch):
     """A SQLite file with a table of spend and one of odd types; its URL stands in TEST_SHOP_DB."""
     file = tmp_path / "shop.db"
     with sqlite3.connect(file) as con:
-        con.execute("CREATE TABLE spend (spent_on TEXT, channel TEXT, campaign_id TEXT, cost REAL, clicks)")
+        con.execute(
+            "CREATE TABLE spend (spent_on TEXT, channel TEXT, campaign_id TEXT, cost REAL, clicks)"
+        )
         con.executemany("INSERT INTO spend VALUES (?, ?, ?, ?, ?)", TYPED)
         con.execute("CREATE TABLE odd AS SELECT * FROM spend LIMIT 0")
-        odd = [("2025-03-01", b"google", "c1", 1, None), ("2025-03-02", b"\xff\xfe", "c1", 2, 1), (None,) * 5]
+        odd = [
+            ("2025-03-01", b"google", "c1", 1, None),
+            ("2025-03-02", b"\xff\xfe", "c1", 2, 1),
+            (None,) * 5,
+        ]
         odd += [
             ("2025-03-03", "a\0b", "c1", 3, 1),
             ("2025-03-04", "g", "c1", "n/a", 1),
@@ -1790,7 +2212,9 @@ def test_a_query_that_fails_says_what_the_database_answers(query, said, refusal,
     con.close()
 
 
-@pytest.mark.parametrize("query", ["DROP TABLE spend", "delete from spend", "PRAGMA user_version = 7", ""])
+@pytest.mark.parametrize(
+    "query", ["DROP TABLE spend", "delete from spend", "PRAGMA user_version = 7", ""]
+)
 def test_a_query_that_does_not_read_is_refused(query, refusal, shop_db):
     text = refusal({}, DATABASE.replace("QUERY", json.dumps(query)))
     assert "sources.shop" in text
@@ -1802,12 +2226,17 @@ def test_a_query_that_does_not_read_is_refused(query, refusal, shop_db):
 def test_a_database_without_a_url_names_the_variable(refusal, monkeypatch):
     monkeypatch.delenv("TEST_SHOP_DB", raising=False)
     text = refusal({}, DATABASE.replace("QUERY", "spend"))
-    assert "the environment variable TEST_SHOP_DB with the database's URL is not set. Set it and run again." in text
+    assert (
+        "the environment variable TEST_SHOP_DB with the database's URL is not set. Set it and run again."
+        in text
+    )
 
 
 def test_a_sqlite_file_that_is_not_there_is_not_made(refusal, monkeypatch, tmp_path):
     monkeypatch.setenv("TEST_SHOP_DB", f"sqlite:///{tmp_path / 'none.db'}")
-    assert "the SQLite file that TEST_SHOP_DB names is not there" in refusal({}, DATABASE.replace("QUERY", "spend"))
+    assert "the SQLite file that TEST_SHOP_DB names is not there" in refusal(
+        {}, DATABASE.replace("QUERY", "spend")
+    )
     assert not (tmp_path / "none.db").exists()
 
 
@@ -1832,7 +2261,9 @@ def closed_port():
         f"{SECRET}",
     ],
 )
-def test_a_database_that_is_down_or_a_wrong_url_is_said_soon_and_without_the_password(url, home, monkeypatch):
+def test_a_database_that_is_down_or_a_wrong_url_is_said_soon_and_without_the_password(
+    url, home, monkeypatch
+):
     monkeypatch.setenv("TEST_SHOP_DB", url.replace("PORT", str(closed_port())))
     folder = new_client(home)
     fill(folder, {"a.csv": spend(*ROWS)}, DATABASE.replace("QUERY", "spend"))
@@ -1842,7 +2273,8 @@ def test_a_database_that_is_down_or_a_wrong_url_is_said_soon_and_without_the_pas
     assert time.perf_counter() - started < 10
     text = str(e.value)
     assert re.search(
-        r"sources\.shop: the database answers: .+\. Check that it runs, the URL in TEST_SHOP_DB and the query\.$", text
+        r"sources\.shop: the database answers: .+\. Check that it runs, the URL in TEST_SHOP_DB and the query\.$",
+        text,
     ), text
     assert "\n" not in text
     written = [p.read_bytes() for p in folder.rglob("*") if p.is_file()]
@@ -1856,7 +2288,9 @@ def test_a_server_that_never_answers_is_given_up(refusal, monkeypatch):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(1)
-        monkeypatch.setenv("TEST_SHOP_DB", f"postgresql://anna:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/shop")
+        monkeypatch.setenv(
+            "TEST_SHOP_DB", f"postgresql://anna:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/shop"
+        )
         started = time.perf_counter()
         assert "timeout" in refusal({}, DATABASE.replace("QUERY", "spend"))
         assert time.perf_counter() - started < 8
@@ -1866,7 +2300,9 @@ def test_the_url_of_a_database_that_answers_is_in_no_file(home, shop_db):
     folder = new_client(home)
     fill(folder, {}, DATABASE.replace("QUERY", "spend"))
     process(folder)
-    assert not any(str(shop_db).encode() in p.read_bytes() for p in folder.rglob("*") if p.is_file())
+    assert not any(
+        str(shop_db).encode() in p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    )
 
 
 # --- what we write --------------------------------------------------------------------------------
@@ -1874,7 +2310,9 @@ def test_the_url_of_a_database_that_answers_is_in_no_file(home, shop_db):
 
 def test_formulas_are_written_harmless(take, tmp_path):
     texts = ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\tx", "plain", "a=b", ""]
-    rows = "".join(f'2025-03-01,"{t.replace(chr(34), chr(34) * 2)}",c{i},1.00,1\n' for i, t in enumerate(texts))
+    rows = "".join(
+        f'2025-03-01,"{t.replace(chr(34), chr(34) * 2)}",c{i},1.00,1\n' for i, t in enumerate(texts)
+    )
     staged = take({"a.csv": SPEND + "\n" + rows}).staged["spend"].sort_values("source_line")
     store.write_csv(staged[["channel", "cost"]], tmp_path / "out.csv")
     back = pd.read_csv(tmp_path / "out.csv", encoding="utf-8-sig", keep_default_na=False)

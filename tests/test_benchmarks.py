@@ -28,7 +28,9 @@ def test_cohorts(tmp_path):
 
 
 def test_recency_frequency_and_monetary(tmp_path):
-    by_helper, by_sql, by_pandas, by_lifetimes = results(bench_rfm, tmp_path / "orders.parquet", 20_000)
+    by_helper, by_sql, by_pandas, by_lifetimes = results(
+        bench_rfm, tmp_path / "orders.parquet", 20_000
+    )
     assert len(by_helper) > 900
     bench_rfm.assert_equal(by_helper, by_sql)
     bench_rfm.assert_equal(by_helper, by_pandas)
@@ -65,7 +67,9 @@ def test_lifetime_value(tmp_path):
 def test_price_elasticity():
     rows = bench_prices.panel(8, 2, 52)
     np.testing.assert_allclose(bench_prices.ours(rows), bench_prices.dummies(rows), rtol=1e-3)
-    assert bench_prices.log_log(rows)[0] > bench_prices.ours(rows)[0]  # weeks without a sale left out
+    assert (
+        bench_prices.log_log(rows)[0] > bench_prices.ours(rows)[0]
+    )  # weeks without a sale left out
 
 
 def test_collect_and_clean(tmp_path, monkeypatch):

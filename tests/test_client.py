@@ -48,7 +48,10 @@ def settings(home, request):
         ({"sources": {"till": {"fil": "x"}}}, "sources.till"),
         ({"sources": {"till": {"file": "till.csv", "ownr": "x"}}}, "Did you mean owner?"),
         ({"sources": {"till": {"owner": "x"}}}, "sources.till: say which file"),
-        ({"tables": GOOD["tables"] | {"order": {"source": "till", "columns": {}}}}, "no such table"),
+        (
+            {"tables": GOOD["tables"] | {"order": {"source": "till", "columns": {}}}},
+            "no such table",
+        ),
         ({"tables": {"orders": {"source": "tlil", "columns": {}}}}, 'no source "tlil"'),
         (
             {"tables": {"orders": {"source": "till", "colums": {}}}},
@@ -59,15 +62,27 @@ def settings(home, request):
             "columns.line_no: there is no value",
         ),
         ({"tables": {"orders": "till"}}, "tables.orders: expected settings by name"),
-        ({"controls": {"n": {"table": "produce", "value": "1", "expected": 1}}}, 'no table "produce"'),
+        (
+            {"controls": {"n": {"table": "produce", "value": "1", "expected": 1}}},
+            'no table "produce"',
+        ),
         ("title: [", "line"),
         ("title: a\ncurrency: EUR\ntitle: b\n", 'line 3: "title" is given twice'),
         ("title: a\neconomics:\n  margin: 0.1\n  margin: 0.2\n", 'line 4: "margin" is given twice'),
         ({"sales_growth": float("nan")}, "sales_growth"),
         ({"exchange_rates": {"USD": float("inf")}}, "exchange_rates.USD"),
-        ({"parameters": {"n_clusters": float("nan")}}, 'parameters: "n_clusters" holds .nan or .inf'),
-        ({"parameters": {"steps": [{"share": float("-inf")}]}}, 'parameters: "steps" holds .nan or .inf'),
-        ({"currency": "EURO"}, "currency: this is no currency code (ISO 4217) of three letters such as EUR or USD"),
+        (
+            {"parameters": {"n_clusters": float("nan")}},
+            'parameters: "n_clusters" holds .nan or .inf',
+        ),
+        (
+            {"parameters": {"steps": [{"share": float("-inf")}]}},
+            'parameters: "steps" holds .nan or .inf',
+        ),
+        (
+            {"currency": "EURO"},
+            "currency: this is no currency code (ISO 4217) of three letters such as EUR or USD",
+        ),
         ({"currency": "QQQ"}, "currency: this is no currency code"),
         ({"currency": "usd"}, "currency: this is no currency code (ISO 4217); did you mean USD?"),
         ({"exchange_rates": {"US$": 0.9}}, "exchange_rates.US$"),
@@ -149,7 +164,9 @@ def test_check_runs_nothing_and_says_what_is_missing(command, home):
     assert set(os.listdir(folder)) <= {"client.yaml", "raw", "private"}
 
 
-def test_what_does_not_fit_in_memory_is_written_to_a_folder_of_ours_that_goes(tmp_path, monkeypatch):
+def test_what_does_not_fit_in_memory_is_written_to_a_folder_of_ours_that_goes(
+    tmp_path, monkeypatch
+):
     """DuckDB's own default is .tmp in the working folder: customers' rows, where git sees them."""
     monkeypatch.chdir(tmp_path)
     engine = connect(memory="50MB")

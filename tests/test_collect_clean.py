@@ -40,7 +40,8 @@ settled:
     "*": {decision: kept, reason: old articles}
 """
 GOODS = (
-    "article,label,aisle,shelf\n1,flour,BAKING,FLOURS\n2,gift card,OTHER,\n3,milk,DAIRY,MILK\n4,rolls,BAKING,FLOUR\n"
+    "article,label,aisle,shelf\n"
+    "1,flour,BAKING,FLOURS\n2,gift card,OTHER,\n3,milk,DAIRY,MILK\n4,rolls,BAKING,FLOUR\n"
 )
 TILL = """receipt,line,who,moment,article,pieces,price,off,paid
 R1,1,A,2024-03-30 22:30:00,1,500,0.002,0,1.00
@@ -81,15 +82,21 @@ def tiny(home, tmp_path, request):
 
 def cleaned_tables(run):
     cleaned = {"products": clean.clean_table(run, "products", run.as_of)}
-    return cleaned | {"orders": clean.clean_table(run, "orders", run.as_of, cleaned["products"].rows)}
+    return cleaned | {
+        "orders": clean.clean_table(run, "orders", run.as_of, cleaned["products"].rows)
+    }
 
 
 def test_times_become_utc_and_the_shops_own_clock_across_summer_time(tiny):
     first, _ = tiny()
     orders = first.frame("staged_orders").set_index("source_line")
     assert str(orders.loc[5, "ordered_at"]) == "2024-03-30 23:30:00"
-    assert str(orders.loc[5, "ordered_at_local"]) == "2024-03-31 00:30:00"  # winter time, one hour ahead
-    assert str(orders.loc[6, "ordered_at_local"]) == "2024-03-31 12:00:00"  # summer time, two hours ahead
+    assert (
+        str(orders.loc[5, "ordered_at_local"]) == "2024-03-31 00:30:00"
+    )  # winter time, one hour ahead
+    assert (
+        str(orders.loc[6, "ordered_at_local"]) == "2024-03-31 12:00:00"
+    )  # summer time, two hours ahead
     assert str(orders.loc[5, "ordered_on"])[:10] == "2024-03-31"
 
 
@@ -126,7 +133,12 @@ def test_the_mapping_sheet_names_units(tiny):
 def test_every_line_has_one_fate_and_the_money_adds_up(tiny):
     _, run = tiny()
     cleaned = cleaned_tables(run)
-    fates = cleaned["orders"].marked.select("source_line", "fate", "rule").to_pandas().set_index("source_line")
+    fates = (
+        cleaned["orders"]
+        .marked.select("source_line", "fate", "rule")
+        .to_pandas()
+        .set_index("source_line")
+    )
     assert fates["rule"].dropna().to_dict() == {
         4: "exact repeat",
         5: "gift cards",
@@ -136,7 +148,14 @@ def test_every_line_has_one_fate_and_the_money_adds_up(tiny):
         11: "after the last day",
     }
     row = clean.ledgers(run, cleaned, run.frame("sources")).set_index("table").loc["orders"]
-    assert row[["lines", "layout", "loaded", "duplicate", "filtered", "held"]].tolist() == [11, 1, 4, 1, 2, 3]
+    assert row[["lines", "layout", "loaded", "duplicate", "filtered", "held"]].tolist() == [
+        11,
+        1,
+        4,
+        1,
+        2,
+        3,
+    ]
     assert row["balances"]
     assert row["money"] == 169.0
     assert row["money"] == pytest.approx(row["money_loaded"] + row["money_left_out"])
@@ -151,7 +170,9 @@ def test_the_log_is_a_chain_in_rows_and_money(tiny):
     _, run = tiny()
     log = clean.chain_log(list(cleaned_tables(run).values()))
     orders = log[log["table"] == "orders"]
-    assert (orders["rows_before"].iloc[1:].to_numpy() == orders["rows_after"].iloc[:-1].to_numpy()).all()
+    assert (
+        orders["rows_before"].iloc[1:].to_numpy() == orders["rows_after"].iloc[:-1].to_numpy()
+    ).all()
     assert orders["revenue_before"].iloc[1:].tolist() == orders["revenue_after"].iloc[:-1].tolist()
     assert (orders["rows_after"].iloc[-1], orders["revenue_after"].iloc[-1]) == (4, 6.0)
 
@@ -175,7 +196,9 @@ def test_corrections_and_fills_change_values_and_say_so(tiny):
 
 def test_quarantine_keeps_file_line_rule_and_the_row_as_it_came(tiny):
     _, run = tiny()
-    held = clean.quarantined(list(cleaned_tables(run).values())).to_pandas().set_index("source_line")
+    held = (
+        clean.quarantined(list(cleaned_tables(run).values())).to_pandas().set_index("source_line")
+    )
     assert held.loc[7, "rule"] == "same key, other content"
     assert held.loc[7, "source_name"] == "till"
     assert json.loads(held.loc[7, "original"])["quantity"] == "9.0"
@@ -195,10 +218,13 @@ def test_mending_the_file_empties_the_quarantine(tiny):
 
 def test_lines_lost_by_a_join_stop_the_run(tiny):
     lossy = SETTINGS.replace(
-        "  orders:\n    source: till\n", "  orders:\n    source: till\n    from: till JOIN goods USING (article)\n"
+        "  orders:\n    source: till\n",
+        "  orders:\n    source: till\n    from: till JOIN goods USING (article)\n",
     )
     _, run = tiny(settings=lossy)
-    with pytest.raises(PlaybookError, match=r"tables\.orders\.from: 2 of 10 lines of till\.csv are lost"):
+    with pytest.raises(
+        PlaybookError, match=r"tables\.orders\.from: 2 of 10 lines of till\.csv are lost"
+    ):
         clean.ledgers(run, cleaned_tables(run), run.frame("sources"))
 
 
@@ -231,7 +257,9 @@ def test_a_refund_that_is_spread_over_an_order_is_named_with_its_money(tiny):
         "R1,1001,A,2024-03-30 11:00:00,3,-0.5,1.00,0,-0.50,yes\nR2,1,B,2024-03-31 11:00:00,3,1,1.00,0,1.00,no\n"
         "R2,1001,B,2024-03-31 11:00:00,3,-1,1.00,0,-1.00,yes\n"
     )
-    _, run = tiny(till=till, settings=SETTINGS.replace("revenue: paid", "revenue: paid, is_return: back"))
+    _, run = tiny(
+        till=till, settings=SETTINGS.replace("revenue: paid", "revenue: paid, is_return: back")
+    )
     found = clean.suspicions(run).set_index("rule").loc["refund not told by item"]
     assert found[["rows", "revenue", "status"]].tolist() == [1, -0.5, "open"]
 
@@ -251,7 +279,9 @@ def test_quality_scores_are_shares_that_can_be_checked_by_hand(tiny):
     score = clean.quality(run, cleaned_tables(run), run.as_of).set_index(["table", "part"])
     assert score.loc[("orders", "uniqueness"), "score"] == pytest.approx(0.9)
     assert score.loc[("orders", "validity"), "score"] == pytest.approx(0.7)
-    assert score.loc[("orders", "consistency"), "score"] == pytest.approx(0.0)  # no customers are brought
+    assert score.loc[("orders", "consistency"), "score"] == pytest.approx(
+        0.0
+    )  # no customers are brought
     assert score.loc[("products", "completeness"), "score"] == pytest.approx(15 / 16)
     assert "no earlier run" in clean.trend(score.reset_index(), None)
     moved = score.reset_index().assign(score=lambda d: d["score"] - 0.1)
@@ -281,7 +311,9 @@ def test_the_last_full_day_drops_a_day_that_stopped_early(tiny):
 
 def test_cleaning_twice_gives_the_same_table(tiny):
     _, run = tiny()
-    once, twice = (run.write("orders", cleaned_tables(run)["orders"].rows).to_pandas() for _ in range(2))
+    once, twice = (
+        run.write("orders", cleaned_tables(run)["orders"].rows).to_pandas() for _ in range(2)
+    )
     pd.testing.assert_frame_equal(once, twice, check_exact=True)
 
 
@@ -301,14 +333,21 @@ def test_a_few_late_dates_after_a_silence_are_slips(tiny):
 def test_full_days_after_a_closed_week_are_no_slips(tiny):
     days = [*pd.date_range("2024-01-01", "2024-12-20"), *pd.date_range("2024-12-28", "2024-12-31")]
     till = "receipt,line,who,moment,article,pieces,price,off,paid\n" + "".join(
-        f"R{i}-{n},1,C,{d:%Y-%m-%d} 11:00:00,3,1,2.00,0,2.00\n" for i, d in enumerate(days) for n in range(3)
+        f"R{i}-{n},1,C,{d:%Y-%m-%d} 11:00:00,3,1,2.00,0,2.00\n"
+        for i, d in enumerate(days)
+        for n in range(3)
     )
     first, _ = tiny(till=till)
-    assert store.body(store.order_days(first.read("staged_orders"))) == (date(2024, 1, 1), date(2024, 12, 31))
+    assert store.body(store.order_days(first.read("staged_orders"))) == (
+        date(2024, 1, 1),
+        date(2024, 12, 31),
+    )
 
 
 def test_contacts_in_a_wrong_cell_do_not_reach_the_tables(tiny):
-    till = TILL.replace("R4,1,C,2024-03-31 11:00:00,3,two", "R4,1,C,anna@example.com,3,call 0151 23456789")
+    till = TILL.replace(
+        "R4,1,C,2024-03-31 11:00:00,3,two", "R4,1,C,anna@example.com,3,call 0151 23456789"
+    )
     _, run = tiny(till=till)
     held = clean.quarantined(list(cleaned_tables(run).values())).to_pandas().to_json()
     assert "[e-mail]" in held
@@ -326,7 +365,9 @@ def test_planted_defects_of_stock_and_interviews_are_met(home, tmp_path):
     """What is wrong in these files of the simulated client is held or counted once, and every other line is used."""
     made = write_twin(tmp_path / "twin", 60, 4, events=False)
     for file in (made / "raw").iterdir():
-        if not file.name.startswith(("inventory_", "interviews", "calendar", "shopify_orders_late")):
+        if not file.name.startswith(
+            ("inventory_", "interviews", "calendar", "shopify_orders_late")
+        ):
             file.unlink()
     folder = shutil.copytree(made, home / "data" / "talks")
     settings = "schema_version: 1\ntitle: T\ncurrency: EUR\ntimezone: Europe/Berlin\ncountry: DE\n"
@@ -342,11 +383,16 @@ def test_planted_defects_of_stock_and_interviews_are_met(home, tmp_path):
     cleaned = {name: clean.clean_table(run, name, run.as_of) for name in names}
     defects = pd.read_csv(made / "truth" / "defects.csv")
     lines = {name: c.marked.to_pandas() for name, c in cleaned.items()}
-    for name, file in (("stock", "inventory_export_2026-09-30.csv"), ("interviews", "interviews.csv")):
+    for name, file in (
+        ("stock", "inventory_export_2026-09-30.csv"),
+        ("interviews", "interviews.csv"),
+    ):
         rows, planted = lines[name], defects[defects["file"] == file].set_index("line")["expect"]
         fate = rows.set_index("source_line")["fate"]
         assert set(planted.index[planted == "held"]) <= set(fate.index[fate == "held"]), file
-        assert set(planted.index[planted == "duplicate"]) <= set(fate.index[fate == "duplicate"]), file
+        assert set(planted.index[planted == "duplicate"]) <= set(fate.index[fate == "duplicate"]), (
+            file
+        )
         assert set(fate.index[fate.notna()]) <= set(planted.index), file
     stock = cleaned["stock"].rows.to_pandas()
     assert set(stock["store_id"]) == {"web", "Berlin Mitte", "Hamburg Altona", "München Sendling"}

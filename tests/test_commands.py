@@ -46,7 +46,14 @@ def shop(whole_shop, request):
 
 def test_new_writes_settings_that_work_at_once(command, home):
     code, out, _err = command(
-        "new", "acme", "--title", 'Acme & "Söhne": 1', "--timezone", "Europe/Berlin", "--country", "DE"
+        "new",
+        "acme",
+        "--title",
+        'Acme & "Söhne": 1',
+        "--timezone",
+        "Europe/Berlin",
+        "--country",
+        "DE",
     )
     assert code == 0
     assert "playbook check acme" in out
@@ -82,11 +89,9 @@ def test_new_names_every_setting_and_each_works_when_uncommented(home):
     uncommented = re.sub(r"(?m)^#(?=\S|  )", "", text)
     found = Settings.model_validate(yaml.safe_load(uncommented.replace("{on:", '{"on":')))
     assert set(Settings.model_fields) <= set(found.model_fields_set)
-    assert found.sources["till"].model_fields_set >= set(type(found.sources["till"]).model_fields) - {
-        "package",
-        "database",
-        "query",
-    }
+    assert found.sources["till"].model_fields_set >= set(
+        type(found.sources["till"]).model_fields
+    ) - {"package", "database", "query"}
     assert found.matching.model_fields_set == set(type(found.matching).model_fields)
 
 
@@ -105,7 +110,12 @@ def test_check_says_what_each_file_is_and_needs_no_matching(shop):
     assert files["profiles.csv"][1] == "Klaviyo profiles"
     assert files["visits.csv"][1:5:3] == ("not known", "not used")
     rows = dict(found.rows)
-    assert (rows["orders"], rows["products"], rows["tickets"], rows["messages"]) == ("6", "1", "2", "not supplied")
+    assert (rows["orders"], rows["products"], rows["tickets"], rows["messages"]) == (
+        "6",
+        "1",
+        "2",
+        "not supplied",
+    )
     assert rows["customers"].startswith("12 ")  # records: 5 buyers, 5 profiles, 2 requesters
     assert (str(found.first), str(found.last)) == ("2025-01-10", "2025-06-10")
     assert found.next_step == f"playbook run {shop.name}"
@@ -126,7 +136,9 @@ def test_check_names_what_a_header_lacks_and_what_comes_next(home, command):
     (folder / "client.yaml").write_text(
         "schema_version: 1\ntitle: Cut\ncurrency: EUR\ntimezone: UTC\n", encoding="utf-8"
     )
-    (folder / "raw" / "cut.csv").write_text(head + "#1,a@example.com,paid,5,2025-01-01,1,x,5\n", encoding="utf-8")
+    (folder / "raw" / "cut.csv").write_text(
+        head + "#1,a@example.com,paid,5,2025-01-01,1,x,5\n", encoding="utf-8"
+    )
     found = readiness(Client("cut"))
     assert found.first is None
     assert "Shopify orders without Currency" in found.files[0][5]
@@ -138,13 +150,18 @@ def test_check_names_what_a_header_lacks_and_what_comes_next(home, command):
     suggested = (folder / "suggestions.yaml").read_text(encoding="utf-8")
     assert "# cut.csv is nearly Shopify orders without Currency" in suggested.split("\nsources:")[0]
     orders = yaml.safe_load(suggested)["tables"]["orders"][0]
-    assert orders["columns"]["order_id"] == '"Name"'  # Shopify's order number, which a plain guess takes for a person
+    assert (
+        orders["columns"]["order_id"] == '"Name"'
+    )  # Shopify's order number, which a plain guess takes for a person
     assert orders["columns"]["ordered_at"] == '"Created at"'
     assert set(orders["person"]) == {"record", "email"}
     short, following, *_ = out.strip().splitlines()
     total = len(found.practices)
     able = sum(p[3] == "yes" for p in found.practices)
-    assert short == f"In short: of 1 file 0 are known and 1 is not; {able} of {total} practices can run."
+    assert (
+        short
+        == f"In short: of 1 file 0 are known and 1 is not; {able} of {total} practices can run."
+    )
     assert following.startswith("Next: no orders yet")
 
 
@@ -178,17 +195,23 @@ def test_pasted_suggestions_make_a_file_usable(home, command):
     assert "kunden.csv: records" in out
     suggested = (folder / "suggestions.yaml").read_text(encoding="utf-8")
     assert "# notes.csv: not like any of our tables" in suggested
-    assert not re.search("Anna|Müller|Kerze|example.com", suggested)  # headings only, nothing of the cells
+    assert not re.search(
+        "Anna|Müller|Kerze|example.com", suggested
+    )  # headings only, nothing of the cells
     (folder / "client.yaml").write_text(settings + suggested, encoding="utf-8")
     opened = open_sources(connect(), Client("german"))
     orders = stage(opened, "orders").order_by("source_line").to_pandas()
     assert (orders["source_unreadable"] == "").all()
-    assert orders[["order_id", "line_no", "product_id", "quantity", "unit_price", "revenue"]].values.tolist() == [
+    assert orders[
+        ["order_id", "line_no", "product_id", "quantity", "unit_price", "revenue"]
+    ].values.tolist() == [
         ["B1", 1, "A1", 2.0, 10.5, 21.0],
         ["B1", 2, "A2", 1.0, 1099.0, 1099.0],
         ["B2", 1, "A1", 1.0, 10.5, 9.45],
     ]
-    assert orders["ordered_at"].astype("str").tolist() == ["2025-02-03 08:15:00"] * 2 + ["2025-02-28 17:40:00"]
+    assert orders["ordered_at"].astype("str").tolist() == ["2025-02-03 08:15:00"] * 2 + [
+        "2025-02-28 17:40:00"
+    ]
     customers = stage(opened, "customers").to_pandas()
     assert set(orders["customer_id"]) == set(customers["customer_id"])
     assert len(customers) == 2
@@ -205,23 +228,40 @@ def test_pasted_suggestions_make_a_file_usable(home, command):
 
 def guess(head, *rows):
     frame = pd.DataFrame(rows, columns=head, dtype="str")
-    return suggest(Landed("f", "f.csv", None, None, facts={"columns": head}), frame, "Asia/Shanghai")
+    return suggest(
+        Landed("f", "f.csv", None, None, facts={"columns": head}), frame, "Asia/Shanghai"
+    )
 
 
 def test_french_and_chinese_headings_are_understood():
     french = guess(
-        ["N° de commande", "Date d'achat", "Adresse e-mail", "Référence", "Quantité", "Prix unitaire", "Remise"],
+        [
+            "N° de commande",
+            "Date d'achat",
+            "Adresse e-mail",
+            "Référence",
+            "Quantité",
+            "Prix unitaire",
+            "Remise",
+        ],
         ["C1", "2025-03-01", "lea@example.com", "R1", "2", "10,00", "1,00"],
     )
     assert french.table == "orders"
     assert french.columns["order_id"] == '"N° de commande"'
-    assert french.columns["revenue"] == 'amount("Prix unitaire") * amount("Quantité") - coalesce(amount("Remise"), 0)'
+    assert (
+        french.columns["revenue"]
+        == 'amount("Prix unitaire") * amount("Quantité") - coalesce(amount("Remise"), 0)'
+    )
     assert french.person == {"record": 'lower("Adresse e-mail")', "email": '"Adresse e-mail"'}
     chinese = guess(
         ["订单编号", "下单时间", "手机号", "商品名称", "数量", "实付金额", "门店"],
         ["1", "2025-03-01 12:00:00", "13800138000", "灯", "1", "88.00", "上海"],
     )
-    assert (chinese.table, chinese.columns["product_id"], chinese.timezone) == ("orders", '"商品名称"', "Asia/Shanghai")
+    assert (chinese.table, chinese.columns["product_id"], chinese.timezone) == (
+        "orders",
+        '"商品名称"',
+        "Asia/Shanghai",
+    )
     assert chinese.person["phone"] == '"手机号"'
 
 
@@ -243,19 +283,25 @@ def test_content_decides_where_a_heading_does_not():
 
 
 @pytest.mark.parametrize(
-    "cells", [["K1003", "K1004", "K1003"], ["CUST-0007", "CUST-0011", "CUST-2"], ["1003", "1004", "7"]]
+    "cells",
+    [["K1003", "K1004", "K1003"], ["CUST-0007", "CUST-0011", "CUST-2"], ["1003", "1004", "7"]],
 )
 @pytest.mark.parametrize("heading", ["Kunde", "Client", "Kundenname", "客户"])
 def test_a_column_of_codes_is_a_number_and_never_a_name(heading, cells):
     rows = [[f"B{i}", "2025-02-03", who, "9,50", "Vase"] for i, who in enumerate(cells)]
     found = guess(["Beleg", "Datum", heading, "Betrag", "Artikel"], *rows)
     assert found.person == {"record": f'"{heading}"', "ids": f'"{heading}"'}
-    named = guess(["Beleg", "Datum", heading, "Betrag", "Artikel"], *([*r[:2], "Anna Schmidt", *r[3:]] for r in rows))
+    named = guess(
+        ["Beleg", "Datum", heading, "Betrag", "Artikel"],
+        *([*r[:2], "Anna Schmidt", *r[3:]] for r in rows),
+    )
     assert named.person["name"] == f'"{heading}"'
 
 
 def test_a_number_of_its_own_leaves_a_code_like_name_alone():
-    found = guess(["Beleg", "Datum", "Kundennr", "Kunde", "Betrag"], ["1", "2025-02-03", "7", "K1003", "9,50"])
+    found = guess(
+        ["Beleg", "Datum", "Kundennr", "Kunde", "Betrag"], ["1", "2025-02-03", "7", "K1003", "9,50"]
+    )
     assert found.person == {"record": '"Kundennr"', "ids": '"Kundennr"'}
 
 
@@ -282,7 +328,11 @@ def test_lists_hold_only_people_who_gave_consent(shop, command):
     with file.open(encoding="utf-8-sig", newline="") as f:
         rows = {r["Email"]: r for r in csv.DictReader(f)}
     assert set(rows) == {"anna@example.com", "eva@example.com", "max@example.com"}
-    assert rows["max@example.com"] == {"Email": "max@example.com", "First Name": "'=Max", "Last Name": "Großkopf"}
+    assert rows["max@example.com"] == {
+        "Email": "max@example.com",
+        "First Name": "'=Max",
+        "Last Name": "Großkopf",
+    }
     assert file.stat().st_mode & 0o077 == 0 or os.name == "nt"
 
 
@@ -322,7 +372,9 @@ def test_a_list_of_nobody_is_no_file_and_takes_an_older_one_away(shop, command):
     code, out, _err = command("lists", shop.name, "--for", "email")
     assert code == 0
     (line,) = out.strip().splitlines()
-    assert line.endswith("5 on the list, nobody to write to by email, so no file; left out: 5 consent refused")
+    assert line.endswith(
+        "5 on the list, nobody to write to by email, so no file; left out: 5 consent refused"
+    )
     assert not older.exists()
     assert not list((shop.folder / "private" / "lists").rglob("*.csv"))
 
@@ -347,16 +399,25 @@ def everything(folder):
         text = path.read_bytes().decode("utf-8", "replace")
         if path.suffix == ".parquet":
             text = json.dumps(
-                duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall(), default=str, ensure_ascii=False
+                duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall(),
+                default=str,
+                ensure_ascii=False,
             )
         yield path.relative_to(folder).as_posix(), text.lower()
 
 
 def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
-    people = pd.read_parquet(shop.folder / "private" / "people" / "people.parquet").set_index("email")
-    anna, tom = people.loc["anna@example.com", "customer_id"], people.loc["tom@example.com", "customer_id"]
+    people = pd.read_parquet(shop.folder / "private" / "people" / "people.parquet").set_index(
+        "email"
+    )
+    anna, tom = (
+        people.loc["anna@example.com", "customer_id"],
+        people.loc["tom@example.com", "customer_id"],
+    )
     older = write_run(shop, "2025-05-01-20250502T000000000", notebook=json.dumps({"cells": [anna]}))
-    (shop.latest / "notebooks" / "01_collect.ipynb").write_text(f'"{tom} {anna}x"', encoding="utf-8")
+    (shop.latest / "notebooks" / "01_collect.ipynb").write_text(
+        f'"{tom} {anna}x"', encoding="utf-8"
+    )
     quarantine = shop.private("quarantine") / "r.csv"
     lines = [
         ["file", "line", "original"],
@@ -365,10 +426,16 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
         ["a.csv", "1", "Anna@example.com"],
     ]
     quarantine.write_text("\n".join(map(",".join, lines)), encoding="utf-8")
-    held = pd.DataFrame({"source_file": ["orders.csv"] * 2, "source_line": [2, 5], "original": ["anna's", "lea's"]})
+    held = pd.DataFrame(
+        {"source_file": ["orders.csv"] * 2, "source_line": [2, 5], "original": ["anna's", "lea's"]}
+    )
     held.to_parquet(older / "tables" / "quarantine.parquet")
     events = pd.DataFrame(
-        {"visitor_id": ["v1", "v1", "v2", "v2"], "customer_id": [anna, None, anna, tom], "n": [1, 2, 3, 4]}
+        {
+            "visitor_id": ["v1", "v1", "v2", "v2"],
+            "customer_id": [anna, None, anna, tom],
+            "n": [1, 2, 3, 4],
+        }
     )
     events.to_parquet(older / "tables" / "events.parquet")
     lineage = (older / "tables" / "orders.json").read_bytes()
@@ -383,7 +450,10 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
     assert "Erase yourself: raw/tickets.csv, line 2\n" in out
     needles = [anna.lower(), "anna@example.com", "schmidt", "15123456789"]
     for path, content in everything(shop.folder):
-        if not path.startswith("raw/") and path != f"runs/{shop.latest.name}/notebooks/01_collect.ipynb":
+        if (
+            not path.startswith("raw/")
+            and path != f"runs/{shop.latest.name}/notebooks/01_collect.ipynb"
+        ):
             assert not [n for n in needles if re.search(rf"{n}(?!x)", content)], path
     assert not (older / "notebooks" / "05_plan.ipynb").exists()
     assert (older / "tables" / "orders.json").read_bytes() == lineage
@@ -398,7 +468,9 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
     opened = open_sources(connect(), Client(shop.name))
     assert len(opened.identity.people) == 4
     assert stage(opened, "orders").filter(lambda t: t.customer_id.isnull()).count().execute() == 2
-    assert opened.identity.people.set_index("email")["customer_id"].to_dict()["tom@example.com"] == tom
+    assert (
+        opened.identity.people.set_index("email")["customer_id"].to_dict()["tom@example.com"] == tom
+    )
     tickets = stage(opened, "tickets").order_by("source_line").to_pandas()
     assert tickets["source_forgotten"].tolist() == [True, False]  # cleaning leaves that line out
     assert tickets["text"].isna().tolist() == [True, False]
@@ -410,7 +482,13 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
 def test_a_forgotten_person_stays_out_when_another_file_names_them(shop):
     keep.forget(shop, phone="+49 (0)151 234 567 89")
     anna = {"Requester": "A. Schmidt", "Requester id": "999", "Requester email": "ANNA@example.com"}
-    case = {"Id": "9", "Subject": "hi", "Status": "New", "Created at": "2025-06-12 09:00:00", "Solved at": ""}
+    case = {
+        "Id": "9",
+        "Subject": "hi",
+        "Status": "New",
+        "Created at": "2025-06-12 09:00:00",
+        "Solved at": "",
+    }
     again = [case | anna]
     (shop.folder / "raw" / "tickets2.csv").write_text(text(again), encoding="utf-8")
     records = open_sources(connect(), Client(shop.name)).identity.records
@@ -432,7 +510,9 @@ def test_two_people_with_one_contact_are_not_forgotten_together(shop):
     done = keep.forget(client, email="tom@example.com", phone="0151 23456780")
     assert done.people == 1
     left = open_sources(connect(), Client(shop.name)).identity.people
-    assert "Léa" in set(left["first_name"])  # the shared e-mail is not marked, so the other one stays
+    assert "Léa" in set(
+        left["first_name"]
+    )  # the shared e-mail is not marked, so the other one stays
     assert "Tom" not in set(left["first_name"])
     assert before != (shop.folder / "private" / "people" / "people.parquet").read_bytes()
 
@@ -475,20 +555,30 @@ def test_what_is_forgotten_stays_hidden_in_the_words_of_others(home):
 
     before = staged()
     needles = re.compile("canario|ana10|kerkstraat|after six", re.I)
-    assert not any(rows["name"].str.contains("Canario").any() for rows in (before["campaigns"], before["calendar"]))
+    assert not any(
+        rows["name"].str.contains("Canario").any()
+        for rows in (before["campaigns"], before["calendar"])
+    )
     folder = client.folder / "runs" / "2025-02-02-20250203T000000000" / "tables"
     folder.mkdir(parents=True)
     for name, rows in before.items():
         rows.to_parquet(folder / f"{name}.parquet")
-    pd.DataFrame({"name": ["Canario, Ana came", "Sun week"]}).to_parquet(folder / "findings.parquet")  # an older mask
+    pd.DataFrame({"name": ["Canario, Ana came", "Sun week"]}).to_parquet(
+        folder / "findings.parquet"
+    )  # an older mask
 
     done = keep.forget(client, email="ana@example.com")
     assert done.raw["till.csv"] == [2, 3]
     assert done.raw["posts.csv"] == [2, 4, 6]  # not joana's
     assert done.raw["plans.csv"] == [2]
     stored = {path: text for path, text in everything(client.folder) if not path.startswith("raw/")}
-    assert {path: needles.findall(text) for path, text in stored.items() if needles.search(text)} == {}
-    assert pd.read_parquet(folder / "findings.parquet")["name"].tolist() == ["[name] came", "Sun week"]
+    assert {
+        path: needles.findall(text) for path, text in stored.items() if needles.search(text)
+    } == {}
+    assert pd.read_parquet(folder / "findings.parquet")["name"].tolist() == [
+        "[name] came",
+        "Sun week",
+    ]
 
     after = staged()  # the lines still stand in raw/
     assert not needles.findall(" ".join(rows.to_csv() for rows in after.values()))
@@ -497,7 +587,9 @@ def test_what_is_forgotten_stays_hidden_in_the_words_of_others(home):
     assert (reviews[0], reviews[4]) == ("[name] sold me this", "[name] rang")
     orders = after["orders"][after["orders"]["source_file"] == "till.csv"]
     assert orders["revenue"].tolist() == [5, 6]
-    assert orders[["customer_id", "gift_note", "ship_to", "coupon_code"]].isna().all(axis=1).tolist() == [True, False]
+    assert orders[["customer_id", "gift_note", "ship_to", "coupon_code"]].isna().all(
+        axis=1
+    ).tolist() == [True, False]
     assert orders["gift_note"].tolist()[1] == "for [name]"
     coupons = after["coupons"]["coupon_id"].tolist()
     assert coupons[0].startswith("[code] ")
@@ -509,7 +601,7 @@ def test_what_is_forgotten_stays_hidden_in_the_words_of_others(home):
 def test_a_forgotten_street_and_a_code_by_lot_stay_hidden(home):
     files = NOTED_FILES | {
         "till.csv": "nr,mail,who,day,paid,note,place,code\n"
-        "1,ana@example.com,Ana Canario,2025-01-01,5,,\"Sonnenhof 3 B, 2. OG\",X7K-93QF\n"
+        '1,ana@example.com,Ana Canario,2025-01-01,5,,"Sonnenhof 3 B, 2. OG",X7K-93QF\n'
         "2,bo@example.com,Bo Nielsson,2025-01-02,6,leave it at Sonnenhof 3b please,Hohe Gasse 4,SUN5\n"
         "3,bo@example.com,Bo Nielsson,2025-01-03,6,x7k-93qf did not work; 3 sonnenhof mugs,Hohe Gasse 4,SUN5\n"
     }
@@ -519,7 +611,9 @@ def test_a_forgotten_street_and_a_code_by_lot_stay_hidden(home):
     def notes():
         opened = open_sources(connect(), Client("hidden"))
         rows = stage(opened, "orders").order_by("source_line").to_pandas()
-        return rows.loc[rows["source_file"] == "till.csv", ["gift_note", "coupon_code"]].reset_index(drop=True)
+        return rows.loc[
+            rows["source_file"] == "till.csv", ["gift_note", "coupon_code"]
+        ].reset_index(drop=True)
 
     folder = client.folder / "runs" / "2025-02-02-20250203T000000000" / "tables"
     folder.mkdir(parents=True)
@@ -557,7 +651,8 @@ def test_a_client_without_contacts_forgets_a_number(home):
         "nr,who,day,paid\n1,SHOPPER-7,2025-01-01,5\n2,SHOPPER-8,2025-01-02,6\n", encoding="utf-8"
     )
     columns = (
-        "{order_id: nr, line_no: '1', customer_id: who, ordered_at: day, product_id: nr, quantity: '1', revenue: paid}"
+        "{order_id: nr, line_no: '1', customer_id: who, ordered_at: day,"
+        " product_id: nr, quantity: '1', revenue: paid}"
     )
     settings = "schema_version: 1\ntitle: B\ncurrency: EUR\ntimezone: UTC\nsources: {till: {file: till.csv}}\n"
     (folder / "client.yaml").write_text(
@@ -565,12 +660,19 @@ def test_a_client_without_contacts_forgets_a_number(home):
     )
     tables = folder / "runs" / "r" / "tables"
     tables.mkdir(parents=True)
-    pd.DataFrame({"customer_id": ["SHOPPER-7", "SHOPPER-8"]}).to_parquet(tables / "segments.parquet")
+    pd.DataFrame({"customer_id": ["SHOPPER-7", "SHOPPER-8"]}).to_parquet(
+        tables / "segments.parquet"
+    )
     done = keep.forget(Client("bare-till"), number="SHOPPER-7")
     assert pd.read_parquet(tables / "segments.parquet")["customer_id"].tolist() == ["SHOPPER-8"]
     assert done.raw == {"till.csv": [2]}
-    opened = open_sources(connect(), Client("bare-till"))  # the line is still there: its number stays out
-    assert stage(opened, "orders").order_by("source_line").customer_id.to_list() == [None, "SHOPPER-8"]
+    opened = open_sources(
+        connect(), Client("bare-till")
+    )  # the line is still there: its number stays out
+    assert stage(opened, "orders").order_by("source_line").customer_id.to_list() == [
+        None,
+        "SHOPPER-8",
+    ]
     with pytest.raises(PlaybookError, match="say --number"):
         keep.forget(Client("bare-till"), email="a@example.com")
 
@@ -618,7 +720,13 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     assert dict(everything(shop.folder)) == before
     code, out, _err = command("clean-up", shop.name)
     assert code == 0
-    for why in ("older than 30 days", "half-written", "the lab", "1 newer runs exist", "a run that was killed"):
+    for why in (
+        "older than 30 days",
+        "half-written",
+        "the lab",
+        "1 newer runs exist",
+        "a run that was killed",
+    ):
         assert why in out
     left = {p for p, _ in everything(shop.folder)}
     assert "raw/export.part" in left
@@ -633,7 +741,9 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     }
     assert "runs/2025-07-01-c/tables/orders.parquet" in left
     assert not [p for p in left if "spill-" in p]
-    assert [p for p in left if p.startswith("runs/lab") or p.endswith(".part")] == ["raw/export.part"]
+    assert [p for p in left if p.startswith("runs/lab") or p.endswith(".part")] == [
+        "raw/export.part"
+    ]
     assert {p for p in left if p.startswith("raw/")} == {p for p in before if p.startswith("raw/")}
     code, out, _err = command("clean-up", shop.name)
     assert "nothing is due" in out
@@ -642,7 +752,8 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     again = open_sources(connect(), Client(shop.name)).identity.people
     assert again.set_index("email")["customer_id"].to_dict() == ids
     assert not re.search(
-        "example|schmidt", json.dumps(pd.read_parquet(shop.folder / "private/people/ids.parquet").values.tolist())
+        "example|schmidt",
+        json.dumps(pd.read_parquet(shop.folder / "private/people/ids.parquet").values.tolist()),
     )
 
 
@@ -670,7 +781,9 @@ def test_clean_up_without_a_name_looks_at_every_client(shop, command):
 
 
 def test_demo_twin_writes_files_and_says_what_comes_next(home, command, tmp_path):
-    code, out, _err = command("demo", "twin", "--customers", "30", "--seed", "2", "--out", str(tmp_path / "t"))
+    code, out, _err = command(
+        "demo", "twin", "--customers", "30", "--seed", "2", "--out", str(tmp_path / "t")
+    )
     assert code == 0
     assert len(list((tmp_path / "t" / "raw").iterdir())) > 10
     assert "Copy it to data/<client>/" in out

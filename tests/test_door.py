@@ -27,7 +27,9 @@ def door(tmp_path, monkeypatch):
         settings = f"schema_version: 1\ntitle: Door\ncurrency: {currency}\ntimezone: {zone}\n"
         (folder / "client.yaml").write_text(settings, encoding="utf-8")
         for name, text in files.items():
-            (folder / "raw" / name).write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+            (folder / "raw" / name).write_bytes(
+                text if isinstance(text, bytes) else text.encode("utf-8")
+            )
         monkeypatch.setenv("PLAYBOOK_HOME", str(tmp_path))
         return Client("door")
 
@@ -106,12 +108,18 @@ def test_an_order_of_shopify_says_how_its_lines_are_read(count):
     files = {}
     for i, (rows, _right) in enumerate(SHOPIFY.values()):
         files[f"orders-{i}.csv"] = SHOPIFY_HEAD + rows.replace("#", f"#{i}-")
-    assert count(files, zone="America/New_York")["revenue"] == sum(right for _, right in SHOPIFY.values())
+    assert count(files, zone="America/New_York")["revenue"] == sum(
+        right for _, right in SHOPIFY.values()
+    )
     opened = open_sources(connect(), Client("door"))
     orders = stage(opened, "orders").to_pandas()
     goods = orders[~(orders["is_tip"] | orders["is_gift_card"] | orders["source_repeat"])]
     assert orders.loc[orders["doubt"].notna(), "order_status"].tolist() == ["pending"]
-    found = goods.groupby(goods["order_id"].str.extract(r"#(\d+)-", expand=False))["revenue"].sum().round(2)
+    found = (
+        goods.groupby(goods["order_id"].str.extract(r"#(\d+)-", expand=False))["revenue"]
+        .sum()
+        .round(2)
+    )
     assert {case: found[str(i)] for i, case in enumerate(SHOPIFY)} == {
         case: right for case, (_, right) in SHOPIFY.items()
     }
@@ -121,7 +129,9 @@ def test_money_that_its_own_price_and_quantity_contradict_is_told(count):
     rows = "1,2025-03-01,K1,A,2,10.00,23.80\n2,2025-03-02,K2,B,1,10.00,10.70\n3,2025-03-03,K3,A,1,10.00,11.90\n"
     found = count({"x.csv": "Beleg,Datum,Kunde,Artikel,Menge,Einzelpreis,Betrag\n" + rows})
     assert found["revenue"] == 46.4
-    assert [(o["rows"], "not price times quantity" in o["finding"]) for o in found["open"]] == [(3, True)]
+    assert [(o["rows"], "not price times quantity" in o["finding"]) for o in found["open"]] == [
+        (3, True)
+    ]
 
 
 def test_a_free_order_is_an_order(count):
@@ -144,7 +154,11 @@ Date,Time,Time Zone,Category,Item,Qty,Price Point Name,SKU,Gross Sales,Discounts
 
 def test_equal_lines_of_a_till_are_two_and_short_years_are_of_this_century(count):
     found = count({"items.csv": SQUARE}, zone="America/New_York")
-    assert (found["revenue"], found["first_on"], found["last_on"]) == (2385.0, "2025-03-14", "2025-03-20")
+    assert (found["revenue"], found["first_on"], found["last_on"]) == (
+        2385.0,
+        "2025-03-14",
+        "2025-03-20",
+    )
 
 
 # Files that no preset knows: text, currency, orders, money.
@@ -406,7 +420,9 @@ UNCERTAIN = {
         "Order No,Date,Item,Qty,Unit Price,Order Total\n"
         "§1,2025-03-01,Mug,2,20.00,40.00\n§2,2025-03-02,Mug,1,20.00,20.00\n§3,2025-03-03,Mug,1,20.00,27.00\n",
         (3, 80.0),
-        {"Order Total says more than the lines of its order: shipping, tax, fees or a line lost?": 20.0},
+        {
+            "Order Total says more than the lines of its order: shipping, tax, fees or a line lost?": 20.0
+        },
     ),
 }
 
@@ -414,7 +430,10 @@ UNCERTAIN = {
 def test_what_is_not_certain_is_told_with_its_money(door, tmp_path):
     names = {f"{i}.csv": case for i, case in enumerate(UNCERTAIN)}
     client = door(
-        {file: UNCERTAIN[case][0].replace("§", f"{100 + i}0") for i, (file, case) in enumerate(names.items())}
+        {
+            file: UNCERTAIN[case][0].replace("§", f"{100 + i}0")
+            for i, (file, case) in enumerate(names.items())
+        }
     )
     client = with_suggestions(client, suggestions(open_sources(connect(), client)))
     run = Store("01_collect", client, tmp_path)
@@ -445,7 +464,12 @@ def test_tables_of_one_export_are_joined_and_the_day_is_that_of_the_purchase(cou
     )
     customers = "customer_id,customer_unique_id,city\nC1,U1,X\nC2,U1,Y\n"
     products = "product_id,product_name,category\nP1,Mug,kitchen\nP2,Hat,wear\n"
-    files = {"orders.csv": orders, "items.csv": items, "customers.csv": customers, "products.csv": products}
+    files = {
+        "orders.csv": orders,
+        "items.csv": items,
+        "customers.csv": customers,
+        "products.csv": products,
+    }
     found = count(files)
     assert (found["orders"], found["revenue"], found["last_on"]) == (1, 50.0, "2025-03-01")
     assert found["staged"]["customers"] == 1
@@ -464,7 +488,10 @@ def test_orders_that_two_files_tell_count_once(count):
     items = "order_id,date,sku,price\n1,2025-03-01,M,40.00\n1,2025-03-01,H,20.00\n2,2025-03-02,M,30.00\n"
     found = count({"Orders.csv": orders, "items.csv": items})
     assert (found["orders"], found["revenue"]) == (2, 90.0)
-    assert {f["file"]: f["state"] for f in found["files"]} == {"Orders.csv": "not used", "items.csv": "suggested"}
+    assert {f["file"]: f["state"] for f in found["files"]} == {
+        "Orders.csv": "not used",
+        "items.csv": "suggested",
+    }
 
 
 def test_money_that_contradicts_itself_is_not_guessed_at(count):
@@ -481,7 +508,11 @@ def test_a_price_is_held_only_where_enough_lines_show_what_is_usual(count):
 def test_days_without_a_time_are_whole_and_not_at_night(count, tmp_path):
     rows = "".join(f"{i},2025-03-{i:02d},A,1,1.00\n" for i in range(1, 30))
     found = count({"till.csv": "Receipt,Date,SKU,Qty,Price\n" + rows}, zone="America/New_York")
-    assert (found["first_on"], found["last_on"], found["orders"]) == ("2025-03-01", "2025-03-29", 29)
+    assert (found["first_on"], found["last_on"], found["orders"]) == (
+        "2025-03-01",
+        "2025-03-29",
+        29,
+    )
 
 
 def test_the_command_prints_it_and_stores_nothing(count, command, tmp_path):
@@ -497,13 +528,15 @@ def test_the_command_prints_it_and_stores_nothing(count, command, tmp_path):
 
 
 def test_what_is_suggested_counts_the_same_once_it_is_pasted(count, command, tmp_path):
-    text, _currency, right = UNKNOWN["returns by a credit number, stock moved, postage and a bad debt"]
+    text, _currency, right = UNKNOWN[
+        "returns by a credit number, stock moved, postage and a bad debt"
+    ]
     count({"export.csv": text})
     assert command("check", "door")[0] == 0
     folder = tmp_path / "data" / "door"
-    pasted = (folder / "client.yaml").read_text(encoding="utf-8") + (folder / "suggestions.yaml").read_text(
-        encoding="utf-8"
-    )
+    pasted = (folder / "client.yaml").read_text(encoding="utf-8") + (
+        folder / "suggestions.yaml"
+    ).read_text(encoding="utf-8")
     (folder / "client.yaml").write_text(pasted, encoding="utf-8")
     found = counted(Client("door"))
     assert (found["orders"], found["revenue"]) == right
@@ -514,7 +547,10 @@ def test_two_suggestions_may_be_pasted_one_after_the_other(door, command, tmp_pa
     client = door({"one.csv": UNKNOWN["states of an order"][0]})
     folder = tmp_path / "data" / "door"
     second = (
-        UNKNOWN["returns by their kind"][0].replace("\n1,", "\n11,").replace("\n2,", "\n12,").replace("\n3,", "\n13,")
+        UNKNOWN["returns by their kind"][0]
+        .replace("\n1,", "\n11,")
+        .replace("\n2,", "\n12,")
+        .replace("\n3,", "\n13,")
     )
     for text in ("", second):
         (folder / "raw" / "two.csv").write_text(text, encoding="utf-8") if text else None
@@ -529,7 +565,9 @@ def test_two_suggestions_may_be_pasted_one_after_the_other(door, command, tmp_pa
 def test_a_source_that_is_pasted_twice_is_named(door, command, tmp_path):
     door({"one.csv": UNKNOWN["states of an order"][0]})
     path = tmp_path / "data" / "door" / "client.yaml"
-    path.write_text(path.read_text(encoding="utf-8") + 2 * "sources: {one: {file: one.csv}}\n", encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8") + 2 * "sources: {one: {file: one.csv}}\n", encoding="utf-8"
+    )
     code, _out, err = command("check", "door")
     assert (code, "is given twice. Keep one of the two." in err) == (2, True)
 
@@ -539,7 +577,10 @@ def test_the_share_of_a_join_that_fails_is_told(door):
     items = "order_id,sku,qty,price\n1,M,1,20.00\n3,M,1,20.00\n4,M,1,20.00\n2,M,1,20.00\n"
     client = door({"orders.csv": orders, "items.csv": items})
     lacks = {g.file: g.lacks for g in suggestions(open_sources(connect(), client))}
-    assert "50% of its lines find theirs in orders.csv by order_id, and a join asks for 90%" in lacks["items.csv"]
+    assert (
+        "50% of its lines find theirs in orders.csv by order_id, and a join asks for 90%"
+        in lacks["items.csv"]
+    )
 
 
 def test_what_cannot_be_read_is_said_in_json_too(count, command):

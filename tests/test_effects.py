@@ -22,9 +22,13 @@ def units(counts, hits=None, test="T", pre=None):
     rows = []
     for variant, n in counts.items():
         yes = (hits or {}).get(variant, 0)
-        rows.append(pd.DataFrame({"variant": [variant] * n, "value": [1.0] * yes + [0.0] * (n - yes)}))
+        rows.append(
+            pd.DataFrame({"variant": [variant] * n, "value": [1.0] * yes + [0.0] * (n - yes)})
+        )
     every = pd.concat(rows, ignore_index=True)
-    return every.assign(experiment_id=test, unit_id=every.index, outcome="ordered_again_14d", pre_value=pre)
+    return every.assign(
+        experiment_id=test, unit_id=every.index, outcome="ordered_again_14d", pre_value=pre
+    )
 
 
 def judged(experiments, **rules):
@@ -57,10 +61,14 @@ def test_client_yaml_says_which_is_the_control():
     mails = units({"A": 900, "B": 900}, {"A": 90, "B": 45})
     rules = {"T": TestRules(control="B")}
     tests = effects.judge_tests(mails, rules)
-    assert segment.experiment_effects(effects.readable(mails, tests))["effect"].item() == pytest.approx(0.05)
+    assert segment.experiment_effects(effects.readable(mails, tests))[
+        "effect"
+    ].item() == pytest.approx(0.05)
     wrong = judged(mails, T=TestRules(control="C"))
     assert "none of its variants (A, B)" in wrong["problem"]
-    gone = effects.judge_tests(mails, {"summer": TestRules(control="A")}).set_index("experiment_id")["problem"]
+    gone = effects.judge_tests(mails, {"summer": TestRules(control="A")}).set_index(
+        "experiment_id"
+    )["problem"]
     assert "there is none of that name (T)" in gone["summer"]
     stray = judged(mails, T=TestRules(control="B", shares={"A": 0.5, "B": 0.4, "C": 0.1}))
     assert "not for each of its variants" in stray["problem"]
@@ -90,7 +98,9 @@ def test_a_broken_split_is_named_and_its_effect_is_not_told(counts, shares, soun
     mails = units(dict(zip(names, counts, strict=True)), {"v0": 5})
     tests = effects.judge_tests(mails, {"T": TestRules(shares=shares)} if shares else {})
     assert (tests["problem"].item() == "") == sound
-    assert len(segment.experiment_effects(effects.readable(mails, tests))) == (len(counts) - 1) * sound
+    assert (
+        len(segment.experiment_effects(effects.readable(mails, tests))) == (len(counts) - 1) * sound
+    )
     assert [f"v0 {counts[0]:,}" in s for s in effects.say_unread(tests)] == [True] * (not sound)
 
 
@@ -98,15 +108,24 @@ def test_sound_splits_are_hardly_ever_called_broken():
     rng = np.random.default_rng(7)
     draws = rng.multinomial(4000, [0.8, 0.2], size=2000)
     plans = [effects._split("T", pd.Series(d, ["mail", "control"]), {}) for d in draws]
-    assert sum(p != "" for p in plans) <= 5  # one of two thousand is meant, and a second plan may fit by chance
+    assert (
+        sum(p != "" for p in plans) <= 5
+    )  # one of two thousand is meant, and a second plan may fit by chance
 
 
 def test_groups_that_differed_before_are_not_compared():
     rng = np.random.default_rng(3)
     before = np.concatenate([rng.normal(12, 4, 800), rng.normal(10, 4, 800)])
-    assert "differed from the control before" in judged(units({"mail": 800, "control": 800}, pre=before))["problem"]
-    assert judged(units({"mail": 800, "control": 800}, pre=rng.permutation(before)))["problem"] == ""
-    seldom = np.concatenate([np.repeat([10.0, 0.0], [18, 162]), np.zeros(20)])  # one in ten bought before
+    assert (
+        "differed from the control before"
+        in judged(units({"mail": 800, "control": 800}, pre=before))["problem"]
+    )
+    assert (
+        judged(units({"mail": 800, "control": 800}, pre=rng.permutation(before)))["problem"] == ""
+    )
+    seldom = np.concatenate(
+        [np.repeat([10.0, 0.0], [18, 162]), np.zeros(20)]
+    )  # one in ten bought before
     assert judged(units({"mail": 180, "control": 20}, pre=seldom))["problem"] == ""
 
 
@@ -119,7 +138,10 @@ def mailings(effect, seed, people=1500):
     """Messages of two campaigns, a fifth held back by lot, and what each person bought in the days after."""
     rng = np.random.default_rng(seed)
     told = pd.DataFrame(
-        {"customer_id": np.tile(np.arange(people), 2).astype(str), "campaign_id": np.repeat(["a", "b"], people)}
+        {
+            "customer_id": np.tile(np.arange(people), 2).astype(str),
+            "campaign_id": np.repeat(["a", "b"], people),
+        }
     )
     told["held"] = rng.random(len(told)) < 0.2
     base = np.where(told["campaign_id"] == "a", 10.0, 40.0)  # the second falls into a better season
@@ -129,14 +151,18 @@ def mailings(effect, seed, people=1500):
 
 def test_what_each_campaign_added_is_told_by_those_it_held_back():
     found = pd.concat([effects.by_campaign(mailings(3.0, seed)) for seed in range(60)])
-    assert 0.8 < ((found["low"] < 3) & (found["high"] > 3)).mean() < 0.97  # of 120, nine in ten are meant
+    assert (
+        0.8 < ((found["low"] < 3) & (found["high"] > 3)).mean() < 0.97
+    )  # of 120, nine in ten are meant
     assert found["effect"].mean() == pytest.approx(3.0, abs=0.5)
     seldom = mailings(0.0, 2)
     seldom["sales"] *= np.random.default_rng(1).random(len(seldom)) < 0.01
     assert effects.by_campaign(seldom).empty  # a handful of buyers says nothing
     twice = pd.concat([mailings(3.0, 1)] * 4)
     narrow, plain = (effects.by_campaign(t).iloc[0] for t in (twice, mailings(3.0, 1)))
-    assert narrow["high"] - narrow["low"] == pytest.approx(plain["high"] - plain["low"], rel=0.01)  # the same people
+    assert narrow["high"] - narrow["low"] == pytest.approx(
+        plain["high"] - plain["low"], rel=0.01
+    )  # the same people
     alone = mailings(3.0, 1)
     assert effects.by_campaign(alone[~alone["held"]]).empty
 
@@ -144,10 +170,28 @@ def test_what_each_campaign_added_is_told_by_those_it_held_back():
 @pytest.mark.parametrize(
     ("money", "low", "high", "said", "advice"),
     [
-        (2.0, 1.0, 3.0, "A message adds 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).", "go on as now"),
-        (0.5, 0.1, 0.9, "A message adds 0.50 EUR of sales", "whether a message pays cannot be told yet"),
+        (
+            2.0,
+            1.0,
+            3.0,
+            "A message adds 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).",
+            "go on as now",
+        ),
+        (
+            0.5,
+            0.1,
+            0.9,
+            "A message adds 0.50 EUR of sales",
+            "whether a message pays cannot be told yet",
+        ),
         (0.1, 0.05, 0.15, "A message adds 0.10 EUR of sales", "write only to those who bring more"),
-        (-2.0, -3.0, -1.0, "A message costs 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).", "write less often"),
+        (
+            -2.0,
+            -3.0,
+            -1.0,
+            "A message costs 2.00 EUR of sales in 28 days (1.00 to 3.00 EUR).",
+            "write less often",
+        ),
         (
             1.0,
             -0.6,
@@ -169,7 +213,11 @@ def test_what_messages_held_back_say_in_words(money, low, high, said, advice):
 def test_what_a_message_leaves_is_not_told_where_its_cost_is_not_known():
     shown = effects.Shown(0.1, 0.0, 0.2, 2.0, 500, 4500, 28, 1.0, 3.0)
     nan = float("nan")
-    each = {(nan, 0.1): "the goods cost", (0.5, None): "a message costs", (nan, None): "the goods and a message cost"}
+    each = {
+        (nan, 0.1): "the goods cost",
+        (0.5, None): "a message costs",
+        (nan, None): "the goods and a message cost",
+    }
     for (margin, cost), missing in each.items():
         told = optimize.say_held_out(shown, "EUR", margin, cost)
         assert f"before what {missing}." in told["evidence"]

@@ -8,7 +8,13 @@ from helpers.run import run
 from helpers.show import words
 
 # Quick, and between them most that is missing or lopsided.
-FEW = ["1-day-no_ids", "1-year-one_product", "2-month-refunds", "2-month-one_order", "50-month-no_products"]
+FEW = [
+    "1-day-no_ids",
+    "1-year-one_product",
+    "2-month-refunds",
+    "2-month-one_order",
+    "50-month-no_products",
+]
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -41,7 +47,16 @@ def test_what_no_page_may_say_is_found(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["Nancy", "an infant", "None of them", "it is not known", "21 customers", "1 customer", "0.1 orders", "12,000 EUR"],
+    [
+        "Nancy",
+        "an infant",
+        "None of them",
+        "it is not known",
+        "21 customers",
+        "1 customer",
+        "0.1 orders",
+        "12,000 EUR",
+    ],
 )
 def test_what_a_page_may_say_is_let_pass(text):
     assert oddities(f"Before. {text}. After.", largest=1000) == []
@@ -54,4 +69,7 @@ def test_what_was_divided_by_nothing_is_not_known():
 
 def test_only_a_count_of_one_takes_the_singular():
     said = "0.1 orders, 1,001 orders, 2-1 orders, 1 orders\xa0were, 1 earlier changes have"
-    assert words.agree(said) == "0.1 orders, 1,001 orders, 2-1 orders, 1 order\xa0was, 1 earlier change has"
+    assert (
+        words.agree(said)
+        == "0.1 orders, 1,001 orders, 2-1 orders, 1 order\xa0was, 1 earlier change has"
+    )

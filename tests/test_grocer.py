@@ -35,7 +35,9 @@ def test_known_traps_are_suspected_and_settled(table):
     assert (found["reason"].str.len() > 10).all()
     by = found.groupby("rule")["rows"].sum()
     assert by["zero quantity"] == 8869
-    assert by["zero revenue"] == 11246  # 20 of them hold less than a billionth of a cent, what was left of a sum
+    assert (
+        by["zero revenue"] == 11246
+    )  # 20 of them hold less than a billionth of a cent, what was left of a sum
     assert by["exact repeat"] == 4872
     assert by["campaign outside the data"] == 8
     assert by["first seen at the start"] == 1982
@@ -45,7 +47,13 @@ def test_known_traps_are_suspected_and_settled(table):
     assert "only 18%" in text["coupon money without redemption"]
     assert "89,638" in text["price below two cents"]
     subjects = " ".join(found["subject"])
-    for known in ("CHEESE = CHEESES", "FRZN = FROZEN", "25 December 2017", "first week", "package_size"):
+    for known in (
+        "CHEESE = CHEESES",
+        "FRZN = FROZEN",
+        "25 December 2017",
+        "first week",
+        "package_size",
+    ):
         assert known in subjects, known
 
 

@@ -21,7 +21,9 @@ def modules():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in modules() if p.parent.name in STEPS], ids=lambda p: f"{p.parent.name}/{p.stem}"
+    "path",
+    [p for p in modules() if p.parent.name in STEPS],
+    ids=lambda p: f"{p.parent.name}/{p.stem}",
 )
 def test_steps_talk_through_tables_not_imports(path):
     allowed = GROUND | {path.parent.name}
@@ -48,7 +50,11 @@ def test_helpers_that_touch_orders_compile_for_other_engines(monkeypatch):
     monkeypatch.setattr(ibis.options, "pyspark", Spark())
     orders = ibis.table(tables.get("orders").schema, name="orders")
     day = datetime.date(2017, 12, 31)
-    for expression in (segment.rfm(orders, day, 182), segment.gap_ratios(orders, day), analyze.cohorts(orders)):
+    for expression in (
+        segment.rfm(orders, day, 182),
+        segment.gap_ratios(orders, day),
+        analyze.cohorts(orders),
+    ):
         for dialect in ("pyspark", "bigquery", "snowflake"):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
 
@@ -65,7 +71,15 @@ def test_the_lock_covers_all_pythons_with_hashes_and_no_address():
     pinned = {re.match(r"[A-Za-z0-9._-]+", p)[0].lower().replace("_", "-") for p in pins}
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
     assert {re.match(r"[A-Za-z0-9._-]+", w)[0].lower() for w in wanted} <= pinned
-    assert {"jupyterlab", "pandas", "seaborn", "matplotlib", "scikit-learn", "papermill", "nbval"} <= pinned
+    assert {
+        "jupyterlab",
+        "pandas",
+        "seaborn",
+        "matplotlib",
+        "scikit-learn",
+        "papermill",
+        "nbval",
+    } <= pinned
 
 
 def test_the_data_dictionary_is_written_from_the_tables():
@@ -83,14 +97,22 @@ def test_no_text_of_the_repository_names_a_host_or_a_path_of_a_machine():
         ["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=False
     ).stdout.split()
     for name in files:
-        if name.endswith((".py", ".md", ".yaml", ".toml", ".lock", ".ipynb", "Makefile", ".css", ".j2")):
+        if name.endswith(
+            (".py", ".md", ".yaml", ".toml", ".lock", ".ipynb", "Makefile", ".css", ".j2")
+        ):
             text = (CHECKOUT / name).read_text(encoding="utf-8")
-            assert not re.search(r"/(root|work|home|Users)/", text) or name == "tests/test_house.py", name
+            assert (
+                not re.search(r"/(root|work|home|Users)/", text) or name == "tests/test_house.py"
+            ), name
 
 
 def test_data_sets_are_not_in_the_repository():
     files = subprocess.run(
-        ["git", "ls-files", "data", "reports"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+        ["git", "ls-files", "data", "reports"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.split()
     assert {f.rsplit("/", 1)[-1] for f in files} <= {"README.md", "client.yaml"}
     for f in files:

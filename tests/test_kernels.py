@@ -40,8 +40,12 @@ def shop(tmp_path, monkeypatch):
 
     def make(cell):
         nb = nbformat.v4.new_notebook()
-        nb.metadata |= {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        parameters = nbformat.v4.new_code_cell('client: str = "shop"  # client\nas_of: str = ""  # day')
+        nb.metadata |= {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        }
+        parameters = nbformat.v4.new_code_cell(
+            'client: str = "shop"  # client\nas_of: str = ""  # day'
+        )
         parameters.metadata["tags"] = ["parameters"]
         nb.cells = [parameters, nbformat.v4.new_code_cell(cell)]
         (tmp_path / "notebooks").mkdir()
@@ -58,9 +62,14 @@ def spills(folder):
 
 def begin(folder):
     """Start the command and wait until its notebook is at work: the process, and those of its kernel."""
-    before, said = set(folder.glob("runs/*/ready")), folder / "said.txt"  # a pipe would stay open with the child
+    before, said = (
+        set(folder.glob("runs/*/ready")),
+        folder / "said.txt",
+    )  # a pipe would stay open with the child
     with said.open("w") as out:
-        command = subprocess.Popen([sys.executable, "-m", "helpers", "run", "shop"], stdout=out, stderr=out)
+        command = subprocess.Popen(
+            [sys.executable, "-m", "helpers", "run", "shop"], stdout=out, stderr=out
+        )
     until = time.monotonic() + 90
     while not (new := set(folder.glob("runs/*/ready")) - before):
         assert command.poll() is None, said.read_text()
@@ -93,7 +102,9 @@ def test_a_run_that_is_killed_or_interrupted_leaves_no_process_and_no_file(shop,
     assert not set(left) & set(spills(folder)), "the next start removes them"
     below = psutil.Process(command.pid).children(recursive=True)
     command.send_signal(signal.SIGINT)
-    assert command.wait(timeout=5) == 130  # a fifth of a second on an idle machine, and never the end of a cell
+    assert (
+        command.wait(timeout=5) == 130
+    )  # a fifth of a second on an idle machine, and never the end of a cell
     said = (folder / "said.txt").read_text()
     assert "stopped. The last good report is as it was." in said
     assert "Traceback" not in said
@@ -105,7 +116,9 @@ def test_a_run_that_is_killed_or_interrupted_leaves_no_process_and_no_file(shop,
 def test_a_stop_while_all_is_starting_ends_the_run(shop, after):
     folder = shop(WAITS)
     with (folder / "said.txt").open("w") as out:
-        command = subprocess.Popen([sys.executable, "-m", "helpers", "run", "shop"], stdout=out, stderr=out)
+        command = subprocess.Popen(
+            [sys.executable, "-m", "helpers", "run", "shop"], stdout=out, stderr=out
+        )
     time.sleep(after)
     below = psutil.Process(command.pid).children(recursive=True)
     command.send_signal(signal.SIGTERM)
@@ -120,7 +133,9 @@ def test_a_kernel_that_dies_ends_the_run_with_its_name_and_leaves_nothing(shop, 
     if kind == "plain":
         request.getfixturevalue("plain")
     folder = shop(WAITS.replace("time.sleep(600)\n", "os.kill(os.getpid(), 9)\n"))
-    with pytest.raises(RunFailed, match="01_collect: its process died, most likely for lack of memory"):
+    with pytest.raises(
+        RunFailed, match="01_collect: its process died, most likely for lack of memory"
+    ):
         run("shop")
     assert kernels.started == {kind: 1}
     pids = [int(p) for p in next(folder.glob("runs/*/ready")).read_text().split()]
@@ -138,7 +153,10 @@ def one_kernel(tmp_path, cell="import os; print(os.getpid())"):
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     nbformat.write(nb, tmp_path / "in.ipynb")
     out = papermill.execute_notebook(
-        str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb"), kernel_name="python3", progress_bar=False
+        str(tmp_path / "in.ipynb"),
+        str(tmp_path / "out.ipynb"),
+        kernel_name="python3",
+        progress_bar=False,
     )
     return out.cells[0].outputs[0].text.strip()
 
@@ -188,7 +206,9 @@ def test_what_living_processes_spill_stays(tmp_path):
     engine.con.sql("CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS a FROM range(2000000) r(i)")
     (mine,) = spills(tmp_path)
     dead = tmp_path / "spill-999999999-1-1"
-    reused = tmp_path / f"spill-{os.getpid()}-1-1"  # my number, but of a process that began long ago
+    reused = (
+        tmp_path / f"spill-{os.getpid()}-1-1"
+    )  # my number, but of a process that began long ago
     other = tmp_path / "spill-notes"
     for path in (dead, reused, other):
         path.mkdir()

@@ -57,17 +57,30 @@ def test_only_what_is_masked_changes_its_spelling():
 
 def test_places_are_those_of_the_text_as_it_is_written():
     text = "an Mu\u0308ller%20Eva, ana%40example.com"
-    found = [(text[start:end], kind) for start, end, kind in find_all(text, KnownNames(["Eva Müller"]))]
+    found = [
+        (text[start:end], kind) for start, end, kind in find_all(text, KnownNames(["Eva Müller"]))
+    ]
     assert found == [("Mu\u0308ller%20Eva", "name"), ("ana%40example.com", "e-mail")]
     assert Plain("plain text").text == "plain text"
 
 
 def test_keys_that_name_somebody_stay_apart():
-    keys = pd.Series(["ANNA-SCHMIDT-10", "SCHMIDT-ANNA-10", "anna@example.com", "4111111111111111", "SKU-1"])
+    keys = pd.Series(
+        ["ANNA-SCHMIDT-10", "SCHMIDT-ANNA-10", "anna@example.com", "4111111111111111", "SKU-1"]
+    )
     masked = mask_keys(keys, KnownNames(["Anna Schmidt"]), lambda key: f"{len(key)}{key[0]}")
-    assert masked.tolist() == ["[name]-10 15A", "[name]-10 15S", "[e-mail] 16a", "4111111111111111", "SKU-1"]
+    assert masked.tolist() == [
+        "[name]-10 15A",
+        "[name]-10 15S",
+        "[e-mail] 16a",
+        "4111111111111111",
+        "SKU-1",
+    ]
 
 
 def test_names_of_brands_can_be_left_out():
     known = KnownNames(["Paul Smith", "Anna Schmidt"]).without(["PAUL SMITH"])
-    assert mask(pd.Series(["Paul Smith wallet for Anna Schmidt"]), known).item() == "Paul Smith wallet for [name]"
+    assert (
+        mask(pd.Series(["Paul Smith wallet for Anna Schmidt"]), known).item()
+        == "Paul Smith wallet for [name]"
+    )

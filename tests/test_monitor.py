@@ -34,10 +34,29 @@ def memtable(name, rows, columns):
 def orders(*rows):
     """Order lines (order, customer, day, revenue, discount); one unit each, at noon."""
     lines = [
-        (o, i, c, pd.Timestamp(d), pd.Timestamp(d) + pd.Timedelta(hours=12), pd.Timestamp(d).date(), "p", 1.0, off, r)
+        (
+            o,
+            i,
+            c,
+            pd.Timestamp(d),
+            pd.Timestamp(d) + pd.Timedelta(hours=12),
+            pd.Timestamp(d).date(),
+            "p",
+            1.0,
+            off,
+            r,
+        )
         for i, (o, c, d, r, off) in enumerate(rows)
     ]
-    names = ["order_id", "line_no", "customer_id", "ordered_at", "ordered_at_local", "ordered_on", "product_id"]
+    names = [
+        "order_id",
+        "line_no",
+        "customer_id",
+        "ordered_at",
+        "ordered_at_local",
+        "ordered_on",
+        "product_id",
+    ]
     return memtable("orders", lines, [*names, "quantity", "discount", "revenue"])
 
 
@@ -50,7 +69,13 @@ def campaign_tables():
         ],
         ["campaign_id", "name", "starts_on", "ends_on", "audience"],
     )
-    contacts = [("A", "x", None), ("A", "x", None), ("A", "y", False), ("A", "z", True), ("B", "x", False)]
+    contacts = [
+        ("A", "x", None),
+        ("A", "x", None),
+        ("A", "y", False),
+        ("A", "z", True),
+        ("B", "x", False),
+    ]
     messages = memtable(
         "messages",
         [(str(i), c, p, h) for i, (c, p, h) in enumerate(contacts)],
@@ -58,7 +83,9 @@ def campaign_tables():
     )
     used = [("1", "x", "c", "A", date(2024, 3, 4)), ("2", "x", "d", "A", date(2024, 3, 5))]
     redemptions = memtable(
-        "redemptions", used, ["redemption_id", "customer_id", "coupon_id", "campaign_id", "redeemed_on"]
+        "redemptions",
+        used,
+        ["redemption_id", "customer_id", "coupon_id", "campaign_id", "redeemed_on"],
     )
     return campaigns, messages, redemptions
 
@@ -110,20 +137,30 @@ def test_like_is_compared_with_like():
     for i in range(1000):
         good = i % 2
         loud = rng.random() < (0.8 if good else 0.2)
-        lines.append((f"o{i}", f"c{i}", "2024-02-20", (100.0 if good else 10.0) + rng.random(), 0.0))
+        lines.append(
+            (f"o{i}", f"c{i}", "2024-02-20", (100.0 if good else 10.0) + rng.random(), 0.0)
+        )
         contacts.append((str(i), "A" if loud else "B", f"c{i}", False))
-        used += [(str(i), f"c{i}", "k", contacts[-1][1], date(2024, 3, 4))] * (rng.random() < (0.4 if good else 0.1))
+        used += [(str(i), f"c{i}", "k", contacts[-1][1], date(2024, 3, 4))] * (
+            rng.random() < (0.4 if good else 0.1)
+        )
     campaigns = memtable(
         "campaigns",
         [(c, c, date(2024, 3, 1), date(2024, 3, 31), c) for c in "AB"],
         ["campaign_id", "name", "starts_on", "ends_on", "audience"],
     )
-    messages = memtable("messages", contacts, ["message_id", "campaign_id", "customer_id", "is_holdout"])
+    messages = memtable(
+        "messages", contacts, ["message_id", "campaign_id", "customer_id", "is_holdout"]
+    )
     redemptions = memtable(
-        "redemptions", used, ["redemption_id", "customer_id", "coupon_id", "campaign_id", "redeemed_on"]
+        "redemptions",
+        used,
+        ["redemption_id", "customer_id", "coupon_id", "campaign_id", "redeemed_on"],
     )
     people, bought = monitor.reached(campaigns, messages, redemptions), orders(*lines)
-    raw = monitor.pool_rates(monitor.count_responses(people, bought).to_pandas(), "audience").set_index("audience")
+    raw = monitor.pool_rates(
+        monitor.count_responses(people, bought).to_pandas(), "audience"
+    ).set_index("audience")
     assert raw.loc["A", "low"] > raw.loc["B", "high"]
     within = monitor.with_rate(monitor.count_by_earlier_spend(people, bought).to_pandas())
     assert within["reached"].sum() == 1000
@@ -134,7 +171,10 @@ def test_like_is_compared_with_like():
 
 
 def test_no_campaigns_give_no_rows_and_no_warning():
-    nothing = [ibis.memtable([], schema=tables.get(t).schema) for t in ("campaigns", "messages", "redemptions")]
+    nothing = [
+        ibis.memtable([], schema=tables.get(t).schema)
+        for t in ("campaigns", "messages", "redemptions")
+    ]
     people = monitor.reached(*nothing)
     counts = monitor.count_responses(people, orders(("1", "x", "2024-03-04", 9.0, 0.0))).to_pandas()
     rated = monitor.add_rates(counts, date(2024, 1, 1), AS_OF)
@@ -146,7 +186,13 @@ def test_no_campaigns_give_no_rows_and_no_warning():
 
 def test_the_best_type_is_named_with_what_it_does_among_equals():
     by_type = pd.DataFrame(
-        {"audience": ["A", "B"], "rate": [0.2, 0.1], "low": [0.15, 0.05], "high": [0.25, 0.12], "reached": 100}
+        {
+            "audience": ["A", "B"],
+            "rate": [0.2, 0.1],
+            "low": [0.15, 0.05],
+            "high": [0.25, 0.12],
+            "reached": 100,
+        }
     )
     wide = pd.DataFrame({0: [0.1, 0.2], 1: [0.3, 0.1]}, index=["A", "B"])
     said = monitor.say_types(by_type, wide)
@@ -165,7 +211,9 @@ def steady(days, amount=10.0, end=AS_OF):
 
 
 def test_key_figures_compare_two_periods_that_share_no_day():
-    lines = [(o, c, d, 20.0 if i >= 28 else r, off) for i, (o, c, d, r, off) in enumerate(steady(56))]
+    lines = [
+        (o, c, d, 20.0 if i >= 28 else r, off) for i, (o, c, d, r, off) in enumerate(steady(56))
+    ]
     figures = monitor.figures(monitor.count_periods(orders(*lines), AS_OF).to_pandas())
     kpis = monitor.key_figures(figures, AS_OF).set_index("metric")
     assert kpis.loc["sales", ["value", "previous", "change"]].tolist() == [560.0, 280.0, 1.0]
@@ -183,13 +231,18 @@ def test_key_figures_of_a_short_history_have_no_earlier_period():
     assert kpis.set_index("metric").loc["sales", "value"] == 280
     assert kpis["previous"].isna().all()
     assert monitor.changes(kpis, figures, None).empty
-    assert "no earlier period" in monitor.say_changes(monitor.changes(kpis, figures, None), "EUR")["headline"]
+    assert (
+        "no earlier period"
+        in monitor.say_changes(monitor.changes(kpis, figures, None), "EUR")["headline"]
+    )
     assert monitor.figures(monitor.count_periods(orders(*steady(20)), AS_OF).to_pandas()).empty
 
 
 def test_unknown_buyers_count_in_sales_and_not_as_customers():
     lines = [*steady(28), ("new", None, "2024-06-15", 1000.0, 0.0)]
-    kpis = monitor.key_figures(monitor.figures(monitor.count_periods(orders(*lines), AS_OF).to_pandas()), AS_OF)
+    kpis = monitor.key_figures(
+        monitor.figures(monitor.count_periods(orders(*lines), AS_OF).to_pandas()), AS_OF
+    )
     value = kpis.set_index("metric")["value"]
     assert value["sales"] == 1280
     assert value["active customers"] == 5
@@ -199,7 +252,9 @@ def test_unknown_buyers_count_in_sales_and_not_as_customers():
 def test_a_client_without_discounts_has_no_share_of_them():
     known = orders(*steady(28))
     lines = known.mutate(discount=ibis.null("float64"))
-    value = monitor.key_figures(monitor.figures(monitor.count_periods(lines, AS_OF).to_pandas()), AS_OF)["value"]
+    value = monitor.key_figures(
+        monitor.figures(monitor.count_periods(lines, AS_OF).to_pandas()), AS_OF
+    )["value"]
     assert value.isna().tolist() == [False] * 5 + [True]
 
 
@@ -224,11 +279,15 @@ def test_a_change_is_measured_against_the_changes_that_happen_anyway():
 def test_the_last_run_on_the_same_days_blames_the_data():
     figures = noisy_figures(1010.0)
     kpis = monitor.key_figures(figures, AS_OF)
-    before = kpis.assign(value=np.where(kpis["metric"] == "sales", kpis["value"] * 1.1, kpis["value"]))
+    before = kpis.assign(
+        value=np.where(kpis["metric"] == "sales", kpis["value"] * 1.1, kpis["value"])
+    )
     moved = monitor.changes(kpis, figures, before).query("since == 'last run'").set_index("metric")
     assert "data or the rules changed" in moved.loc["sales", "sure"]
     assert "nothing changed" in moved.loc["orders", "sure"]
-    other_days = monitor.changes(kpis, figures, before.assign(period="other")).query("since == 'last run'")
+    other_days = monitor.changes(kpis, figures, before.assign(period="other")).query(
+        "since == 'last run'"
+    )
     assert not other_days["sure"].str.contains("same days").any()
 
 
@@ -254,26 +313,49 @@ def quarter(scopes=("all", "a", "other"), target=1000.0):
 
 def daily_sales(end, a=10.0, b=5.0):
     days = pd.date_range("2024-01-01", end).date
-    return pd.concat([pd.DataFrame({"ordered_on": days, "category": c, "revenue": v}) for c, v in (("a", a), ("b", b))])
+    return pd.concat(
+        [
+            pd.DataFrame({"ordered_on": days, "category": c, "revenue": v})
+            for c, v in (("a", a), ("b", b))
+        ]
+    )
 
 
 def test_a_period_that_is_over_has_nothing_open():
-    pace = monitor.pace(quarter(target=1360.0), daily_sales("2024-06-30"), pd.Series(dtype=object), AS_OF)
+    pace = monitor.pace(
+        quarter(target=1360.0), daily_sales("2024-06-30"), pd.Series(dtype=object), AS_OF
+    )
     whole = pace.set_index("scope_value").loc["all"]
-    assert whole[["elapsed", "actual", "expected", "low", "high", "chance"]].tolist() == [1, 1365, 1365, 1365, 1365, 1]
+    assert whole[["elapsed", "actual", "expected", "low", "high", "chance"]].tolist() == [
+        1,
+        1365,
+        1365,
+        1365,
+        1365,
+        1,
+    ]
     assert pace["light"].tolist() == ["green", "red", "red"]
     assert pace["actual"].iloc[1:].sum() == whole["actual"]
     assert "period just ended" in monitor.say_pace(pace, "EUR")["headline"]
-    assert "1,360\xa0EUR above the target of 0" in monitor.say_pace(pace.assign(target=0.0), "EUR")["headline"]
+    assert (
+        "1,360\xa0EUR above the target of 0"
+        in monitor.say_pace(pace.assign(target=0.0), "EUR")["headline"]
+    )
 
 
 def test_a_period_under_way_adds_the_forecast_for_the_days_left():
     sold, ahead = daily_sales("2024-05-31"), daily_sales("2024-07-31")
-    forecast = ahead[ahead["ordered_on"] > date(2024, 5, 31)].rename(columns={"revenue": "forecast"})
-    tested = pd.DataFrame(columns=["method", "weeks", "forecast", "low", "high", "actual", "origin_on"])
+    forecast = ahead[ahead["ordered_on"] > date(2024, 5, 31)].rename(
+        columns={"revenue": "forecast"}
+    )
+    tested = pd.DataFrame(
+        columns=["method", "weeks", "forecast", "low", "high", "actual", "origin_on"]
+    )
     outlook = monitor.rest(quarter(), sold, forecast, tested)
     pace = monitor.pace(quarter(), sold, outlook, date(2024, 5, 31)).set_index("scope_value")
-    assert pace["expected"].to_dict() == pytest.approx({"all": 1365, "a": 910, "other": 455}, abs=0.01)
+    assert pace["expected"].to_dict() == pytest.approx(
+        {"all": 1365, "a": 910, "other": 455}, abs=0.01
+    )
     assert pace.loc["all", "elapsed"] == pytest.approx(61 / 91)
     assert pace.loc["all", "actual"] == 61 * 15
     assert pace["light"].to_dict() == {"all": "green", "a": "red", "other": "red"}
@@ -282,7 +364,12 @@ def test_a_period_under_way_adds_the_forecast_for_the_days_left():
 
 def test_the_chance_is_the_share_of_simulated_ends_above_the_target():
     outlook = pd.Series({"all": np.arange(100.0)})
-    pace = monitor.pace(quarter(("all",), target=61 * 15 + 40.0), daily_sales("2024-05-31"), outlook, date(2024, 5, 31))
+    pace = monitor.pace(
+        quarter(("all",), target=61 * 15 + 40.0),
+        daily_sales("2024-05-31"),
+        outlook,
+        date(2024, 5, 31),
+    )
     assert pace["chance"].tolist() == [0.6]
     assert pace["light"].tolist() == ["green"]
     assert pacing.light(0.59) == "amber"
@@ -290,7 +377,9 @@ def test_the_chance_is_the_share_of_simulated_ends_above_the_target():
 
 def test_no_targets_give_no_pace():
     empty = quarter(()).astype({"starts_on": object})
-    assert monitor.rest(empty, daily_sales("2024-05-31"), daily_sales("2024-05-31").assign(forecast=1.0), empty).empty
+    assert monitor.rest(
+        empty, daily_sales("2024-05-31"), daily_sales("2024-05-31").assign(forecast=1.0), empty
+    ).empty
     assert monitor.pace(empty, daily_sales("2024-05-31"), pd.Series(dtype=object), AS_OF).empty
 
 
@@ -357,7 +446,9 @@ def test_short_histories_closed_weekdays_and_constant_sales_raise_no_alarm():
 @given(st.floats(0.01, 1e6), st.integers(0, 5))
 def test_the_currency_does_not_matter(scale, seed):
     sales = simulated(seed, days=150)
-    pd.testing.assert_series_equal(monitor.watch(sales)["size"], monitor.watch(sales * scale)["size"], rtol=1e-6)
+    pd.testing.assert_series_equal(
+        monitor.watch(sales)["size"], monitor.watch(sales * scale)["size"], rtol=1e-6
+    )
 
 
 def test_days_in_random_order_hold_no_shift():
@@ -369,7 +460,11 @@ def parts_of(sales, share):
     frame = sales.rename("sales").rename_axis("ordered_on").reset_index()
     rows = [frame.assign(kind="category", part="x", sales=frame["sales"] * share)]
     rows += [frame.assign(kind="category", part="y", sales=frame["sales"] * (1 - share))]
-    rows += [frame.assign(kind=k, part=p, sales=frame["sales"] / 2) for k in ("store", "hour") for p in ("1", "2")]
+    rows += [
+        frame.assign(kind=k, part=p, sales=frame["sales"] / 2)
+        for k in ("store", "hour")
+        for p in ("1", "2")
+    ]
     return pd.concat(rows, ignore_index=True)
 
 
@@ -394,13 +489,17 @@ def test_holidays_and_missing_days_are_named_as_causes():
     christmas = pd.Timestamp("2023-12-25")
     sales[christmas] = 0.0
     found = monitor.find_alerts({"sales": monitor.watch(sales)}, parts_of(sales, 0.2), "US")
-    assert found.loc[found["happened_on"] == christmas, "cause"].tolist() == [f"near Christmas Day; {alerts.NO_ORDER}"]
+    assert found.loc[found["happened_on"] == christmas, "cause"].tolist() == [
+        f"near Christmas Day; {alerts.NO_ORDER}"
+    ]
     assert "Christmas Day" in alerts.holidays_near(christmas, christmas, "DE")
     assert alerts.holidays_near(christmas, christmas, "") == []
 
 
 def test_no_alarms_are_an_empty_table_with_its_columns():
-    found = monitor.find_alerts({"sales": monitor.watch(simulated(1, days=30))}, parts_of(simulated(1), 0.2), "US")
+    found = monitor.find_alerts(
+        {"sales": monitor.watch(simulated(1, days=30))}, parts_of(simulated(1), 0.2), "US"
+    )
     assert found.empty
     assert list(found.columns) == alerts.COLUMNS
     assert "0 unusual days and 0 lasting shifts" in monitor.say_alerts(found, "sales")["headline"]
@@ -408,14 +507,20 @@ def test_no_alarms_are_an_empty_table_with_its_columns():
 
 def test_daily_figures_fill_days_without_orders_and_split_into_parts():
     lines = orders(
-        ("1", "x", "2024-06-27", 5.0, 0.0), ("1", "x", "2024-06-27", 7.0, 0.0), ("2", "y", "2024-06-29", 1.0, 0.0)
+        ("1", "x", "2024-06-27", 5.0, 0.0),
+        ("1", "x", "2024-06-27", 7.0, 0.0),
+        ("2", "y", "2024-06-29", 1.0, 0.0),
     )
     daily = monitor.every_day(monitor.daily_totals(lines).to_pandas(), AS_OF)
     assert daily["sales"].tolist() == [12.0, 0.0, 1.0, 0.0]
     assert daily["orders"].tolist() == [1, 0, 1, 0]
     products = memtable("products", [("p", "bread")], ["product_id", "category"])
     parts = monitor.daily_parts(lines, products).to_pandas()
-    assert parts.groupby("kind")["sales"].sum().to_dict() == {"category": 13.0, "hour": 13.0, "store": 13.0}
+    assert parts.groupby("kind")["sales"].sum().to_dict() == {
+        "category": 13.0,
+        "hour": 13.0,
+        "store": 13.0,
+    }
     assert set(parts["part"]) == {"bread", "12:00", "not known"}
 
 

@@ -15,11 +15,21 @@ NAMES = sorted(p.stem for p in (CHECKOUT / "notebooks").glob("*.ipynb"))
 
 @pytest.fixture(params=NAMES)
 def notebook(request):
-    return request.param, nbformat.read(CHECKOUT / "notebooks" / f"{request.param}.ipynb", as_version=4)
+    return request.param, nbformat.read(
+        CHECKOUT / "notebooks" / f"{request.param}.ipynb", as_version=4
+    )
 
 
 def test_all_seven_steps_are_there():
-    assert [n[:2] for n in NAMES if re.match(r"\d\d_", n)] == ["01", "02", "03", "04", "05", "06", "07"]
+    assert [n[:2] for n in NAMES if re.match(r"\d\d_", n)] == [
+        "01",
+        "02",
+        "03",
+        "04",
+        "05",
+        "06",
+        "07",
+    ]
 
 
 def test_no_output_is_stored_and_ids_stay(notebook):
@@ -59,7 +69,11 @@ def test_parameters_come_early_typed_and_commented(notebook):
 def test_headings_are_questions(notebook):
     _, nb = notebook
     headings = [
-        line for c in nb.cells if c.cell_type == "markdown" for line in c.source.splitlines() if line.startswith("## ")
+        line
+        for c in nb.cells
+        if c.cell_type == "markdown"
+        for line in c.source.splitlines()
+        if line.startswith("## ")
     ]
     asked = [h for h in headings if h not in ("## Takeaways", "## Exercises")]
     assert 3 <= len(asked) <= 7
@@ -101,17 +115,23 @@ def test_each_finding_has_a_way_to_the_report(notebook):
     assert 2 <= source.count("show.finding(") <= 8
 
 
-SHOWS = re.compile(r"show\.(bars|cards|dots|finding|graph|heat|lines|scatter|table|takeaways|text|tree)\(")
+SHOWS = re.compile(
+    r"show\.(bars|cards|dots|finding|graph|heat|lines|scatter|table|takeaways|text|tree)\("
+)
 
 
 def shows(cell):
     boxes = [
-        o["data"].get("text/html", "") for o in cell.outputs if o.output_type in ("display_data", "execute_result")
+        o["data"].get("text/html", "")
+        for o in cell.outputs
+        if o.output_type in ("display_data", "execute_result")
     ]
     return not all('class="nothing"' in box for box in boxes)
 
 
-def test_each_cell_that_is_there_to_show_something_does_so_for_some_client(lab_run, corner_report, grocer_report):
+def test_each_cell_that_is_there_to_show_something_does_so_for_some_client(
+    lab_run, corner_report, grocer_report
+):
     """Cells tagged `if-found` speak of what a client may be spared (a sore point, red lights, no warning sign), or of
     what has changed since an earlier run, of which there is none here.
     """
@@ -119,7 +139,11 @@ def test_each_cell_that_is_there_to_show_something_does_so_for_some_client(lab_r
     places = [lab_run, *(Client(name).latest for name in ("corner", "grocer"))]
     for path in (p for place in places for p in sorted((place / "notebooks").glob("*.ipynb"))):
         for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "code" and SHOWS.search(cell.source) and "if-found" not in tags(cell):
+            if (
+                cell.cell_type == "code"
+                and SHOWS.search(cell.source)
+                and "if-found" not in tags(cell)
+            ):
                 cells.setdefault((path.stem, cell.id), []).append(shows(cell))
     assert len(cells) > 250
     silent = [f"{notebook} {cell}" for (notebook, cell), shown in cells.items() if not any(shown)]

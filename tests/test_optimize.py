@@ -24,7 +24,15 @@ def orders(*rows):
         (f"o{i}", 1, c, pd.Timestamp(d), pd.Timestamp(d), pd.Timestamp(d).date(), "p", q, 0.0, r)
         for i, (c, d, r, q) in enumerate(rows)
     ]
-    names = ["order_id", "line_no", "customer_id", "ordered_at", "ordered_at_local", "ordered_on", "product_id"]
+    names = [
+        "order_id",
+        "line_no",
+        "customer_id",
+        "ordered_at",
+        "ordered_at_local",
+        "ordered_on",
+        "product_id",
+    ]
     return memtable("orders", lines, [*names, "quantity", "discount", "revenue"])
 
 
@@ -36,7 +44,9 @@ def contacts(*rows):
     return people.mutate(name=people.campaign_id, audience=ibis.literal("all"))
 
 
-NO_COUPONS = memtable("redemptions", [], ["redemption_id", "customer_id", "coupon_id", "campaign_id", "redeemed_on"])
+NO_COUPONS = memtable(
+    "redemptions", [], ["redemption_id", "customer_id", "coupon_id", "campaign_id", "redeemed_on"]
+)
 
 
 def shop(effect, seed=1, people=1500, choosy=True):
@@ -45,23 +55,40 @@ def shop(effect, seed=1, people=1500, choosy=True):
     worth = rng.gamma(2.0, 100.0, people)
     chance = 1 / (1 + np.exp(-(worth - 200) / 80)) if choosy else 0.5
     reached = rng.random(people) < chance
-    noisy = {c: np.clip(worth * rng.normal(1, 0.15, people), 0, None) for c in ("sales_before", "sales_recent")}
+    noisy = {
+        c: np.clip(worth * rng.normal(1, 0.15, people), 0, None)
+        for c in ("sales_before", "sales_recent")
+    }
     orders = {"orders_before": worth / 30, "orders_recent": rng.poisson(worth / 30)}
     rest = {"recency": rng.integers(1, 30, people), "discount_share": rng.random(people)}
     zero = dict.fromkeys(("campaigns_before", "campaigns_alongside", "redemptions_before"), 0)
     after = worth * rng.normal(1, 0.15, people) + effect * reached
-    return pd.DataFrame({"reached": reached, **noisy, **orders, **rest, **zero, "sales_after": after})
+    return pd.DataFrame(
+        {"reached": reached, **noisy, **orders, **rest, **zero, "sales_after": after}
+    )
 
 
 # --- matching ---------------------------------------------------------------------------------
 
 
 def test_history_knows_only_what_came_before_and_counts_sales_after():
-    lines = [("a", "2024-02-01", 100.0, 1.0), ("a", "2024-03-25", 30.0, 1.0), ("a", "2024-03-26", -10.0, -1.0)]
+    lines = [
+        ("a", "2024-02-01", 100.0, 1.0),
+        ("a", "2024-03-25", 30.0, 1.0),
+        ("a", "2024-03-26", -10.0, -1.0),
+    ]
     lines += [("a", START, 7.0, 1.0), ("a", "2024-04-10", 5.0, 1.0), ("a", "2024-04-11", 9.0, 1.0)]
-    lines += [("late", "2024-04-02", 50.0, 1.0), (None, "2024-03-01", 99.0, 1.0), ("b", "2024-03-31", 8.0, 1.0)]
-    people = contacts(("K", "a", START), ("old", "a", date(2024, 3, 1)), ("next", "b", date(2024, 4, 5)))
-    rows = optimize.customer_history(orders(*lines), people, NO_COUPONS, optimize.Window("K", START, 10)).to_pandas()
+    lines += [
+        ("late", "2024-04-02", 50.0, 1.0),
+        (None, "2024-03-01", 99.0, 1.0),
+        ("b", "2024-03-31", 8.0, 1.0),
+    ]
+    people = contacts(
+        ("K", "a", START), ("old", "a", date(2024, 3, 1)), ("next", "b", date(2024, 4, 5))
+    )
+    rows = optimize.customer_history(
+        orders(*lines), people, NO_COUPONS, optimize.Window("K", START, 10)
+    ).to_pandas()
     assert rows["customer_id"].tolist() == ["a", "b"]
     a, b = (rows.iloc[i] for i in (0, 1))
     assert a["reached"]
@@ -69,7 +96,9 @@ def test_history_knows_only_what_came_before_and_counts_sales_after():
     assert a["sales_after"] == 12
     assert a["sales_recent"] == 20
     assert a["orders_recent"] == 1  # bringing goods back is no order
-    assert a["sales_before"] == pytest.approx(120 * 10 / 60, abs=0.01)  # sixty days from the first order of all
+    assert a["sales_before"] == pytest.approx(
+        120 * 10 / 60, abs=0.01
+    )  # sixty days from the first order of all
     assert a["recency"] == 6
     assert a[["campaigns_before", "campaigns_alongside"]].tolist() == [1, 0]
     assert b[["campaigns_before", "campaigns_alongside"]].tolist() == [0, 1]
@@ -78,7 +107,8 @@ def test_history_knows_only_what_came_before_and_counts_sales_after():
 def test_the_order_of_rows_does_not_matter():
     rng = np.random.default_rng(1)
     lines = [
-        (f"c{i % 40}", START - timedelta(days=int(rng.integers(1, 90))), float(rng.random()), 1.0) for i in range(900)
+        (f"c{i % 40}", START - timedelta(days=int(rng.integers(1, 90))), float(rng.random()), 1.0)
+        for i in range(900)
     ]
     people = contacts(*[("K", f"c{i}", START) for i in range(0, 40, 2)])
     window = optimize.Window("K", START, 20)
@@ -91,8 +121,14 @@ def test_the_order_of_rows_does_not_matter():
 
 
 def test_before_after_takes_the_days_on_both_sides():
-    lines = [("a", START - timedelta(days=3), 10.0, 1.0), ("a", START, 25.0, 1.0), ("a", "2024-05-01", 99.0, 1.0)]
-    naive = optimize.before_after(orders(*lines), contacts(("K", "a", START), ("K", "b", START)), 5).to_pandas()
+    lines = [
+        ("a", START - timedelta(days=3), 10.0, 1.0),
+        ("a", START, 25.0, 1.0),
+        ("a", "2024-05-01", 99.0, 1.0),
+    ]
+    naive = optimize.before_after(
+        orders(*lines), contacts(("K", "a", START), ("K", "b", START)), 5
+    ).to_pandas()
     assert naive[["customers", "change"]].to_numpy().tolist() == [[2, 7.5]]
 
 
@@ -117,7 +153,9 @@ def test_a_window_needs_days_around_it_and_the_largest_campaign_is_chosen():
 
 def test_no_window_gives_empty_results_without_a_warning():
     lines = orders(("a", START, 25.0, 1.0))
-    history = optimize.customer_history(lines, contacts(("K", "a", START)), NO_COUPONS, matching.NO_WINDOW).to_pandas()
+    history = optimize.customer_history(
+        lines, contacts(("K", "a", START)), NO_COUPONS, matching.NO_WINDOW
+    ).to_pandas()
     assert history.empty
     pairs = optimize.match_pairs(history)
     assert pairs.empty
@@ -149,7 +187,9 @@ def test_matching_balances_what_was_recorded():
 def test_matched_pairs_find_a_known_effect_where_the_naive_comparison_does_not(effect):
     covered, errors = 0, []
     for seed in range(10):
-        found = optimize.estimate_effects(shop(effect, seed, 800), shop(0.0, seed + 100, 800)).set_index("method")
+        found = optimize.estimate_effects(
+            shop(effect, seed, 800), shop(0.0, seed + 100, 800)
+        ).set_index("method")
         covered += found.loc["matched pairs", "low"] <= effect <= found.loc["matched pairs", "high"]
         errors.append(found.loc["matched pairs", "effect"] - effect)
         assert found.loc["reached against all others", "low"] > effect + 50
@@ -158,9 +198,15 @@ def test_matched_pairs_find_a_known_effect_where_the_naive_comparison_does_not(e
 
 
 def test_in_a_real_experiment_all_comparisons_agree():
-    found = optimize.estimate_effects(shop(30.0, choosy=False), shop(0.0, choosy=False)).set_index("method")
+    found = optimize.estimate_effects(shop(30.0, choosy=False), shop(0.0, choosy=False)).set_index(
+        "method"
+    )
     assert found.loc["matched pairs", "low"] < 30 < found.loc["matched pairs", "high"]
-    assert found.loc["reached against all others", "low"] < 30 < found.loc["reached against all others", "high"]
+    assert (
+        found.loc["reached against all others", "low"]
+        < 30
+        < found.loc["reached against all others", "high"]
+    )
     assert found.loc["reached against all others", "balance"] < 0.15
 
 
@@ -201,16 +247,25 @@ def test_expressions_compile_for_other_engines(monkeypatch):
 def test_the_plan_sizes_each_outcome_and_earlier_sales_save_people():
     history = shop(0.0)
     plan = optimize.plan_experiment(history).set_index(["outcome", "lift"])
-    plain, adjusted = plan.loc["sales a customer"], plan.loc["sales a customer, set against earlier sales"]
+    plain, adjusted = (
+        plan.loc["sales a customer"],
+        plan.loc["sales a customer, set against earlier sales"],
+    )
     saved = history["sales_after"].corr(history["sales_before"]) ** 2
-    assert (adjusted["per_group"] / plain["per_group"]).loc[0.02] == pytest.approx(1 - saved, rel=0.01)
+    assert (adjusted["per_group"] / plain["per_group"]).loc[0.02] == pytest.approx(
+        1 - saved, rel=0.01
+    )
     assert plain["per_group"].is_monotonic_decreasing
     assert (plan["enough"] == (2 * plan["per_group"] <= len(history))).all()
 
 
 def test_the_planned_experiment_finds_its_effect_four_times_in_five():
     history = shop(0.0)
-    row = optimize.plan_experiment(history).set_index(["outcome", "lift"]).loc[("sales a customer", 0.1)]
+    row = (
+        optimize.plan_experiment(history)
+        .set_index(["outcome", "lift"])
+        .loc[("sales a customer", 0.1)]
+    )
     rng, n, found = np.random.default_rng(1), int(row["per_group"]), 0
     for _ in range(400):
         a, b = rng.choice(history["sales_after"], (2, n))
@@ -238,7 +293,9 @@ def advised(*found, on=START, run="r1"):
 
 def test_advice_is_what_findings_with_an_action_say():
     rows = advised(
-        finding(value=100.0, low=50.0, high=150.0), finding("b", action=""), Finding("c", "unseen", "x", action="y")
+        finding(value=100.0, low=50.0, high=150.0),
+        finding("b", action=""),
+        Finding("c", "unseen", "x", action="y"),
     )
     assert rows["decision_id"].tolist() == ["a"]
     assert rows.loc[0, ["what", "expected", "status", "check_on"]].tolist() == [
@@ -251,34 +308,60 @@ def test_advice_is_what_findings_with_an_action_say():
 
 def test_what_people_wrote_survives_every_run_and_nothing_stands_twice(tmp_path):
     path = tmp_path / "decisions.csv"
-    log = optimize.merge_decisions(optimize.read_decisions(path), advised(finding(value=100.0), finding("b")))
+    log = optimize.merge_decisions(
+        optimize.read_decisions(path), advised(finding(value=100.0), finding("b"))
+    )
     optimize.write_decisions(log, path)
     edited = optimize.read_decisions(path)
-    edited.loc[edited["decision_id"] == "a", ["status", "actual", "note"]] = ["done", 80.5, 'Käse, "billig"; gut']
+    edited.loc[edited["decision_id"] == "a", ["status", "actual", "note"]] = [
+        "done",
+        80.5,
+        'Käse, "billig"; gut',
+    ]
     edited["cost centre"] = ["17", ""]
     optimize.write_decisions(edited, path)
     again = advised(finding(value=999.0), finding("c"), on=date(2024, 5, 1), run="r2")
     for _ in range(2):
-        optimize.write_decisions(optimize.merge_decisions(optimize.read_decisions(path), again), path)
+        optimize.write_decisions(
+            optimize.merge_decisions(optimize.read_decisions(path), again), path
+        )
     log = optimize.read_decisions(path).set_index("decision_id")
     assert log.index.tolist() == ["a", "b", "c"]
-    assert log.loc["a", ["status", "actual", "note"]].tolist() == ["done", 80.5, 'Käse, "billig"; gut']
+    assert log.loc["a", ["status", "actual", "note"]].tolist() == [
+        "done",
+        80.5,
+        'Käse, "billig"; gut',
+    ]
     assert log.loc["a", ["expected", "run_id", "cost centre"]].tolist() == [100.0, "r1", "17"]
     assert log.loc["c", ["advised_on", "run_id"]].tolist() == [date(2024, 5, 1), "r2"]
 
 
 def test_advice_not_yet_taken_up_shows_todays_figures():
-    kept = optimize.merge_decisions(advised(finding(value=100.0)).iloc[:0], advised(finding(value=100.0)))
-    log = optimize.merge_decisions(kept, advised(finding(value=120.0), on=date(2024, 5, 1), run="r2"))
+    kept = optimize.merge_decisions(
+        advised(finding(value=100.0)).iloc[:0], advised(finding(value=100.0))
+    )
+    log = optimize.merge_decisions(
+        kept, advised(finding(value=120.0), on=date(2024, 5, 1), run="r2")
+    )
     assert log[["expected", "run_id", "advised_on"]].to_numpy().tolist() == [[120.0, "r1", START]]
     taken = optimize.merge_decisions(kept.assign(status="accepted"), advised(finding(value=120.0)))
     assert taken["expected"].tolist() == [100.0]
 
 
 def test_the_log_says_what_came_of_each():
-    rows = [("advised", None, 10.0), ("accepted", 4.0, 10.0), ("done", 10.0, 10.0), ("done", 30.0, 10.0)]
+    rows = [
+        ("advised", None, 10.0),
+        ("accepted", 4.0, 10.0),
+        ("done", 10.0, 10.0),
+        ("done", 30.0, 10.0),
+    ]
     rows += [("rejected", None, 10.0), ("done", 3.0, None)]
-    log = advised(*[finding(f"d{i}", value=v, low=v and 5.0, high=v and 20.0) for i, (_, _, v) in enumerate(rows)])
+    log = advised(
+        *[
+            finding(f"d{i}", value=v, low=v and 5.0, high=v and 20.0)
+            for i, (_, _, v) in enumerate(rows)
+        ]
+    )
     log["status"], log["actual"] = zip(*[r[:2] for r in rows], strict=True)
     log["actual"] = log["actual"].astype(float)
     told = optimize.what_came(log, date(2024, 6, 30))["outcome"].tolist()
@@ -291,9 +374,15 @@ def test_the_log_says_what_came_of_each():
         "looked at; no value was expected",
     ]
     assert optimize.what_came(log, date(2024, 6, 29))["outcome"].iloc[0] == "not due yet"
-    assert optimize.what_came(log.assign(check_on=None), START)["outcome"].iloc[0] == "no date to check"
+    assert (
+        optimize.what_came(log.assign(check_on=None), START)["outcome"].iloc[0]
+        == "no date to check"
+    )
     said = optimize.say_log(optimize.what_came(log, date(2024, 6, 30)))
-    assert said == "6 pieces of advice stand in the decision log: 4 taken up, 4 with a known result, 1 due for a look."
+    assert (
+        said
+        == "6 pieces of advice stand in the decision log: 4 taken up, 4 with a known result, 1 due for a look."
+    )
 
 
 def test_an_empty_log_is_well_formed(tmp_path):
@@ -308,9 +397,18 @@ HEAD = "decision_id,status,actual,check_on\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (HEAD + "a,advised,,\nb,finished,,\n", 'line 3, column "status": "finished" is not one of advised, accepted'),
-        (HEAD + "a,done,12 EUR,\n", 'line 2, column "actual": "12 EUR" cannot be read. Write a number such as'),
-        (HEAD + "a,done,12,June\n", 'line 2, column "check_on": "June" cannot be read. Write a day such as'),
+        (
+            HEAD + "a,advised,,\nb,finished,,\n",
+            'line 3, column "status": "finished" is not one of advised, accepted',
+        ),
+        (
+            HEAD + "a,done,12 EUR,\n",
+            'line 2, column "actual": "12 EUR" cannot be read. Write a number such as',
+        ),
+        (
+            HEAD + "a,done,12,June\n",
+            'line 2, column "check_on": "June" cannot be read. Write a day such as',
+        ),
         (HEAD + "a,done,,\na,done,,\n", 'line 3, column "decision_id": "a" stands in line 2 too'),
         (HEAD + ",done,,\n", 'line 2, column "decision_id": empty'),
         (HEAD + "a,done,1,2024-01-01,oh, dear\n", "line 2: more cells than columns"),
@@ -331,9 +429,13 @@ def test_a_broken_log_names_file_line_and_column(tmp_path, text, message):
 
 def test_a_log_saved_by_a_spreadsheet_is_read(tmp_path):
     path = tmp_path / "decisions.csv"
-    path.write_bytes(("\ufeff" + (HEAD + "a,done,12.5,\n,,,\n").replace(",", ";").replace("\n", "\r\n")).encode())
+    path.write_bytes(
+        ("\ufeff" + (HEAD + "a,done,12.5,\n,,,\n").replace(",", ";").replace("\n", "\r\n")).encode()
+    )
     log = optimize.read_decisions(path)
-    assert log[["decision_id", "status", "actual", "note"]].to_numpy().tolist() == [["a", "done", 12.5, ""]]
+    assert log[["decision_id", "status", "actual", "note"]].to_numpy().tolist() == [
+        ["a", "done", 12.5, ""]
+    ]
     path.write_bytes((HEAD + "a,done,,\nKäse,done,,\n").encode("latin-1"))
     with pytest.raises(PlaybookError, match="not UTF-8"):
         optimize.read_decisions(path)

@@ -37,9 +37,18 @@ HEADS += "Winkel Birn Dorn Eber Falk Gries Hirsch Immen Jung Kron Lerch Mühl Nu
 HEADS += "Weid Zell"
 TAILS = "mann er bauer hauser berger hoff meier auer inger stätter wald bach ling brecht hardt rich ung eck lein hut"
 LASTS["de"] += "".join(f" {h}{t}" for h in HEADS.split() for t in TAILS.split())
-LASTS["en"] += "".join(f" {h}{t}" for h in ("Ash", "Brad", "Dun", "Elm", "Ford", "Lang") for t in ("ton", "ley", "by"))
+LASTS["en"] += "".join(
+    f" {h}{t}" for h in ("Ash", "Brad", "Dun", "Elm", "Ford", "Lang") for t in ("ton", "ley", "by")
+)
 SHORT = {n.split("=")[0]: n.split("=")[-1] for names in FIRSTS.values() for n in names.split()}
-CITIES = [("Köln", "50"), ("München", "80"), ("Berlin", "10"), ("Dresden", "01"), ("Lübeck", "23"), ("Zürich", "79")]
+CITIES = [
+    ("Köln", "50"),
+    ("München", "80"),
+    ("Berlin", "10"),
+    ("Dresden", "01"),
+    ("Lübeck", "23"),
+    ("Zürich", "79"),
+]
 ROADS = [
     "Hauptstraße",
     "Bahnhofstr.",
@@ -51,7 +60,15 @@ ROADS = [
     "Mill Road",
 ]
 DOMAINS = ["example.com", "example.org", "mail.example.net", "gmail.com", "post.example.org"]
-SOURCES = {"shopify": 0.6, "till": 0.45, "klaviyo": 0.55, "zendesk": 0.25, "survey": 0.15, "wjx": 0.05, "hubspot": 0.08}
+SOURCES = {
+    "shopify": 0.6,
+    "till": 0.45,
+    "klaviyo": 0.55,
+    "zendesk": 0.25,
+    "survey": 0.15,
+    "wjx": 0.05,
+    "hubspot": 0.08,
+}
 DIRT = {  # share of people (second mailbox, changed name, moved) or of records
     "couple": 0.12,  # two people at one address; of these half share a mailbox and half a phone
     "homonym": 0.02,  # has the name of another person, who lives elsewhere
@@ -73,9 +90,11 @@ def typo(rng, text):
     if len(text) < 4:
         return text
     i = rng.integers(1, len(text) - 1)
-    return [text[:i] + text[i + 1 :], text[:i] + text[i + 1] + text[i] + text[i + 2 :], text[:i] + text[i] + text[i:]][
-        rng.integers(3)
-    ]
+    return [
+        text[:i] + text[i + 1 :],
+        text[:i] + text[i + 1] + text[i] + text[i + 2 :],
+        text[:i] + text[i] + text[i:],
+    ][rng.integers(3)]
 
 
 def simulate(count, seed):
@@ -110,20 +129,29 @@ def simulate(count, seed):
             one |= {"first": other["first"], "last": other["last"]}
         local = f"{one['first']}.{one['last']}".lower().replace(" ", "").replace("'", "").translate(
             str.maketrans("üöäßéèôçâ", "uoaseeoca"))  # fmt: skip
-        local = [local, local.replace(".", "") + str(rng.integers(1950, 2005)), f"{local[0]}.{n}"][rng.integers(3)]
+        local = [local, local.replace(".", "") + str(rng.integers(1950, 2005)), f"{local[0]}.{n}"][
+            rng.integers(3)
+        ]
         email = f"{local}@{DOMAINS[rng.integers(5)]}"
-        one["emails"] = [email if email not in taken and rng.random() < 0.7 else email.replace("@", f"{n}@")]
+        one["emails"] = [
+            email if email not in taken and rng.random() < 0.7 else email.replace("@", f"{n}@")
+        ]
         taken.add(email)
         if hit("second_email"):
             one["emails"].append(
-                [f"{local}{n}@work.example.com", f"x{rng.integers(10**6)}@example.org"][rng.integers(2)]
+                [f"{local}{n}@work.example.com", f"x{rng.integers(10**6)}@example.org"][
+                    rng.integers(2)
+                ]
             )
         if one["shares"] and rng.random() < 0.5:
             one["emails"] = mate["emails"]
         if one["shares"] and rng.random() < 0.5:
             one["phone"] = mate["phone"]
         one["last_2"] = draw(lasts["de"], 0.8) if hit("changed_name") else one["last"]
-        one["home_2"] = (f"{rng.choice(ROADS)} {rng.integers(1, 99)}", f"{area}{rng.integers(1000):03d}")
+        one["home_2"] = (
+            f"{rng.choice(ROADS)} {rng.integers(1, 99)}",
+            f"{area}{rng.integers(1000):03d}",
+        )
         one["moved"] = hit("moved")
         people.append(one)
     rows, seen = [], set()
@@ -139,15 +167,25 @@ def simulate(count, seed):
             email = email.replace("@", "+shop@") if hit("plus_tag") else email
             email = email.title() if hit("case") else email
             p = one["phone"]
-            phone = ["0" + p, f"+49 {p[:3]} {p[3:]}", f"0049{p}", f"0{p[:3]}/{p[3:6]} {p[6:]}", f"+49 (0){p}"][
-                rng.integers(5)
-            ]
-            street, code = one["home_2"] if one["moved"] and rng.random() < 0.5 else (one["street"], one["zip"])
+            phone = [
+                "0" + p,
+                f"+49 {p[:3]} {p[3:]}",
+                f"0049{p}",
+                f"0{p[:3]}/{p[3:6]} {p[6:]}",
+                f"+49 (0){p}",
+            ][rng.integers(5)]
+            street, code = (
+                one["home_2"]
+                if one["moved"] and rng.random() < 0.5
+                else (one["street"], one["zip"])
+            )
             street = typo(rng, street) if hit("typo_street") else street
             street = street.replace("straße", "str.") if rng.random() < 0.3 else street
             split = {"first_name": first, "last_name": last, "email": email}
             place = {"city": one["city"], "zip": f"'{code}" if source == "shopify" else code}
-            written = [f"{first} {last}", f"{last}, {first}", f"{last} {first}"][rng.choice(3, p=[0.7, 0.2, 0.1])]
+            written = [f"{first} {last}", f"{last}, {first}", f"{last} {first}"][
+                rng.choice(3, p=[0.7, 0.2, 0.1])
+            ]
             number = one["number"] if rng.random() < 0.4 else None
             row = {
                 "shopify": split | place | {"street": street, "phone": None if hit("missing") else phone},
@@ -184,7 +222,9 @@ def precision_recall(person, truth):
 
 def people(*rows, source="crm"):
     """Records from dictionaries; a record is named a, b, c ... where it has no name."""
-    frame = pd.DataFrame([{"record": chr(97 + i), "source": source} | row for i, row in enumerate(rows)])
+    frame = pd.DataFrame(
+        [{"record": chr(97 + i), "source": source} | row for i, row in enumerate(rows)]
+    )
     return frame.reindex(columns=list(dict.fromkeys([*COLUMNS, *frame.columns])))
 
 
@@ -255,7 +295,9 @@ def test_names(row, first, last):
 
 def test_which_word_is_the_first_name_follows_what_others_say():
     known = [{"first_name": "Florian", "last_name": "Jung"}] * 12
-    found = normalise(people(*known, {"name": "Jung Florian"}, {"name": "Florian"}, {"name": "Jung"}))
+    found = normalise(
+        people(*known, {"name": "Jung Florian"}, {"name": "Florian"}, {"name": "Jung"})
+    )
     assert found[["first", "last"]].fillna("").iloc[12:].values.tolist() == [
         ["florian", "jung"],
         ["florian", ""],
@@ -295,7 +337,10 @@ def test_two_common_names_a_letter_apart_are_two_names():
 
 # --- who is joined, who is not ---------------------------------------------------------------------------------
 
-ANNA, BERND = {"first_name": "Anna", "last_name": "Meier"}, {"first_name": "Bernd", "last_name": "Meier"}
+ANNA, BERND = (
+    {"first_name": "Anna", "last_name": "Meier"},
+    {"first_name": "Bernd", "last_name": "Meier"},
+)
 MAIL, PHONE = {"email": "meier@example.org"}, {"phone": "0151 39200123"}
 
 
@@ -327,9 +372,15 @@ def test_who_is_joined(rows, expected):
 
 
 def test_a_mailbox_of_many_is_nobodys():
-    rows = [{"name": f"Anna {chr(65 + i)}{chr(97 + i)}mann", "email": "office@example.org"} for i in range(8)]
+    rows = [
+        {"name": f"Anna {chr(65 + i)}{chr(97 + i)}mann", "email": "office@example.org"}
+        for i in range(8)
+    ]
     assert (
-        groups(*rows, ANNA | {"email": "office@example.org"}, {"email": "office@example.org"}, crowd=5).count(" ") == 9
+        groups(
+            *rows, ANNA | {"email": "office@example.org"}, {"email": "office@example.org"}, crowd=5
+        ).count(" ")
+        == 9
     )
 
 
@@ -340,7 +391,9 @@ def test_numbers_that_differ_keep_apart_whom_others_would_chain():
 
 
 def test_a_torn_record_is_listed_not_joined():
-    rows = people(ANNA | PHONE | {"email": "a@example.org"}, BERND | PHONE | {"email": "b@example.org"}, PHONE)
+    rows = people(
+        ANNA | PHONE | {"email": "a@example.org"}, BERND | PHONE | {"email": "b@example.org"}, PHONE
+    )
     found = match(rows, Matching(doubtful=0.01), "DE")
     assert found.people["how"].tolist() == ["alone"] * 3
     pairs = set(zip(found.doubtful["record_a"], found.doubtful["record_b"], strict=True))
@@ -365,7 +418,9 @@ def test_few_or_no_records_and_empty_columns():
 # --- how well -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=[1, 2, *(pytest.param(s, marks=pytest.mark.evidence) for s in (3, 4, 5))])
+@pytest.fixture(
+    scope="module", params=[1, 2, *(pytest.param(s, marks=pytest.mark.evidence) for s in (3, 4, 5))]
+)
 def matched(request):
     records, truth = simulate(700, request.param)
     return records, truth, match(records, Matching(), "DE")
@@ -389,7 +444,12 @@ def test_the_summary_adds_up_and_its_trust_is_honest(matched):
     assert by.at["all stages", "people"] == found.people["person"].nunique()
     assert by.loc["same number":"scored", "joined"].sum() == by.at["all stages", "joined"]
     assert by.at["doubtful, not joined", "pairs"] == len(found.doubtful)
-    assert found.people.groupby("person")["record"].min().eq(found.people.groupby("person")["person"].first()).all()
+    assert (
+        found.people.groupby("person")["record"]
+        .min()
+        .eq(found.people.groupby("person")["person"].first())
+        .all()
+    )
     names = found.people["record"].map(truth)
     wrong = names.ne(names.groupby(found.people["person"]).transform(lambda s: s.mode()[0])).mean()
     assert wrong <= by.at["all stages", "wrong"] + 0.01
@@ -426,7 +486,9 @@ CONTACTS = {"e-mail": ["email"], "phone": ["phone"], "name": ["first_name", "las
 
 def in_two_shops(persons, *fields, twice=0):
     """One record a person with these contacts; the first `twice` persons have a second record in another shop."""
-    frame = pd.DataFrame({"number": [*range(persons), *range(twice)], "source": ["web"] * persons + ["till"] * twice})
+    frame = pd.DataFrame(
+        {"number": [*range(persons), *range(twice)], "source": ["web"] * persons + ["till"] * twice}
+    )
     frame["record"] = frame["source"] + frame["number"].astype("str")
     letters = frame["number"].map(lambda n: "".join(chr(97 + int(d)) for d in f"{n:04d}"))
     made = {
@@ -439,7 +501,9 @@ def in_two_shops(persons, *fields, twice=0):
     return frame.assign(**{f: made[f] for f in fields}).reindex(columns=COLUMNS)
 
 
-@pytest.mark.parametrize("known", [[], ["e-mail"], ["phone"], ["name"], ["e-mail", "phone", "name"]], ids=str)
+@pytest.mark.parametrize(
+    "known", [[], ["e-mail"], ["phone"], ["name"], ["e-mail", "phone", "name"]], ids=str
+)
 def test_people_who_share_nothing_stay_apart_however_many_they_are(known):
     fields = [f for contact in known for f in CONTACTS[contact]]
     found = match(in_two_shops(Matching().learn_from, *fields), Matching(), "DE")
@@ -458,7 +522,10 @@ def test_people_who_share_nothing_stay_apart_however_many_they_are(known):
 def test_what_joins_somebody_is_learned_and_the_rest_keeps_its_fixed_weights(known, learned):
     rows = in_two_shops(200, *CONTACTS["name"], *CONTACTS[known], "zip", twice=60)
     found = match(rows, Matching(), "DE")
-    assert found.summary.set_index("stage").at["scored", "weights"] == f"learned from these records for {learned}"
+    assert (
+        found.summary.set_index("stage").at["scored", "weights"]
+        == f"learned from these records for {learned}"
+    )
     assert found.people["person"].nunique() == 200
 
 
@@ -481,7 +548,9 @@ def test_splink_is_loaded_only_when_it_is_needed():
 
 def test_names_of_one_language_go_together():
     names = [(f"g{i}", f"f{j}") for i in range(30) for j in range(30)]
-    names += [(f"wei{i}", f"wang{j}") for i in range(10) for j in range(10)]  # a tenth of all people
+    names += [
+        (f"wei{i}", f"wang{j}") for i in range(10) for j in range(10)
+    ]  # a tenth of all people
     frame = pd.DataFrame(names, columns=["given", "family"]).assign(unique_id=range(len(names)))
     most, few = name_lift(frame, pd.Series(range(len(names))), pd.Series([0, 950]))
     assert most == pytest.approx(1.1, abs=0.1)
@@ -498,8 +567,20 @@ def one_person(rows):
 def test_a_golden_record_takes_each_field_from_the_first_source_that_knows_it():
     rows = people(
         {"source": "till", "name": "Anna Meier", "phone": "0151 39200123", "ids": "9"},
-        {"source": "mail", "email": "A.Meier@example.org", "zip": "50667", "city": "Köln", "ids": "C-1 9"},
-        {"source": "shop", "email": "anna@example.org", "street": "Am Markt 1", "city": "Berlin", "phone": ""},
+        {
+            "source": "mail",
+            "email": "A.Meier@example.org",
+            "zip": "50667",
+            "city": "Köln",
+            "ids": "C-1 9",
+        },
+        {
+            "source": "shop",
+            "email": "anna@example.org",
+            "street": "Am Markt 1",
+            "city": "Berlin",
+            "phone": "",
+        },
     )
     row = golden(rows, one_person(rows), ["shop", "mail"])[0].iloc[0]
     assert row["email"] == "anna@example.org"
@@ -507,7 +588,10 @@ def test_a_golden_record_takes_each_field_from_the_first_source_that_knows_it():
     assert (row["street"], row["city"]) == ("Am Markt 1", "Berlin")
     assert pd.isna(row["zip"])  # the mail tool's postcode belongs to another address
     assert (row["ids"], row["sources"], row["records"]) == ("9 C-1", "mail shop till", 3)
-    assert golden(rows, one_person(rows), ["mail", "shop"])[0]["email"].iloc[0] == "A.Meier@example.org"
+    assert (
+        golden(rows, one_person(rows), ["mail", "shop"])[0]["email"].iloc[0]
+        == "A.Meier@example.org"
+    )
 
 
 def test_a_refusal_wins_and_silence_is_no_answer():
@@ -526,14 +610,31 @@ def test_a_refusal_wins_and_silence_is_no_answer():
 
 def test_contradictions_count_content_not_spelling():
     rows = people(
-        {"source": "shop", "record": "a", "email": "Anna@example.org", "city": "Köln", "phone": "0151 39200123"},
-        {"source": "till", "record": "b", "email": "anna+x@example.org", "city": "Berlin", "phone": "+49 151 39200123"},
+        {
+            "source": "shop",
+            "record": "a",
+            "email": "Anna@example.org",
+            "city": "Köln",
+            "phone": "0151 39200123",
+        },
+        {
+            "source": "till",
+            "record": "b",
+            "email": "anna+x@example.org",
+            "city": "Berlin",
+            "phone": "+49 151 39200123",
+        },
         {"source": "shop", "record": "c", "city": "Bonn"},
         {"source": "till", "record": "d", "city": "BONN"},
     )
     persons = pd.DataFrame({"record": list("abcd"), "person": list("aacc")})
     differ = golden(rows, persons, ["till"])[1].set_index("field")
-    assert differ.loc["city", ["source_a", "source_b", "people", "differ"]].tolist() == ["till", "shop", 2, 1]
+    assert differ.loc["city", ["source_a", "source_b", "people", "differ"]].tolist() == [
+        "till",
+        "shop",
+        2,
+        1,
+    ]
     assert differ.loc[["email", "phone"], "differ"].tolist() == [0, 0]
 
 
@@ -546,9 +647,13 @@ def test_pseudonyms_are_stable_and_nobody_shares_one():
     assert pseudonyms(now.iloc[::-1], b"key").equals(ids)
     assert not pseudonyms(now, b"other").isin(ids).any()
     earlier = now.assign(customer_id=now["person"].map(ids))[["record", "customer_id"]]
-    joined = now.assign(person=["a", "a", "a", "a", "e", "e"])  # d turns out to be a: the id of more records stays
+    joined = now.assign(
+        person=["a", "a", "a", "a", "e", "e"]
+    )  # d turns out to be a: the id of more records stays
     assert pseudonyms(joined, b"key", earlier).to_dict() == {"a": ids["a"], "e": ids["e"]}
-    parted = now.assign(person=["a", "b", "b", "d", "e", "e"])  # a is two people: the larger part keeps the id
+    parted = now.assign(
+        person=["a", "b", "b", "d", "e", "e"]
+    )  # a is two people: the larger part keeps the id
     after = pseudonyms(parted, b"key", earlier)
     assert after["b"] == ids["a"]
     assert after["a"] not in set(ids)

@@ -27,7 +27,17 @@ class SparkOptions(Config):
 
 
 NO_TEST = pd.DataFrame(
-    columns=["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "actual"]
+    columns=[
+        "method",
+        "origin_on",
+        "ordered_on",
+        "weeks",
+        "horizon",
+        "forecast",
+        "low",
+        "high",
+        "actual",
+    ]
 )
 
 
@@ -36,7 +46,11 @@ def sales(days=200, categories=("a", "b", "c"), seed=1, flat=False):
     rng = np.random.default_rng(seed)
     parts = [
         pd.DataFrame(
-            {"ordered_on": on, "category": c, "revenue": 100.0 * (i + 1) * (1 if flat else rng.uniform(0.5, 1.5, days))}
+            {
+                "ordered_on": on,
+                "category": c,
+                "revenue": 100.0 * (i + 1) * (1 if flat else rng.uniform(0.5, 1.5, days)),
+            }
         )
         for i, c in enumerate(categories)
     ]
@@ -50,23 +64,38 @@ def sales(days=200, categories=("a", "b", "c"), seed=1, flat=False):
 @given(growth=st.floats(-0.2, 0.5), seed=st.integers(1, 99), days=st.integers(70, 200))
 def test_every_sum_of_the_tree_agrees_to_the_cent(growth, seed, days):
     tree = plan.target_tree(sales(days, seed=seed), NO_TEST, AS_OF, growth)
-    cents = tree.assign(**{c: (tree[c] * 100).round().astype(int) for c in ("baseline", "target", "gap")})
+    cents = tree.assign(
+        **{c: (tree[c] * 100).round().astype(int) for c in ("baseline", "target", "gap")}
+    )
     money = ["baseline", "target", "gap"]
-    months = cents[cents["grain"] == "month"].groupby(["period", "scope", "scope_value"])[money].sum()
-    quarter = cents[cents["grain"] == "quarter"].set_index(["period", "scope", "scope_value"])[money]
+    months = (
+        cents[cents["grain"] == "month"].groupby(["period", "scope", "scope_value"])[money].sum()
+    )
+    quarter = cents[cents["grain"] == "quarter"].set_index(["period", "scope", "scope_value"])[
+        money
+    ]
     assert (months - quarter == 0).all(axis=None)
-    parts = cents[cents["scope"] == "category"].groupby(["period", "grain", "starts_on"])[money].sum()
+    parts = (
+        cents[cents["scope"] == "category"].groupby(["period", "grain", "starts_on"])[money].sum()
+    )
     whole = cents[cents["scope"] == "all"].set_index(["period", "grain", "starts_on"])[money]
     assert (parts - whole == 0).all(axis=None)
     assert (cents["target"] - cents["baseline"] == cents["gap"]).all()
     assert plan.largest_difference(tree) == 0
-    assert plan.largest_difference(tree.assign(target=tree["target"].where(tree.index > 0, 1.0))) > 0
+    assert (
+        plan.largest_difference(tree.assign(target=tree["target"].where(tree.index > 0, 1.0))) > 0
+    )
 
 
 def test_flat_sales_give_a_flat_and_certain_baseline():
     tree = plan.target_tree(sales(flat=True), NO_TEST, AS_OF, 0.03)
     ahead = tree[(tree["period"] == "next") & (tree["grain"] == "quarter")].set_index("scope_value")
-    assert ahead["baseline"].to_dict() == {"all": 55_200.0, "a": 9_200.0, "b": 18_400.0, "c": 27_600.0}
+    assert ahead["baseline"].to_dict() == {
+        "all": 55_200.0,
+        "a": 9_200.0,
+        "b": 18_400.0,
+        "c": 27_600.0,
+    }
     assert ahead["low"].round(2).equals(ahead["high"].round(2))
     assert (ahead["chance"] == 0).all()
     assert (plan.target_tree(sales(flat=True), NO_TEST, AS_OF, -0.01)["chance"] == 1).all()
@@ -76,13 +105,18 @@ def test_the_current_baseline_knows_nothing_of_its_quarter():
     before, after = sales(), sales()
     after.loc[after["ordered_on"] >= "2017-07-01", "revenue"] *= 3
     node = ["period", "grain", "scope_value", "starts_on"]
-    trees = [plan.target_tree(s, NO_TEST, AS_OF, 0.03).set_index(node)["baseline"] for s in (before, after)]
+    trees = [
+        plan.target_tree(s, NO_TEST, AS_OF, 0.03).set_index(node)["baseline"]
+        for s in (before, after)
+    ]
     assert trees[0]["current"].equals(trees[1]["current"])
     assert (trees[1]["next"] > 2 * trees[0]["next"]).all()
 
 
 def test_the_back_test_counts_only_as_far_as_it_was_known():
-    tested = pd.DataFrame({"ordered_on": ["2017-06-19", "2017-06-24", "2017-06-19"], "weeks": [1, 1, 4]})
+    tested = pd.DataFrame(
+        {"ordered_on": ["2017-06-19", "2017-06-24", "2017-06-19"], "weeks": [1, 1, 4]}
+    )
     assert targets._known(tested, pd.Timestamp("2017-06-30")).index.tolist() == [0, 1]
 
 
@@ -90,8 +124,13 @@ def test_the_next_baseline_is_the_forecast_and_a_higher_target_is_harder():
     daily = sales()
     paths = stats.sales_paths(daily.groupby("ordered_on")["revenue"].sum(), 133, "four-week mean")
     trees = [plan.target_tree(daily, NO_TEST, AS_OF, growth) for growth in (0.0, 0.02, 0.1)]
-    whole = [t[(t["period"] == "next") & (t["grain"] == "quarter") & (t["scope"] == "all")].iloc[0] for t in trees]
-    assert whole[0]["baseline"] == pytest.approx(paths.loc["2017-10-01":].mean(axis=1).sum(), abs=0.1)
+    whole = [
+        t[(t["period"] == "next") & (t["grain"] == "quarter") & (t["scope"] == "all")].iloc[0]
+        for t in trees
+    ]
+    assert whole[0]["baseline"] == pytest.approx(
+        paths.loc["2017-10-01":].mean(axis=1).sum(), abs=0.1
+    )
     assert whole[0]["chance"] == pytest.approx(0.5, abs=0.06)
     assert whole[0]["chance"] > whole[1]["chance"] > whole[2]["chance"]
     assert whole[0]["low"] < whole[0]["baseline"] < whole[0]["high"]
@@ -149,7 +188,10 @@ def random_lines(people=300, seed=3):
     taste = rng.beta(2, 6, people)
     segment = np.where(np.arange(people) % 3, "x", "y")
     frame = pd.DataFrame({"customer_id": [f"c{i}" for i in range(people)], "segment": segment})
-    both = [frame.assign(trait=t, revenue=(size * part).round(2)) for t, part in (("tea", taste), ("rest", 1 - taste))]
+    both = [
+        frame.assign(trait=t, revenue=(size * part).round(2))
+        for t, part in (("tea", taste), ("rest", 1 - taste))
+    ]
     return pd.concat(both, ignore_index=True)
 
 
@@ -165,7 +207,9 @@ def test_a_profile_gives_shares_indices_and_buyers():
         )
     )
     rows = plan.profile(lines, "trait").to_pandas().set_index(["segment", "value"])
-    assert rows.loc[("x", "tea"), ["share", "overall", "index"]].tolist() == pytest.approx([0.75, 0.5, 150.0])
+    assert rows.loc[("x", "tea"), ["share", "overall", "index"]].tolist() == pytest.approx(
+        [0.75, 0.5, 150.0]
+    )
     assert rows.loc[("y", "tea"), "buyers"] == 1
     assert rows["share"].groupby("segment").sum().tolist() == pytest.approx([1, 1])
     assert np.isnan(rows.loc[("y", "tea"), "low"])  # one customer has no spread
@@ -173,8 +217,15 @@ def test_a_profile_gives_shares_indices_and_buyers():
 
 def test_the_interval_of_a_share_is_that_of_a_bootstrap_over_customers():
     lines = random_lines()
-    mine = plan.profile(ibis.memtable(lines), "trait").to_pandas().query("segment == 'x' and value == 'tea'").iloc[0]
-    wide = lines[lines["segment"] == "x"].pivot(index="customer_id", columns="trait", values="revenue")
+    mine = (
+        plan.profile(ibis.memtable(lines), "trait")
+        .to_pandas()
+        .query("segment == 'x' and value == 'tea'")
+        .iloc[0]
+    )
+    wide = lines[lines["segment"] == "x"].pivot(
+        index="customer_id", columns="trait", values="revenue"
+    )
     rng = np.random.default_rng(1)
     again = [wide.iloc[rng.integers(0, len(wide), len(wide))].sum() for _ in range(2000)]
     shares = [s["tea"] / s.sum() for s in again]
@@ -191,8 +242,12 @@ def test_traits_are_worked_out_for_each_line():
         discount=[0.0, 1.0, 0.0, 0.0, 0.0],
         product_id=["p", "q", "r", "p", "p"],
     )
-    goods = pd.DataFrame({"product_id": ["p", "q"], "category": ["DELI", "BAKERY"], "subcategory": ["HAM", None]})
-    goods = ibis.memtable(goods, schema={"product_id": "string", "category": "string", "subcategory": "string"})
+    goods = pd.DataFrame(
+        {"product_id": ["p", "q"], "category": ["DELI", "BAKERY"], "subcategory": ["HAM", None]}
+    )
+    goods = ibis.memtable(
+        goods, schema={"product_id": "string", "category": "string", "subcategory": "string"}
+    )
     segments = ibis.memtable(pd.DataFrame({"customer_id": ["1", "2"], "segment": ["x", "y"]}))
     lines = plan.with_traits(orders, goods, segments).to_pandas()
     lines = lines.sort_values(["customer_id", "revenue"], ascending=False)
@@ -220,8 +275,12 @@ def test_coupons_count_by_contact_and_by_the_type_before_it():
     sent = sent.assign(sent_at=[day] * 4 + [day - pd.Timedelta(days=60)], is_holdout=False)
     held = sent.head(1).assign(customer_id="4", is_holdout=True)
     sent = ibis.memtable(pd.concat([sent, held]))
-    used = ibis.memtable(pd.DataFrame({"customer_id": list("1122"), "campaign_id": ["a", "a", "z", "old"]}))
-    before = pd.DataFrame({"customer_id": list("1234"), "segment": list("xxyy"), "as_of": datetime.date(2025, 2, 1)})
+    used = ibis.memtable(
+        pd.DataFrame({"customer_id": list("1122"), "campaign_id": ["a", "a", "z", "old"]})
+    )
+    before = pd.DataFrame(
+        {"customer_id": list("1234"), "segment": list("xxyy"), "as_of": datetime.date(2025, 2, 1)}
+    )
     rows = plan.coupon_response(sent, used, ibis.memtable(before)).set_index("segment")
     assert rows[["people", "reached", "responded"]].to_numpy().tolist() == [[2, 3, 1], [1, 1, 0]]
     assert rows["rate"].tolist() == pytest.approx([1 / 3, 0])
@@ -232,8 +291,15 @@ def test_coupons_count_by_contact_and_by_the_type_before_it():
 def test_contacts_of_one_person_are_worth_less_than_those_of_many():
     rng, drawn = np.random.default_rng(4), []
     for _round in range(60):
-        chance = np.repeat(rng.beta(0.4, 1.6, 120), 6)  # people differ much; the true rate is a fifth
-        sent = pd.DataFrame({"customer_id": np.repeat(np.arange(120), 6).astype(str), "campaign_id": [*"abcdef"] * 120})
+        chance = np.repeat(
+            rng.beta(0.4, 1.6, 120), 6
+        )  # people differ much; the true rate is a fifth
+        sent = pd.DataFrame(
+            {
+                "customer_id": np.repeat(np.arange(120), 6).astype(str),
+                "campaign_id": [*"abcdef"] * 120,
+            }
+        )
         hit = sent[rng.random(len(sent)) < chance]
         sent = sent.assign(sent_at=pd.Timestamp("2025-03-01"), is_holdout=False)
         before = pd.DataFrame({"customer_id": sent["customer_id"].unique(), "segment": "x"})
@@ -243,7 +309,9 @@ def test_contacts_of_one_person_are_worth_less_than_those_of_many():
     inside = ((found["low"] < 0.2) & (found["high"] > 0.2)).mean()
     plain = stats.share_interval(found["responded"], found["reached"])
     assert 0.8 < inside < 0.98  # nine in ten are meant
-    assert ((plain["low"] < 0.2) & (plain["high"] > 0.2)).mean() < 0.78  # as if each contact were another person
+    assert (
+        (plain["low"] < 0.2) & (plain["high"] > 0.2)
+    ).mean() < 0.78  # as if each contact were another person
 
 
 def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
@@ -276,10 +344,14 @@ def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
             }
         ]
     )
-    rows = plan.strategy_table(segments, profiles, plan.discount_depth(table).to_pandas(), answers).set_index("segment")
+    rows = plan.strategy_table(
+        segments, profiles, plan.discount_depth(table).to_pandas(), answers
+    ).set_index("segment")
     say = wording("strategy")
     assert rows.loc["general keep", "product"].startswith(say["product"]["above"] + " tea index ")
-    assert rows.loc["important value", "product"].startswith(say["product"]["above"] + " rest index ")
+    assert rows.loc["important value", "product"].startswith(
+        say["product"]["above"] + " rest index "
+    )
     assert rows.loc["general keep", "price"].startswith(say["price"]["above"])
     assert rows.loc["general keep", "promotion"].startswith(say["promotion"]["below"])
     assert rows.loc["important value", "promotion"] == say["promotion"]["unknown"]
@@ -288,7 +360,16 @@ def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
 
 
 def test_nothing_stands_out_where_too_few_bought():
-    few = pd.DataFrame({"value": ["tea"], "buyers": [3], "share": [0.5], "low": [0.4], "high": [0.6], "overall": [0.1]})
+    few = pd.DataFrame(
+        {
+            "value": ["tea"],
+            "buyers": [3],
+            "share": [0.5],
+            "low": [0.4],
+            "high": [0.6],
+            "overall": [0.1],
+        }
+    )
     assert len(strategy.stand_outs(few)) == 0
     assert len(strategy.stand_outs(few.assign(buyers=30))) == 1
 
@@ -325,7 +406,11 @@ def test_lists_hold_the_silent_and_a_reason_from_their_own_numbers():
     )
     bought = pd.DataFrame({"customer_id": known["customer_id"], "spent": 310.0, "usual": 155.0})
     rows = plan.list_audiences(known, bought).set_index("customer_id")
-    assert rows["audience"].to_dict() == {"late": "keep", "seldom": "raise frequency", "once": "raise frequency"}
+    assert rows["audience"].to_dict() == {
+        "late": "keep",
+        "seldom": "raise frequency",
+        "once": "raise frequency",
+    }
     said = "usual gap 9 days, 41 days since the last order, spent 310 in the last 182 days"
     assert rows.loc["late", "reason"] == said
     assert "one day with an order" in rows.loc["once", "reason"]
@@ -345,7 +430,9 @@ def test_who_refused_is_told_from_who_was_never_asked():
     listed = pd.DataFrame({"customer_id": ["1", "2", "3", "4"]})
     by_mail = plan.add_consent(listed, customers, "email")["consent"].tolist()
     assert by_mail == ["given", "refused", *[wording("consent")["unknown"]] * 2]
-    assert set(plan.add_consent(listed, customers.astype({"consent_sms": object}), "sms")["consent"]) == {by_mail[2]}
+    assert set(
+        plan.add_consent(listed, customers.astype({"consent_sms": object}), "sms")["consent"]
+    ) == {by_mail[2]}
     assert len(plan.add_consent(listed.head(0), customers.head(0), "ads")) == 0
     with pytest.raises(PlaybookError, match="email, sms or ads"):
         plan.add_consent(listed, customers, "post")
@@ -354,7 +441,9 @@ def test_who_refused_is_told_from_who_was_never_asked():
 @settings(deadline=None)
 @given(n=st.integers(0, 60), share=st.floats(0, 1), seed=st.integers(0, 1000))
 def test_the_holdout_has_its_share_and_does_not_hang_on_the_order_of_rows(n, share, seed):
-    listed = pd.DataFrame({"audience": ["a"] * n + ["b"] * 7, "customer_id": [f"c{i}" for i in range(n + 7)]})
+    listed = pd.DataFrame(
+        {"audience": ["a"] * n + ["b"] * 7, "customer_id": [f"c{i}" for i in range(n + 7)]}
+    )
     held = plan.with_holdout(listed, share, seed)
     assert held.groupby("audience")["is_holdout"].sum().to_dict() == {
         **({"a": round(share * n)} if n else {}),
@@ -370,9 +459,13 @@ def test_the_holdout_is_chance_and_a_seed_repeats_it():
     first, again, other = (plan.with_holdout(listed, 0.5, seed)["is_holdout"] for seed in (1, 1, 2))
     assert first.equals(again)
     assert (first == other).mean() == pytest.approx(0.5, abs=0.03)
-    assert listed["expected_value"][first].mean() == pytest.approx(listed["expected_value"].mean(), rel=0.03)
+    assert listed["expected_value"][first].mean() == pytest.approx(
+        listed["expected_value"].mean(), rel=0.03
+    )
     fewer = plan.with_holdout(listed.iloc[:3900], 0.5, 1)["is_holdout"]
-    assert (fewer == first[:3900]).mean() > 0.97  # mostly the same people, although the list changed
+    assert (
+        fewer == first[:3900]
+    ).mean() > 0.97  # mostly the same people, although the list changed
 
 
 @given(st.text(max_size=20))
@@ -385,7 +478,13 @@ def test_no_cell_starts_a_formula(text):
 
 def test_files_hold_those_to_be_contacted_and_nobody_else(tmp_path):
     run = SimpleNamespace(client=SimpleNamespace(folder=tmp_path), folder=tmp_path / "runs" / "lab")
-    for place in ("runs/lab", "runs/kept", "private/audiences/gone", "private/audiences/kept", "private/other"):
+    for place in (
+        "runs/lab",
+        "runs/kept",
+        "private/audiences/gone",
+        "private/audiences/kept",
+        "private/other",
+    ):
         (tmp_path / place).mkdir(parents=True)
     (tmp_path / "private" / "audiences" / "note.txt").touch()
     listed = pd.DataFrame(
@@ -409,8 +508,14 @@ def test_files_hold_those_to_be_contacted_and_nobody_else(tmp_path):
     assert rows[0]["reason"] == 'usual gap 1,5 days; "x"'
     assert rows[0]["expected_value"] == "-1.5"
     assert rows[1]["reason"] == "'@SUM(1)"
-    assert len(files[1].read_text(encoding="utf-8").splitlines()) == 1  # an empty list has its heading
-    assert sorted(p.name for p in (tmp_path / "private" / "audiences").iterdir()) == ["kept", "lab", "note.txt"]
+    assert (
+        len(files[1].read_text(encoding="utf-8").splitlines()) == 1
+    )  # an empty list has its heading
+    assert sorted(p.name for p in (tmp_path / "private" / "audiences").iterdir()) == [
+        "kept",
+        "lab",
+        "note.txt",
+    ]
     assert (tmp_path / "private" / "other").is_dir()
     assert plan.write_lists(run, listed, "") == []
     assert not (tmp_path / "private" / "audiences" / "lab").exists()
@@ -452,10 +557,19 @@ def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
         r_high=[False] + [True] * 9,
     )
     seen = plan.buying(orders, then).to_pandas().set_index("customer_id")
-    assert seen.loc["5", ["recency", "usual_gap", "spent", "usual", "came"]].tolist() == [0, 7, 260, 130, 130]
+    assert seen.loc["5", ["recency", "usual_gap", "spent", "usual", "came"]].tolist() == [
+        0,
+        7,
+        260,
+        130,
+        130,
+    ]
     assert seen.loc["0", ["spent", "came"]].tolist() == [210, 0]
     back = plan.look_back(orders, segments, AS_OF)
-    assert back.to_numpy().tolist() == [[105, 0, 105], [105, 110, -5]]  # the others kept all of their usual sales
+    assert back.to_numpy().tolist() == [
+        [105, 0, 105],
+        [105, 110, -5],
+    ]  # the others kept all of their usual sales
     too_short = orders.filter(orders.ordered_on > AS_OF - datetime.timedelta(days=200))
     assert len(plan.look_back(too_short, segments, AS_OF)) == 0
     assert len(plan.look_back(orders.limit(0), segments, AS_OF)) == 0
@@ -464,14 +578,18 @@ def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
 def test_what_a_list_may_be_worth_follows_from_its_parts():
     back = pd.DataFrame({"missing": [100.0] * 50, "came": 1.0})
     worth = plan.yearly_value(back, 20, 0.2, 0.4)
-    assert worth.tolist() == pytest.approx([100 * 20 * 365 / 91 * 0.2, 0, 100 * 20 * 365 / 91 * 0.4])
+    assert worth.tolist() == pytest.approx(
+        [100 * 20 * 365 / 91 * 0.2, 0, 100 * 20 * 365 / 91 * 0.4]
+    )
     assert plan.yearly_value(back, 20, 0.2, float("nan"))["high"] == pytest.approx(worth["value"])
     assert plan.yearly_value(back, 0, 0.2, 0.4)["value"] == 0
 
 
 @pytest.mark.parametrize(("contacted", "held"), [(80, 20), (500, 100), (12, 4)])
 def test_the_smallest_effect_is_that_of_a_t_test(contacted, held):
-    exact = TTestIndPower().solve_power(nobs1=contacted, ratio=held / contacted, alpha=0.05, power=0.8)
+    exact = TTestIndPower().solve_power(
+        nobs1=contacted, ratio=held / contacted, alpha=0.05, power=0.8
+    )
     assert plan.smallest_effect(contacted, held, 10.0) == pytest.approx(10 * exact, rel=0.02)
     assert np.isnan(plan.smallest_effect(contacted, 1, 10.0))
 
@@ -482,7 +600,11 @@ def test_what_touches_orders_compiles_for_other_engines(monkeypatch):
     orders, goods = (ibis.table(tables.get(n).schema, name=n) for n in ("orders", "products"))
     segments = ibis.table(tables.get("segments").schema, name="segments")
     lines = plan.with_traits(orders, goods, segments)
-    for expression in (plan.profile(lines, "product_group"), plan.discount_depth(lines), plan.buying(orders, AS_OF)):
+    for expression in (
+        plan.profile(lines, "product_group"),
+        plan.discount_depth(lines),
+        plan.buying(orders, AS_OF),
+    ):
         for dialect in ("pyspark", "bigquery", "snowflake"):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
 
@@ -495,7 +617,9 @@ def test_a_share_strays_as_far_as_it_did_in_the_past():
     steady, months = targets._strays(weekly(a=[25.0] * 40, b=[75.0] * 40), "recent", 91)
     assert steady.tolist() == pytest.approx([0.0, 0.0])
     assert months == 8  # forty weeks less eight hold eight months
-    doubled, _months = targets._strays(weekly(a=[10.0] * 20 + [20.0] * 20, b=[90.0] * 20 + [80.0] * 20), "recent", 91)
+    doubled, _months = targets._strays(
+        weekly(a=[10.0] * 20 + [20.0] * 20, b=[90.0] * 20 + [80.0] * 20), "recent", 91
+    )
     assert doubled["a"] > 0.3
     never, _months = targets._strays(weekly(a=[0.0] * 40, b=[75.0] * 40), "recent", 91)
     assert never["a"] == 1.0  # nothing is known of what never sold
@@ -505,20 +629,34 @@ def test_a_share_strays_as_far_as_it_did_in_the_past():
 def test_the_share_of_garden_furniture_knows_the_season_where_a_year_is_known():
     rng, weeks = np.random.default_rng(2), np.arange(104)
     summer = 0.5 - 0.4 * np.cos(2 * np.pi * weeks / 52)  # least in January
-    garden, rest = 100 * summer * np.exp(rng.normal(0, 0.1, 104)), 200 * np.exp(rng.normal(0, 0.1, 104))
+    garden, rest = (
+        100 * summer * np.exp(rng.normal(0, 0.1, 104)),
+        200 * np.exp(rng.normal(0, 0.1, 104)),
+    )
     both = weekly(garden=garden, rest=rest)
     assert targets._share_way(both) == "season"
-    share = targets._shares(both, 78, range(20, 33), "season")["garden"]  # at midsummer, of the winter to come
+    share = targets._shares(both, 78, range(20, 33), "season")[
+        "garden"
+    ]  # at midsummer, of the winter to come
     true = targets._share(weekly(garden=100 * summer[98:], rest=[200.0] * 6))["garden"]
     plain = targets._shares(both, 78, range(20, 33), "recent")["garden"]
     assert abs(share - true) < 0.3 * abs(plain - true)
-    chance = [weekly(garden=np.exp(rng.normal(0, 0.1, 104)), rest=np.exp(rng.normal(0, 0.1, 104))) for _ in range(40)]
-    assert sum(targets._share_way(w) == "season" for w in chance) <= 6  # nothing but chance moves them
+    chance = [
+        weekly(garden=np.exp(rng.normal(0, 0.1, 104)), rest=np.exp(rng.normal(0, 0.1, 104)))
+        for _ in range(40)
+    ]
+    assert (
+        sum(targets._share_way(w) == "season" for w in chance) <= 6
+    )  # nothing but chance moves them
     assert targets._share_way(both.iloc[:70]) == "recent"  # too little is known of a second year
 
 
 def test_a_category_that_is_new_keeps_its_recent_share():
-    for began in (60, 27, 24):  # in the year since, and in the weeks that last year's pace would be read from
+    for began in (
+        60,
+        27,
+        24,
+    ):  # in the year since, and in the weeks that last year's pace would be read from
         new = weekly(new=[0.0] * began + [50.0] * (80 - began), old=[100.0] * 80)
         shares = targets._shares(new, 80, range(13), "season")
         assert shares["new"] == pytest.approx(1 / 3, abs=0.1)
@@ -532,21 +670,41 @@ def test_targets_of_departments_follow_the_months_and_their_ranges_hold(seeds):
         rng, on = np.random.default_rng(seed), pd.date_range("2022-01-01", "2024-09-30")
         wave = np.cos(2 * np.pi * (on.day_of_year - 182) / 365)  # most in July
         drift = np.exp(0.03 * rng.normal(0, 1, (3, len(on))).cumsum(axis=1) / np.sqrt(7))
-        level = {"garden": np.exp(0.8 * wave), "toys": np.exp(-0.4 * wave), "rest": np.ones(len(on))}
+        level = {
+            "garden": np.exp(0.8 * wave),
+            "toys": np.exp(-0.4 * wave),
+            "rest": np.ones(len(on)),
+        }
         rows = [
-            pd.DataFrame({"ordered_on": on, "category": c, "revenue": v * d * np.exp(rng.normal(5, 0.2, len(on)))})
+            pd.DataFrame(
+                {
+                    "ordered_on": on,
+                    "category": c,
+                    "revenue": v * d * np.exp(rng.normal(5, 0.2, len(on))),
+                }
+            )
             for (c, v), d in zip(level.items(), drift, strict=True)
         ]
         every = pd.concat(rows)
         known = every[every["ordered_on"] <= "2024-06-30"]
         daily = known.groupby("ordered_on")["revenue"].sum()
-        tree = plan.target_tree(known, stats.backtest(daily, origins=4), datetime.date(2024, 6, 30), 0.0)
-        ahead = tree[(tree["period"] == "next") & (tree["grain"] == "month") & (tree["scope"] == "category")]
+        tree = plan.target_tree(
+            known, stats.backtest(daily, origins=4), datetime.date(2024, 6, 30), 0.0
+        )
+        ahead = tree[
+            (tree["period"] == "next") & (tree["grain"] == "month") & (tree["scope"] == "category")
+        ]
         came = every[every["ordered_on"] > "2024-06-30"]
-        came = came.groupby(["category", came["ordered_on"].dt.to_period("M").dt.start_time])["revenue"].sum()
-        actual = came.reindex(pd.MultiIndex.from_frame(ahead[["scope_value", "starts_on"]])).to_numpy()
+        came = came.groupby(["category", came["ordered_on"].dt.to_period("M").dt.start_time])[
+            "revenue"
+        ].sum()
+        actual = came.reindex(
+            pd.MultiIndex.from_frame(ahead[["scope_value", "starts_on"]])
+        ).to_numpy()
         inside += [((ahead["low"] <= actual) & (actual <= ahead["high"])).mean()]
-        garden = ahead[ahead["scope_value"] == "garden"].sort_values("starts_on")["baseline"].to_numpy()
+        garden = (
+            ahead[ahead["scope_value"] == "garden"].sort_values("starts_on")["baseline"].to_numpy()
+        )
         share.append(garden[0] / garden[-1])
     assert np.mean(share) > 1.3  # July sells more garden furniture than September
     assert np.mean(inside) >= (0.8 if seeds > 10 else 0.6)
@@ -556,7 +714,10 @@ def test_ranges_are_checked_only_against_months_that_are_over():
     daily = sales(categories=("a", "b"), flat=True)
     tree = plan.target_tree(daily, NO_TEST, AS_OF, 0.03)
     tested = plan.checked(daily, tree)
-    assert tested[["scope_value", "actual"]].to_numpy().tolist() == [["a", 3100.0], ["b", 6200.0]]  # July
+    assert tested[["scope_value", "actual"]].to_numpy().tolist() == [
+        ["a", 3100.0],
+        ["b", 6200.0],
+    ]  # July
     assert tested["inside"].all()
     assert not plan.checked(daily.assign(revenue=daily["revenue"] * 2), tree)["inside"].any()
     assert len(plan.checked(daily, tree.head(0))) == 0

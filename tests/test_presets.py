@@ -13,15 +13,30 @@ from helpers.client import Client, connect
 from helpers.collect import control_totals, identity, open_sources, source_cards, stage
 from helpers.collect.presets import presets, recognise
 
-SECRETS = ["anna", "bolt", "carla", "diaz", "@example", "0151 234", "1512345", "hauptstr", "138 0013", "13800138000"]
+SECRETS = [
+    "anna",
+    "bolt",
+    "carla",
+    "diaz",
+    "@example",
+    "0151 234",
+    "1512345",
+    "hauptstr",
+    "138 0013",
+    "13800138000",
+]
 
 
 def same_number(records, settings, country):
     """Match people by their numbers alone: how well people are matched is another test's business."""
     first = records["record"].groupby(records["ids"].fillna(records["record"])).transform("min")
-    people = pd.DataFrame({"record": records["record"], "person": first, "how": "alone", "score": 1.0})
+    people = pd.DataFrame(
+        {"record": records["record"], "person": first, "how": "alone", "score": 1.0}
+    )
     doubtful = pd.DataFrame(columns=["record_a", "record_b", "score", "why"], dtype="str")
-    return identity.Matched(people, doubtful, pd.DataFrame({"stage": ["records"], "people": [len(people)]}))
+    return identity.Matched(
+        people, doubtful, pd.DataFrame({"stage": ["records"], "people": [len(people)]})
+    )
 
 
 @pytest.fixture
@@ -31,7 +46,11 @@ def bring(home, request, monkeypatch):
     monkeypatch.setenv("PLAYBOOK_KEY", "a key for the tests alone")
 
     def make(files, currency="EUR", zone="Europe/Berlin", country="DE", more=""):
-        folder = home / "data" / f"preset-{abs(hash(request.node.name))}-{len(list((home / 'data').iterdir()))}"
+        folder = (
+            home
+            / "data"
+            / f"preset-{abs(hash(request.node.name))}-{len(list((home / 'data').iterdir()))}"
+        )
         (folder / "raw").mkdir(parents=True)
         settings = f"schema_version: 1\ntitle: T\ncurrency: {currency}\ntimezone: {zone}\ncountry: {country}\n{more}"
         (folder / "client.yaml").write_text(settings, encoding="utf-8")
@@ -46,7 +65,9 @@ def bring(home, request, monkeypatch):
 def table(opened, name):
     """The staged rows in the order of their lines; nobody's name, e-mail or phone is among them."""
     rows = stage(opened, name).to_pandas()
-    by = [c for c in ("source_order", "line_no") if c in rows]  # a line of the file may hold several lines of an order
+    by = [
+        c for c in ("source_order", "line_no") if c in rows
+    ]  # a line of the file may hold several lines of an order
     rows = rows.sort_values(by, kind="stable").reset_index(drop=True)
     said = rows.drop(columns=["source_unreadable", "source_name", "source_file"]).to_csv().lower()
     assert [s for s in SECRETS if s in said] == []
@@ -87,7 +108,10 @@ Cost of goods,Gross profit,Taxes,POS,Store,Cashier name,Customer name,Customer c
 def test_loyverse(bring):
     opened = bring({"till.csv": LOYVERSE})
     rows = table(opened, "orders")
-    assert cells(rows, "order_id line_no ordered_at ordered_on product_id quantity unit_price discount revenue") == [
+    assert cells(
+        rows,
+        "order_id line_no ordered_at ordered_on product_id quantity unit_price discount revenue",
+    ) == [
         ("1-1001", 1, "2026-07-01 21:30:00", "2026-07-01", "K-1", 2.0, 10.0, 0.0, 20.0),
         ("1-1001", 2, "2026-07-01 21:30:00", "2026-07-01", "Towel", 1.0, 10.0, 1.0, 9.0),
         ("1-1002", 1001, "2026-07-02 08:00:00", "2026-07-02", "K-1", -1.0, 10.0, 0.0, -10.0),
@@ -121,7 +145,9 @@ def test_loyverse_people_and_products(bring):
 
 def test_loyverse_where_tax_comes_on_top(bring):
     text = LOYVERSE.replace("2026-07-01 23:30", "7/13/26 11:30 PM")
-    rows = table(bring({"till.csv": text}, currency="USD", zone="America/New_York", country="US"), "orders")
+    rows = table(
+        bring({"till.csv": text}, currency="USD", zone="America/New_York", country="US"), "orders"
+    )
     assert cells(rows[:1], "ordered_at ordered_on unit_price revenue") == [
         ("2026-07-14 03:30:00", "2026-07-13", 11.9, 23.8)
     ]
@@ -130,14 +156,21 @@ def test_loyverse_where_tax_comes_on_top(bring):
 def act(second, name, visitor="11.22", /, items=None, user=None, **params):
     """One event as BigQuery writes it, so many seconds after 22:00 UTC on 1 July 2026."""
     kinds = {str: "string_value", int: "int_value", float: "double_value"}
-    said = [{"key": k, "value": {kinds[type(v)]: str(v) if isinstance(v, int) else v}} for k, v in params.items()]
+    said = [
+        {"key": k, "value": {kinds[type(v)]: str(v) if isinstance(v, int) else v}}
+        for k, v in params.items()
+    ]
     event = {
         "event_date": "20260701",
         "event_timestamp": str(1782943200000000 + second * 1_000_000),
         "event_name": name,
     }
     event |= {"event_params": said, "user_pseudo_id": visitor, "device": {"category": "mobile"}}
-    return event | ({"items": [{"item_id": i} for i in items]} if items else {}) | ({"user_id": user} if user else {})
+    return (
+        event
+        | ({"items": [{"item_id": i} for i in items]} if items else {})
+        | ({"user_id": user} if user else {})
+    )
 
 
 CLICK = {"manual_campaign": {"source": "google", "medium": "cpc", "campaign_name": "Mugs"}}
@@ -178,9 +211,31 @@ def test_ga4_events(bring, kind, tmp_path):
         files = {"e.parquet": place.read_bytes()}
     opened = bring(files, more="exchange_rates: {USD: 0.5}")
     rows = table(opened, "events")
-    assert cells(rows[:9], "occurred_at event_name product_id page source medium campaign_id order_id value") == [
-        ("2026-07-01 22:00:00", "session_start", None, None, "newsletter", "email", "July", None, None),
-        ("2026-07-01 22:00:01", "view_item", "K-1", "https://shop.example/mug", "google", "cpc", "Mugs", None, None),
+    assert cells(
+        rows[:9], "occurred_at event_name product_id page source medium campaign_id order_id value"
+    ) == [
+        (
+            "2026-07-01 22:00:00",
+            "session_start",
+            None,
+            None,
+            "newsletter",
+            "email",
+            "July",
+            None,
+            None,
+        ),
+        (
+            "2026-07-01 22:00:01",
+            "view_item",
+            "K-1",
+            "https://shop.example/mug",
+            "google",
+            "cpc",
+            "Mugs",
+            None,
+            None,
+        ),
         ("2026-07-01 22:00:01", "view_item", None, None, None, None, None, None, None),
         ("2026-07-01 22:00:02", "purchase", None, None, None, None, None, "#1001", 10.0),
         ("2026-07-01 22:01:40", "purchase", None, None, None, None, None, "#1001", None),
@@ -191,12 +246,21 @@ def test_ga4_events(bring, kind, tmp_path):
     ]
     assert rows["purchase_again"].tolist() == [i == 4 for i in range(len(rows))]
     assert rows["is_internal"].tolist() == [i == 7 for i in range(len(rows))]
-    assert rows["search_term"].tolist()[7] == "mug" and rows["device"].tolist()[:2] == ["mobile", "mobile"]
+    assert rows["search_term"].tolist()[7] == "mug" and rows["device"].tolist()[:2] == [
+        "mobile",
+        "mobile",
+    ]
     assert rows["event_id"].is_unique and rows["event_id"].notna().all()
-    assert rows["visitor_id"].nunique() == 2 and not rows["visitor_id"].str.contains("11.22", regex=False).any()
+    assert (
+        rows["visitor_id"].nunique() == 2
+        and not rows["visitor_id"].str.contains("11.22", regex=False).any()
+    )
     assert rows["session_id"][0] == rows["visitor_id"][0] + "-77"
     first, second = rows["customer_id"][0], rows["customer_id"][6]
-    assert rows["customer_id"][:8].fillna("").tolist() == [first] * 5 + [first, second, ""] and first != second
+    assert (
+        rows["customer_id"][:8].fillna("").tolist() == [first] * 5 + [first, second, ""]
+        and first != second
+    )
     assert persons(opened, "record ids since_at") == [
         ("ga4_events|C-100", "C-100", "2026-06-30 22:53:20"),
         ("ga4_events|C-200", "C-200", None),
@@ -228,7 +292,9 @@ Total: Account, --, --, --,USD,"1,130.50","13,100",323,2.50%,12.50,"2,100.00"
 def test_google_ads(bring):
     opened = bring({"ads.csv": GOOGLE}, more="exchange_rates: {USD: 0.5}")
     rows = table(opened, "spend")
-    measures = "spent_on channel campaign_id cost impressions clicks conversions conversion_value days"
+    measures = (
+        "spent_on channel campaign_id cost impressions clicks conversions conversion_value days"
+    )
     assert cells(rows, measures) == [
         ("2026-07-01", "google ads", "Mugs", 505.0, 12000.0, 300.0, 10.5, 1050.0, 1),
         ("2026-07-02", "google ads", "Towels", 10.25, None, 10.0, None, None, 1),
@@ -277,16 +343,26 @@ Link clicks,Purchases,Purchases conversion value
 def test_meta_ads(bring):
     opened = bring({"meta.csv": META}, more="exchange_rates: {USD: 0.5}")
     rows = table(opened, "spend")
-    measures = "spent_on channel campaign_id cost impressions reach clicks conversions conversion_value"
+    measures = (
+        "spent_on channel campaign_id cost impressions reach clicks conversions conversion_value"
+    )
     assert cells(rows, measures) == [
         ("2026-07-01", "meta ads", "Summer / Women", 5.125, 1000.0, 500.0, 10.0, 2.0, 30.0),
         ("2026-07-02", "meta ads", "Summer / Women", 10.125, 2000.0, 500.0, 20.0, 1.0, 15.0),
         ("2026-07-02", "meta ads", "Summer / Men", None, None, 100.0, None, None, None),
     ]
-    assert rows["currency"].tolist() == ["USD"] * 3 and rows["source_unreadable"].tolist() == ["", "", "cost: much"]
+    assert rows["currency"].tolist() == ["USD"] * 3 and rows["source_unreadable"].tolist() == [
+        "",
+        "",
+        "cost: much",
+    ]
     assert opened.landed[0].facts["preset_layout"] == 1
     totals = control_totals(opened)
-    assert cells(totals, "expected ours agrees") == [(30.5, 30.5, True), (3000.0, 3000.0, True), (30.0, 30.0, True)]
+    assert cells(totals, "expected ours agrees") == [
+        (30.5, 30.5, True),
+        (3000.0, 3000.0, True),
+        (30.0, 30.0, True),
+    ]
 
 
 def test_meta_ads_over_several_days(bring):
@@ -328,7 +404,19 @@ def test_klaviyo_campaigns(bring):
             50.0,
             1234.5,
         ),
-        ("01HY", "July text", "sms", "2026-07-02", "2026-07-02", "VIP", "2026-07-02 16:00:00", 100.0, None, 5.0, 20.0),
+        (
+            "01HY",
+            "July text",
+            "sms",
+            "2026-07-02",
+            "2026-07-02",
+            "VIP",
+            "2026-07-02 16:00:00",
+            100.0,
+            None,
+            5.0,
+            20.0,
+        ),
         ("01HZ", "No day", "sms", None, None, "VIP", None, 100.0, None, 5.0, 20.0),
     ]
 
@@ -352,8 +440,14 @@ def test_klaviyo_profiles(bring):
         ("2026-01-03 09:00:00", False, ""),
         ("2026-01-04 09:00:00", None, "consent_email: maybe"),
     ]
-    assert rows["record_id"].is_unique and rows["customer_id"].is_unique and rows["customer_id"].notna().all()
-    known = persons(opened, "record email phone first_name last_name street zip city ids consent_email")
+    assert (
+        rows["record_id"].is_unique
+        and rows["customer_id"].is_unique
+        and rows["customer_id"].notna().all()
+    )
+    known = persons(
+        opened, "record email phone first_name last_name street zip city ids consent_email"
+    )
     assert known[0] == (
         "klaviyo_profiles|01A",
         "anna@example.com",
@@ -385,26 +479,60 @@ def test_surveymonkey(bring):
     rows = table(opened, "surveys")
     assert set(rows["source_line"]) == {3, 4, 5, 6}
     rows = rows.sort_values(["source_line", "question_id"])
-    satisfied, recommend = "How satisfied are you with the delivery?", "How likely is it that you would recommend us?"
+    satisfied, recommend = (
+        "How satisfied are you with the delivery?",
+        "How likely is it that you would recommend us?",
+    )
     columns = "response_id question_id question kind scale_max score choice comment"
     assert cells(rows[rows["source_line"] < 5], columns) == [
         ("9001", "Anything else?", "Anything else?", "text", None, None, None, "Lovely"),
         ("9001", recommend, recommend, "nps", 10.0, 10.0, None, None),
         ("9001", satisfied, satisfied, "csat", 5.0, 5.0, None, None),
-        ("9001", "What did you buy? - Mugs", "What did you buy?", "choice", None, None, "Mugs", None),
-        ("9001", "What did you buy? - Towels", "What did you buy?", "choice", None, None, "Towels", None),
+        (
+            "9001",
+            "What did you buy? - Mugs",
+            "What did you buy?",
+            "choice",
+            None,
+            None,
+            "Mugs",
+            None,
+        ),
+        (
+            "9001",
+            "What did you buy? - Towels",
+            "What did you buy?",
+            "choice",
+            None,
+            None,
+            "Towels",
+            None,
+        ),
         ("9002", recommend, recommend, "nps", 10.0, 0.0, None, None),
         ("9002", satisfied, satisfied, "csat", 5.0, 2.0, None, None),
-        ("9002", "What did you buy? - Towels", "What did you buy?", "choice", None, None, "Towels", None),
+        (
+            "9002",
+            "What did you buy? - Towels",
+            "What did you buy?",
+            "choice",
+            None,
+            None,
+            "Towels",
+            None,
+        ),
     ]
-    assert cells(rows[rows["source_line"] > 4], "response_id question_id is_empty source_unreadable") == [
+    assert cells(
+        rows[rows["source_line"] > 4], "response_id question_id is_empty source_unreadable"
+    ) == [
         ("9003", "(no answer)", True, ""),
         ("9004", "(no answer)", True, "3 cells where the header has 15"),
     ]
     assert str(rows["answered_at"].iloc[0]) == "2026-07-13 19:05:00"
     assert rows.loc[rows["response_id"] == "9001", "customer_id"].nunique() == 1
     assert rows.loc[rows["response_id"] != "9001", "customer_id"].isna().all()
-    assert persons(opened, "email phone name ids") == [("anna@example.com", "0151 2345678", "Anna Bolt", "C-100")]
+    assert persons(opened, "email phone name ids") == [
+        ("anna@example.com", "0151 2345678", "Anna Bolt", "C-100")
+    ]
 
 
 WENJUANXING = """\
@@ -419,14 +547,33 @@ def test_wenjuanxing(bring):
     assert opened.landed[0].facts["encoding"].lower().startswith("gb")
     rows = table(opened, "surveys").sort_values(["source_line", "question_id"])
     columns = "response_id answered_at question_id question kind score choice comment"
-    first, second = ("1-20260903120000", "2026-09-03 04:00:00"), ("2-20260904010000", "2026-09-03 17:00:00")
+    first, second = (
+        ("1-20260903120000", "2026-09-03 04:00:00"),
+        ("2-20260904010000", "2026-09-03 17:00:00"),
+    )
     assert cells(rows, columns) == [
-        (*first, "1、您有多大可能向朋友推荐我们？", "您有多大可能向朋友推荐我们？", "nps", 9.0, None, None),
+        (
+            *first,
+            "1、您有多大可能向朋友推荐我们？",
+            "您有多大可能向朋友推荐我们？",
+            "nps",
+            9.0,
+            None,
+            None,
+        ),
         (*first, "2、您对配送满意吗？", "您对配送满意吗？", "csat", 5.0, None, None),
         (*first, "3、您买了什么？ - 其他", "您买了什么？", "choice", None, "其他", "毛巾"),
         (*first, "3、您买了什么？ - 杯子", "您买了什么？", "choice", None, "杯子", None),
         (*first, "4、您的建议", "您的建议", "text", None, None, "希望更快"),
-        (*second, "1、您有多大可能向朋友推荐我们？", "您有多大可能向朋友推荐我们？", "nps", 7.0, None, None),
+        (
+            *second,
+            "1、您有多大可能向朋友推荐我们？",
+            "您有多大可能向朋友推荐我们？",
+            "nps",
+            7.0,
+            None,
+            None,
+        ),
         (*second, "3、您买了什么？ - 杯子", "您买了什么？", "choice", None, "杯子", None),
     ]
     assert persons(opened, "phone") == [("138 0013 8000",)]
@@ -468,10 +615,30 @@ QUALTRICS = (
 def test_qualtrics(bring):
     opened = bring({"q.csv": QUALTRICS})
     rows = table(opened, "surveys").sort_values(["source_line", "question_id"])
-    assert cells(rows, "response_id answered_at question_id question kind score comment status") == [
-        ("R_1", "2026-07-01 16:05:01", "Q1", "How likely would you recommend us?", "nps", 9.0, None, "IP Address"),
+    assert cells(
+        rows, "response_id answered_at question_id question kind score comment status"
+    ) == [
+        (
+            "R_1",
+            "2026-07-01 16:05:01",
+            "Q1",
+            "How likely would you recommend us?",
+            "nps",
+            9.0,
+            None,
+            "IP Address",
+        ),
         ("R_1", "2026-07-01 16:05:01", "Q2", "Why?", "text", None, "Nice", "IP Address"),
-        ("R_2", "2026-07-01 17:05:01", "Q1", "How likely would you recommend us?", "nps", 2.0, None, "Survey Preview"),
+        (
+            "R_2",
+            "2026-07-01 17:05:01",
+            "Q1",
+            "How likely would you recommend us?",
+            "nps",
+            2.0,
+            None,
+            "Survey Preview",
+        ),
     ]
     assert persons(opened, "email ids") == [("anna@example.com", "C-100")]
 
@@ -502,7 +669,18 @@ def test_zendesk(bring):
             2.0,
             "good",
         ),
-        ("56", "2026-07-03 10:00:00", None, None, "question", None, "open", "Where is it?", None, None),
+        (
+            "56",
+            "2026-07-03 10:00:00",
+            None,
+            None,
+            "question",
+            None,
+            "open",
+            "Where is it?",
+            None,
+            None,
+        ),
         ("57", "2026-07-04 10:00:00", None, None, None, None, "deleted", "Buy pills", None, None),
     ]
     assert rows["customer_id"].notna().all() and rows["source_unreadable"].eq("").all()
@@ -534,18 +712,41 @@ def test_stage_of_the_sale_from_tags(bring, tags, stage_of_sale):
 def survey(question, answers, below=None):
     """A SurveyMonkey export with one question and these answers."""
     head = "Respondent ID,Collector ID,Start Date,End Date,IP Address"
-    rows = [f"{9000 + i},1,07/13/2026 09:00:00 AM,07/13/2026 09:05:00 PM,10.0.0.1,{a}" for i, a in enumerate(answers)]
+    rows = [
+        f"{9000 + i},1,07/13/2026 09:00:00 AM,07/13/2026 09:05:00 PM,10.0.0.1,{a}"
+        for i, a in enumerate(answers)
+    ]
     return "\n".join([f'{head},"{question}"', f",,,,,{below or 'Response'}", *rows]) + "\n"
 
 
-REPEATED = ["too dear", "late parcel", "nothing", "more colours"] * 10  # few and short, as options are
+REPEATED = [
+    "too dear",
+    "late parcel",
+    "nothing",
+    "more colours",
+] * 10  # few and short, as options are
 OPEN = [
-    ("What should we do better?", REPEATED, "Open-Ended Response", "text"),  # the second heading says so
+    (
+        "What should we do better?",
+        REPEATED,
+        "Open-Ended Response",
+        "text",
+    ),  # the second heading says so
     ("Was sollen wir besser machen?", REPEATED, "Offene Antwort", "text"),
     ("Any other comments?", REPEATED, None, "text"),  # the question asks for words of one's own
     ("您的建议", ["很好", "太慢"] * 20, None, "text"),
-    ("Why did you come?", [f"because of reason {i}" for i in range(40)], None, "text"),  # many different answers
-    ("Why did you come?", ["I saw the lamp in a magazine at my doctor's and wanted it at once"] * 40, None, "text"),
+    (
+        "Why did you come?",
+        [f"because of reason {i}" for i in range(40)],
+        None,
+        "text",
+    ),  # many different answers
+    (
+        "Why did you come?",
+        ["I saw the lamp in a magazine at my doctor's and wanted it at once"] * 40,
+        None,
+        "text",
+    ),
     ("What should we do better?", REPEATED, None, "choice"),
     ("Which of these suggestions is best?", REPEATED, None, "choice"),
     ("您最喜欢哪个建议？", ["颜色", "价格"] * 20, None, "choice"),
@@ -556,26 +757,37 @@ OPEN = [
 @pytest.mark.parametrize(("question", "answers", "below", "kind"), OPEN)
 def test_open_questions_are_texts_and_choices_stay(bring, question, answers, below, kind):
     rows = table(bring({"survey.csv": survey(question, answers, below)}), "surveys")
-    assert rows["kind"].eq(kind).all() and len(rows) == len(answers) and rows["question"].eq(question).all()
-    said = {"text": "comment", "choice": "choice", "scale": "score"}[kind]
-    assert rows[said].notna().all() and rows[[c for c in ("comment", "choice", "score") if c != said]].isna().all(
-        axis=None
+    assert (
+        rows["kind"].eq(kind).all()
+        and len(rows) == len(answers)
+        and rows["question"].eq(question).all()
     )
+    said = {"text": "comment", "choice": "choice", "scale": "score"}[kind]
+    assert rows[said].notna().all() and rows[
+        [c for c in ("comment", "choice", "score") if c != said]
+    ].isna().all(axis=None)
 
 
 @pytest.mark.parametrize("name", ["typeform", "qualtrics"])
 def test_open_questions_of_other_tools(bring, name):
     """The same comment from many people is still a comment, and who wrote a number in it is not shown."""
-    fields = {"typeform": ("ab{},5,,{},,,2026-07-01 10:00:00,2026-07-01 10:05:00,n", "Why?", TYPEFORM)}
+    fields = {
+        "typeform": ("ab{},5,,{},,,2026-07-01 10:00:00,2026-07-01 10:05:00,n", "Why?", TYPEFORM)
+    }
     fields["qualtrics"] = (
         "2026-07-01 10:00:00,2026-07-01 10:05:00,IP Address,1.2.3.4,100,True,2026-07-01 10:05:01,R_{},,,9,{}",
         "Why?",
         QUALTRICS,
     )
     row, asked, sample = fields[name]
-    head = "".join(sample.splitlines(keepends=True)[: 3 if name == "qualtrics" else 1]).replace(asked, "Suggestions?")
+    head = "".join(sample.splitlines(keepends=True)[: 3 if name == "qualtrics" else 1]).replace(
+        asked, "Suggestions?"
+    )
     said = ["ring me on 0151 2345678", "nothing"] * 20
-    rows = table(bring({"a.csv": head + "".join(row.format(100 + i, a) + "\n" for i, a in enumerate(said))}), "surveys")
+    rows = table(
+        bring({"a.csv": head + "".join(row.format(100 + i, a) + "\n" for i, a in enumerate(said))}),
+        "surveys",
+    )
     open_ones = rows[rows["question"] == "Suggestions?"]
     assert open_ones["kind"].eq("text").all() and len(open_ones) == 40
     assert set(open_ones["comment"]) == {"ring me on [phone]", "nothing"}
@@ -596,7 +808,9 @@ def test_shopify_inventory(bring):
     opened = bring({"inventory_export_2026-06-30.csv": INVENTORY, "orders.csv": SHOPIFY})
     assert opened.landed[0].preset.name == "shopify_inventory"
     rows = table(opened, "stock")
-    assert cells(rows, "stocked_on product_id store_id on_hand available incoming is_not_stocked") == [
+    assert cells(
+        rows, "stocked_on product_id store_id on_hand available incoming is_not_stocked"
+    ) == [
         ("2026-06-30", "K-1", "Köln", 40.0, 39.0, 12.0, False),
         ("2026-06-30", "K-1", "web", 1.0, -2.0, 0.0, False),
         ("2026-06-30", "K-2", "Köln", 0.0, None, 0.0, True),
@@ -608,10 +822,14 @@ def test_shopify_inventory(bring):
 
 
 def test_inventory_without_a_date_counts_for_the_last_day_of_the_orders(bring):
-    older = INVENTORY.replace(" (not editable)", "").replace("On hand (current),On hand (new)", "On hand,x")
+    older = INVENTORY.replace(" (not editable)", "").replace(
+        "On hand (current),On hand (new)", "On hand,x"
+    )
     opened = bring({"inventory_export_1.csv": older, "orders.csv": SHOPIFY})
     assert set(cells(table(opened, "stock"), "stocked_on")) == {("2026-07-02",)}
-    assert table(bring({"inventory_export_1.csv": INVENTORY}), "stock")["stocked_on"].isna().all()  # no order at all
+    assert (
+        table(bring({"inventory_export_1.csv": INVENTORY}), "stock")["stocked_on"].isna().all()
+    )  # no order at all
 
 
 def test_interviews_in_our_own_words(bring):
@@ -653,7 +871,13 @@ HUBSPOT_DEALS = (
 
 
 def test_hubspot(bring):
-    opened = bring({"contacts.csv": HUBSPOT_CONTACTS, "companies.csv": HUBSPOT_COMPANIES, "deals.csv": HUBSPOT_DEALS})
+    opened = bring(
+        {
+            "contacts.csv": HUBSPOT_CONTACTS,
+            "companies.csv": HUBSPOT_COMPANIES,
+            "deals.csv": HUBSPOT_DEALS,
+        }
+    )
     assert {f.file: f.preset.name for f in opened.landed} == {
         "contacts.csv": "hubspot_contacts",
         "companies.csv": "hubspot_companies",
@@ -668,7 +892,9 @@ def test_hubspot(bring):
     assert rows["owner"].nunique() == 1 and not rows["owner"].str.contains("Eva").any()
     accounts = table(opened, "accounts").sort_values(["customer_id", "indicator"])
     named = dict(zip(rows["customer_id"].tolist()[:2], ["Bolt", "Diaz"], strict=True))
-    facts = cells(accounts.assign(who=accounts["customer_id"].map(named)), "who indicator value checked_on")
+    facts = cells(
+        accounts.assign(who=accounts["customer_id"].map(named)), "who indicator value checked_on"
+    )
     assert sorted(f for f in facts if f[2]) == [
         ("Bolt", "employees", "12", "2026-01-05"),
         ("Bolt", "industry", "Hotels", "2026-01-05"),
@@ -677,8 +903,14 @@ def test_hubspot(bring):
     ]
     assert pd.isna(rows["customer_id"][2])
     records = table(opened, "records")
-    assert records.loc[records["source_name"] == "hubspot_contacts", "consent_email"].tolist() == [False, None]
-    assert records["source_name"].value_counts().to_dict() == {"hubspot_contacts": 2, "hubspot_companies": 2}
+    assert records.loc[records["source_name"] == "hubspot_contacts", "consent_email"].tolist() == [
+        False,
+        None,
+    ]
+    assert records["source_name"].value_counts().to_dict() == {
+        "hubspot_contacts": 2,
+        "hubspot_companies": 2,
+    }
 
 
 WOO = """\
@@ -694,7 +926,9 @@ Date,Order #,N. Revenue (formatted),Status,Customer,Customer type,Product(s),Ite
 def test_woocommerce(bring):
     opened = bring({"orders.csv": WOO})
     rows = table(opened, "orders")
-    assert cells(rows, "order_id line_no ordered_on product_id quantity revenue is_return coupon_id") == [
+    assert cells(
+        rows, "order_id line_no ordered_on product_id quantity revenue is_return coupon_id"
+    ) == [
         ("11", 1, "2026-07-01", "Mug", 3.0, 30.0, False, None),
         ("12", 1, "2026-07-02", "Mug", 2.0, 30.0, False, "JULY"),
         ("12", 2, "2026-07-02", "Towel, large", 1.0, 30.0, False, "JULY"),
@@ -702,14 +936,9 @@ def test_woocommerce(bring):
         ("12", 2001, "2026-07-04", "refund without goods", 0.0, -5.0, True, None),
         ("13", 1, "2026-07-05", "Mug", 1.0, None, False, None),
     ]
-    assert rows["source_unreadable"].tolist()[-1] == "revenue: ten" and rows["money_shared_out"].tolist() == [
-        False,
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
+    assert rows["source_unreadable"].tolist()[-1] == "revenue: ten" and rows[
+        "money_shared_out"
+    ].tolist() == [False, True, True, False, False, False]
 
 
 SQUARE = """\
@@ -724,7 +953,9 @@ Payment ID,Device Name,Notes,Details,Event Type,Location,Dining Option,Customer 
 def test_square(bring):
     opened = bring({"items.csv": SQUARE}, currency="USD", zone="America/New_York", country="US")
     rows = table(opened, "orders")
-    columns = "order_id line_no ordered_at ordered_on product_id quantity unit_price discount revenue"
+    columns = (
+        "order_id line_no ordered_at ordered_on product_id quantity unit_price discount revenue"
+    )
     assert cells(rows, columns) == [
         ("T1", 1, "2026-07-14 02:30:00", "2026-07-13", "S-1", 2.0, 3.5, 1.0, 6.0),
         ("T1", 1001, "2026-07-14 16:00:00", "2026-07-14", "S-1", -1.0, 3.5, -0.5, -3.0),
@@ -782,13 +1013,21 @@ Nth day,Sessions
 
 def test_ga4_traffic(bring):
     opened = bring({"traffic.csv": GA4_SCREEN})
-    assert cells(table(opened, "traffic"), "starts_on ends_on channel sessions engagement_rate key_events revenue") == [
+    assert cells(
+        table(opened, "traffic"),
+        "starts_on ends_on channel sessions engagement_rate key_events revenue",
+    ) == [
         ("2026-07-01", "2026-07-31", "Direct", 1000.0, 0.5, 10.0, 1000.25),
         ("2026-07-01", "2026-07-31", "Organic Search", 500.0, 0.8, 5.0, 500.25),
     ]
-    assert cells(control_totals(opened), "expected ours agrees") == [(1500.0, 1500.0, True), (1500.5, 1500.5, True)]
+    assert cells(control_totals(opened), "expected ours agrees") == [
+        (1500.0, 1500.0, True),
+        (1500.5, 1500.5, True),
+    ]
     facts = opened.landed[0].facts
-    assert facts["preset_layout"] == 1 and facts["layout_kinds"]["another table in the same file"] == 2
+    assert (
+        facts["preset_layout"] == 1 and facts["layout_kinds"]["another table in the same file"] == 2
+    )
 
 
 TONGJI = (
@@ -798,12 +1037,20 @@ TONGJI = (
 
 
 def test_baidu_tongji(bring):
-    opened = bring({"tongji.csv": TONGJI.encode("gb18030")}, zone="Asia/Shanghai", country="CN", currency="CNY")
-    assert cells(table(opened, "traffic"), "starts_on ends_on channel sessions visitors pageviews bounce_rate") == [
+    opened = bring(
+        {"tongji.csv": TONGJI.encode("gb18030")}, zone="Asia/Shanghai", country="CN", currency="CNY"
+    )
+    assert cells(
+        table(opened, "traffic"),
+        "starts_on ends_on channel sessions visitors pageviews bounce_rate",
+    ) == [
         ("2026-07-01", "2026-07-07", "直接访问", 200.0, 120.0, 1000.0, 0.405),
         ("2026-07-01", "2026-07-07", "搜索引擎", 100.0, 80.0, 500.0, None),
     ]
-    assert cells(control_totals(opened), "expected ours agrees") == [(1500.0, 1500.0, True), (300.0, 300.0, True)]
+    assert cells(control_totals(opened), "expected ours agrees") == [
+        (1500.0, 1500.0, True),
+        (300.0, 300.0, True),
+    ]
 
 
 MAILCHIMP = """\
@@ -818,7 +1065,12 @@ d@example.com,,,2,2025-01-01 10:00:00,2025-01-01 10:00:00,2026-02-01 09:00:00,no
 
 
 def test_mailchimp(bring):
-    opened = bring({"subscribed_members_export.csv": MAILCHIMP, "unsubscribed_members_export.csv": MAILCHIMP_LEFT})
+    opened = bring(
+        {
+            "subscribed_members_export.csv": MAILCHIMP,
+            "unsubscribed_members_export.csv": MAILCHIMP_LEFT,
+        }
+    )
     rows = table(opened, "records").sort_values(["source_file", "source_line"])
     assert cells(rows, "since_at consent_email source_unreadable") == [
         ("2025-01-01 10:00:00", True, ""),
@@ -919,7 +1171,9 @@ def test_etsy(bring):
 @pytest.mark.parametrize("off", ["2.00", "1.00"])
 def test_etsy_lines_that_cost_the_same(bring, off):
     """The per cent of the coupon says whether the discount on each line is the order's or its own."""
-    line = ETSY.splitlines()[1].replace(",2,10.00,", ",1,10.00,").replace(",20.00,EUR,", ",10.00,EUR,")
+    line = (
+        ETSY.splitlines()[1].replace(",2,10.00,", ",1,10.00,").replace(",20.00,EUR,", ",10.00,EUR,")
+    )
     line = line.replace(",5.00,", f",{off},")
     text = "\n".join([ETSY.splitlines()[0], line, line.replace(",T1,", ",T2,")]) + "\n"
     assert table(bring({"items.csv": text}), "orders")["revenue"].tolist() == [9.0, 9.0]
@@ -946,7 +1200,9 @@ def test_ebay(bring):
     """Sold for is the price of one; the row with the sum of several items says that it is paid; the foot is no data."""
     opened = bring({"ebay.csv": EBAY})
     rows = table(opened, "orders")
-    columns = "order_id line_no ordered_on product_id quantity unit_price revenue shipping_cost not_paid"
+    columns = (
+        "order_id line_no ordered_on product_id quantity unit_price revenue shipping_cost not_paid"
+    )
     assert cells(rows[~rows["is_sum"]], columns) == [
         ("21-1", 1, "2026-07-01", "K-1", 2.0, 10.0, 20.0, 5.0, False),
         ("21-2", 1, "2026-07-02", "K-1", 1.0, 10.0, 10.0, 5.0, False),
@@ -964,7 +1220,9 @@ def test_ebay(bring):
 
 def test_ebay_where_sold_for_is_the_lines(bring):
     text = EBAY.replace("2,€10.00,€5.00,€0.00,€0.00,€25.00", "2,€20.00,€5.00,€0.00,€0.00,€25.00")
-    assert cells(table(bring({"ebay.csv": text}), "orders")[:1], "quantity unit_price revenue") == [(2.0, 10.0, 20.0)]
+    assert cells(table(bring({"ebay.csv": text}), "orders")[:1], "quantity unit_price revenue") == [
+        (2.0, 10.0, 20.0)
+    ]
 
 
 def test_ebay_in_german(bring):
@@ -975,7 +1233,9 @@ def test_ebay_in_german(bring):
         "1;21-1;bolt7;9001;Tasse;K-1;2;11,90 €;4,76 €;19%;28,56 €;10-Dez-25;10-Dez-25\n"
     )
     rows = table(bring({"bericht.csv": text}), "orders")
-    assert cells(rows, "ordered_on quantity unit_price revenue shipping_cost") == [("2025-12-10", 2.0, 10.0, 20.0, 4.0)]
+    assert cells(rows, "ordered_on quantity unit_price revenue shipping_cost") == [
+        ("2025-12-10", 2.0, 10.0, 20.0, 4.0)
+    ]
 
 
 PAYPAL = """\
@@ -1015,9 +1275,17 @@ def test_paypal(bring):
 
 def test_paypal_beside_a_shop_and_beside_another_payment_service(bring):
     step = "payment of a shop's order"
-    assert ("P1",) in hit(bring({"activity.csv": PAYPAL, "orders.csv": SHOPIFY}), "paypal_activity", step)
-    two_services = bring({"activity.csv": PAYPAL, "payments.csv": STRIPE}, more="exchange_rates: {USD: 0.5}")
-    assert hit(two_services, "paypal_activity", step) == hit(two_services, "stripe_payments", step) == []
+    assert ("P1",) in hit(
+        bring({"activity.csv": PAYPAL, "orders.csv": SHOPIFY}), "paypal_activity", step
+    )
+    two_services = bring(
+        {"activity.csv": PAYPAL, "payments.csv": STRIPE}, more="exchange_rates: {USD: 0.5}"
+    )
+    assert (
+        hit(two_services, "paypal_activity", step)
+        == hit(two_services, "stripe_payments", step)
+        == []
+    )
 
 
 MAGENTO = """\
@@ -1056,7 +1324,9 @@ ID,Reference,New client,Delivery,Customer,Total,Payment,Status,Date
 
 def test_prestashop(bring):
     opened = bring({"order_2026.csv": PRESTASHOP})
-    assert cells(table(opened, "orders"), "order_id line_no ordered_at quantity revenue order_status") == [
+    assert cells(
+        table(opened, "orders"), "order_id line_no ordered_at quantity revenue order_status"
+    ) == [
         ("1", 1, "2026-07-01 20:30:00", 1.0, 61.8, "Payment accepted"),
         ("2", 1, "2026-07-02 08:00:00", 1.0, 20.0, "Canceled"),
         ("3", 1, "2026-07-02 09:00:00", 1.0, 1020.0, "Refunded"),
@@ -1087,13 +1357,21 @@ def test_youzan(bring):
         ("E1", 2, "2026-07-01", "盘子", 1.0, 24.5, 4.9, 19.6),
         ("E2", 1, "2026-07-02", "盘子", 1.0, 20.0, 0.0, 20.0),
     ]
-    assert counts(opened, "youzan_orders") == [("E1", 78.4), ("E1", 19.6), ("E3", 40.0), ("E3", -10.0), ("E4", None)]
+    assert counts(opened, "youzan_orders") == [
+        ("E1", 78.4),
+        ("E1", 19.6),
+        ("E3", 40.0),
+        ("E3", -10.0),
+        ("E4", None),
+    ]
 
 
 @pytest.mark.parametrize(("paid", "lines"), [("40.00", 2), ("20.00", 1)])
 def test_youzan_keeps_equal_lines_that_the_order_counts(bring, paid, lines):
     line = f"E9,交易完成,盘子,1,20.00,{paid},2026-07-03 11:20:30,乙二,13900000002,0.00\n"
-    rows = table(bring({"订单.csv": YOUZAN.splitlines(keepends=True)[0] + line + line}, **CHINA), "orders")
+    rows = table(
+        bring({"订单.csv": YOUZAN.splitlines(keepends=True)[0] + line + line}, **CHINA), "orders"
+    )
     kept = rows[~rows["source_repeat"]]
     assert (len(kept), kept["revenue"].sum()) == (lines, float(paid))
 
@@ -1110,12 +1388,20 @@ E3,交易完成,盘子,,,20.00,20.00,一,20.00,0.00,无,乙二,13900000002,,0.00
 
 def test_youzan_items(bring):
     opened = bring({"订单.csv": YOUZAN_ITEMS}, **CHINA)
-    assert cells(table(opened, "orders")[:3], "order_id line_no product_id quantity unit_price discount revenue") == [
+    assert cells(
+        table(opened, "orders")[:3],
+        "order_id line_no product_id quantity unit_price discount revenue",
+    ) == [
         ("E1", 1, "K-1", 2.0, 49.0, 18.0, 80.0),
         ("E1", 2, "盘子", 1.0, 20.0, 0.0, 20.0),
         ("E1", 1002, "盘子", -0.25, 20.0, 0.0, -5.0),
     ]
-    assert counts(opened, "youzan_items") == [("E1", 80.0), ("E1", 20.0), ("E1", -5.0), ("E3", None)]
+    assert counts(opened, "youzan_items") == [
+        ("E1", 80.0),
+        ("E1", 20.0),
+        ("E1", -5.0),
+        ("E3", None),
+    ]
 
 
 TAOBAO = """\
@@ -1129,7 +1415,9 @@ TAOBAO = """\
 
 def test_taobao(bring):
     opened = bring({"ExportOrderList.csv": TAOBAO.encode("gb18030")}, **CHINA)
-    columns = "order_id line_no ordered_on product_id quantity unit_price discount revenue shipping_cost"
+    columns = (
+        "order_id line_no ordered_on product_id quantity unit_price discount revenue shipping_cost"
+    )
     assert cells(table(opened, "orders"), columns) == [
         ("1001", 1, "2026-07-01", "杯子", 2.0, 50.0, 10.0, 90.0, 10.0),
         ("1002", 1, "2026-07-02", "盘子", 1.0, 20.0, 20.0, 0.0, 0.0),
@@ -1137,7 +1425,12 @@ def test_taobao(bring):
         ("1003", 1001, "2026-07-03", "盘子", -0.5, 20.0, 0.0, -10.0, None),
         ("1004", 1, "2026-07-04", "盘子", 2.0, 20.0, None, None, 0.0),
     ]
-    assert counts(opened, "taobao_orders") == [("1001", 90.0), ("1003", 40.0), ("1003", -10.0), ("1004", None)]
+    assert counts(opened, "taobao_orders") == [
+        ("1001", 90.0),
+        ("1003", 40.0),
+        ("1003", -10.0),
+        ("1004", None),
+    ]
     assert persons(opened, "record phone")[0] == ("taobao_orders|小乙", "13900000002")
 
 
@@ -1153,7 +1446,9 @@ JD = """\
 def test_jd(bring):
     """What is settled for an order stands on each of its lines and is shared out by price."""
     opened = bring({"订单.csv": JD}, **CHINA)
-    columns = "order_id line_no ordered_on product_id quantity unit_price discount revenue shipping_cost"
+    columns = (
+        "order_id line_no ordered_on product_id quantity unit_price discount revenue shipping_cost"
+    )
     assert cells(table(opened, "orders")[:2], columns) == [
         ("2001", 1, "2026-07-01", "5001", 2.0, 40.0, 8.0, 72.0, 6.0),
         ("2001", 2, "2026-07-01", "5002", 1.0, 20.0, 2.0, 18.0, None),
@@ -1210,10 +1505,15 @@ def test_header_is_known_in_any_spelling(name):
     """In any order and case, with a BOM, with more columns, and in every other language that the preset knows."""
     preset = OURS[name]
     assert recognise([*reversed(preset.header), "Something else"])[0] is preset
-    assert recognise(["\ufeff" + preset.header[0], *(c.upper() for c in preset.header[1:])])[0] is preset
+    assert (
+        recognise(["\ufeff" + preset.header[0], *(c.upper() for c in preset.header[1:])])[0]
+        is preset
+    )
     assert recognise(preset.header + preset.optional)[0] is preset
     for nth in range(max(map(len, preset.aliases.values()), default=0)):
-        spelled = [s[min(nth, len(s) - 1)] for s in (preset.aliases.get(c, [c]) for c in preset.header)]
+        spelled = [
+            s[min(nth, len(s) - 1)] for s in (preset.aliases.get(c, [c]) for c in preset.header)
+        ]
         assert recognise(spelled)[0] is preset
 
 
@@ -1230,13 +1530,22 @@ def test_missing_column_is_named(name):
 def test_preset_is_well_formed(name):
     """One table counts the lines; its columns and rules exist; every column that the SQL names is declared."""
     preset = OURS[name]
-    assert [t for t, m in preset.tables.items() if not m.derived][1:] == [] and preset.see and preset.note
+    assert (
+        [t for t, m in preset.tables.items() if not m.derived][1:] == []
+        and preset.see
+        and preset.note
+    )
     spellings = [s.lower() for c, more in preset.aliases.items() for s in [c, *more]]
-    assert len(spellings) == len(set(spellings)) and set(preset.aliases) <= set(preset.header + preset.optional)
+    assert len(spellings) == len(set(spellings)) and set(preset.aliases) <= set(
+        preset.header + preset.optional
+    )
     said = preset.layout + preset.dated + " ".join(preset.totals.values())
     for t, m in preset.tables.items():
         said += " ".join([m.rows, *m.columns.values(), *m.person.values()])
-        required = {c.name for c in tables.get(t).columns.values() if c.required} - {"ordered_at_local", "ordered_on"}
+        required = {c.name for c in tables.get(t).columns.values() if c.required} - {
+            "ordered_at_local",
+            "ordered_on",
+        }
         assert required <= set(m.columns)
         assert all(rule.keys() == {"step", "action", "where", "reason"} for rule in m.rules)
     named = set(re.findall(r'"([^"]+)"', re.sub("'(?:[^']|'')*'", "", said)))
@@ -1296,9 +1605,15 @@ def test_lines_stay_and_overlaps_count_once(bring, name):
     )
     lines = text.splitlines(keepends=True)
     width = max(len(row) for row in csv.reader(lines))
-    whole = [line for line, row in zip(lines, csv.reader(lines), strict=True) if ending == "jsonl" or len(row) == width]
+    whole = [
+        line
+        for line, row in zip(lines, csv.reader(lines), strict=True)
+        if ending == "jsonl" or len(row) == width
+    ]
     again = next(line for line in reversed(whole) if not line.startswith(("Total", "Grand")))
-    newer, older = (f"{x} 2026-07-01.{ending}" for x in "ba")  # some files say their day in their name alone
+    newer, older = (
+        f"{x} 2026-07-01.{ending}" for x in "ba"
+    )  # some files say their day in their name alone
     opened = bring({newer: text + again + broken, older: "".join(lines[:-1])})
     assert {f.preset.name for f in opened.landed} == {name}
     cards = source_cards(opened, date(2026, 12, 31))
@@ -1313,11 +1628,20 @@ def test_lines_stay_and_overlaps_count_once(bring, name):
     assert new["source_line"].nunique() == facts["lines"] - facts["preset_layout"]
     last = new["source_line"].max()
     at_end = rows["source_line"] == last
-    assert rows.loc[at_end, "source_unreadable"].str.contains("cells where the header has|not readable").all()
-    assert (rows.loc[rows["source_line"] == last - 1, "source_repeat"] == (presets()[name].repeats == "once")).all()
+    assert (
+        rows.loc[at_end, "source_unreadable"]
+        .str.contains("cells where the header has|not readable")
+        .all()
+    )
+    assert (
+        rows.loc[rows["source_line"] == last - 1, "source_repeat"]
+        == (presets()[name].repeats == "once")
+    ).all()
     key = tables.get(opened.counted_in(name)).key
     kept = rows[~rows["source_repeat"] & ~at_end].sort_values("source_order").drop_duplicates(key)
-    assert kept["source_file"].eq(newer).all() and len(rows) > len(new) >= len(kept)  # of the newer file alone
+    assert kept["source_file"].eq(newer).all() and len(rows) > len(new) >= len(
+        kept
+    )  # of the newer file alone
 
 
 RULES = [
@@ -1340,7 +1664,10 @@ def counts(opened, name):
     """The orders and the money that are left of a preset's rows once its rules have filtered them."""
     rows = table(opened, opened.counted_in(name))
     gone = [hit(opened, name, rule["step"]) for rule in presets()[name].tables["orders"].rules]
-    return cells(rows[~rows["order_id"].isin([order for found in gone for (order,) in found])], "order_id revenue")
+    return cells(
+        rows[~rows["order_id"].isin([order for found in gone for (order,) in found])],
+        "order_id revenue",
+    )
 
 
 def hit(opened, name, step):
@@ -1396,7 +1723,12 @@ def test_forms_of_dates(bring, order, text, expected):
     ("zone", "text", "moment", "day"),
     [
         ("UTC", "2025-03-01 23:30:00", "2025-03-01 23:30:00", "2025-03-02"),
-        ("UTC", "2025-03-01", "2025-02-28 23:00:00", "2025-03-01"),  # a bare date is that day at the shop
+        (
+            "UTC",
+            "2025-03-01",
+            "2025-02-28 23:00:00",
+            "2025-03-01",
+        ),  # a bare date is that day at the shop
         ("UTC", "Mar 1, 2025 10:00:00 AM PST", "2025-03-01 18:00:00", "2025-03-01"),
         ("UTC", "Sat, 1 Mar 2025 23:30:00 -0500", "2025-03-02 04:30:00", "2025-03-02"),
         ("UTC", "1740823200", "2025-03-01 10:00:00", "2025-03-01"),
@@ -1434,7 +1766,10 @@ def test_forms_of_numbers(bring, mark, text, expected):
 
 def test_one_client_may_bring_them_all(bring):
     """Columns of one name have one type in all presets, rules hold where other sources stand beside, persons meet."""
-    files = {f"{name}.{'jsonl' if name == 'ga4_events' else 'csv'}": text for name, text in SAMPLES.items()}
+    files = {
+        f"{name}.{'jsonl' if name == 'ga4_events' else 'csv'}": text
+        for name, text in SAMPLES.items()
+    }
     opened = bring(files)
     assert sorted(f.preset.name for f in opened.landed) == sorted(OURS)
     for name in {t for p in OURS.values() for t in p.tables}:

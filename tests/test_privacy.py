@@ -31,12 +31,18 @@ NAMES = {
         ("SCHMIDT, Anna <anna.schmidt@example.com>", "[name] <[e-mail]>"),
         ("write to a.b+c@mail.example.org.", "write to [e-mail]."),
         ("anna (at) example.com", "[e-mail]"),
-        ("https://x.example/konto?mail=a.b%40example.com&x=1", "https://x.example/konto?mail=[e-mail]&x=1"),
+        (
+            "https://x.example/konto?mail=a.b%40example.com&x=1",
+            "https://x.example/konto?mail=[e-mail]&x=1",
+        ),
         ("/account/anna-schmidt/orders", "/account/[name]/orders"),
         ("Tel. Nr. 030/1234567 oder 0049 30 901820", "Tel. Nr. [phone] oder [phone]"),
         ("call +1 (212) 555-0100 or 212-555-0199", "call [phone] or [phone]"),
         ("06 12 34 56 78 ou 01.23.45.67.89", "[phone] ou [phone]"),
-        ("我是王小明，电话13812345678，邮箱wang@qq.com请回复", "我是[name]，电话[phone]，邮箱[e-mail]请回复"),
+        (
+            "我是王小明，电话13812345678，邮箱wang@qq.com请回复",
+            "我是[name]，电话[phone]，邮箱[e-mail]请回复",
+        ),
         ("欧阳娜娜的订单", "[name]的订单"),
         ("card 4111 1111 1111 1111, exp 12/26", "card [card], exp 12/26"),
         ("from 192.168.10.5 and 2001:db8::1", "from [IP] and [IP]"),
@@ -69,11 +75,18 @@ def test_order_numbers_prices_dates_and_products_stay(text):
 
 def test_the_writers_own_first_or_last_name_is_masked_alone():
     texts = pd.Series(
-        ["Anna's lamp broke", "viele grüße anna", "Frau Schmidt hier", "王女士来电", "小明", None], index=range(3, 9)
+        ["Anna's lamp broke", "viele grüße anna", "Frau Schmidt hier", "王女士来电", "小明", None],
+        index=range(3, 9),
     )
     own = pd.Series(["Anna Schmidt"] * 3 + ["王小明"] * 3, index=range(3, 9))
     found = mask(texts, set(), own)
-    assert found.tolist()[:5] == ["[name] lamp broke", "viele grüße [name]", "Frau [name] hier", "[name]来电", "[name]"]
+    assert found.tolist()[:5] == [
+        "[name] lamp broke",
+        "viele grüße [name]",
+        "Frau [name] hier",
+        "[name]来电",
+        "[name]",
+    ]
     assert found.index.tolist() == texts.index.tolist()
     assert pd.isna(found.iloc[5])
     assert mask(texts, set())[3] == "Anna's lamp broke"  # without `own` one name says nothing
@@ -103,7 +116,18 @@ def test_a_number_without_prefix_is_read_in_the_clients_country():
             "Kundennr.": "customer id",
             "Geburtsdatum": "date of birth",
         }
-        | dict.fromkeys(["Lineitem name", "Campaign name", "Name", "Hotel", "Subtotal", "Zipper", "Email opt-in"], "")
+        | dict.fromkeys(
+            [
+                "Lineitem name",
+                "Campaign name",
+                "Name",
+                "Hotel",
+                "Subtotal",
+                "Zipper",
+                "Email opt-in",
+            ],
+            "",
+        )
     ).items(),
 )
 def test_headings_of_personal_columns_are_known(heading, kind):
@@ -132,7 +156,11 @@ def test_every_column_of_every_file_is_looked_at_and_explained(home):
         ("visits", "order_ref"): ("", "dropped"),
     }
     assert {k: tuple(found.loc[k, ["holds", "done"]]) for k in expected} == expected
-    assert found.loc[("shopify_orders", "Email"), "cells"] == found.loc[("shopify_orders", "Email"), "looked_at"] == 6
+    assert (
+        found.loc[("shopify_orders", "Email"), "cells"]
+        == found.loc[("shopify_orders", "Email"), "looked_at"]
+        == 6
+    )
 
 
 def test_a_personal_column_that_a_mapping_stores_is_named(home):
@@ -140,7 +168,9 @@ def test_a_personal_column_that_a_mapping_stores_is_named(home):
 sources: {club: {file: club.csv}}
 tables: {deals: {source: club, columns: {deal_id: nr, stage: contact}}}
 """
-    opened = opened_shop(home, "stored", {"club.csv": "nr,contact\n1,anna@example.com\n2,tom@example.com\n"}, mapping)
+    opened = opened_shop(
+        home, "stored", {"club.csv": "nr,contact\n1,anna@example.com\n2,tom@example.com\n"}, mapping
+    )
     found = scan(opened).set_index(["source", "column"]).loc[("club", "contact")]
     assert (found["holds"], found["done"]) == ("e-mail", "masked")
     assert "map it under person" in found["reason"]
@@ -182,7 +212,9 @@ def held(folder, skip=()):
             text = path.read_bytes().decode("utf-8", "replace")
             if path.suffix == ".parquet":
                 text = json.dumps(
-                    duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall(), default=str, ensure_ascii=False
+                    duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall(),
+                    default=str,
+                    ensure_ascii=False,
                 )
             found |= {(path.name, n) for n in needles() if n.lower() in text.lower()}
     return found
@@ -192,7 +224,10 @@ def test_contacts_and_names_stand_in_raw_and_private_only(home):
     write_shop(home, "leak")
     folder = write_run(Client("leak")).parents[1]
     assert held(folder, skip=("raw", "private")) == set()
-    assert {n for _, n in held(folder)} >= {"anna@example.com", "Schmidt"}  # the search finds what is there
+    assert {n for _, n in held(folder)} >= {
+        "anna@example.com",
+        "Schmidt",
+    }  # the search finds what is there
 
 
 def test_texts_of_tickets_are_masked_when_staged(home):
@@ -205,7 +240,9 @@ def test_texts_of_tickets_are_masked_when_staged(home):
 
 def test_laws_name_their_articles():
     rows = laws()
-    assert {"practice", "subject", "gdpr", "gdpr_article", "pipl", "pipl_article", "here"} == set(rows)
+    assert {"practice", "subject", "gdpr", "gdpr_article", "pipl", "pipl_article", "here"} == set(
+        rows
+    )
     assert rows[["gdpr_article", "pipl_article"]].map(lambda a: "Art. " in a).all(axis=None)
     assert not rows.isna().any(axis=None)
     assert {"1.5", "3.12", "5.5"} <= set(rows["practice"])
@@ -213,7 +250,11 @@ def test_laws_name_their_articles():
 
 def test_unseen_counts_each_channel():
     customers = pd.DataFrame(
-        {"consent_email": [True, True, False, None], "consent_sms": [None] * 4, "consent_ads": [False] * 4}
+        {
+            "consent_email": [True, True, False, None],
+            "consent_sms": [None] * 4,
+            "consent_ads": [False] * 4,
+        }
     )
     assert unseen(customers) == {
         "email": {"given": 2, "refused": 1, "not known": 1},

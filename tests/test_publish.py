@@ -72,7 +72,14 @@ def kill_at(patch, n, after):
 
         return call
 
-    changes = [(os, "replace"), (os, "fsync"), (os, "mkdir"), (os, "unlink"), (os, "rmdir"), (shutil, "copytree")]
+    changes = [
+        (os, "replace"),
+        (os, "fsync"),
+        (os, "mkdir"),
+        (os, "unlink"),
+        (os, "rmdir"),
+        (shutil, "copytree"),
+    ]
     changes += [(shutil, "copy2"), (shutil, "rmtree"), (Path, "unlink"), (Path, "mkdir")]
     for place, name in changes:
         patch.setattr(place, name, watched(getattr(place, name)))
@@ -102,7 +109,9 @@ def test_a_kill_at_any_point_leaves_a_report_and_a_latest_that_agree(client, new
         assert in_place(client, latest.name[:10]) == {latest.name}, n
         assert publish.status(latest) == "finished"
         with publish.at_work(client, "run"):
-            assert not [p for p in client.reports.iterdir() if p.name.startswith(".")], "the next run clears up"
+            assert not [p for p in client.reports.iterdir() if p.name.startswith(".")], (
+                "the next run clears up"
+            )
         assert not (client.folder / "publishing").exists()
         whole += latest == folder
         if ended:
@@ -156,9 +165,12 @@ def test_an_empty_latest_is_no_run(client):
 
 
 @pytest.mark.parametrize(
-    ("number", "says"), [(28, "is full. Make room"), (30, "is read-only"), (13, "may not be written to")]
+    ("number", "says"),
+    [(28, "is full. Make room"), (30, "is read-only"), (13, "may not be written to")],
 )
-def test_what_ails_the_disk_is_said_in_one_line_wherever_it_strikes(client, command, monkeypatch, number, says):
+def test_what_ails_the_disk_is_said_in_one_line_wherever_it_strikes(
+    client, command, monkeypatch, number, says
+):
     text = os.strerror(number)
 
     def refuse(*_):
@@ -177,7 +189,10 @@ def test_what_ails_the_disk_is_said_in_one_line_wherever_it_strikes(client, comm
 
 def test_other_errors_keep_their_own_words():
     assert disk.trouble(ValueError("no space in a name")) == ""
-    assert disk.trouble(PlaybookError("till.csv: cannot be read (Permission denied). Copy it again.")) == ""
+    assert (
+        disk.trouble(PlaybookError("till.csv: cannot be read (Permission denied). Copy it again."))
+        == ""
+    )
     full = PlaybookError("till.csv: cannot be read (No space left on device). Copy it again.")
     assert "till.csv" not in disk.trouble(full)
 
@@ -209,7 +224,9 @@ def test_a_record_is_never_seen_half_written(client, monkeypatch):
 
 def test_old_runs_go_in_the_order_in_which_they_began(client):
     """Of eight runs three keep their tables, as keep_runs says; emptying one renews the time of its folder."""
-    ids = [f"2025-06-{30 - i:02}-202507{i:02}T000000000" for i in range(1, 9)]  # later runs of earlier days
+    ids = [
+        f"2025-06-{30 - i:02}-202507{i:02}T000000000" for i in range(1, 9)
+    ]  # later runs of earlier days
     for run_id in ids:
         publish.publish(client, made(client, run_id))
         publish.forget_old_runs(client)
@@ -254,7 +271,9 @@ for line in sys.stdin:
 def others():
     """Let other processes do something; gives back a function that waits for a line which one of them says."""
     command = [sys.executable, "-c", OTHERS]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
 
         def do(client, *words, times=1):
             for _ in range(times):
@@ -273,7 +292,12 @@ def end(pid):
 
 def test_a_second_command_is_told_who_works_and_a_kill_frees_the_client(client, command, others):
     first = int(others(client, "hold", "run", "60")[0])
-    for arguments in (["run"], ["clean-up"], ["forget", "--number", "1"], ["lists", "--for", "email"]):
+    for arguments in (
+        ["run"],
+        ["clean-up"],
+        ["forget", "--number", "1"],
+        ["lists", "--for", "email"],
+    ):
         code, _out, err = command(*arguments, "pub")
         assert (code, err.count("\n")) == (2, 1), err
         said = rf'data/pub is in use: process {first} works on "playbook run" since \d\d:\d\d:\d\d on \d{{4}}-'
@@ -294,7 +318,10 @@ def test_a_drive_without_locks_is_called_that(client, monkeypatch):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(lock, "_lock", no_locks)
-    with pytest.raises(PlaybookError, match=r"cannot be locked .*a drive of this computer"), lock.alone(client, "run"):
+    with (
+        pytest.raises(PlaybookError, match=r"cannot be locked .*a drive of this computer"),
+        lock.alone(client, "run"),
+    ):
         pass
 
 
@@ -303,7 +330,10 @@ def test_a_short_command_is_waited_for(client, others):
     with lock.alone(client, "run"):
         pass
     first = int(others(client, "hold", "forget", "60")[0])
-    with pytest.raises(PlaybookError, match="playbook forget"), lock.alone(client, "run", patience=0.2):
+    with (
+        pytest.raises(PlaybookError, match="playbook forget"),
+        lock.alone(client, "run", patience=0.2),
+    ):
         pass
     end(first)
 
@@ -313,8 +343,17 @@ def test_a_lock_that_nobody_holds_is_taken_over_whatever_it_says(client):
     for said in (
         "",
         "{",
-        json.dumps({"process": 2**22 + 1, "born": 1, "since": "2025-01-01T00:00:00+00:00", "doing": "run"}),
-        json.dumps({"process": os.getpid(), "born": 1, "since": "2025-01-01T00:00:00+00:00", "doing": "run"}),
+        json.dumps(
+            {"process": 2**22 + 1, "born": 1, "since": "2025-01-01T00:00:00+00:00", "doing": "run"}
+        ),
+        json.dumps(
+            {
+                "process": os.getpid(),
+                "born": 1,
+                "since": "2025-01-01T00:00:00+00:00",
+                "doing": "run",
+            }
+        ),
     ):
         place.write_text(said, encoding="utf-8")
         assert not lock.taken(client)

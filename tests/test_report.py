@@ -37,7 +37,9 @@ def index(request, corner_report):
 def test_pages_hold_no_script_no_address_and_a_policy(index):
     for name, html in pages(index).items():
         tags = Tags(html).tags
-        assert not [t for t, _ in tags if t in ("script", "iframe", "object", "link", "base", "form")], name
+        assert not [
+            t for t, _ in tags if t in ("script", "iframe", "object", "link", "base", "form")
+        ], name
         assert not [a for _, a in tags if any(k.startswith("on") for k in a)], name
         policy = next(a["content"] for t, a in tags if t == "meta" and "http-equiv" in a)
         assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -55,7 +57,9 @@ def test_links_lead_somewhere(index):
                 file, _, anchor = a["href"].partition("#")
                 assert file in every or (not file and anchor in ids), (name, a)
     overview = [a["href"] for tag, a in Tags(every["03_analyze.html"]).tags if tag == "a"]
-    assert {name for name in every if name.startswith("03") and name != "03_analyze.html"} <= set(overview)
+    assert {name for name in every if name.startswith("03") and name != "03_analyze.html"} <= set(
+        overview
+    )
 
 
 def test_headings_step_down_one_at_a_time(index):
@@ -126,8 +130,12 @@ def test_contrast_of_text_is_enough():
 def test_a_page_shows_headings_outputs_and_report_markdown_only(tmp_path):
     nb = nbformat.v4.new_notebook()
     frame = pd.DataFrame({"customer_id": ["C1"], "n": [1]})
-    html = nbformat.v4.new_output("execute_result", {"text/html": frame.to_html(), "text/plain": "x"})
-    fine = nbformat.v4.new_output("execute_result", {"text/html": pd.DataFrame({"n": ["<b>1</b>"]}).to_html()})
+    html = nbformat.v4.new_output(
+        "execute_result", {"text/html": frame.to_html(), "text/plain": "x"}
+    )
+    fine = nbformat.v4.new_output(
+        "execute_result", {"text/html": pd.DataFrame({"n": ["<b>1</b>"]}).to_html()}
+    )
     noise = nbformat.v4.new_output("stream", name="stderr", text="a warning")
     nothing = nbformat.v4.new_output(
         "display_data", {"text/html": '<div class="nothing"><p>Nothing to draw.</p></div>'}
@@ -136,7 +144,9 @@ def test_a_page_shows_headings_outputs_and_report_markdown_only(tmp_path):
         nbformat.v4.new_markdown_cell("# 9 Test\n\n**Why?**\n\nCourse text."),
         nbformat.v4.new_markdown_cell("## Heading\n\nCourse text."),
         nbformat.v4.new_code_cell("secret_code()", outputs=[html, fine, noise]),
-        nbformat.v4.new_markdown_cell("Read *this*. <script>x</script>", metadata={"tags": ["report"]}),
+        nbformat.v4.new_markdown_cell(
+            "Read *this*. <script>x</script>", metadata={"tags": ["report"]}
+        ),
         nbformat.v4.new_code_cell("show.lines()", outputs=[nothing]),
         nbformat.v4.new_markdown_cell("A dot is a week.", metadata={"tags": ["report"]}),
         nbformat.v4.new_markdown_cell("## Exercises"),
@@ -162,7 +172,13 @@ def test_findings_are_ranked_by_value_then_by_advice():
     def make(i, **more):
         return Finding(id=str(i), kind="finding", headline=str(i), **more)
 
-    found = [make(1), make(2, action="do"), make(3, action="do", value=10.0), make(4, value=99.0), make(5)]
+    found = [
+        make(1),
+        make(2, action="do"),
+        make(3, action="do", value=10.0),
+        make(4, value=99.0),
+        make(5),
+    ]
     assert [f.id for f in report.rank(found)][:3] == ["4", "3", "2"]
     assert len(report.rank([make(i, value=float(i + 1)) for i in range(12)])) == 7
     assert len(report.rank([make(i) for i in range(5)])) == 3
@@ -172,10 +188,41 @@ def test_findings_are_ranked_by_value_then_by_advice():
 @pytest.mark.parametrize(
     "address",
     [
-        *("//host", "///host", "\\\\host", "/\\host", "\\/host", "/\t/host", "\n//host", " //host", "\x01//host"),
-        *("//host#s1", "&#47;&#47;host", "java\tscript:alert(1)", "JAVASCRIPT:alert(1)", "&#106;avascript:alert(1)"),
-        *("https://host", "http:host", "host.example/x.html", "../x.html", "/x.html", "?q=1", "x.html?q=1"),
-        *("x.html\n//host", "ftp:x", "mailto:a@b.example", "file:///x", "．．／x.html", "data:text/html,x"),
+        *(
+            "//host",
+            "///host",
+            "\\\\host",
+            "/\\host",
+            "\\/host",
+            "/\t/host",
+            "\n//host",
+            " //host",
+            "\x01//host",
+        ),
+        *(
+            "//host#s1",
+            "&#47;&#47;host",
+            "java\tscript:alert(1)",
+            "JAVASCRIPT:alert(1)",
+            "&#106;avascript:alert(1)",
+        ),
+        *(
+            "https://host",
+            "http:host",
+            "host.example/x.html",
+            "../x.html",
+            "/x.html",
+            "?q=1",
+            "x.html?q=1",
+        ),
+        *(
+            "x.html\n//host",
+            "ftp:x",
+            "mailto:a@b.example",
+            "file:///x",
+            "．．／x.html",
+            "data:text/html,x",
+        ),
         *("blob:x", "vbscript:x"),
     ],
 )
@@ -183,10 +230,16 @@ def test_findings_are_ranked_by_value_then_by_advice():
 def test_a_link_out_of_the_report_is_taken_out(address, quote):
     for tag in ("a", "A", "svg><a"):
         assert "href" not in report.safe(f"<{tag} href={quote}{address}{quote}>x</a>").lower()
-    assert "host" not in report.safe(f'<a xlink:href="{address}" ping="{address}" formaction="{address}">x</a>')
-    assert "host" not in report.safe(f'<img src="{address}"><p style="background:url({address})">x</p>')
+    assert "host" not in report.safe(
+        f'<a xlink:href="{address}" ping="{address}" formaction="{address}">x</a>'
+    )
+    assert "host" not in report.safe(
+        f'<img src="{address}"><p style="background:url({address})">x</p>'
+    )
 
 
-@pytest.mark.parametrize("address", ["04_segment.html", "04_segment.html#s1", "#s12", "03a_relations.html"])
+@pytest.mark.parametrize(
+    "address", ["04_segment.html", "04_segment.html#s1", "#s12", "03a_relations.html"]
+)
 def test_a_link_within_the_report_stays(address):
     assert report.safe(f'<a href="{address}">x</a>') == f'<a href="{address}">x</a>'

@@ -38,7 +38,9 @@ def test_a_whole_run_is_recorded_published_and_latest(corner_report, corner):
     assert all(n["seconds"] > 0 for n in record["notebooks"].values())
     assert record["versions"]["pandas"] == pd.__version__
     assert corner_report.parent == client.reports / record["as_of"]
-    assert sorted(p.stem for p in corner_report.parent.iterdir()) == sorted([*store.notebooks(), "index"])
+    assert sorted(p.stem for p in corner_report.parent.iterdir()) == sorted(
+        [*store.notebooks(), "index"]
+    )
 
 
 def same_tables(one, other):
@@ -55,7 +57,9 @@ def test_one_job_or_two_give_the_same_tables(corner_report, corner):
     same_tables(Client("corner").latest, index.parent.parent)
 
 
-def test_plain_kernels_and_one_job_give_the_tables_of_warm_ones_and_two_to_the_bit(corner_report, corner, plain):
+def test_plain_kernels_and_one_job_give_the_tables_of_warm_ones_and_two_to_the_bit(
+    corner_report, corner, plain
+):
     index = run("corner", only="04b,05", jobs=1)
     assert kernels.started == {"plain": 2}
     same_tables(Client("corner").latest, index.parent.parent)
@@ -63,7 +67,10 @@ def test_plain_kernels_and_one_job_give_the_tables_of_warm_ones_and_two_to_the_b
 
 def test_only_works_on_a_copy_and_leaves_the_report(corner_report, corner):
     client = Client("corner")
-    latest, page = client.latest, (corner_report.parent / "04_segment.html").read_text(encoding="utf-8")
+    latest, page = (
+        client.latest,
+        (corner_report.parent / "04_segment.html").read_text(encoding="utf-8"),
+    )
     before = frames(latest)
     index = run("corner", only="04", sets={"window_days": "90"})
     assert client.latest == latest
@@ -74,7 +81,9 @@ def test_only_works_on_a_copy_and_leaves_the_report(corner_report, corner):
     pd.testing.assert_frame_equal(frames(latest)["segments"], before["segments"])
 
 
-def test_a_failed_run_names_the_cell_keeps_the_notebook_and_the_last_report(corner_report, corner, home, command):
+def test_a_failed_run_names_the_cell_keeps_the_notebook_and_the_last_report(
+    corner_report, corner, home, command
+):
     notebook = home / "notebooks" / "02_clean.ipynb"
     good, latest = notebook.read_text(encoding="utf-8"), Client("corner").latest
     page = corner_report.read_bytes()

@@ -36,7 +36,11 @@ def orders():
         p, lines = PEOPLE[i % len(PEOPLE)], 1 + 7 * i % 17
         prices = [round(0.1 * (1 + (i * 31 + n * 7) % 97), 2) for n in range(lines)]
         for n, price in enumerate(prices):
-            whole = {"Subtotal": f"{sum(prices) * 0.9:.2f}", "Total": f"{sum(prices) * 0.9:.2f}"} if not n else {}
+            whole = (
+                {"Subtotal": f"{sum(prices) * 0.9:.2f}", "Total": f"{sum(prices) * 0.9:.2f}"}
+                if not n
+                else {}
+            )
             yield {
                 "Name": f"#{1001 + i}", "Email": p["email"], "Financial Status": "paid" if not n else "",
                 "Accepts Marketing": "", "Currency": "EUR", "Subtotal": "", "Shipping": "0" if not n else "",
@@ -58,9 +62,16 @@ def test_zone_language_and_threads_change_no_bit_and_no_order(tmp_path):
     each = {"Asia/Tokyo": ("C", "1"), "America/Los_Angeles": ("de_DE.UTF-8", "8")}
     stored = {}
     for zone, (language, threads) in each.items():
-        env = os.environ | {"PLAYBOOK_HOME": str(tmp_path), "TZ": zone, "LC_ALL": language, "LANG": language}
+        env = os.environ | {
+            "PLAYBOOK_HOME": str(tmp_path),
+            "TZ": zone,
+            "LC_ALL": language,
+            "LANG": language,
+        }
         out = folder / "runs" / f"in-{threads}"
-        subprocess.run([sys.executable, "-c", COLLECT_AND_CLEAN, str(out), threads], env=env, check=True)
+        subprocess.run(
+            [sys.executable, "-c", COLLECT_AND_CLEAN, str(out), threads], env=env, check=True
+        )
         stored[zone] = {p.stem: pd.read_parquet(p) for p in sorted(out.glob("tables/*.parquet"))}
     one, *others = stored.values()
     assert len(one["orders"]) == len(one["staged_orders"]) > 10_000

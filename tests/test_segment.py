@@ -15,7 +15,9 @@ from helpers.client import Tier
 from helpers.segment.rfm import RULES
 
 AS_OF = date(2024, 6, 30)
-NOBODY = pd.DataFrame({"customer_id": pd.Series(dtype="str"), "first_seen_at": pd.Series(dtype="datetime64[s]")})
+NOBODY = pd.DataFrame(
+    {"customer_id": pd.Series(dtype="str"), "first_seen_at": pd.Series(dtype="datetime64[s]")}
+)
 
 
 def orders(*lines):
@@ -57,14 +59,22 @@ def test_rfm_counts_whole_days_orders_and_money_in_the_window():
     )
     rows = segment.rfm(table, AS_OF, 30).to_pandas().set_index("customer_id").sort_index()
     assert rows.index.tolist() == ["a", "b"]
-    assert rows.loc["a", ["recency", "frequency", "monetary", "aov", "order_days"]].tolist() == [0, 2, 15.0, 7.5, 3]
+    assert rows.loc["a", ["recency", "frequency", "monetary", "aov", "order_days"]].tolist() == [
+        0,
+        2,
+        15.0,
+        7.5,
+        3,
+    ]
     assert rows.loc["a", "usual_gap"] == 15
     assert rows.loc["b", ["recency", "frequency", "monetary"]].tolist() == [40, 0, 0.0]
     assert rows.loc["b", ["aov", "usual_gap"]].isna().all()
 
 
 def test_a_return_lowers_the_money_and_is_no_order():
-    rows = segment.rfm(orders(("a", 10, 20.0, 1), ("a", 2, -20.0, -1), ("b", 3, -5.0, -1)), AS_OF, 30).to_pandas()
+    rows = segment.rfm(
+        orders(("a", 10, 20.0, 1), ("a", 2, -20.0, -1), ("b", 3, -5.0, -1)), AS_OF, 30
+    ).to_pandas()
     rows = rows.set_index("customer_id").sort_index()
     assert rows.loc["a", ["recency", "frequency", "monetary"]].tolist() == [10, 1, 0.0]
     assert rows.loc["b", ["frequency", "monetary"]].tolist() == [0, -5.0]
@@ -99,7 +109,9 @@ def test_eight_types_have_the_names_of_the_field():
     assert segment.types()["action"].str.len().gt(0).all()
 
 
-@pytest.mark.parametrize(("cut", "lines"), [("median", (20, 3, 30)), ("mean", (40, 4, 60)), ("0.75", (15, 4.5, 65))])
+@pytest.mark.parametrize(
+    ("cut", "lines"), [("median", (20, 3, 30)), ("mean", (40, 4, 60)), ("0.75", (15, 4.5, 65))]
+)
 def test_cut_lines_are_those_of_the_customers_with_orders(cut, lines):
     people = people_of((10, 1, 20), (20, 3, 30), (90, 8, 130), (400, 0, 0), (None, 0, 0))
     found = segment.cut_lines(people, cut)
@@ -124,14 +136,25 @@ customer = st.tuples(
 )
 
 
-given_lines = st.dictionaries(st.sampled_from(["recency", "frequency", "monetary"]), st.floats(0, 500), max_size=3)
-thresholds = st.none() | st.lists(st.sampled_from([0.0, 5.0, 5.01, 100.0, 1e4]), min_size=1, unique=True).map(sorted)
+given_lines = st.dictionaries(
+    st.sampled_from(["recency", "frequency", "monetary"]), st.floats(0, 500), max_size=3
+)
+thresholds = st.none() | st.lists(
+    st.sampled_from([0.0, 5.0, 5.01, 100.0, 1e4]), min_size=1, unique=True
+).map(sorted)
 
 
 @settings(max_examples=200, deadline=None, database=None)
-@given(st.lists(customer, max_size=25), st.sampled_from(["median", "mean", "0.8", "0.1"]), given_lines, thresholds)
+@given(
+    st.lists(customer, max_size=25),
+    st.sampled_from(["median", "mean", "0.8", "0.1"]),
+    given_lines,
+    thresholds,
+)
 def test_every_score_falls_in_exactly_one_group(scores, cut, lines, begins):
-    people = people_of(*scores).assign(yearly_sales=lambda p: p["monetary"].mask(p["frequency"] == 0))
+    people = people_of(*scores).assign(
+        yearly_sales=lambda p: p["monetary"].mask(p["frequency"] == 0)
+    )
     typed = segment.add_type(people, segment.cut_lines(people, cut, lines))
     typed = segment.add_abc(segment.add_value_type(typed))
     tiers = [Tier(name=f"t{i}", sales=b) for i, b in enumerate(begins or [])]
@@ -149,7 +172,8 @@ def test_every_score_falls_in_exactly_one_group(scores, cut, lines, begins):
     assert typed["abc"].isin(["A", "B", "C"]).all()
     # Each tier holds those between its threshold and the next, its own threshold included.
     bounds = [
-        (t.name, t.sales, u.sales) for t, u in zip(tiers, [*tiers[1:], Tier(name="above", sales=1e300)], strict=True)
+        (t.name, t.sales, u.sales)
+        for t, u in zip(tiers, [*tiers[1:], Tier(name="above", sales=1e300)], strict=True)
     ]
     sales = typed["yearly_sales"].clip(lower=0)
     assert not typed["yearly_sales"].isna().any()
@@ -159,7 +183,10 @@ def test_every_score_falls_in_exactly_one_group(scores, cut, lines, begins):
     ranked = typed[typed["monetary"] > 0]
     assert (ranked["abc"] == "A").sum() <= 0.15 * len(ranked) + 1e-6
     if set(typed["abc"]) >= {"A", "C"}:
-        assert typed.loc[typed["abc"] == "A", "monetary"].min() > typed.loc[typed["abc"] == "C", "monetary"].max()
+        assert (
+            typed.loc[typed["abc"] == "A", "monetary"].min()
+            > typed.loc[typed["abc"] == "C", "monetary"].max()
+        )
 
 
 history = st.tuples(st.integers(0, 900), st.integers(0, 900), st.integers(0, 12), st.booleans())
@@ -181,8 +208,15 @@ def test_every_history_falls_in_exactly_one_stage(histories, unusual):
                 "recency": last if days else None,
             }
         )
-    people = pd.DataFrame(rows, columns=["first_on", "order_days", "last_on", "usual_gap", "recency"]).astype(
-        {"first_on": "datetime64[s]", "last_on": "datetime64[s]", "usual_gap": float, "recency": "Int64"}
+    people = pd.DataFrame(
+        rows, columns=["first_on", "order_days", "last_on", "usual_gap", "recency"]
+    ).astype(
+        {
+            "first_on": "datetime64[s]",
+            "last_on": "datetime64[s]",
+            "usual_gap": float,
+            "recency": "Int64",
+        }
     )
     ratios = pd.DataFrame({"times_usual_gap": [0.5, 1.0, 3.0, 9.0], "gaps": [40, 40, 15, 5]})
     staged = segment.add_stage(people, segment.rhythm(people, ratios, unusual), AS_OF)
@@ -195,11 +229,20 @@ def test_every_history_falls_in_exactly_one_stage(histories, unusual):
 
 
 @settings(max_examples=40, deadline=None, database=None)
-@given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0.0, 10.0, 10.0, 25.5])), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 400), st.sampled_from([0.0, 10.0, 10.0, 25.5])),
+        min_size=1,
+        max_size=12,
+    )
+)
 def test_customers_with_one_order_each_fall_in_exactly_one_group_of_every_kind(firsts):
     ago, money = (np.array(x) for x in zip(*firsts, strict=True))
     people = people_of(*[(a, int(a < 182), m * (a < 182)) for a, m in firsts]).assign(
-        first_on=pd.Timestamp(AS_OF) - pd.to_timedelta(ago, "D"), order_days=1, usual_gap=np.nan, yearly_sales=money
+        first_on=pd.Timestamp(AS_OF) - pd.to_timedelta(ago, "D"),
+        order_days=1,
+        usual_gap=np.nan,
+        yearly_sales=money,
     )
     people["last_on"] = people["first_on"]
     people = segment.add_type(people, segment.cut_lines(people, "median"))
@@ -208,8 +251,15 @@ def test_customers_with_one_order_each_fall_in_exactly_one_group_of_every_kind(f
     people = segment.add_tier(people, segment.propose_tiers(people["yearly_sales"]))
     people = segment.add_abc(segment.add_value_type(people))
     assert len(people) == len(firsts)
-    names = {"segment": set(segment.types()["segment"]), "stage": set(RULES["stages"]), "abc": {"A", "B", "C"}}
-    names |= {"value_type": {"best", "frequent", "spender", "uncertain"}, "standing": {"new", "passing", "long-term"}}
+    names = {
+        "segment": set(segment.types()["segment"]),
+        "stage": set(RULES["stages"]),
+        "abc": {"A", "B", "C"},
+    }
+    names |= {
+        "value_type": {"best", "frequent", "spender", "uncertain"},
+        "standing": {"new", "passing", "long-term"},
+    }
     for column, allowed in names.items():
         assert people[column].isin(allowed).all(), column
     assert people["tier"].notna().all()
@@ -246,13 +296,29 @@ def weekly(name, weeks, until):
 
 
 def test_gap_ratios_measure_in_the_customers_own_gap():
-    table = orders(*weekly("a", 9, 0), *[("b", 30 * k, 10.0, 1) for k in range(6)], ("b", 0, 3.0, 1), ("c", 5, 1.0, 1))
-    ratios = segment.gap_ratios(table, AS_OF).to_pandas()
-    assert ratios.to_numpy().tolist() == [[1.0, 13]]  # 8 gaps of a week and 5 of a month: each its usual one
-    odd = orders(
-        ("a", 0, 1.0, 1), ("a", 10, 1.0, 1), ("a", 12, 1.0, 1), ("a", 14, 1.0, 1), ("a", 16, 1.0, 1), ("a", 20, 1.0, 1)
+    table = orders(
+        *weekly("a", 9, 0),
+        *[("b", 30 * k, 10.0, 1) for k in range(6)],
+        ("b", 0, 3.0, 1),
+        ("c", 5, 1.0, 1),
     )
-    assert segment.gap_ratios(odd, AS_OF).to_pandas().to_numpy().tolist() == [[0.5, 3], [1.0, 1], [2.5, 1]]
+    ratios = segment.gap_ratios(table, AS_OF).to_pandas()
+    assert ratios.to_numpy().tolist() == [
+        [1.0, 13]
+    ]  # 8 gaps of a week and 5 of a month: each its usual one
+    odd = orders(
+        ("a", 0, 1.0, 1),
+        ("a", 10, 1.0, 1),
+        ("a", 12, 1.0, 1),
+        ("a", 14, 1.0, 1),
+        ("a", 16, 1.0, 1),
+        ("a", 20, 1.0, 1),
+    )
+    assert segment.gap_ratios(odd, AS_OF).to_pandas().to_numpy().tolist() == [
+        [0.5, 3],
+        [1.0, 1],
+        [2.5, 1],
+    ]
 
 
 def test_rhythm_takes_the_clients_own_past_and_else_chance():
@@ -276,7 +342,9 @@ def test_stages_follow_the_customers_own_rhythm():
         ("came once", 200, 10.0, 1),
     )
     people = segment.everyone(segment.rfm(table, AS_OF, 90).to_pandas(), NOBODY, AS_OF)
-    people = segment.add_stage(people, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF)
+    people = segment.add_stage(
+        people, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF
+    )
     assert people.set_index("customer_id")["stage"].to_dict() == {
         "weekly, there": "active",
         "weekly, silent": "dormant",
@@ -285,24 +353,40 @@ def test_stages_follow_the_customers_own_rhythm():
         "first order": "new",
         "came once": "lost",
     }
-    listed = pd.DataFrame({"customer_id": ["never"], "first_seen_at": [pd.Timestamp(AS_OF) - pd.Timedelta(days=3)]})
+    listed = pd.DataFrame(
+        {"customer_id": ["never"], "first_seen_at": [pd.Timestamp(AS_OF) - pd.Timedelta(days=3)]}
+    )
     known = segment.everyone(segment.rfm(table, AS_OF, 90).to_pandas(), listed, AS_OF)
-    known = segment.add_stage(known, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF)
+    known = segment.add_stage(
+        known, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF
+    )
     assert known.set_index("customer_id").loc["never", "stage"] == "no order yet"
     standing = people.set_index("customer_id")["standing"]
-    assert standing[["first order", "came once", "weekly, gone"]].tolist() == ["new", "passing", "long-term"]
+    assert standing[["first order", "came once", "weekly, gone"]].tolist() == [
+        "new",
+        "passing",
+        "long-term",
+    ]
 
 
 def test_nobody_is_new_where_the_data_have_just_begun():
     rows = segment.rfm(orders(("a", 4, 1.0, 1), ("b", 5, 1.0, 1)), AS_OF, 3).to_pandas()
     people = segment.everyone(rows, NOBODY, AS_OF)
-    staged = segment.add_stage(people, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF)
+    staged = segment.add_stage(
+        people, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF
+    )
     assert staged["stage"].tolist() == ["active", "active"]
 
 
 def moved():
     then = people_of((1, 3, 100), (1, 3, 100), (1, 1, 10), (1, 1, 10), (90, 0, 0)).assign(
-        segment=["important value", "important value", "general develop", "general develop", "general win back"]
+        segment=[
+            "important value",
+            "important value",
+            "general develop",
+            "general develop",
+            "general win back",
+        ]
     )
     now = people_of((1, 3, 110), (1, 1, 20), (1, 3, 90), (90, 0, 0), (2, 1, 5), (1, 1, 7)).assign(
         segment=[
@@ -361,11 +445,19 @@ def test_classes_are_shown_beside_new_and_old_customers():
 
 
 def test_changes_since_the_last_run_count_customers_and_money():
-    now = people_of((1, 3, 100), (1, 1, 10), (1, 1, 7)).assign(segment=["x", "y", "y"], tier="a", rule_version="1")
-    then = now.iloc[:2].assign(segment=["x", "x"], monetary=[90.0, 50.0], as_of=AS_OF).drop(columns="tier")
+    now = people_of((1, 3, 100), (1, 1, 10), (1, 1, 7)).assign(
+        segment=["x", "y", "y"], tier="a", rule_version="1"
+    )
+    then = (
+        now.iloc[:2]
+        .assign(segment=["x", "x"], monetary=[90.0, 50.0], as_of=AS_OF)
+        .drop(columns="tier")
+    )
     then = pd.concat([then, then.tail(1).assign(customer_id="gone", monetary=5.0)])
     rows = segment.changed_since(then, now).set_index("what")
-    assert rows.loc["another type", ["customers", "share", "sales_before", "sales_now"]].tolist() == [1, 0.5, 50, 10]
+    assert rows.loc[
+        "another type", ["customers", "share", "sales_before", "sales_now"]
+    ].tolist() == [1, 0.5, 50, 10]
     assert rows.loc["not known then", ["customers", "sales_now"]].tolist() == [1, 7]
     assert rows.loc["not known any more", ["customers", "sales_before"]].tolist() == [1, 5]
     assert not rows.index.str.contains("tier").any()  # the earlier run had none
@@ -386,31 +478,47 @@ def windows(*rows):
 
 def test_a_change_in_sales_splits_into_orders_and_their_size():
     then, now = windows(
-        ((10, 20), (4, 20)), ((10, 20), (0, 0)), ((2, 20), (4, 40)), ((10, 20), (10, 20)), ((0, 0), (9, 90))
+        ((10, 20), (4, 20)),
+        ((10, 20), (0, 0)),
+        ((2, 20), (4, 40)),
+        ((10, 20), (10, 20)),
+        ((0, 0), (9, 90)),
     )
     moved = segment.movers(then, now)
-    assert moved["move"].tolist() == ["fell", "fell", "rose", "stayed important"]  # who did not order is no mover
+    assert moved["move"].tolist() == [
+        "fell",
+        "fell",
+        "rose",
+        "stayed important",
+    ]  # who did not order is no mover
     parts = segment.parts_of_change(moved).set_index("move")
-    assert parts.loc["fell", ["change", "by_orders", "by_average_order", "share_by_orders"]].tolist() == [
-        -320,
-        -320,
-        0,
-        1,
-    ]
+    assert parts.loc[
+        "fell", ["change", "by_orders", "by_average_order", "share_by_orders"]
+    ].tolist() == [-320, -320, 0, 1]
     assert parts["ordered_no_more"].to_dict() == {"fell": 1, "rose": 0}
     assert parts.loc["rose", ["change", "by_orders", "by_average_order"]].tolist() == [120, 60, 60]
     assert segment.parts_of_change(moved.head(0)).empty
 
 
 @settings(max_examples=50, deadline=None, database=None)
-@given(st.lists(st.tuples(*[st.tuples(st.integers(1, 40), st.floats(0.5, 400))] * 2), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.tuples(*[st.tuples(st.integers(1, 40), st.floats(0.5, 400))] * 2),
+        min_size=1,
+        max_size=20,
+    )
+)
 def test_the_parts_of_a_change_add_up(pairs):
     then, now = windows(*pairs)
     moved = segment.movers(then, now)
     parts = segment.parts_of_change(moved)
-    assert (parts["by_orders"] + parts["by_average_order"]).to_numpy() == pytest.approx(parts["change"].to_numpy())
+    assert (parts["by_orders"] + parts["by_average_order"]).to_numpy() == pytest.approx(
+        parts["change"].to_numpy()
+    )
     gone = moved["move"].isin(["fell", "rose"])
-    assert parts["change"].sum() == pytest.approx((moved["monetary"] - moved["monetary_then"])[gone].sum())
+    assert parts["change"].sum() == pytest.approx(
+        (moved["monetary"] - moved["monetary_then"])[gone].sum()
+    )
 
 
 def moved_and_signs(seed, n=600):
@@ -419,7 +527,11 @@ def moved_and_signs(seed, n=600):
     sales, complaints = rng.gamma(2, 200, n) + 100, rng.poisson(0.3, n)
     fell = rng.random(n) < np.clip(0.8 - sales / 1500, 0.05, 1) + 0.15 * complaints
     moved = pd.DataFrame(
-        {"customer_id": range(n), "monetary_then": sales, "move": np.where(fell, "fell", "stayed important")}
+        {
+            "customer_id": range(n),
+            "monetary_then": sales,
+            "move": np.where(fell, "fell", "stayed important"),
+        }
     )
     signs = {
         "complaints, before": complaints,
@@ -433,32 +545,45 @@ def moved_and_signs(seed, n=600):
 def test_drivers_find_what_makes_people_fall_and_not_what_follows_from_sales(seeds):
     found = [segment.drivers(*moved_and_signs(seed)).set_index("move") for seed in range(seeds)]
     difference = {
-        sign: [f.loc[f"fell: {sign}", "difference"] for f in found] for sign in ("complaints", "orders", "noise")
+        sign: [f.loc[f"fell: {sign}", "difference"] for f in found]
+        for sign in ("complaints", "orders", "noise")
     }
     assert np.mean(difference["complaints"]) > 0.25
-    assert abs(np.mean(difference["orders"])) < 0.15  # a plain comparison gives -0.9: who had less fell more
-    assert np.mean([f.loc["fell: orders", "movers"] < f.loc["fell: orders", "stayers"] for f in found]) == 1
+    assert (
+        abs(np.mean(difference["orders"])) < 0.15
+    )  # a plain comparison gives -0.9: who had less fell more
+    assert (
+        np.mean([f.loc["fell: orders", "movers"] < f.loc["fell: orders", "stayers"] for f in found])
+        == 1
+    )
     covered = [f.loc["fell: noise", "low"] <= 0 <= f.loc["fell: noise", "high"] for f in found]
     assert np.mean(covered) >= 0.75  # nine in ten
     assert np.mean([f.loc["fell: complaints", "sure"] for f in found]) > 0.7
     assert np.mean([f.loc["fell: noise", "sure"] for f in found]) < 0.2
-    broken = [(m.assign(move=m["move"].to_numpy()[::-1]), s) for m, s in map(moved_and_signs, range(seeds // 4))]
-    assert sum(segment.drivers(*b).set_index("move").loc["fell: complaints", "sure"] for b in broken) <= 1
+    broken = [
+        (m.assign(move=m["move"].to_numpy()[::-1]), s)
+        for m, s in map(moved_and_signs, range(seeds // 4))
+    ]
+    assert (
+        sum(segment.drivers(*b).set_index("move").loc["fell: complaints", "sure"] for b in broken)
+        <= 1
+    )
 
 
 def test_few_movers_or_unknown_signs_give_no_drivers():
     moved, signs = moved_and_signs(1)
     assert segment.drivers(moved.head(30), signs).empty
-    assert segment.drivers(moved, signs.assign(**{"complaints, before": np.nan}))["move"].tolist() == [
-        "fell: orders",
-        "fell: noise",
-    ]
+    assert segment.drivers(moved, signs.assign(**{"complaints, before": np.nan}))[
+        "move"
+    ].tolist() == ["fell: orders", "fell: noise"]
     assert segment.drivers(moved.head(0), signs.head(0)).empty
 
 
 def silent_sign(past):
     """What is known of the sign "silent" where two of ten important customers show it today."""
-    now = people_of(*[(1, 5, 100)] * 10).assign(m_high=True, r_high=True, stage=["dormant", "lost"] + ["active"] * 8)
+    now = people_of(*[(1, 5, 100)] * 10).assign(
+        m_high=True, r_high=True, stage=["dormant", "lost"] + ["active"] * 8
+    )
     return segment.warning_signs(past, now).query("sign == 'silent beyond their own rhythm'")
 
 
@@ -482,7 +607,13 @@ def test_a_sign_that_foretells_is_found_and_valued():
     found = segment.best_sign(silent_sign(past_of(60.0)), 182).iloc[0]
     assert found["extra"] == pytest.approx(-0.30, abs=0.02)
     assert found["low"] < found["extra"] < found["high"] < 0
-    assert found[["days", "days_told", "customers_now", "lost_now", "sales_now"]].tolist() == [4, 4, 2, 1, 200]
+    assert found[["days", "days_told", "customers_now", "lost_now", "sales_now"]].tolist() == [
+        4,
+        4,
+        2,
+        1,
+        200,
+    ]
     assert found["stake"] == pytest.approx(-found["extra"] * 200 * 365 / 182)
     assert found["stake_low"] < found["stake"] < found["stake_high"]
 
@@ -494,7 +625,9 @@ def test_a_sign_that_foretells_nothing_advises_nothing():
 
 def test_the_interval_of_a_sign_covers_the_truth_as_often_as_it_says():
     hits = [
-        f["low"] <= -0.30 <= f["high"] for seed in range(60) for f in [silent_sign(past_of(60.0, seed=seed)).iloc[0]]
+        f["low"] <= -0.30 <= f["high"]
+        for seed in range(60)
+        for f in [silent_sign(past_of(60.0, seed=seed)).iloc[0]]
     ]
     assert 48 <= sum(hits) <= 59  # nine in ten, of sixty
 
@@ -507,7 +640,9 @@ def test_the_back_test_looks_at_no_order_after_its_day():
     assert whole["on"].max() == AS_OF - timedelta(days=28)
     day = min(whole["on"])
     known = table.filter(table.ordered_on <= day)
-    assert segment.segments_on(known, NOBODY, day, rules).equals(segment.segments_on(table, NOBODY, day, rules))
+    assert segment.segments_on(known, NOBODY, day, rules).equals(
+        segment.segments_on(table, NOBODY, day, rules)
+    )
     assert (whole["since"] > 0).all()
 
 
@@ -515,8 +650,12 @@ def test_no_orders_give_well_formed_empty_frames():
     people = segment.everyone(segment.rfm(orders(), AS_OF, 90).to_pandas(), NOBODY, AS_OF)
     lines = segment.cut_lines(people, "median")
     rules = segment.Rules(90, lines, 0.05)
-    people = segment.add_abc(segment.add_value_type(segment.segments_on(orders(), NOBODY, AS_OF, rules)))
-    assert {"segment", "value_type", "abc", "stage", "standing", "dormant_after"} <= set(people.columns)
+    people = segment.add_abc(
+        segment.add_value_type(segment.segments_on(orders(), NOBODY, AS_OF, rules))
+    )
+    assert {"segment", "value_type", "abc", "stage", "standing", "dormant_after"} <= set(
+        people.columns
+    )
     assert segment.bridge(segment.moves(people, people)).empty
     assert segment.pareto(people).empty
     assert segment.profile(people).empty

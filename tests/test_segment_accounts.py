@@ -41,7 +41,10 @@ HOUSE = (  # choice of a house, whose pairs contradict one another: ratio .169 (
 
 def pairs_of(names, upper):
     both = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    return {f"{a} / {b}": float(Fraction(times)) for (a, b), times in zip(both, upper.split(), strict=True)}
+    return {
+        f"{a} / {b}": float(Fraction(times))
+        for (a, b), times in zip(both, upper.split(), strict=True)
+    }
 
 
 @pytest.mark.parametrize(("names", "upper", "expected", "eigenvalue"), [WEALTH, DISTANCE, HOUSE])
@@ -55,7 +58,10 @@ def test_pairs_give_the_published_weights_and_consistency(names, upper, expected
 
 def test_contradicting_pairs_are_told_so_in_words():
     names = HOUSE[0].split()
-    rules = {"indicators": {n: AccountIndicator(group="credit") for n in names}, "pairs": pairs_of(names, HOUSE[1])}
+    rules = {
+        "indicators": {n: AccountIndicator(group="credit") for n in names},
+        "pairs": pairs_of(names, HOUSE[1]),
+    }
     row = segment.pair_consistency(AccountRules(**rules)).iloc[0]
     assert row["consistency_ratio"] == pytest.approx(0.169, abs=0.001)
     assert "ask again" in row["verdict"]
@@ -83,14 +89,19 @@ def test_pairs_that_cannot_be_read_say_so(pairs, said):
 
 
 def test_entropy_by_hand():
-    points = pd.DataFrame({"one has all": [0.0, 0.0, 100.0], "two share": [0.0, 50.0, 50.0], "alike": [70.0] * 3})
+    points = pd.DataFrame(
+        {"one has all": [0.0, 0.0, 100.0], "two share": [0.0, 50.0, 50.0], "alike": [70.0] * 3}
+    )
     spread = np.array([1.0, 1 - np.log(2) / np.log(3), 0.0])
     assert segment.entropy_weights(points).tolist() == pytest.approx(spread / spread.sum())
     assert segment.entropy_weights(points[["alike"]]).tolist() == [1]
     assert segment.entropy_weights(points[[]]).empty
 
 
-@given(st.lists(st.lists(st.floats(0, 100), min_size=3, max_size=3), min_size=2, max_size=12), st.floats(0.1, 9))
+@given(
+    st.lists(st.lists(st.floats(0, 100), min_size=3, max_size=3), min_size=2, max_size=12),
+    st.floats(0.1, 9),
+)
 @settings(max_examples=60, deadline=None)
 def test_entropy_weights_add_up_and_know_no_unit(rows, unit):
     points = pd.DataFrame(rows, columns=list("abc")).round(3)
@@ -111,7 +122,9 @@ def facts_of(*rows):
 
 def values_of(*ids, **columns):
     frame = pd.DataFrame({"customer_id": pd.Series(ids, dtype="str")})
-    known = dict.fromkeys(["won", "lost", "open", "won_amount", "open_amount", "sales"], 0) | columns
+    known = (
+        dict.fromkeys(["won", "lost", "open", "won_amount", "open_amount", "sales"], 0) | columns
+    )
     return segment.add_win_rate(frame.assign(**known))
 
 
@@ -147,7 +160,10 @@ def test_the_last_word_up_to_the_day_counts_and_silence_stays():
     assert not at.loc["c", "old"].any()
     card = segment.risk_card(checks).set_index("customer_id")
     assert "licence: answer not understood" in card.loc["a", "not_checked"]
-    assert card.loc["a", "found"] == "lawsuits: 2 (20 September 2026); tax trouble: YES (26 August 2025)"
+    assert (
+        card.loc["a", "found"]
+        == "lawsuits: 2 (20 September 2026); tax trouble: YES (26 August 2025)"
+    )
     one = segment.account_card(checks, "a").set_index("area")
     assert one.loc["credit", "on_file"] == "lawsuits: 2, tax trouble: YES (old)"
     assert card.loc["b", "old"] == "credit score: 80 (day not known)"
@@ -158,8 +174,16 @@ def test_the_last_word_up_to_the_day_counts_and_silence_stays():
     [
         ([], "not checked"),
         ([("identity", "confirmed", 5)], "in part"),
-        ([(c, "confirmed", 5) for c in ("identity", "address", "contact")] + [("website", "yes", 5)], "green"),
-        ([(c, "confirmed", 5) for c in ("identity", "address", "contact")] + [("website", "yes", 366)], "in part"),
+        (
+            [(c, "confirmed", 5) for c in ("identity", "address", "contact")]
+            + [("website", "yes", 5)],
+            "green",
+        ),
+        (
+            [(c, "confirmed", 5) for c in ("identity", "address", "contact")]
+            + [("website", "yes", 366)],
+            "in part",
+        ),
         ([("contact", "not found", 900)], "amber"),
         ([("contact", "not found", 5), ("address", "not found", 900)], "red"),
         ([("address", "", 5)], "not checked"),
@@ -186,21 +210,29 @@ def test_points_run_over_the_usual_range_from_the_worse_to_the_better_end():
         *[(f"a{i:03}", "licence", "expired" if i == 7 else "valid", 1) for i in range(n)],
         *[(f"a{i:03}", "lawsuits", "0", 1) for i in range(n)],
     )
-    checks = segment.account_checks(facts, values_of(*(f"a{i:03}" for i in range(n))), STANDARD, AS_OF)
+    checks = segment.account_checks(
+        facts, values_of(*(f"a{i:03}" for i in range(n))), STANDARD, AS_OF
+    )
     scale = segment.point_scale(checks, STANDARD).set_index("indicator")
     assert scale.index.tolist() == ["days_late", "licence"]  # the lawsuits are the same for all
     assert scale.loc["days_late", ["zero", "usual", "hundred"]].tolist() == [95, 50, 5]
     assert scale.loc["licence", ["zero", "usual", "hundred"]].tolist() == [0, 2, 2]
     points = segment.account_points(checks, scale.reset_index())
-    assert points["days_late"].iloc[[0, 5, 50, 95, 100]].tolist() == pytest.approx([100, 100, 50, 0, 0])
+    assert points["days_late"].iloc[[0, 5, 50, 95, 100]].tolist() == pytest.approx(
+        [100, 100, 50, 0, 0]
+    )
     assert points["licence"].value_counts().to_dict() == {100: 100, 0: 1}
     said = segment.scale_in_words(scale.reset_index(), STANDARD).set_index("indicator")
     assert said.loc["licence", ["zero", "usual"]].tolist() == ["expired", "valid"]
 
 
 def test_a_gap_counts_as_the_median_and_too_little_known_gives_no_rank():
-    points = pd.DataFrame({"x": [100.0, 50.0, 0.0, np.nan], "y": [0.0, np.nan, 100.0, np.nan]}, index=list("abcd"))
-    scored = segment.score_accounts(points, pd.Series({"x": 0.6, "y": 0.4})).set_index("customer_id")
+    points = pd.DataFrame(
+        {"x": [100.0, 50.0, 0.0, np.nan], "y": [0.0, np.nan, 100.0, np.nan]}, index=list("abcd")
+    )
+    scored = segment.score_accounts(points, pd.Series({"x": 0.6, "y": 0.4})).set_index(
+        "customer_id"
+    )
     assert scored.loc[["a", "b", "c", "d"], "score"].tolist() == pytest.approx([60, 50, 40, 50])
     assert scored.loc[["a", "b", "c", "d"], "known"].tolist() == pytest.approx([1, 0.6, 1, 0])
     assert scored.loc[["a", "b", "c"], "rank"].tolist() == [1, 2, 3]
@@ -210,7 +242,9 @@ def test_a_gap_counts_as_the_median_and_too_little_known_gives_no_rank():
 @given(st.lists(st.lists(st.floats(0, 100), min_size=4, max_size=4), min_size=3, max_size=9))
 @settings(max_examples=25, deadline=None)
 def test_who_is_better_in_everything_is_first_under_any_weights(rows):
-    points = pd.DataFrame([[101.0] * 4, *rows], columns=list("wxyz"), index=[f"a{i}" for i in range(len(rows) + 1)])
+    points = pd.DataFrame(
+        [[101.0] * 4, *rows], columns=list("wxyz"), index=[f"a{i}" for i in range(len(rows) + 1)]
+    )
     drawn = weights._drawn_ranks(points, pd.Series(1.0, points.columns))
     assert (drawn[:, 0] == 1).all()
     assert drawn.min(axis=1).tolist() == [1] * len(drawn)
@@ -224,12 +258,16 @@ def test_ranks_are_firm_where_all_signs_agree_and_loose_where_they_do_not():
     def ranked(y):
         points = pd.DataFrame({"x": one, "y": y})
         table = segment.account_weights(points, system)
-        scored = segment.add_ranks(segment.score_accounts(points, table.set_index("indicator")["used"]), points, table)
+        scored = segment.add_ranks(
+            segment.score_accounts(points, table.set_index("indicator")["used"]), points, table
+        )
         return scored, segment.compare_weights(scored, points, table).set_index("weights")
 
     firm, agree = ranked(one)
     assert (firm["rank_low"] == firm["rank_high"]).all()
-    assert agree[["kendall_tau", "top_kept"]].to_numpy().ravel().tolist() == pytest.approx([1.0] * agree.size)
+    assert agree[["kendall_tau", "top_kept"]].to_numpy().ravel().tolist() == pytest.approx(
+        [1.0] * agree.size
+    )
     loose, differ = ranked(one.sample(frac=1, random_state=1).set_axis(one.index))
     assert (loose["rank_high"] - loose["rank_low"]).mean() > 3
     tau = differ["kendall_tau"]
@@ -239,15 +277,23 @@ def test_ranks_are_firm_where_all_signs_agree_and_loose_where_they_do_not():
 
 def test_every_way_of_weighing_adds_up_and_keeps_the_shares_of_the_groups():
     points = pd.DataFrame(
-        {"credit_score": [1.0, 50.0, 99.0], "lawsuits": [0.0, 100.0, 100.0], "licence": [0.0, 100.0, np.nan]}
+        {
+            "credit_score": [1.0, 50.0, 99.0],
+            "lawsuits": [0.0, 100.0, 100.0],
+            "licence": [0.0, 100.0, np.nan],
+        }
     )
-    system = segment.account_system(AccountRules(pairs={"credit / compliance": 3, **linked("credit")}), "pairs")
+    system = segment.account_system(
+        AccountRules(pairs={"credit / compliance": 3, **linked("credit")}), "pairs"
+    )
     table = segment.account_weights(points, system).set_index("indicator")
     assert table[["given", "entropy", "pairs", "equal"]].sum().tolist() == pytest.approx([1] * 4)
     assert table["used"].equals(table["pairs"])
     by_group = table.groupby("group")["pairs"].sum()
     assert by_group["credit"] / by_group["compliance"] == pytest.approx(3)
-    assert table.loc["credit_score", "pairs"] / table.loc["lawsuits", "pairs"] == pytest.approx(3)  # as given: 15 to 5
+    assert table.loc["credit_score", "pairs"] / table.loc["lawsuits", "pairs"] == pytest.approx(
+        3
+    )  # as given: 15 to 5
     with pytest.raises(PlaybookError, match="pairs holds none"):
         segment.account_weights(points, system.model_copy(update={"pairs": {}}))
     with pytest.raises(PlaybookError, match="no way to weigh"):
@@ -272,7 +318,9 @@ def orders_of(*rows):
 
 
 def ids_of(*ids):
-    return ibis.memtable(pd.DataFrame({"customer_id": ids}), schema=ibis.schema({"customer_id": "string"}))
+    return ibis.memtable(
+        pd.DataFrame({"customer_id": ids}), schema=ibis.schema({"customer_id": "string"})
+    )
 
 
 def test_deals_are_counted_as_they_stood_on_the_day():
@@ -288,8 +336,14 @@ def test_deals_are_counted_as_they_stood_on_the_day():
         ("b", "cancelled", 40.0, before, before),  # ended otherwise
         (None, "won", 1.0, before, before),
     )
-    orders = orders_of(("b", before, 12.0), ("b", date(2025, 1, 1), 50.0), ("b", after, 50.0), ("z", before, 1.0))
-    found = segment.account_values(ids_of("a", "b", "c"), deals, orders, AS_OF).to_pandas().set_index("customer_id")
+    orders = orders_of(
+        ("b", before, 12.0), ("b", date(2025, 1, 1), 50.0), ("b", after, 50.0), ("z", before, 1.0)
+    )
+    found = (
+        segment.account_values(ids_of("a", "b", "c"), deals, orders, AS_OF)
+        .to_pandas()
+        .set_index("customer_id")
+    )
     names = ["won", "lost", "open", "won_amount", "open_amount", "sales"]
     assert found.loc["a", names].tolist() == [1, 1, 2, 100, 35, 0]
     assert found.loc["b", names].tolist() == [1, 1, 0, 10, 0, 12]
@@ -299,7 +353,9 @@ def test_deals_are_counted_as_they_stood_on_the_day():
 def test_accounts_are_those_with_facts_deals_or_the_type_business():
     facts = ibis.memtable({"customer_id": ["a", "a"], "indicator": ["x", "y"]})
     people = ibis.memtable({"customer_id": ["c", "p"], "account_type": ["Business", "person"]})
-    found = segment.account_ids(facts, deals_of(("b", "won", 1.0, None, None), (None, "won", 1.0, None, None)), people)
+    found = segment.account_ids(
+        facts, deals_of(("b", "won", 1.0, None, None), (None, "won", 1.0, None, None)), people
+    )
     assert sorted(found.to_pandas()["customer_id"]) == ["a", "b", "c"]
 
 
@@ -309,7 +365,8 @@ def test_values_compile_for_other_engines(monkeypatch):
 
     monkeypatch.setattr(ibis.options, "pyspark", Spark())
     facts, deals, orders, people = (
-        ibis.table(tables.get(t).schema, name=t) for t in ("accounts", "deals", "orders", "customers")
+        ibis.table(tables.get(t).schema, name=t)
+        for t in ("accounts", "deals", "orders", "customers")
     )
     values = segment.account_values(segment.account_ids(facts, deals, people), deals, orders, AS_OF)
     for dialect in ("pyspark", "bigquery", "snowflake"):
@@ -328,7 +385,9 @@ def test_each_account_gets_the_first_advice_that_holds():
     )
     values = values_of(*"abcde", open=[1, 0, 0, 1, 0], open_amount=[50.0, 0, 0, 20.0, 0])
     checks, _points, _weights, scored = chain(facts, values)
-    table = segment.advise_accounts(scored, segment.risk_card(checks), values).set_index("customer_id")
+    table = segment.advise_accounts(scored, segment.risk_card(checks), values).set_index(
+        "customer_id"
+    )
     keys = {advice["what"]: key for key, advice in accounts.FACTS["advice"].items()}
     assert table["advice"].map(keys).to_dict() == {
         "a": "prepay",
@@ -338,11 +397,22 @@ def test_each_account_gets_the_first_advice_that_holds():
         "e": "serve",
     }
     groups = segment.advice_groups(table.reset_index())
-    assert groups["accounts"].to_dict() == {"prepay": 1, "clear": 1, "check": 1, "visit": 1, "serve": 1}
+    assert groups["accounts"].to_dict() == {
+        "prepay": 1,
+        "clear": 1,
+        "check": 1,
+        "visit": 1,
+        "serve": 1,
+    }
     assert groups.loc["prepay", "open_amount"] == 50
     made = segment.checks_made(checks, values).set_index("check")
     assert made.loc["address", ["checked", "missing_open", "missing_amount"]].tolist() == [4, 0, 0]
-    assert made.loc["identity", ["checked", "red", "missing_open", "missing_amount"]].tolist() == [2, 2, 1, 20]
+    assert made.loc["identity", ["checked", "red", "missing_open", "missing_amount"]].tolist() == [
+        2,
+        2,
+        1,
+        20,
+    ]
     assert made["missing_amount"].is_monotonic_decreasing
     cards = dict(segment.cards_to_read(table.reset_index()))
     assert cards["The card of the account with something found and most money in open deals: "
@@ -358,9 +428,9 @@ def test_changes_are_counted_against_the_same_rules_only():
             "rule_version": "1",
         }
     ).assign(**dict.fromkeys(["operation", "risk", "compliance", "verification"], "in part"))
-    then = now.assign(rank=[2, 3, 1, 4], credit=["green", "green", "red", "red"], as_of=date(2026, 8, 1)).query(
-        "rank < 4"
-    )
+    then = now.assign(
+        rank=[2, 3, 1, 4], credit=["green", "green", "red", "red"], as_of=date(2026, 8, 1)
+    ).query("rank < 4")
     found = segment.account_changes(now.astype({"rank": "Int64"}), then, 2).iloc[0]
     assert found[["entered", "left", "new_red", "new"]].tolist() == [1, 1, 1, 1]
     assert segment.account_changes(now, None, 2).empty
@@ -390,7 +460,9 @@ def test_few_accounts_or_nothing_known_of_them_break_nothing(n, known):
 
 
 def test_deals_alone_give_ranks_too():
-    values = values_of(*"abcd", won=[3, 1, 0, 0], lost=[0, 1, 2, 0], won_amount=[90.0, 20.0, 0.0, 0.0])
+    values = values_of(
+        *"abcd", won=[3, 1, 0, 0], lost=[0, 1, 2, 0], won_amount=[90.0, 20.0, 0.0, 0.0]
+    )
     _checks, points, table, scored = chain(facts_of(), values)
     assert points.columns.tolist() == ["won_amount", "win_rate"]
     assert scored["customer_id"].tolist()[0] == "a"
@@ -400,7 +472,9 @@ def test_deals_alone_give_ranks_too():
 def test_foretelling_by_hand():
     deals = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 1.0]])
     # The won deal of the first beats both lost ones; each of the third's two beats one and ties with its own account's.
-    assert accounts._concordance(np.array([3.0, 1.0, 2.0]), deals) == pytest.approx((2 + 2 * 1 + 2 * 0.5) / 6)
+    assert accounts._concordance(np.array([3.0, 1.0, 2.0]), deals) == pytest.approx(
+        (2 + 2 * 1 + 2 * 0.5) / 6
+    )
     assert accounts._concordance(np.zeros(3), deals) == 0.5
 
 
@@ -409,13 +483,18 @@ def twin(tmp_path_factory):
     """Facts, values and true quality of a twin's accounts, straight from its raw files."""
     folder = tmp_path_factory.mktemp("accounts") / "twin"
     write_twin(folder, 3000, 7)
-    facts = pd.read_csv(folder / "raw" / "accounts.csv", dtype={"customer_id": "str", "value": "str"})
+    facts = pd.read_csv(
+        folder / "raw" / "accounts.csv", dtype={"customer_id": "str", "value": "str"}
+    )
     deals = pd.read_csv(folder / "raw" / "hubspot_deals.csv", dtype="str").drop_duplicates()
     deals = deals.assign(
-        amount=pd.to_numeric(deals["Amount"], errors="coerce"), customer_id=deals["Associated Company IDs"]
+        amount=pd.to_numeric(deals["Amount"], errors="coerce"),
+        customer_id=deals["Associated Company IDs"],
     )
     opened, closed = (pd.to_datetime(deals[c]).dt.date for c in ("Create Date", "Close Date"))
-    rows = zip(deals["customer_id"], deals["Deal Stage"], deals["amount"], opened, closed, strict=True)
+    rows = zip(
+        deals["customer_id"], deals["Deal Stage"], deals["amount"], opened, closed, strict=True
+    )
     true = pd.read_csv(folder / "truth" / "accounts.csv", dtype={"customer_id": "str"})
     ids = ids_of(*true["customer_id"])
     values = segment.account_values(ids, deals_of(*rows), orders_of(), AS_OF).to_pandas()

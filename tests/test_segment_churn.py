@@ -28,7 +28,9 @@ def stored(name, rows):
     known = tables.get(name).schema
     if not len(frame):
         return ibis.memtable(pd.DataFrame(columns=list(known)), schema=known)
-    return tables.conform(ibis.memtable(frame, schema=ibis.schema({c: known[c] for c in frame})), name)
+    return tables.conform(
+        ibis.memtable(frame, schema=ibis.schema({c: known[c] for c in frame})), name
+    )
 
 
 def orders(*lines):
@@ -59,7 +61,9 @@ RULE = segment.Watch(horizon=30, step=5, window=90, asked=30, outlasted=0.05)
 
 
 def look_at(lines, days=(0,), **more):
-    return segment.looks({"orders": orders(*lines)} | more, [AS_OF - timedelta(days=d) for d in days], RULE, AS_OF)
+    return segment.looks(
+        {"orders": orders(*lines)} | more, [AS_OF - timedelta(days=d) for d in days], RULE, AS_OF
+    )
 
 
 # --- what leaving means ----------------------------------------------------------------------
@@ -70,7 +74,9 @@ def test_the_horizon_counts_each_customer_the_same():
     monthly = [(f"m{c}", 30 * k + c, 1) for c in range(18) for k in range(6)]
     slow = [("slow", 0, 1), ("slow", 100, 1)]
     found = segment.set_horizon(orders(*daily, *monthly, *slow), AS_OF, 90, 0.05)
-    assert found.asked == 30  # of twenty customers one has a longer gap; of 290 gaps, 199 last one day
+    assert (
+        found.asked == 30
+    )  # of twenty customers one has a longer gap; of 290 gaps, 199 last one day
     assert (found.horizon, found.step) == (30, 5)
     assert found.outlasted == pytest.approx(0.05)
     assert "30 days" in found.in_words
@@ -78,9 +84,13 @@ def test_the_horizon_counts_each_customer_the_same():
 
 
 def test_the_horizon_is_cut_to_what_the_history_can_test():
-    found = segment.set_horizon(orders(("a", 0, 1), ("a", 90, 1), ("b", 5, 1), ("b", 100, 1)), AS_OF, 90, 0.05)
+    found = segment.set_horizon(
+        orders(("a", 0, 1), ("a", 90, 1), ("b", 5, 1), ("b", 100, 1)), AS_OF, 90, 0.05
+    )
     assert found.asked == 95
-    assert found.horizon == 24  # 101 days of history hold 28.9 three and a half times; a multiple of six
+    assert (
+        found.horizon == 24
+    )  # 101 days of history hold 28.9 three and a half times; a multiple of six
     assert found.outlasted == 1
     assert "95 days" in found.in_words
     days = segment.look_days(AS_OF, AS_OF - timedelta(days=100), found)
@@ -111,14 +121,12 @@ def test_a_look_knows_the_past_and_who_left():
     now = people.loc[ago(0, 0)]
     assert now["left"].isna().all()
     assert now["is_alive"].to_dict() == {"goes": False, "new": True, "stays": True}
-    assert now.loc["stays", ["silence", "orders_now", "orders_before", "sales_now", "sales_before"]].tolist() == [
-        20,
-        2,
-        1,
-        35,
-        6,
-    ]
-    assert now.loc["stays", "usual_gap"] == (30 + 30) / 2  # own gap of thirty days, and the typical one, thirty
+    assert now.loc[
+        "stays", ["silence", "orders_now", "orders_before", "sales_now", "sales_before"]
+    ].tolist() == [20, 2, 1, 35, 6]
+    assert (
+        now.loc["stays", "usual_gap"] == (30 + 30) / 2
+    )  # own gap of thirty days, and the typical one, thirty
 
 
 def signs_of(when):
@@ -130,8 +138,20 @@ def signs_of(when):
         "solved_at": ago(when),
         "satisfaction": "Bad",
     }
-    mail = {"message_id": "m", "campaign_id": "c", "customer_id": "a", "sent_at": ago(when), "opened_at": ago(when)}
-    answer = {"response_id": "r", "question_id": "q", "customer_id": "a", "answered_at": ago(when), "kind": "nps"}
+    mail = {
+        "message_id": "m",
+        "campaign_id": "c",
+        "customer_id": "a",
+        "sent_at": ago(when),
+        "opened_at": ago(when),
+    }
+    answer = {
+        "response_id": "r",
+        "question_id": "q",
+        "customer_id": "a",
+        "answered_at": ago(when),
+        "kind": "nps",
+    }
     return {
         "tickets": stored("tickets", [ticket | {"first_reply_minutes": 600.0}]),
         "messages": stored("messages", [mail | {"unsubscribed_at": ago(when)}]),
@@ -149,12 +169,20 @@ def test_signs_count_from_the_day_after_they_happened():
         assert row[SIGNS].astype(float).fillna(0).eq(0).all(), when
     row = look_at(lines, **signs_of(1)).iloc[0]
     assert row[SIGNS].astype(float).tolist() == [1, 600, 1, 1, 1, 1, 0.3]
-    row = look_at(lines, **signs_of(40)).iloc[0]  # older than the horizon: only leaving the list stays
+    row = look_at(lines, **signs_of(40)).iloc[
+        0
+    ]  # older than the horizon: only leaving the list stays
     assert row[SIGNS].astype(float).fillna(0).tolist() == [0, 0, 0, 0, 0, 1, 0]
 
 
 def test_a_reply_or_rating_that_came_later_is_not_known():
-    ticket = {"ticket_id": "t", "customer_id": "a", "opened_at": ago(2), "solved_at": ago(-3), "satisfaction": "bad"}
+    ticket = {
+        "ticket_id": "t",
+        "customer_id": "a",
+        "opened_at": ago(2),
+        "solved_at": ago(-3),
+        "satisfaction": "bad",
+    }
     table = stored("tickets", [ticket | {"first_reply_minutes": 9000.0}])
     row = look_at([("a", 5, 1)], tickets=table).iloc[0]
     assert row["cases"] == 1
@@ -173,7 +201,11 @@ def random_shop(people=600, days=360, seed=5):
         lines += [(f"c{c:03}", int(days - t), 10 + c % 7) for t in kept]
         if start + stay < days:
             tickets.append(
-                {"ticket_id": f"t{c}", "customer_id": f"c{c:03}", "opened_at": ago(int(days - kept[-1]) - 35)}
+                {
+                    "ticket_id": f"t{c}",
+                    "customer_id": f"c{c:03}",
+                    "opened_at": ago(int(days - kept[-1]) - 35),
+                }
             )
     return orders(*lines), stored("tickets", tickets)
 
@@ -208,9 +240,19 @@ def test_no_look_changes_when_its_future_does():
     shop, planted = random_shop(people=120)
     day = AS_OF - timedelta(days=100)
     known = segment.looks({"orders": shop, "tickets": planted}, [day], RULE, AS_OF)
-    cut = {"orders": shop.filter(shop.ordered_on <= day), "tickets": planted.filter(planted.opened_at.date() < day)}
+    cut = {
+        "orders": shop.filter(shop.ordered_on <= day),
+        "tickets": planted.filter(planted.opened_at.date() < day),
+    }
     blind = segment.looks(cut, [day], RULE, AS_OF)
-    features = [*churn_model.FEATURES, "sales_change", "orders_change", "unopened", "monetary", "is_alive"]
+    features = [
+        *churn_model.FEATURES,
+        "sales_change",
+        "orders_change",
+        "unopened",
+        "monetary",
+        "is_alive",
+    ]
     pd.testing.assert_frame_equal(known[features], blind[features])
 
 
@@ -223,7 +265,9 @@ def test_the_risk_of_a_day_hangs_on_no_later_outcome():
     of_day = people[people["on"] == day]
     assert np.array_equal(churn_model.chances(before, of_day), churn_model.chances(after, of_day))
     earlier = people.assign(left=~people["left"].astype("boolean"))
-    assert not np.allclose(churn_model.chances(churn_model.learn(earlier, day, RULE), of_day), of_day["risk"])
+    assert not np.allclose(
+        churn_model.chances(churn_model.learn(earlier, day, RULE), of_day), of_day["risk"]
+    )
 
 
 # --- ways without a model --------------------------------------------------------------------
@@ -231,8 +275,16 @@ def test_the_risk_of_a_day_hangs_on_no_later_outcome():
 
 def people_of(**columns):
     n = len(next(iter(columns.values())))
-    base = {"on": pd.Timestamp(AS_OF), "monetary": 1.0, "frequency": 1.0, "sales_now": 1.0, "sales_before": 1.0}
-    frame = pd.DataFrame(base | columns, index=range(n)).assign(customer_id=[f"c{i}" for i in range(n)])
+    base = {
+        "on": pd.Timestamp(AS_OF),
+        "monetary": 1.0,
+        "frequency": 1.0,
+        "sales_now": 1.0,
+        "sales_before": 1.0,
+    }
+    frame = pd.DataFrame(base | columns, index=range(n)).assign(
+        customer_id=[f"c{i}" for i in range(n)]
+    )
     return frame.assign(recency=frame.get("silence", pd.Series(0, frame.index)).astype("Int64"))
 
 
@@ -258,15 +310,26 @@ def test_the_experience_rule_puts_late_important_customers_first():
 
 def test_deviation_sees_three_things():
     steady = people_of(
-        silence=[5] * 40, times_usual_gap=[0.5] * 40, sales_now=[10.0] * 20 + [9.0, 11.0] * 10, sales_before=[10.0] * 40
+        silence=[5] * 40,
+        times_usual_gap=[0.5] * 40,
+        sales_now=[10.0] * 20 + [9.0, 11.0] * 10,
+        sales_before=[10.0] * 40,
     )
     assert not segment.by_rhythm(steady, 0.05)["by_rhythm"].any()
     own = steady.assign(times_usual_gap=[3.1, 2.9, *[0.5] * 38])
-    assert segment.by_rhythm(own, 0.05)["by_rhythm"].tolist() == [True, *[False] * 39]  # one gap in twenty lasts 3.0
+    assert segment.by_rhythm(own, 0.05)["by_rhythm"].tolist() == [
+        True,
+        *[False] * 39,
+    ]  # one gap in twenty lasts 3.0
     peer = steady.assign(silence=[9, *[5] * 39])
     assert segment.by_rhythm(peer, 0.05)["by_rhythm"].tolist() == [True, *[False] * 39]
-    fell = steady.assign(sales_now=[0.0, 0.0, *steady["sales_now"][2:]], times_usual_gap=[1.5, *[0.5] * 39])
-    assert segment.by_rhythm(fell, 0.05)["by_rhythm"].tolist() == [True, *[False] * 39]  # not before the person is late
+    fell = steady.assign(
+        sales_now=[0.0, 0.0, *steady["sales_now"][2:]], times_usual_gap=[1.5, *[0.5] * 39]
+    )
+    assert segment.by_rhythm(fell, 0.05)["by_rhythm"].tolist() == [
+        True,
+        *[False] * 39,
+    ]  # not before the person is late
 
 
 def test_key_indicators_can_be_changed_added_and_switched_off():
@@ -281,7 +344,8 @@ def test_key_indicators_can_be_changed_added_and_switched_off():
     assert "long silence" not in lines.index
     assert lines.index[-1] == "cheap"
     people = people_of(silence=[1, 2]).assign(
-        **dict.fromkeys(churn.CHURN["measures"], 0.0) | {"orders_change": [-0.6, 0.0], "score": 1.0},
+        **dict.fromkeys(churn.CHURN["measures"], 0.0)
+        | {"orders_change": [-0.6, 0.0], "score": 1.0},
         left=pd.array([None, None], "boolean"),
     )
     judged = segment.by_threshold(people, lines.reset_index())
@@ -289,7 +353,11 @@ def test_key_indicators_can_be_changed_added_and_switched_off():
     assert judged["sign"].tolist() == ["orders -60% against the time before", ""]
     assert judged["threshold_score"][0] > 1 > judged["threshold_score"][1]
     counts = segment.line_counts(judged, lines.reset_index()).set_index("indicator")
-    assert counts.drop("all customers")["customers"].sum() == counts.loc["orders fell", "customers"] == 1
+    assert (
+        counts.drop("all customers")["customers"].sum()
+        == counts.loc["orders fell", "customers"]
+        == 1
+    )
     assert counts.loc["orders fell", "warns"].endswith(": below -0.5")
     told = judged.assign(left=pd.array([True, False], "boolean"))
     told = segment.line_counts(told, lines.reset_index()).set_index("indicator")
@@ -298,10 +366,16 @@ def test_key_indicators_can_be_changed_added_and_switched_off():
 
 
 def test_wrong_indicators_are_named():
-    with pytest.raises(PlaybookError, match=r'churn_thresholds\.odd: no measure "mood"\. Known: silence'):
+    with pytest.raises(
+        PlaybookError, match=r'churn_thresholds\.odd: no measure "mood"\. Known: silence'
+    ):
         segment.key_lines({"odd": Threshold(measure="mood", above=1)})
     plain = {"schema_version": 1, "title": "x", "currency": "EUR", "timezone": "UTC"}
-    for wrong in ({"measure": "silence"}, {"measure": "silence", "above": 1, "below": 2}, {"above": 1}):
+    for wrong in (
+        {"measure": "silence"},
+        {"measure": "silence", "above": 1, "below": 2},
+        {"above": 1},
+    ):
         with pytest.raises(ValueError, match="either above or below"):
             Settings.model_validate(plain | {"churn_thresholds": {"odd": wrong}})
 
@@ -310,9 +384,13 @@ def test_wrong_indicators_are_named():
 
 
 def test_kappa_of_a_textbook_case():
-    flags = [(1, 1)] * 20 + [(1, 0)] * 5 + [(0, 1)] * 10 + [(0, 0)] * 15  # 35 of 50 agree, half by chance: 0.4
+    flags = (
+        [(1, 1)] * 20 + [(1, 0)] * 5 + [(0, 1)] * 10 + [(0, 0)] * 15
+    )  # 35 of 50 agree, half by chance: 0.4
     people = pd.DataFrame(flags, columns=["by_rule", "by_model"]).astype(bool)
-    assert segment.agreement(people, ["rule", "model"]).to_numpy() == pytest.approx(np.array([[1, 0.4], [0.4, 1]]))
+    assert segment.agreement(people, ["rule", "model"]).to_numpy() == pytest.approx(
+        np.array([[1, 0.4], [0.4, 1]])
+    )
     assert segment.flag_counts(people, ["rule", "model"])["flagged"].tolist() == [25, 30]
 
 
@@ -341,12 +419,23 @@ def raced(seed=0, days=4, n=200):
 def test_lists_of_one_length_are_compared_fairly():
     people = raced()
     found = segment.compare_ways(people, 0.1, RULE).set_index("way")
-    assert [*found.index] == ["rule", "rhythm", "threshold", "big", "plain", "chance"]  # the others could not judge
+    assert [*found.index] == [
+        "rule",
+        "rhythm",
+        "threshold",
+        "big",
+        "plain",
+        "chance",
+    ]  # the others could not judge
     assert (found["listed"] == 80).all()
     base = people["left"].mean()
     assert found.loc["rule", ["precision", "caught"]].tolist() == [1, 80]
     assert found.loc["rule", "lift"] == pytest.approx(1 / base)
-    assert found.loc["rule", "recall"] == found.loc["rule", "money"] == pytest.approx(80 / people["left"].sum())
+    assert (
+        found.loc["rule", "recall"]
+        == found.loc["rule", "money"]
+        == pytest.approx(80 / people["left"].sum())
+    )
     assert found.loc["rhythm", "precision"] == 0
     assert found.loc["chance", "precision"] == pytest.approx(base)
     for way in ("threshold", "plain"):
@@ -359,14 +448,21 @@ def test_lists_of_one_length_are_compared_fairly():
 
 
 def test_the_plain_rule_wins_where_nothing_surely_beats_it():
-    found = segment.compare_ways(raced().drop(columns="rule_score").assign(rule_score=np.nan), 0.1, RULE)
+    found = segment.compare_ways(
+        raced().drop(columns="rule_score").assign(rule_score=np.nan), 0.1, RULE
+    )
     assert segment.best_way(found)["way"].tolist() == ["plain"]
-    assert segment.best_in_words(found)[0]["headline"].startswith("No way surely beat the plain rule")
+    assert segment.best_in_words(found)[0]["headline"].startswith(
+        "No way surely beat the plain rule"
+    )
 
 
 @many_seeds(20, 60)
 def test_the_interval_of_precision_covers_as_often_as_it_says(seeds):
-    rows = [segment.compare_ways(raced(seed), 0.2, RULE).set_index("way").loc["threshold"] for seed in range(seeds)]
+    rows = [
+        segment.compare_ways(raced(seed), 0.2, RULE).set_index("way").loc["threshold"]
+        for seed in range(seeds)
+    ]
     assert np.mean([r["low"] <= 0.2 <= r["high"] for r in rows]) >= 0.8  # nine in ten
 
 
@@ -390,7 +486,11 @@ def test_the_model_is_calibrated_and_its_risks_rank():
     assert flagged["by_model"].sum() == round(flagged["risk"].sum())
     found = segment.risk_drivers(people, RULE, repeats=3)
     assert found["loss"].is_monotonic_decreasing
-    assert found["driver"][0] in ("silence in usual gaps", "days since the last order", "usual gap between orders")
+    assert found["driver"][0] in (
+        "silence in usual gaps",
+        "days since the last order",
+        "usual gap between orders",
+    )
 
 
 def test_bgnbd_stands_beside_them_as_a_chance():
@@ -413,12 +513,32 @@ def rows_of(effect, n=4000, seed=1, confounded=0.0):
     case = rng.random(n) < 0.5
     slow = case & (rng.random(n) < 0.1 + confounded * lateness**2)
     chance = 0.15 + 0.4 * lateness - 0.1 * case + effect * slow
-    rows = pd.DataFrame({"customer_id": [f"c{i}" for i in range(n)], "on": pd.Timestamp(AS_OF), "silence": silence})
-    rows = rows.assign(usual_gap=10.0, frequency=5.0, monetary=50.0, known_days=100.0, orders_now=2.0, cases=case * 1.0)
-    empty = ["rated", "rated_bad", "answered", "score", "ordered", "returned", "priced", "price_change"]
+    rows = pd.DataFrame(
+        {"customer_id": [f"c{i}" for i in range(n)], "on": pd.Timestamp(AS_OF), "silence": silence}
+    )
+    rows = rows.assign(
+        usual_gap=10.0,
+        frequency=5.0,
+        monetary=50.0,
+        known_days=100.0,
+        orders_now=2.0,
+        cases=case * 1.0,
+    )
+    empty = [
+        "rated",
+        "rated_bad",
+        "answered",
+        "score",
+        "ordered",
+        "returned",
+        "priced",
+        "price_change",
+    ]
     empty += ["discount_change", "channels_before", "channel_lost", "mails", "left_list"]
     return rows.assign(
-        left=(rng.random(n) < chance) * 1.0, slowest_reply=np.where(slow, 900.0, 10.0), **dict.fromkeys(empty, 0.0)
+        left=(rng.random(n) < chance) * 1.0,
+        slowest_reply=np.where(slow, 900.0, 10.0),
+        **dict.fromkeys(empty, 0.0),
     )
 
 
@@ -442,7 +562,9 @@ def test_an_effect_is_found_where_the_groups_differ_and_covered_as_often_as_said
     assert 31 <= sum(f["low"] <= 0.10 <= f["high"] for f in found) <= 40  # nine in ten, of forty
     naive = rows_of(0.10, confounded=0.4)
     case, slow = naive["cases"] > 0, naive["slowest_reply"] > 480
-    assert naive.loc[slow, "left"].mean() - naive.loc[case & ~slow, "left"].mean() > 0.13  # what a plain look would say
+    assert (
+        naive.loc[slow, "left"].mean() - naive.loc[case & ~slow, "left"].mean() > 0.13
+    )  # what a plain look would say
 
 
 def test_too_few_give_no_effect_but_are_counted():
@@ -457,14 +579,19 @@ def test_too_few_give_no_effect_but_are_counted():
 
 
 def test_the_panel_compares_what_was_known_before_the_sign():
-    lines = [(c, d, 10) for c in ("slow", "quick") for d in (95, 80, 70, 62)] + [("quick", 40, 10), ("quick", 20, 10)]
+    lines = [(c, d, 10) for c in ("slow", "quick") for d in (95, 80, 70, 62)] + [
+        ("quick", 40, 10),
+        ("quick", 20, 10),
+    ]
     case = {"opened_at": ago(58), "solved_at": ago(57)}
     found = [
         {"ticket_id": c, "customer_id": c, "first_reply_minutes": m, **case}
         for c, m in (("slow", 900.0), ("quick", 9.0))
     ]
     table = {"orders": orders(*lines), "tickets": stored("tickets", found)}
-    people = segment.looks(table, segment.look_days(AS_OF, AS_OF - timedelta(days=95), RULE), RULE, AS_OF)
+    people = segment.looks(
+        table, segment.look_days(AS_OF, AS_OF - timedelta(days=95), RULE), RULE, AS_OF
+    )
     panel = segment.sign_panel(table, people, RULE, AS_OF)
     row = panel[(panel["on"] == ago(55, 0)) & (panel["customer_id"] == "slow")].iloc[0]
     assert row[["slowest_reply", "cases", "left"]].tolist() == [900, 1, 1]
@@ -474,7 +601,12 @@ def test_the_panel_compares_what_was_known_before_the_sign():
 
 def test_newcombe_published_interval(monkeypatch):
     monkeypatch.setattr(stats, "LEVEL", 0.95)
-    units = [("treat", 1.0)] * 56 + [("treat", 0.0)] * 14 + [("control", 1.0)] * 48 + [("control", 0.0)] * 32
+    units = (
+        [("treat", 1.0)] * 56
+        + [("treat", 0.0)] * 14
+        + [("control", 1.0)] * 48
+        + [("control", 0.0)] * 32
+    )
     frame = pd.DataFrame(units, columns=["variant", "value"]).assign(
         experiment_id="E", outcome="ordered_again_90d", base="control"
     )
@@ -491,9 +623,13 @@ def test_rivals_are_compared_where_we_sell():
         ("B", "us", 20.0, 300.0, 3.0),
         ("B", "them", 20.0, 100.0, 2.0),
     ]
-    market = pd.DataFrame(rows, columns=["segment", "brand", "price", "sales", "rating"]).assign(period=AS_OF)
+    market = pd.DataFrame(rows, columns=["segment", "brand", "price", "sales", "rating"]).assign(
+        period=AS_OF
+    )
     gap = segment.rivals(market, "US").set_index("brand")
-    assert gap.loc["them", ["price", "share", "rating"]].tolist() == pytest.approx([0.2 * 100 / 400, 0.5, 3.5])
+    assert gap.loc["them", ["price", "share", "rating"]].tolist() == pytest.approx(
+        [0.2 * 100 / 400, 0.5, 3.5]
+    )
     assert segment.rivals_in_words(gap.reset_index()).startswith(
         "0 of 1 rivals are cheaper than we are, 1 are rated higher"
     )
@@ -526,12 +662,24 @@ def listed(**change):
 
 def test_the_list_leaves_out_each_for_one_reason():
     rows = listed().set_index("customer_id")
-    assert rows.loc["go", ["win_back_value", "on_list", "why_not"]].tolist() == [0.1 * 0.5 * 100 - 1, True, ""]
+    assert rows.loc["go", ["win_back_value", "on_list", "why_not"]].tolist() == [
+        0.1 * 0.5 * 100 - 1,
+        True,
+        "",
+    ]
     assert rows.loc["rich", ["rank", "win_back_value"]].tolist() == [1, 19]
     words = churn.CHURN["why_not"]
-    reason = {"never": "never", "gone": "gone", "calm": "calm", "stranger": "unknown", "refused": "refused"}
+    reason = {
+        "never": "never",
+        "gone": "gone",
+        "calm": "calm",
+        "stranger": "unknown",
+        "refused": "refused",
+    }
     reason |= {"mute": "silent", "poor": "worthless"}
-    assert {who: rows.loc[who, "why_not"] for who in reason} == {who: words[why] for who, why in reason.items()}
+    assert {who: rows.loc[who, "why_not"] for who in reason} == {
+        who: words[why] for who, why in reason.items()
+    }
     assert rows["on_list"].sum() == 2
     counts = segment.left_out(rows.reset_index())
     assert counts["customers"].sum() == 9
@@ -547,13 +695,26 @@ def test_where_no_consent_is_kept_at_all_nobody_is_left_out_for_it():
 
 
 def test_the_stake_is_what_those_who_stay_bring():
-    people = pd.DataFrame({"customer_id": ["a", "b"], "monetary": [90.0, 90.0], "frequency": [3.0, 3.0]})
+    people = pd.DataFrame(
+        {"customer_id": ["a", "b"], "monetary": [90.0, 90.0], "frequency": [3.0, 3.0]}
+    )
     values = pd.DataFrame(
-        {"customer_id": ["a"], "prob_alive": [0.25], "predicted_value": [50.0], "average_value": [20.0]}
+        {
+            "customer_id": ["a"],
+            "prob_alive": [0.25],
+            "predicted_value": [50.0],
+            "average_value": [20.0],
+        }
     )
     found = segment.add_stakes(people, values, RULE).set_index("customer_id")
-    assert found.loc["a", ["stake", "one_order"]].tolist() == [200, 20]  # BG/NBD: value = chance alive x value if alive
-    assert found.loc["b", ["stake", "one_order"]].tolist() == [365, 30]  # no value known: sales, on the scale of a year
+    assert found.loc["a", ["stake", "one_order"]].tolist() == [
+        200,
+        20,
+    ]  # BG/NBD: value = chance alive x value if alive
+    assert found.loc["b", ["stake", "one_order"]].tolist() == [
+        365,
+        30,
+    ]  # no value known: sales, on the scale of a year
 
 
 def mailing(effect, people=3000, seed=2):
@@ -563,10 +724,18 @@ def mailing(effect, people=3000, seed=2):
     came = own | (~held & (rng.random(people) < effect))
     names = [f"c{i}" for i in range(people)]
     sent = [
-        {"message_id": n, "campaign_id": "x", "customer_id": n, "sent_at": ago(40), "is_holdout": bool(h)}
+        {
+            "message_id": n,
+            "campaign_id": "x",
+            "customer_id": n,
+            "sent_at": ago(40),
+            "is_holdout": bool(h),
+        }
         for n, h in zip(names, held, strict=True)
     ]
-    lines = [(n, 60, 10) for n in names] + [(n, 35, 10) for n, c in zip(names, came, strict=True) if c]
+    lines = [(n, 60, 10) for n in names] + [
+        (n, 35, 10) for n, c in zip(names, came, strict=True) if c
+    ]
     return stored("messages", sent), orders(*lines)
 
 
@@ -588,11 +757,19 @@ def test_what_a_message_does_is_measured_where_a_part_was_held_back():
 
 def test_changes_tell_who_is_new_back_or_gone():
     before = pd.DataFrame(
-        {"customer_id": list("abcd"), "as_of": AS_OF - timedelta(days=20), "at_risk": [True, True, False, True]}
+        {
+            "customer_id": list("abcd"),
+            "as_of": AS_OF - timedelta(days=20),
+            "at_risk": [True, True, False, True],
+        }
     )
     before = before.assign(is_alive=[True, True, False, True])
-    now = pd.DataFrame({"customer_id": list("abcde"), "as_of": AS_OF, "silence": [5, 40, 3, 28, 9], "stake": 1.0})
-    now = now.assign(at_risk=[False, False, False, True, True], is_alive=[True, False, True, True, True])
+    now = pd.DataFrame(
+        {"customer_id": list("abcde"), "as_of": AS_OF, "silence": [5, 40, 3, 28, 9], "stake": 1.0}
+    )
+    now = now.assign(
+        at_risk=[False, False, False, True, True], is_alive=[True, False, True, True, True]
+    )
     found = segment.churn_changes(before, now).set_index("change")["customers"]
     assert found.to_dict() == {
         "new at risk": 1,
@@ -615,14 +792,21 @@ def whole_chain(shop, customers, as_of=AS_OF):
     found = {"orders": shop} | {n: stored(n, []) for n in ("messages", "tickets", "surveys")}
     people = segment.looks(found, segment.look_days(as_of, first, rule), rule, as_of)
     people = segment.add_alive(segment.by_rule(people, {}), rule)
-    alive = segment.by_threshold(segment.by_rhythm(people[people["is_alive"]], 0.05), segment.key_lines({}))
+    alive = segment.by_threshold(
+        segment.by_rhythm(people[people["is_alive"]], 0.05), segment.key_lines({})
+    )
     alive = segment.add_risk(alive, rule)
     return people, alive, rule, found
 
 
 @pytest.mark.parametrize(
     "lines",
-    [[], [(None, 5, 10), (None, 90, 10)], [("a", 2, 10)], [("a", 2, 10), ("b", 50, 9), ("b", 90, 9), ("c", 100, 3)]],
+    [
+        [],
+        [(None, 5, 10), (None, 90, 10)],
+        [("a", 2, 10)],
+        [("a", 2, 10), ("b", 50, 9), ("b", 90, 9), ("c", 100, 3)],
+    ],
 )
 def test_a_client_with_few_customers_gets_well_formed_answers(lines):
     shop = orders(*lines)
@@ -659,12 +843,18 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
         treat_nan_as_null: bool = False
 
     monkeypatch.setattr(ibis.options, "pyspark", Spark())
-    named = {n: ibis.table(tables.get(n).schema, name=n) for n in ("orders", "messages", "tickets", "surveys")}
+    named = {
+        n: ibis.table(tables.get(n).schema, name=n)
+        for n in ("orders", "messages", "tickets", "surveys")
+    }
     on = ibis.table({"on": "date"}, name="days")
     work = [churn.purchases(named["orders"], on, RULE), churn.returns_to(named["orders"], on, RULE)]
     work += [churn.mails(named["messages"], on, RULE), churn.cases(named["tickets"], on, RULE)]
     work += [churn.answers(named["surveys"], on, RULE), churn.gap_shares(named["orders"], AS_OF)]
-    work += [reasons.price_changes(named["orders"], on, RULE), win_back.sent(named["messages"], named["orders"], RULE)]
+    work += [
+        reasons.price_changes(named["orders"], on, RULE),
+        win_back.sent(named["messages"], named["orders"], RULE),
+    ]
     for expression in work:
         for dialect in ("pyspark", "bigquery", "snowflake"):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
@@ -679,10 +869,24 @@ def small_twin(tmp_path_factory):
     truth = truth[(truth["status"] == "done") & truth["quantity"].notna()]
     at = pd.to_datetime(truth["ordered_at"])
     shop = pd.DataFrame(
-        {"order_id": truth["order_id"], "line_no": np.arange(len(truth)), "customer_id": truth["person"]}
+        {
+            "order_id": truth["order_id"],
+            "line_no": np.arange(len(truth)),
+            "customer_id": truth["person"],
+        }
     )
-    shop = shop.assign(ordered_at=at, ordered_at_local=at, ordered_on=at.dt.normalize(), product_id=truth["product_id"])
-    shop = shop.assign(quantity=truth["quantity"].astype(float), revenue=truth["revenue"], discount=0.0, channel="web")
+    shop = shop.assign(
+        ordered_at=at,
+        ordered_at_local=at,
+        ordered_on=at.dt.normalize(),
+        product_id=truth["product_id"],
+    )
+    shop = shop.assign(
+        quantity=truth["quantity"].astype(float),
+        revenue=truth["revenue"],
+        discount=0.0,
+        channel="web",
+    )
     rows = stored("orders", shop.to_dict("records"))
     people = pd.read_csv(folder / "truth" / "people.csv").set_index("person")
     return whole_chain(rows, None, date(2026, 9, 30)), people

@@ -29,7 +29,8 @@ def frame(points):
 def as_table(rows, schema):
     """Rows of a canonical table with only the columns given; the others are empty."""
     return tables.conform(
-        ibis.memtable(pd.DataFrame(rows)), next(n for n in tables.CANONICAL if tables.get(n).schema == schema)
+        ibis.memtable(pd.DataFrame(rows)),
+        next(n for n in tables.CANONICAL if tables.get(n).schema == schema),
     )
 
 
@@ -39,7 +40,10 @@ def lines(*rows):
     found = pd.DataFrame(rows, columns=names)
     at = pd.to_datetime(found.pop("at"))
     found = found.assign(
-        line_no=found.groupby("order_id").cumcount() + 1, ordered_at=at, ordered_at_local=at, quantity=1.0
+        line_no=found.groupby("order_id").cumcount() + 1,
+        ordered_at=at,
+        ordered_at_local=at,
+        quantity=1.0,
     )
     return as_table(found.assign(ordered_on=at.dt.date), ORDERS)
 
@@ -50,11 +54,19 @@ def shop(people=120, orders_each=6, seed=1):
     for i in range(people):
         garden = i % 2 == 0
         for k in range(orders_each):
-            day = pd.Timestamp("2024-01-01") + pd.Timedelta(days=int(rng.integers(0, 360)), hours=12 if garden else 20)
+            day = pd.Timestamp("2024-01-01") + pd.Timedelta(
+                days=int(rng.integers(0, 360)), hours=12 if garden else 20
+            )
             for _line in range(3):
-                kind = "Garden" if garden == (rng.random() < 0.9) else rng.choice(["Kitchen", "Bath"])
-                rows.append((f"c{i:04d}", f"o{i}-{k}", day, kind, 20.0, 0.0, "store" if garden else "web"))
-    goods = pd.DataFrame({"product_id": ["Garden", "Kitchen", "Bath"], "category": ["Garden", "Kitchen", "Bath"]})
+                kind = (
+                    "Garden" if garden == (rng.random() < 0.9) else rng.choice(["Kitchen", "Bath"])
+                )
+                rows.append(
+                    (f"c{i:04d}", f"o{i}-{k}", day, kind, 20.0, 0.0, "store" if garden else "web")
+                )
+    goods = pd.DataFrame(
+        {"product_id": ["Garden", "Kitchen", "Bath"], "category": ["Garden", "Kitchen", "Bath"]}
+    )
     return lines(*rows), as_table(goods, PRODUCTS)
 
 
@@ -67,7 +79,10 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
 
     monkeypatch.setattr(ibis.options, "pyspark", Spark())
     orders, products = ibis.table(ORDERS, name="orders"), ibis.table(PRODUCTS, name="products")
-    messages, redemptions = ibis.table(MESSAGES, name="messages"), ibis.table(REDEMPTIONS, name="redemptions")
+    messages, redemptions = (
+        ibis.table(MESSAGES, name="messages"),
+        ibis.table(REDEMPTIONS, name="redemptions"),
+    )
     parts = products.select("product_id", part="category")
     span = DAY(2017, 1, 1), DAY(2017, 12, 31)
     for expression in (
@@ -111,9 +126,15 @@ def test_tallies_by_hand():
 
 
 def test_a_category_that_holds_most_lines_gives_way_to_its_parts():
-    rows = lines(*[("a", str(i), "2024-06-01", p, 1.0, 0.0, "web") for i, p in enumerate("aaabbbc")])
+    rows = lines(
+        *[("a", str(i), "2024-06-01", p, 1.0, 0.0, "web") for i, p in enumerate("aaabbbc")]
+    )
     goods = pd.DataFrame(
-        {"product_id": list("abc"), "category": ["food", "food", "toys"], "subcategory": ["milk", "bread", "balls"]}
+        {
+            "product_id": list("abc"),
+            "category": ["food", "food", "toys"],
+            "subcategory": ["milk", "bread", "balls"],
+        }
     )
     found = features.goods(rows, as_table(goods, PRODUCTS), DAY(2024, 12, 31)).to_pandas()
     assert sorted(found["part"]) == ["balls", "bread", "milk"]
@@ -121,8 +142,13 @@ def test_a_category_that_holds_most_lines_gives_way_to_its_parts():
 
 def test_with_one_level_only_a_large_category_stays():
     rows = lines(*[("a", str(i), "2024-06-01", p, 1.0, 0.0, "web") for i, p in enumerate("aaac")])
-    goods = as_table(pd.DataFrame({"product_id": ["a", "c"], "category": ["food", "toys"]}), PRODUCTS)
-    assert sorted(features.goods(rows, goods, DAY(2024, 12, 31)).to_pandas()["part"]) == ["food", "toys"]
+    goods = as_table(
+        pd.DataFrame({"product_id": ["a", "c"], "category": ["food", "toys"]}), PRODUCTS
+    )
+    assert sorted(features.goods(rows, goods, DAY(2024, 12, 31)).to_pandas()["part"]) == [
+        "food",
+        "toys",
+    ]
 
 
 def test_dirichlet_is_found_again_and_alike_customers_give_a_strong_pull():
@@ -138,7 +164,9 @@ def test_few_orders_are_drawn_to_the_average_and_logs_are_symmetric():
     usual = {"what": pd.Series([4.0, 4.0], ["A", "B"])}
 
     def feature(a, b):
-        counts = pd.DataFrame({"customer_id": "x", "facet": "what", "part": ["A", "B"], "n": [a, b]})
+        counts = pd.DataFrame(
+            {"customer_id": "x", "facet": "what", "part": ["A", "B"], "n": [a, b]}
+        )
         people = pd.DataFrame({"orders": [a + b]}, index=pd.Index(["x"], name="customer_id"))
         return float(features.habit_features(counts, people, usual)["what", "A"].iloc[0])
 
@@ -151,7 +179,9 @@ def test_habits_that_last_repeat_and_chance_does_not():
     rng = np.random.default_rng(3)
     own = rng.normal(size=(400, 1))
     columns = pd.MultiIndex.from_tuples([("what", "A"), ("day", "B")])
-    early, late = (pd.DataFrame(np.hstack([own, rng.normal(size=(400, 1))]), columns=columns) for _ in range(2))
+    early, late = (
+        pd.DataFrame(np.hstack([own, rng.normal(size=(400, 1))]), columns=columns) for _ in range(2)
+    )
     found = segment.habits_kept(early, late).set_index("facet")["repeats"]
     assert found["what"] == pytest.approx(1)
     assert abs(found["day"]) < 0.15
@@ -164,7 +194,9 @@ common = rng.normal(size=(700, 1))
 SMOOTH = {
     "a round cloud": rng.normal(size=(700, 8)),
     "a long cloud": common * rng.uniform(0.5, 1, 8) + 0.6 * rng.normal(size=(700, 8)),
-    "a skewed cloud": np.exp(0.8 * (common * rng.uniform(0.5, 1, 6) + 0.6 * rng.normal(size=(700, 6)))),
+    "a skewed cloud": np.exp(
+        0.8 * (common * rng.uniform(0.5, 1, 6) + 0.6 * rng.normal(size=(700, 6)))
+    ),
     "an even square": rng.uniform(size=(700, 2)),
     "heavy tails": rng.standard_t(3, size=(700, 6)),
 }
@@ -172,7 +204,9 @@ BLOBS, TRUE = make_blobs(700, 6, centers=4, center_box=(-7, 7), random_state=2)
 CLEAR = {
     "four round groups": (BLOBS, TRUE),
     "unequal groups": (
-        np.vstack([rng.normal(size=(n, 8)) + 6 * np.eye(8)[i] for i, n in enumerate((300, 200, 100, 60))]),
+        np.vstack(
+            [rng.normal(size=(n, 8)) + 6 * np.eye(8)[i] for i, n in enumerate((300, 200, 100, 60))]
+        ),
         np.repeat(range(4), (300, 200, 100, 60)),
     ),
     "two that differ in one feature": (
@@ -205,7 +239,10 @@ def test_clear_groups_are_found_by_all_three_ways(name):
 def test_a_reference_without_correlations_would_call_a_long_cloud_groups(monkeypatch):
     shuffled = lambda rows, rng: np.column_stack([rng.permutation(c) for c in rows.T])  # noqa: E731
     monkeypatch.setattr(groups, "smooth", shuffled)
-    assert segment.choose_number(segment.group_numbers(frame(SMOOTH["a long cloud"]), draws=2))[1] != "none"
+    assert (
+        segment.choose_number(segment.group_numbers(frame(SMOOTH["a long cloud"]), draws=2))[1]
+        != "none"
+    )
 
 
 def test_the_stop_rule_finds_the_number_by_itself():
@@ -216,12 +253,22 @@ def test_the_stop_rule_finds_the_number_by_itself():
 
 def test_merging_counts_customers_not_units():
     units = np.array([[0.0], [1.0], [10.0], [10.5]])
-    assert sorted(groups.merge(units, np.array([1, 1, 50, 50]), k=2).ravel()) == pytest.approx([0.5, 10.25])
-    assert sorted(groups.merge(units, np.array([1, 3, 1, 0]), k=2).ravel()) == pytest.approx([0.75, 10.0])
+    assert sorted(groups.merge(units, np.array([1, 1, 50, 50]), k=2).ravel()) == pytest.approx(
+        [0.5, 10.25]
+    )
+    assert sorted(groups.merge(units, np.array([1, 3, 1, 0]), k=2).ravel()) == pytest.approx(
+        [0.75, 10.0]
+    )
 
 
 def test_a_giant_with_specks_is_no_use():
-    points = np.vstack([rng.normal(size=(400, 3)) * 0.1, rng.normal(size=(5, 3)) + 50, rng.normal(size=(5, 3)) - 50])
+    points = np.vstack(
+        [
+            rng.normal(size=(400, 3)) * 0.1,
+            rng.normal(size=(5, 3)) + 50,
+            rng.normal(size=(5, 3)) - 50,
+        ]
+    )
     found = segment.group_numbers(frame(points), draws=2)
     assert not found["usable"].any()
     assert segment.choose_number(found)[0] == 0
@@ -229,7 +276,10 @@ def test_a_giant_with_specks_is_no_use():
 
 def test_too_few_customers_are_said_to_be_too_few():
     for n in (0, 1, 3, 40):
-        assert segment.choose_number(segment.group_numbers(frame(rng.normal(size=(n, 4))))) == (0, "few")
+        assert segment.choose_number(segment.group_numbers(frame(rng.normal(size=(n, 4))))) == (
+            0,
+            "few",
+        )
 
 
 def test_stability_is_high_for_groups_and_low_for_chance():
@@ -248,7 +298,12 @@ def test_the_map_lays_like_customers_side_by_side():
     drawn = segment.draw_map(frame(BLOBS), found)
     assert drawn.shape == (6, 8)
     flat = drawn.to_numpy()
-    pairs = [(flat[i, j], flat[i, j + 1]) for i in range(6) for j in range(7) if not np.isnan(flat[i, j : j + 2]).any()]
+    pairs = [
+        (flat[i, j], flat[i, j + 1])
+        for i in range(6)
+        for j in range(7)
+        if not np.isnan(flat[i, j : j + 2]).any()
+    ]
     assert np.mean([a == b for a, b in pairs]) > 0.7
 
 
@@ -302,7 +357,9 @@ def found():
     customers = pd.DataFrame(
         {"customer_id": people, "gender": ["f" if i % 2 == 0 else "m" for i in range(len(people))]}
     )
-    drawn = segment.portrait(segment.with_traits(now.counts, customers, segments, pd.Series(dtype="str")), labels)
+    drawn = segment.portrait(
+        segment.with_traits(now.counts, customers, segments, pd.Series(dtype="str")), labels
+    )
     named = segment.name_groups(drawn, labels, now.people["orders"])
     rows = segment.persona_rows(segments, now, labels, named)
     values = pd.DataFrame({"customer_id": people, "predicted_value": 5.0, "basis": "sales"})
@@ -332,7 +389,8 @@ def test_names_come_from_what_stands_out(found):
 def test_equal_groups_still_get_names_of_their_own():
     who = [f"c{i}" for i in range(40)]
     drawn = segment.portrait(
-        pd.DataFrame({"customer_id": who, "facet": "what", "part": "A", "n": 1}), pd.Series([1, 2] * 20, who)
+        pd.DataFrame({"customer_id": who, "facet": "what", "part": "A", "n": 1}),
+        pd.Series([1, 2] * 20, who),
     )
     named = segment.name_groups(drawn, pd.Series([1, 2] * 20, who), pd.Series(3, who))
     assert named["persona"].tolist() == ["All-round buyers", "All-round buyers 2"]
@@ -340,7 +398,10 @@ def test_equal_groups_still_get_names_of_their_own():
 
 def test_labels_are_by_tier_group_and_person(found):
     rows = found[6].set_index("customer_id")
-    assert re.fullmatch(r"plain \| Garden buyers.* \| active \| likes garden \| in store", rows.loc["c0000", "labels"])
+    assert re.fullmatch(
+        r"plain \| Garden buyers.* \| active \| likes garden \| in store",
+        rows.loc["c0000", "labels"],
+    )
     assert rows.loc["never", "labels"] == "plain | active"
 
 
@@ -366,9 +427,14 @@ def test_cards_say_only_what_was_counted(found):
         .reindex(labels.index)
         .fillna(0)
     )
-    total = now.counts.query("facet == 'what'").groupby("customer_id")["n"].sum().reindex(labels.index)
+    total = (
+        now.counts.query("facet == 'what'").groupby("customer_id")["n"].sum().reindex(labels.index)
+    )
     mine = labels == named.set_index("label").loc["Garden", "group"]
-    assert f"Garden: {show.percent(share[mine].sum() / total[mine].sum())} of what they buy" in garden["likes"]
+    assert (
+        f"Garden: {show.percent(share[mine].sum() / total[mine].sum())} of what they buy"
+        in garden["likes"]
+    )
     assert "Open with Garden" in garden["advice"]
     assert "Meet them in store" in garden["advice"]
     assert "Do not lead with" in garden["avoid"]
@@ -381,7 +447,12 @@ def test_a_group_like_all_others_gets_no_invented_sentence():
     who = pd.Index([f"c{i}" for i in range(400)], name="customer_id")
     draw = np.random.default_rng(8)
     counts = pd.concat(
-        [pd.DataFrame({"customer_id": who, "facet": "what", "part": part, "n": draw.poisson(3, 400)}) for part in "ABC"]
+        [
+            pd.DataFrame(
+                {"customer_id": who, "facet": "what", "part": part, "n": draw.poisson(3, 400)}
+            )
+            for part in "ABC"
+        ]
     )
     drawn = segment.portrait(counts, pd.Series(draw.integers(1, 3, 400), who))
     assert not drawn["sure"].any()
@@ -393,9 +464,23 @@ def test_a_group_like_all_others_gets_no_invented_sentence():
 
 def test_cards_are_escaped_and_keep_their_form_in_the_report(monkeypatch):
     shown = []
-    monkeypatch.setattr(sys.modules["helpers.show.cards"], "display", lambda html: shown.append(html.data))
-    row = {"persona": "<script>alert(1)</script>", "share": 0.5, "likes": "a < b\nc", "note": "<img src=x>"}
-    show.cards(pd.DataFrame([row]), "persona", {"share": "of all"}, {"likes": "Likes"}, note="note", percent=("share",))
+    monkeypatch.setattr(
+        sys.modules["helpers.show.cards"], "display", lambda html: shown.append(html.data)
+    )
+    row = {
+        "persona": "<script>alert(1)</script>",
+        "share": 0.5,
+        "likes": "a < b\nc",
+        "note": "<img src=x>",
+    }
+    show.cards(
+        pd.DataFrame([row]),
+        "persona",
+        {"share": "of all"},
+        {"likes": "Likes"},
+        note="note",
+        percent=("share",),
+    )
     assert "<script>" not in shown[0]
     page = str(safe(shown[0]))
     assert "<style>" not in page
@@ -434,7 +519,9 @@ def mails(effects, people=400, campaigns=6, held=0.3, seed=1):
                 }
             )
         )
-    return pd.concat(rows, ignore_index=True).assign(opened=False, clicked=False, redeemed=False), group
+    return pd.concat(rows, ignore_index=True).assign(
+        opened=False, clicked=False, redeemed=False
+    ), group
 
 
 def test_contacts_by_hand():
@@ -443,7 +530,9 @@ def test_contacts_by_hand():
             "message_id": ["1", "2", "3", "4"],
             "campaign_id": "m",
             "customer_id": ["a", "b", "a", "a"],
-            "sent_at": pd.to_datetime(["2024-06-01 10:00", "2024-06-01 10:00", "2024-05-01 10:00", "2024-06-29 10:00"]),
+            "sent_at": pd.to_datetime(
+                ["2024-06-01 10:00", "2024-06-01 10:00", "2024-05-01 10:00", "2024-06-29 10:00"]
+            ),
             "opened_at": pd.to_datetime(["2024-06-01 12:00", None, None, None]),
             "is_holdout": [False, True, False, False],
         }
@@ -458,13 +547,21 @@ def test_contacts_by_hand():
         }
     )
     rows = lines(
-        ("a", "1", "2024-06-01 09:00", "x", 1.0, 0.0, "web"), ("b", "2", "2024-06-08 09:00", "x", 1.0, 0.0, "web")
+        ("a", "1", "2024-06-01 09:00", "x", 1.0, 0.0, "web"),
+        ("b", "2", "2024-06-08 09:00", "x", 1.0, 0.0, "web"),
     )
     found = segment.contacts(
-        as_table(sent, MESSAGES), rows, as_table(used, REDEMPTIONS), (DAY(2024, 5, 1), DAY(2024, 6, 30)), 7
+        as_table(sent, MESSAGES),
+        rows,
+        as_table(used, REDEMPTIONS),
+        (DAY(2024, 5, 1), DAY(2024, 6, 30)),
+        7,
     )
     found = found.to_pandas().set_index("customer_id")
-    assert sorted(found.index) == ["a", "b"]  # the third was sent before the span, the fourth too late to be answered
+    assert sorted(found.index) == [
+        "a",
+        "b",
+    ]  # the third was sent before the span, the fourth too late to be answered
     assert found.loc["a", ["held", "opened", "clicked", "redeemed", "ordered"]].tolist() == [
         False,
         True,
@@ -506,14 +603,19 @@ def test_chances_are_corrected_as_holm_did():
     found = personas._tested(judged, pd.DataFrame(np.eye(4) * 0.1), extra=False)
     p = np.sort(found["p"].to_numpy())
     by_hand = np.minimum(1, np.maximum.accumulate([p[0] * 4, p[1] * 3, p[2] * 2, p[3]]))
-    by_hand = np.maximum(by_hand, found["p_all"].iloc[0])  # no group stands out where all together do not
+    by_hand = np.maximum(
+        by_hand, found["p_all"].iloc[0]
+    )  # no group stands out where all together do not
     assert np.sort(found["p_adjusted"].to_numpy()) == pytest.approx(by_hand)
 
 
 @many_seeds(12, 40)
 def test_false_alarms_stay_rare(seeds):
     rates = [0.1, 0.1, 0.1, 0.1]
-    chances = [personas.response(*mails(rates, 200, 4, seed=s), "extra")["p_all"].iloc[0] for s in range(seeds)]
+    chances = [
+        personas.response(*mails(rates, 200, 4, seed=s), "extra")["p_all"].iloc[0]
+        for s in range(seeds)
+    ]
     assert np.mean(np.array(chances) < 0.1) < 0.22
 
 
@@ -528,7 +630,9 @@ def test_the_measure_is_the_best_the_data_allow():
 
 def test_other_measures_compare_within_campaigns():
     rows, group = mails([0.0, 0.0])
-    big = rows["campaign_id"] == "m0"  # everybody answers the first campaign, which only the first group gets
+    big = (
+        rows["campaign_id"] == "m0"
+    )  # everybody answers the first campaign, which only the first group gets
     rows = rows[~big | rows["customer_id"].map(group).eq(1)].assign(held=False)
     rows["clicked"] = np.where(rows["campaign_id"] == "m0", True, rows["ordered"])
     table = personas.response(rows, group, "clicked").set_index("group")
@@ -560,11 +664,9 @@ def battery(people=400, yes=1.0, seed=4):
 def test_needs_are_found_behind_the_statements():
     table, factor = battery(yes=0.0)
     found = segment.find_needs(table)
-    assert found.statements.groupby("need")["statement"].apply(lambda s: {x[0] for x in s}).map(len).tolist() == [
-        1,
-        1,
-        1,
-    ]
+    assert found.statements.groupby("need")["statement"].apply(lambda s: {x[0] for x in s}).map(
+        len
+    ).tolist() == [1, 1, 1]
     strongest = found.need.str[0].to_numpy()
     assert (strongest == np.array(list("ABC"))[factor.argmax(axis=1)]).mean() > 0.7
     assert segment.need_table(found)["people"].sum() == len(table)
@@ -582,7 +684,9 @@ def test_who_agrees_with_everything_does_not_need_everything():
 
 def test_random_answers_have_no_needs():
     draw = np.random.default_rng(1)
-    noise = pd.DataFrame(draw.integers(1, 8, (200, 12)).astype(float), columns=[f"s{i}" for i in range(12)])
+    noise = pd.DataFrame(
+        draw.integers(1, 8, (200, 12)).astype(float), columns=[f"s{i}" for i in range(12)]
+    )
     assert segment.find_needs(noise).need.empty
     assert segment.need_table(segment.find_needs(noise)).empty
 
@@ -603,10 +707,17 @@ def test_brand_loyalty_is_told_from_a_brand_that_everybody_buys(loyal):
         own = draw.choice(["big", "small"], p=[0.8, 0.2])
         for k in range(4):
             for _line in range(draw.integers(1, 4)):
-                brand = own if loyal and draw.random() < 0.8 else draw.choice(["big", "small"], p=[0.8, 0.2])
+                brand = (
+                    own
+                    if loyal and draw.random() < 0.8
+                    else draw.choice(["big", "small"], p=[0.8, 0.2])
+                )
                 rows.append((f"c{i}", f"{i}-{k}", "2024-06-01", brand, 1.0, 0.0, "web"))
     goods = as_table(
-        pd.DataFrame({"product_id": ["big", "small"], "brand": ["big", "small"], "category": "all"}), PRODUCTS
+        pd.DataFrame(
+            {"product_id": ["big", "small"], "brand": ["big", "small"], "category": "all"}
+        ),
+        PRODUCTS,
     )
     row = segment.loyalty(segment.brand_loyalty(lines(*rows), goods).to_pandas()).iloc[0]
     assert row["share"] > 0.75
@@ -620,40 +731,71 @@ def test_brand_loyalty_is_told_from_a_brand_that_everybody_buys(loyal):
 def test_the_chain_stands_on_almost_nothing(people, each):
     orders, products = shop(max(people, 1), each)
     orders = orders if people else orders.mutate(customer_id=ibis.null("string"))
-    early, late, now = segment.habit_periods(orders, products.limit(people), DAY(2024, 8, 31), DAY(2024, 12, 31))
+    early, late, now = segment.habit_periods(
+        orders, products.limit(people), DAY(2024, 8, 31), DAY(2024, 12, 31)
+    )
     shape = early.shape.loc[early.known]
     numbers = segment.group_numbers(shape)
     k, _verdict = segment.choose_number(numbers)
     plain = segment.plain_groups(orders, early, DAY(2024, 8, 31), 120)
     compared = segment.compare_methods(shape, k, segment.what_follows(early, late), plain)
     method = segment.choose_method(compared)
-    labels = segment.assign_groups(segment.make_groups(now.shape.loc[now.known], method, k), now.shape)
-    segments = pd.DataFrame(columns=["customer_id", "tier", "stage", "yearly_sales", "frequency", "monetary"])
+    labels = segment.assign_groups(
+        segment.make_groups(now.shape.loc[now.known], method, k), now.shape
+    )
+    segments = pd.DataFrame(
+        columns=["customer_id", "tier", "stage", "yearly_sales", "frequency", "monetary"]
+    )
     customers = pd.DataFrame(columns=["customer_id", "gender"])
     empty = segment.find_needs(
         analyze.survey_answers(
             pd.DataFrame(
-                columns=["customer_id", "kind", "score", "question", "question_id", "answered_at", "response_id"]
+                columns=[
+                    "customer_id",
+                    "kind",
+                    "score",
+                    "question",
+                    "question_id",
+                    "answered_at",
+                    "response_id",
+                ]
             )
         )
     )
-    drawn = segment.portrait(segment.with_traits(now.counts, customers, segments, empty.need), labels)
+    drawn = segment.portrait(
+        segment.with_traits(now.counts, customers, segments, empty.need), labels
+    )
     named = segment.name_groups(drawn, labels, now.people["orders"])
     assert named.empty
     assert segment.standing_out(drawn, named).empty
     assert segment.draw_map(now.shape.loc[now.known], labels).empty
     rows = segment.persona_rows(segments, now, labels, named)
-    figures = segment.persona_figures(rows, segments, pd.DataFrame(columns=["customer_id", "predicted_value"]))
-    then = segment.match_groups(segment.assign_groups(segment.make_groups(shape, method, k), early.shape), labels)
+    figures = segment.persona_figures(
+        rows, segments, pd.DataFrame(columns=["customer_id", "predicted_value"])
+    )
+    then = segment.match_groups(
+        segment.assign_groups(segment.make_groups(shape, method, k), early.shape), labels
+    )
     sent, _group = mails([0.1], people=1)
-    answers = segment.compare_answers(sent.iloc[:0], {"persona": then, "RFM type": plain["RFM type"]})
+    answers = segment.compare_answers(
+        sent.iloc[:0], {"persona": then, "RFM type": plain["RFM type"]}
+    )
     assert segment.answer_tests(answers).empty
     steady = segment.stability(now.shape.loc[now.known], method, k)["jaccard"]
-    cards = segment.persona_cards(figures, drawn, segment.persona_told(answers, steady, figures, "EUR"))
+    cards = segment.persona_cards(
+        figures, drawn, segment.persona_told(answers, steady, figures, "EUR")
+    )
     assert cards.empty
     assert segment.habits_kept(early.features, late.features.iloc[:0]) is not None
-    assert segment.loyalty(segment.brand_loyalty(orders, products.limit(people)).to_pandas()).empty or people
-    for name, table in (("personas", rows), ("persona_cards", cards), ("persona_response", answers)):
+    assert (
+        segment.loyalty(segment.brand_loyalty(orders, products.limit(people)).to_pandas()).empty
+        or people
+    )
+    for name, table in (
+        ("personas", rows),
+        ("persona_cards", cards),
+        ("persona_response", answers),
+    ):
         known = set(tables.get(name).columns) - {"as_of", "rule_version", "need"}
         assert known <= set(table.columns), name
 
@@ -690,13 +832,17 @@ def test_taste_groups_come_out_of_thin_baskets_better_than_by_favourite_category
     plain = adjusted_rand_score(taste[now.known], favourite)
     assert ours > plain + 0.1
     assert ours > 0.3
-    broken = shape.apply(lambda c: np.random.default_rng(1).permutation(c))  # each feature given to others
+    broken = shape.apply(
+        lambda c: np.random.default_rng(1).permutation(c)
+    )  # each feature given to others
     lost = segment.assign_groups(segment.make_groups(broken, "k-means", 5), broken)
     assert adjusted_rand_score(taste[lost.index], lost) < 0.1
 
 
 def test_where_no_campaign_holds_back_and_writes_there_is_no_effect_and_no_failure():
-    rows = pd.DataFrame({"campaign_id": ["A", "A", "B"], "customer_id": ["1", "2", "3"], "y": [1.0, 0.0, 1.0]})
+    rows = pd.DataFrame(
+        {"campaign_id": ["A", "A", "B"], "customer_id": ["1", "2", "3"], "y": [1.0, 0.0, 1.0]}
+    )
     rate, usual, pulls = personas._rates(rows, pd.Series([True, True, False]))
     assert (rate, usual) == (0.0, 0.0)
     assert pulls.fillna(0.0).eq(0.0).all()

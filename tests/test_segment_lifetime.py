@@ -46,7 +46,9 @@ def test_bgnbd_on_cdnow_is_that_of_fader_hardie_and_lee(fits):
         [0.0532, 0.1506, 1.0437, 1.8576], abs=5e-4
     )
     customer = np.array([2.0]), np.array([30.43]), np.array([38.86])
-    next_39 = bgnbd.alive(fit.params, *customer) * bgnbd.ahead(fit.params, 39, customer[0], customer[2])
+    next_39 = bgnbd.alive(fit.params, *customer) * bgnbd.ahead(
+        fit.params, 39, customer[0], customer[2]
+    )
     assert next_39[0] == pytest.approx(1.226, abs=5e-4)
 
 
@@ -81,7 +83,12 @@ def test_gamma_gamma_on_cdnow_is_that_of_note_025(cdnow):
 def cdnow_lines():
     """The orders of the sample as order lines with money: 18 months of 2,357 customers."""
     names = ["whole_id", "customer_id", "day", "quantity", "revenue"]
-    rows = pd.read_csv(SETS / "CDNOW_sample.txt", sep=r"\s+", names=names, dtype={"customer_id": "str", "day": "str"})
+    rows = pd.read_csv(
+        SETS / "CDNOW_sample.txt",
+        sep=r"\s+",
+        names=names,
+        dtype={"customer_id": "str", "day": "str"},
+    )
     rows["ordered_on"] = pd.to_datetime(rows["day"])
     rows["margin"] = rows["revenue"]
     return ibis.memtable(rows[["customer_id", "ordered_on", "quantity", "revenue", "margin"]]).cast(
@@ -93,7 +100,9 @@ CDNOW_SPLIT, CDNOW_END = dt.date(1997, 9, 30), dt.date(1998, 6, 30)
 
 
 def test_histories_from_orders_are_the_published_summary(cdnow_lines, cdnow):
-    people = segment.add_history(segment.histories(cdnow_lines, CDNOW_SPLIT).to_pandas(), CDNOW_SPLIT)
+    people = segment.add_history(
+        segment.histories(cdnow_lines, CDNOW_SPLIT).to_pandas(), CDNOW_SPLIT
+    )
     assert len(people) == 2357
     for column in ("x", "t_x", "T"):
         assert np.sort(people[column]).round(2) == pytest.approx(np.sort(cdnow[column]), abs=0.011)
@@ -107,8 +116,12 @@ def test_the_forecast_of_weeks_40_to_78_of_cdnow_is_as_good_as_published(cdnow_l
         assert len(one) == 2357
         assert one["said_orders"].corr(one["orders"]) == pytest.approx(published, abs=5e-4)
         shuffled = one["said_orders"].sample(frac=1, random_state=1).to_numpy()
-        assert abs(np.corrcoef(shuffled, one["orders"])[0, 1]) < 0.1  # a method that knows nobody would fail
-    weeks = segment.tracked(cdnow_lines, CDNOW_END, days).drop(columns="week_on").sum()  # from the first week on
+        assert (
+            abs(np.corrcoef(shuffled, one["orders"])[0, 1]) < 0.1
+        )  # a method that knows nobody would fail
+    weeks = (
+        segment.tracked(cdnow_lines, CDNOW_END, days).drop(columns="week_on").sum()
+    )  # from the first week on
     assert weeks["BG/NBD"] / weeks["actual"] == pytest.approx(0.96, abs=0.005)
     assert weeks["Pareto/NBD"] / weeks["actual"] == pytest.approx(0.98, abs=0.005)
 
@@ -131,7 +144,9 @@ def test_gradients_are_those_of_the_likelihood(name, theta, cdnow):
     slope = SCORES[name](np.array(theta), *history, weight)[1]
     for k, one in enumerate(slope):
         step = np.eye(4)[k] * 1e-5 * theta[k]
-        assert one == pytest.approx((value(theta + step) - value(theta - step)) / step.sum() / 2, rel=1e-4, abs=1e-3)
+        assert one == pytest.approx(
+            (value(theta + step) - value(theta - step)) / step.sum() / 2, rel=1e-4, abs=1e-3
+        )
 
 
 def test_the_gradient_of_gamma_gamma_is_that_of_its_likelihood():
@@ -144,20 +159,26 @@ def test_the_gradient_of_gamma_gamma_is_that_of_its_likelihood():
         assert one == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4)
 
 
-@pytest.mark.parametrize("theta", [(0.553, 10.578, 0.606, 11.669), (0.553, 11.7, 0.606, 10.6), (1.4, 5.0, 3.0, 300.0)])
+@pytest.mark.parametrize(
+    "theta", [(0.553, 10.578, 0.606, 11.669), (0.553, 11.7, 0.606, 10.6), (1.4, 5.0, 3.0, 300.0)]
+)
 def test_the_pareto_nbd_likelihood_is_the_closed_form(theta):
     r, alpha, s, beta = theta
     x, t_x, T = np.array([0.0, 1, 2, 12]), np.array([0.0, 1.71, 30.43, 20.0]), np.array([38.86] * 4)
     high, low, second = (alpha, beta, s + 1) if alpha >= beta else (beta, alpha, r + x)
     part = [
-        hyp2f1(r + s + x, second, r + s + x + 1, (high - low) / (high + t)) / (high + t) ** (r + s + x)
+        hyp2f1(r + s + x, second, r + s + x + 1, (high - low) / (high + t))
+        / (high + t) ** (r + s + x)
         for t in (t_x, T)
     ]
     inner = 1 / ((alpha + T) ** (r + x) * (beta + T) ** s) + s / (r + s + x) * (part[0] - part[1])
     from scipy.special import gammaln
 
     closed = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta) + np.log(inner)
-    ours = [pareto_nbd.score(np.array(theta), *(v[k : k + 1] for v in (x, t_x, T)), np.ones(1))[0] for k in range(4)]
+    ours = [
+        pareto_nbd.score(np.array(theta), *(v[k : k + 1] for v in (x, t_x, T)), np.ones(1))[0]
+        for k in range(4)
+    ]
     assert ours == pytest.approx(closed, rel=1e-9)
 
 
@@ -182,7 +203,10 @@ def test_large_counts_and_long_times_stay_finite():
 def test_models_find_the_parameters_that_made_the_data():
     rng, n, true = np.random.default_rng(5), 4000, np.array([1.2, 12.0, 1.1, 30.0])
     T = rng.uniform(20, 104, n)
-    rate, stays = rng.gamma(true[0], 1 / true[1], n), rng.exponential(1 / rng.gamma(true[2], 1 / true[3], n))
+    rate, stays = (
+        rng.gamma(true[0], 1 / true[1], n),
+        rng.exponential(1 / rng.gamma(true[2], 1 / true[3], n)),
+    )
     times = np.cumsum(rng.exponential(1 / rate[:, None], (n, 400)), axis=1)
     there = times < np.minimum(stays, T)[:, None]
     fit = pareto_nbd.fit(there.sum(axis=1).astype(float), np.where(there, times, 0).max(axis=1), T)
@@ -192,7 +216,9 @@ def test_models_find_the_parameters_that_made_the_data():
 
 def test_a_parameter_that_the_data_leave_open_is_said_to_be_open():
     rng = np.random.default_rng(2)
-    x = rng.poisson(3, 500).astype(float)  # nobody leaves, and all buy alike: r and alpha may be anything in proportion
+    x = rng.poisson(3, 500).astype(
+        float
+    )  # nobody leaves, and all buy alike: r and alpha may be anything in proportion
     fit = bgnbd.fit(x, np.full(500, 10.0) * (x > 0), np.full(500, 10.0))
     assert np.isinf(fit.errors).any()
     flat = maximise(lambda p: (0.0, np.zeros(2)), ("a", "b"), np.ones(2), 10)
@@ -207,7 +233,12 @@ def lines_of(*rows):
     frame = pd.DataFrame(rows, columns=["customer_id", "ago", "revenue", "quantity"])
     frame["ordered_on"] = pd.to_datetime([AS_OF - dt.timedelta(days=n) for n in frame.pop("ago")])
     frame["margin"], frame["order_id"] = frame["revenue"] / 2, [f"o{i}" for i in range(len(frame))]
-    schema = {"customer_id": "string", "revenue": "float64", "quantity": "float64", "ordered_on": "timestamp"}
+    schema = {
+        "customer_id": "string",
+        "revenue": "float64",
+        "quantity": "float64",
+        "ordered_on": "timestamp",
+    }
     schema |= {"margin": "float64", "order_id": "string"}
     return ibis.memtable(frame, schema=schema).cast({"ordered_on": "date"})
 
@@ -217,8 +248,13 @@ def test_a_history_counts_days_with_an_order_in_exact_weeks():
         ("a", 30, 10.0, 1), ("a", 30, 5.0, 1), ("a", 20, 8.0, 1), ("a", 10, -3.0, -1), ("b", 3, 7.0, 1),
         ("c", 2, -7.0, -1), (None, 1, 9.0, 1), ("d", -1, 9.0, 1),
     )  # fmt: skip
-    people = segment.add_history(segment.histories(table, AS_OF).to_pandas(), AS_OF).set_index("customer_id")
-    assert people.index.tolist() == ["a", "b"]  # a return alone is no order, and the future is not known
+    people = segment.add_history(segment.histories(table, AS_OF).to_pandas(), AS_OF).set_index(
+        "customer_id"
+    )
+    assert people.index.tolist() == [
+        "a",
+        "b",
+    ]  # a return alone is no order, and the future is not known
     assert people.loc["a", ["x", "t_x", "T"]].tolist() == [1, 10 / 7, 30 / 7]
     assert people.loc["a", ["sales", "money", "value"]].tolist() == [20.0, 10.0, 5.0]
     assert people.loc["b", ["x", "t_x", "T"]].tolist() == [0, 0, 3 / 7]
@@ -238,7 +274,9 @@ def orders_with_cost(costs, units):
         }
     )
     goods = pd.DataFrame({"product_id": ["p", "q"], "unit_cost": units})
-    return ibis.memtable(rows).cast({"cost": "float64"}), ibis.memtable(goods).cast({"unit_cost": "float64"})
+    return ibis.memtable(rows).cast({"cost": "float64"}), ibis.memtable(goods).cast(
+        {"unit_cost": "float64"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -246,13 +284,39 @@ def orders_with_cost(costs, units):
     [
         ([4.0, 8.0, 4.0, -4.0], [None, None], {}, "margin", [6, 12, 6, -6]),
         ([None] * 4, [3.0, 5.0], {}, "margin", [7, 10, 7, -5]),
-        ([None] * 4, [None, 5.0], {}, "sales", [10, 20, 10, -10]),  # the cost of two fifths of sales is not known
-        ([4.0, 8.0, None, -4.0], [None, None], {}, "margin", [6, 12, 6, -6]),  # the mean share stands in for one line
-        ([None] * 4, [3.0, 5.0], {"margin": 0.3}, "margin", [3, 6, 3, -3]),  # the settings come first
-        ([None] * 4, [3.0, 5.0], {"order_cost": 2.0}, "margin", [6, 9, 5, -5]),  # shared by the lines of an order
+        (
+            [None] * 4,
+            [None, 5.0],
+            {},
+            "sales",
+            [10, 20, 10, -10],
+        ),  # the cost of two fifths of sales is not known
+        (
+            [4.0, 8.0, None, -4.0],
+            [None, None],
+            {},
+            "margin",
+            [6, 12, 6, -6],
+        ),  # the mean share stands in for one line
+        (
+            [None] * 4,
+            [3.0, 5.0],
+            {"margin": 0.3},
+            "margin",
+            [3, 6, 3, -3],
+        ),  # the settings come first
+        (
+            [None] * 4,
+            [3.0, 5.0],
+            {"order_cost": 2.0},
+            "margin",
+            [6, 9, 5, -5],
+        ),  # shared by the lines of an order
     ],
 )
-def test_margin_comes_from_settings_then_costs_else_it_is_sales(costs, units, given, basis, margins):
+def test_margin_comes_from_settings_then_costs_else_it_is_sales(
+    costs, units, given, basis, margins
+):
     lines, found = assumptions.with_margin(*orders_with_cost(costs, units), Economics(**given))
     rows = lines.to_pandas().sort_values(["order_id", "product_id"])
     assert found == basis
@@ -266,7 +330,12 @@ def test_margin_comes_from_settings_then_costs_else_it_is_sales(costs, units, gi
         ([None] * 4, [3.0, 5.0], {"order_cost": 2.0}, (19 / 30, "data")),  # of the goods alone
         ([None] * 4, [3.0, 5.0], {"margin": 0.3}, (0.3, "settings")),
         ([None] * 4, [None, 5.0], {}, (np.nan, "assumed")),
-        ([11.0, 22.0, 11.0, -11.0], [None, None], {}, (np.nan, "assumed")),  # goods that cost more than they bring
+        (
+            [11.0, 22.0, 11.0, -11.0],
+            [None, None],
+            {},
+            (np.nan, "assumed"),
+        ),  # goods that cost more than they bring
     ],
 )
 def test_the_margin_is_one_for_all_steps(costs, units, given, expected):
@@ -283,10 +352,14 @@ def shop():
     first = rng.integers(0, 600, n)
     stays = first + rng.exponential(1 / leave)
     gaps = rng.exponential(1 / rate[:, None], (n, 120))
-    days = np.floor(np.concatenate([first[:, None], first[:, None] + np.cumsum(gaps, axis=1)], axis=1))
+    days = np.floor(
+        np.concatenate([first[:, None], first[:, None] + np.cumsum(gaps, axis=1)], axis=1)
+    )
     who, at = np.nonzero((days < stays[:, None]) & (days < 1095))
     money = rng.gamma(4, rng.gamma(6, 60 / 6 / 4, n)[who])
-    rows = pd.DataFrame({"customer_id": [f"c{i:04d}" for i in who], "day": days[who, at], "revenue": money})
+    rows = pd.DataFrame(
+        {"customer_id": [f"c{i:04d}" for i in who], "day": days[who, at], "revenue": money}
+    )
     rows["ordered_on"] = pd.Timestamp("2022-01-01") + pd.to_timedelta(rows["day"], unit="D")
     rows = rows.assign(quantity=1.0, margin=rows["revenue"] * 0.4).drop(columns="day")
     return ibis.memtable(rows).cast({"ordered_on": "date"})
@@ -302,17 +375,33 @@ def shop_people(shop):
 
 def test_values_add_up_and_rank_as_the_year_that_follows(shop, shop_people):
     models = segment.fit_models(shop_people)
-    assert next(iter(models)) == "Pareto/NBD"  # people left at any time, so it makes the data likelier
+    assert (
+        next(iter(models)) == "Pareto/NBD"
+    )  # people left at any time, so it makes the data likelier
     values = segment.value_customers(shop_people, models["Pareto/NBD"], 365, 0.0)
-    came = shop_people[["customer_id"]].merge(segment.period(shop, dt.date(2024, 12, 30), 365), how="left").fillna(0.0)
+    came = (
+        shop_people[["customer_id"]]
+        .merge(segment.period(shop, dt.date(2024, 12, 30), 365), how="left")
+        .fillna(0.0)
+    )
     assert values["predicted_value"].sum() / came["money"].sum() == pytest.approx(1, abs=0.1)
-    plain = shop_people[["customer_id"]].merge(segment.period(shop, SHOP_DAY, 365), how="left").fillna(0.0)
+    plain = (
+        shop_people[["customer_id"]]
+        .merge(segment.period(shop, SHOP_DAY, 365), how="left")
+        .fillna(0.0)
+    )
     right = values["predicted_value"].corr(came["money"], method="pearson")
     assert right > plain["money"].corr(came["money"]) + 0.015
     assert (
         right
         > 0.5
-        > abs(values["predicted_value"].sample(frac=1, random_state=2).reset_index(drop=True).corr(came["money"])) + 0.4
+        > abs(
+            values["predicted_value"]
+            .sample(frac=1, random_state=2)
+            .reset_index(drop=True)
+            .corr(came["money"])
+        )
+        + 0.4
     )
     held = (values["low"] <= came["money"]) & (came["money"] <= values["high"])
     assert held.mean() == pytest.approx(0.9, abs=0.035)
@@ -323,7 +412,9 @@ def test_values_add_up_and_rank_as_the_year_that_follows(shop, shop_people):
 
 def test_discounting_takes_off_what_an_even_stream_would_lose(shop_people):
     model = segment.fit_models(shop_people)["Pareto/NBD"]
-    plain, less = (segment.predict(model, shop_people, 365, r)["predicted_value"] for r in (0.0, 0.1))
+    plain, less = (
+        segment.predict(model, shop_people, 365, r)["predicted_value"] for r in (0.0, 0.1)
+    )
     assert (less / plain).between(1 / 1.1, 1).all()
     assert less.sum() / plain.sum() == pytest.approx(1.1**-0.5, abs=0.01)
 
@@ -338,7 +429,9 @@ def test_simulated_money_has_the_predicted_mean(shop_people):
 
 
 def test_an_interval_that_may_be_nothing_begins_at_nothing():
-    draws = np.column_stack([np.r_[np.zeros(10), np.arange(1, 91)], np.arange(1, 101), np.zeros(100)]).astype(float)
+    draws = np.column_stack(
+        [np.r_[np.zeros(10), np.arange(1, 91)], np.arange(1, 101), np.zeros(100)]
+    ).astype(float)
     low, high = ends_at(draws, 0.9).T
     assert low.tolist() == pytest.approx([0, 5.95, 0])
     assert high.tolist() == pytest.approx([80.1, 95.05, 0])
@@ -347,7 +440,9 @@ def test_an_interval_that_may_be_nothing_begins_at_nothing():
 def test_without_a_gamma_gamma_every_order_has_the_mean_value(shop_people):
     model = segment.fit_models(shop_people)["BG/NBD"]._replace(spend=None, mean=10.0)
     values = segment.value_customers(shop_people, model, 365, 0.0)
-    assert values["predicted_value"].to_numpy() == pytest.approx(10 * values["expected_orders"].to_numpy())
+    assert values["predicted_value"].to_numpy() == pytest.approx(
+        10 * values["expected_orders"].to_numpy()
+    )
     assert "gamma-gamma" not in segment.parameters({"BG/NBD": model})["model"].tolist()
 
 
@@ -361,7 +456,9 @@ def test_thin_data_get_the_plain_rule_and_a_reason(shop):
     last = segment.period(few, SHOP_DAY, 182)
     values = segment.plain_values(people, last, 365, 365 / 182, 0.1)
     assert values["expected_orders"].sum() == pytest.approx(last["orders"].sum() * 365 / 182)
-    assert values["predicted_value"].sum() == pytest.approx(last["money"].sum() * 365 / 182 / 1.1**0.5)
+    assert values["predicted_value"].sum() == pytest.approx(
+        last["money"].sum() * 365 / 182 / 1.1**0.5
+    )
     assert values[["prob_alive", "low", "high"]].isna().all(axis=None)
     tested = segment.backtest(few, SHOP_DAY, 182)
     assert tested["method"].unique().tolist() == ["last period's"]
@@ -406,11 +503,17 @@ def test_who_never_ordered_is_worth_what_such_people_were():
     seen = pd.DataFrame(
         {
             "customer_id": ["a", "b", "c", "d"],
-            "first_seen_at": pd.to_datetime(["2023-01-01", "2023-02-01", "2023-03-01", "2024-05-01"]),
+            "first_seen_at": pd.to_datetime(
+                ["2023-01-01", "2023-02-01", "2023-03-01", "2024-05-01"]
+            ),
         }
     )
     like = segment.silent(lines, seen, AS_OF, 182)
-    assert like[["people", "orders", "money"]].tolist() == [2, 1.0, 15.0]  # b came, c did not; d was not known yet
+    assert like[["people", "orders", "money"]].tolist() == [
+        2,
+        1.0,
+        15.0,
+    ]  # b came, c did not; d was not known yet
     values = segment.value_silent(
         pd.DataFrame({"customer_id": ["a", "b"], "predicted_value": [1.0, 2.0]}), seen, like, 2.0
     )
@@ -435,7 +538,9 @@ def customers_of(**channels):
 def spend_of(*rows):
     frame = pd.DataFrame(rows, columns=["spent_on", "channel", "campaign_id", "cost"])
     schema = {"spent_on": "date", "channel": "string", "campaign_id": "string", "cost": "float64"}
-    return ibis.memtable(frame.assign(spent_on=pd.to_datetime(frame["spent_on"]).dt.date), schema=schema)
+    return ibis.memtable(
+        frame.assign(spent_on=pd.to_datetime(frame["spent_on"]).dt.date), schema=schema
+    )
 
 
 LINES = [
@@ -465,10 +570,16 @@ def test_new_customers_are_those_first_seen_in_the_period(newcomers):
 
 def test_cost_to_win_comes_from_settings_then_matching_spend(newcomers):
     spend = spend_of(
-        ("2024-06-01", "ads", "Sale", 60.0), ("2023-01-01", "ads", "Sale", 999.0), ("2024-06-02", "video", "Film", 30.0)
+        ("2024-06-01", "ads", "Sale", 60.0),
+        ("2023-01-01", "ads", "Sale", 999.0),
+        ("2024-06-02", "video", "Film", 30.0),
     )
     costs = segment.cost_to_win(newcomers, spend, Economics(), AS_OF, 100).set_index("channel")
-    assert costs.loc["all", ["new_customers", "cost_each", "source"]].tolist() == [3, 30.0, "all advertising"]
+    assert costs.loc["all", ["new_customers", "cost_each", "source"]].tolist() == [
+        3,
+        30.0,
+        "all advertising",
+    ]
     assert costs.loc["Ads", ["cost_each", "source"]].tolist() == [60.0, "advertising"]
     assert np.isnan(costs.loc["web", "cost_each"])
     given = Economics(acquisition_cost={"WEB": 7, "ads": 12})
@@ -516,7 +627,12 @@ def test_the_last_click_counts_only_days_that_both_tools_cover():
         ("2024-05-31", "ads", "Film", 30.0),
         ("2024-06-30", "x", "Z", 5.0),
     )
-    people = segment.won(segment.add_history(segment.histories(lines, AS_OF).to_pandas(), AS_OF), CHANNELS, AS_OF, 100)
+    people = segment.won(
+        segment.add_history(segment.histories(lines, AS_OF).to_pandas(), AS_OF),
+        CHANNELS,
+        AS_OF,
+        100,
+    )
     rows = segment.cost_by_campaign(timed, people, ibis.memtable(seen), spend, AS_OF)
     assert rows["campaign"].tolist() == ["Film", "Sale"]
     assert rows["cost_each"].tolist() == [30.0, 60.0]  # b came before the first day of spend
@@ -535,9 +651,16 @@ def test_historic_value_takes_off_what_it_cost_to_win_and_serve(newcomers):
             "source": ["all advertising", "advertising", ""],
         }
     )
-    served = pd.DataFrame({"customer_id": ["a", "z"], "contacts": [2, 1], "cases": [0, 0], "serve": [1.5, 9.0]})
+    served = pd.DataFrame(
+        {"customer_id": ["a", "z"], "contacts": [2, 1], "cases": [0, 0], "serve": [1.5, 9.0]}
+    )
     people = segment.add_historic(newcomers, costs, served).set_index("customer_id")
-    assert people["historic_value"].to_dict() == {"a": 30 - 1.5, "b": 30 - 12, "c": 15 - 9, "d": 15 - 9}
+    assert people["historic_value"].to_dict() == {
+        "a": 30 - 1.5,
+        "b": 30 - 12,
+        "c": 15 - 9,
+        "d": 15 - 9,
+    }
     assert np.isnan(people.loc["a", "win"])  # won before the advertising that we know
     parts = segment.historic_parts(people.reset_index()).set_index("part")["total"]
     assert parts["historic value"] == people["historic_value"].sum()
@@ -559,11 +682,17 @@ def test_messages_and_cases_cost_what_the_settings_or_the_help_desk_say():
     )
     asked = ibis.memtable(
         pd.DataFrame(
-            {"customer_id": ["a", "c", None], "opened_at": pd.to_datetime(["2024-06-02"] * 3), "cost": [None, 4.0, 1.0]}
+            {
+                "customer_id": ["a", "c", None],
+                "opened_at": pd.to_datetime(["2024-06-02"] * 3),
+                "cost": [None, 4.0, 1.0],
+            }
         ),
         schema={"customer_id": "string", "opened_at": "timestamp", "cost": "float64"},
     )
-    costs = segment.serve_costs(sent, asked, Economics(contact_cost=0.5, case_cost=3), AS_OF).set_index("customer_id")
+    costs = segment.serve_costs(
+        sent, asked, Economics(contact_cost=0.5, case_cost=3), AS_OF
+    ).set_index("customer_id")
     assert costs["serve"].to_dict() == {"a": 4.0, "c": 4.0}
     assert (
         segment.serve_costs(sent, asked, Economics(contact_cost=0.5), AS_OF, 60)
@@ -587,7 +716,11 @@ def cases_of(extra_loss, n=400, seed=4):
     rng = np.random.default_rng(seed)
     before, bad = rng.gamma(2, 50, n), rng.random(n) < 0.3
     return pd.DataFrame(
-        {"is_bad": bad, "before": before, "after": 0.8 * before - extra_loss * bad + rng.normal(0, 30, n)}
+        {
+            "is_bad": bad,
+            "before": before,
+            "after": 0.8 * before - extra_loss * bad + rng.normal(0, 30, n),
+        }
     )
 
 
@@ -595,7 +728,10 @@ def test_a_loss_after_bad_cases_is_found_with_its_range():
     found = segment.complaint_loss(cases_of(25.0))
     assert found["low"] < 25 < found["high"]
     assert found["low"] > 0
-    held = [f["low"] <= 25 <= f["high"] for f in (segment.complaint_loss(cases_of(25.0, seed=s)) for s in range(40))]
+    held = [
+        f["low"] <= 25 <= f["high"]
+        for f in (segment.complaint_loss(cases_of(25.0, seed=s)) for s in range(40))
+    ]
     assert sum(held) >= 31  # nine in ten, of forty
     assert found["direction"] == "less"
     assert found["span"] == f"{found['high']:.0f} less to {found['low']:.0f} less"
@@ -607,7 +743,13 @@ def test_a_loss_after_bad_cases_is_found_with_its_range():
 
 
 def test_a_case_is_bad_by_satisfaction_kind_or_refund():
-    lines = lines_of(("a", 90, 10.0, 1), ("a", 55, 4.0, 1), ("b", 90, 10.0, 1), ("c", 90, 6.0, 1), ("d", 40, 9.0, 1))
+    lines = lines_of(
+        ("a", 90, 10.0, 1),
+        ("a", 55, 4.0, 1),
+        ("b", 90, 10.0, 1),
+        ("c", 90, 6.0, 1),
+        ("d", 40, 9.0, 1),
+    )
     asked = pd.DataFrame(
         {
             "customer_id": ["a", "a", "b", "c", "d"],
@@ -633,13 +775,16 @@ def test_a_case_is_bad_by_satisfaction_kind_or_refund():
 def test_standing_is_the_net_promoter_score_with_its_range():
     scores = pd.DataFrame({"kind": "nps", "score": [10.0] * 162 + [8.0] * 108 + [3.0] * 54})
     stars = pd.DataFrame({"brand": ["Ours", "ours", "Other"], "rating": [4.0, 2.0, 5.0]})
-    rows = segment.standing(ibis.memtable(scores), ibis.memtable(stars), "OURS").set_index("measure")
+    rows = segment.standing(ibis.memtable(scores), ibis.memtable(stars), "OURS").set_index(
+        "measure"
+    )
     score = rows.loc["net promoter score"]
     assert score["value"] == pytest.approx(100 / 3)
     assert (score["high"] - score["low"]) / 2 / 1.645 == pytest.approx(4.14, abs=0.01)
     assert rows.loc["mean stars of reviews of the own brand", "value"] == 3
     none = segment.standing(
-        ibis.memtable(scores).filter(ibis._.score > 99), ibis.memtable(stars).filter(ibis._.rating > 9)
+        ibis.memtable(scores).filter(ibis._.score > 99),
+        ibis.memtable(stars).filter(ibis._.rating > 9),
     )
     assert none.empty
 
@@ -653,7 +798,9 @@ def test_no_orders_give_well_formed_empty_frames():
     assert "came back" in segment.too_thin(people)
     tested = segment.backtest(lines, AS_OF, 30)
     assert tested.empty
-    assert segment.score_values(tested).empty or segment.score_values(tested)["customers"].eq(0).all()
+    assert (
+        segment.score_values(tested).empty or segment.score_values(tested)["customers"].eq(0).all()
+    )
     last = segment.period(lines, AS_OF, 30)
     values = segment.plain_values(people, last, 365, 12.0, 0.1)
     values = segment.value_silent(values, nobody, segment.silent(lines, nobody, AS_OF, 30), 12.0)
@@ -698,7 +845,11 @@ def test_on_the_twin_the_model_ranks_and_sums_the_next_year_better_than_last_yea
     lines = ibis.memtable(rows.assign(margin=rows["revenue"])).cast({"ordered_on": "date"})
     as_of = dt.date(2026, 9, 30)
     people = segment.add_history(segment.histories(lines, as_of).to_pandas(), as_of)
-    truth = pd.read_csv(tmp_path / "twin" / "truth" / "people.csv").set_index("person").loc[people["customer_id"]]
+    truth = (
+        pd.read_csv(tmp_path / "twin" / "truth" / "people.csv")
+        .set_index("person")
+        .loc[people["customer_id"]]
+    )
     models = segment.fit_models(people)
     values = segment.value_customers(people, models["Pareto/NBD"], 365, 0.0)
     plain = people[["customer_id"]].merge(segment.period(lines, as_of, 365), how="left").fillna(0.0)

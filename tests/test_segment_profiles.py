@@ -32,27 +32,44 @@ def table(name, *rows):
 
 def line(customer, order, ago, product="p", revenue=10.0, hour=12, **more):
     at = datetime(2024, 6, 30, hour) - timedelta(days=ago)
-    facts = {"line_no": 1, "quantity": 1.0, "product_id": product, "revenue": revenue, "ordered_on": at.date()}
+    facts = {
+        "line_no": 1,
+        "quantity": 1.0,
+        "product_id": product,
+        "revenue": revenue,
+        "ordered_on": at.date(),
+    }
     facts |= {"ordered_at": at, "ordered_at_local": at, "customer_id": customer, "order_id": order}
     return facts | {"channel": "web", "discount": 0.0} | more
 
 
 def goods(**category):
-    return table("products", *[{"product_id": p, "category": c, "brand": f"brand {p}"} for p, c in category.items()])
+    return table(
+        "products",
+        *[{"product_id": p, "category": c, "brand": f"brand {p}"} for p, c in category.items()],
+    )
 
 
 def sources(*lines, messages=(), redemptions=(), tickets=(), products=None):
     made = {"messages": messages, "redemptions": redemptions, "tickets": tickets}
     frames = {name: table(name, *rows) for name, rows in made.items()}
-    return frames | {"lines": segment.with_goods(table("orders", *lines), products or goods(p="tea", q="coffee"))}
+    return frames | {
+        "lines": segment.with_goods(table("orders", *lines), products or goods(p="tea", q="coffee"))
+    }
 
 
 def test_a_favourite_is_what_one_buys_beyond_what_everybody_buys():
     lines = [line(c, f"{c}{i}", i, "bread") for c in "abc" for i in range(6)]
     lines += [line("a", f"a{i}", i, "wine") for i in range(4)] + [line("b", "b9", 9, "fish")]
     shop = goods(bread="bread", wine="wine", fish="fish")
-    rows = segment.habits(segment.with_goods(table("orders", *lines), shop), BEGIN, AS_OF).to_pandas()
-    assert rows.set_index("customer_id")["favourite"].to_dict() == {"a": "wine", "b": "fish", "c": "bread"}
+    rows = segment.habits(
+        segment.with_goods(table("orders", *lines), shop), BEGIN, AS_OF
+    ).to_pandas()
+    assert rows.set_index("customer_id")["favourite"].to_dict() == {
+        "a": "wine",
+        "b": "fish",
+        "c": "bread",
+    }
     assert rows.set_index("customer_id")["brand"].to_dict() == {
         "a": "brand wine",
         "b": "brand fish",
@@ -61,14 +78,27 @@ def test_a_favourite_is_what_one_buys_beyond_what_everybody_buys():
 
 
 def test_habits_are_those_of_most_orders():
-    lines = [line("a", "1", 0, hour=9, channel="store"), line("a", "2", 7, hour=10, channel="store")]  # Sundays
+    lines = [
+        line("a", "1", 0, hour=9, channel="store"),
+        line("a", "2", 7, hour=10, channel="store"),
+    ]  # Sundays
     lines += [
         line("a", "3", 1, hour=20, discount=2.0, revenue=30.0, coupon_discount=1.0),
         line("a", "3", 1, "q", hour=20),
     ]
-    lines += [line("a", "4", 200), line("a", "5", 3, quantity=-1.0, revenue=-10.0), line(None, "6", 3)]
+    lines += [
+        line("a", "4", 200),
+        line("a", "5", 3, quantity=-1.0, revenue=-10.0),
+        line(None, "6", 3),
+    ]
     row = segment.conduct(sources(*lines), BEGIN, AS_OF).set_index("customer_id").loc["a"]
-    assert row[["orders", "sales", "average", "categories", "channels"]].tolist() == [3, 60, 20, 2, 2]
+    assert row[["orders", "sales", "average", "categories", "channels"]].tolist() == [
+        3,
+        60,
+        20,
+        2,
+        2,
+    ]
     assert row[["daypart", "weekday", "channel"]].tolist() == ["morning", "Sunday", "store"]
     assert row["discounted"] == 0.5
     assert row["coupons"] == 1  # of the orders of which it is known
@@ -79,7 +109,8 @@ def test_habits_are_those_of_most_orders():
 def test_answers_and_service_are_counted_in_their_window():
     at = datetime(2024, 6, 1)
     sent = [
-        {"message_id": f"m{i}", "campaign_id": "c", "customer_id": c, "sent_at": at} for i, c in enumerate("aabcde")
+        {"message_id": f"m{i}", "campaign_id": "c", "customer_id": c, "sent_at": at}
+        for i, c in enumerate("aabcde")
     ]
     sent[0] |= {"clicked_at": at, "opened_at": at}
     sent[2] |= {"opened_at": at}
@@ -91,10 +122,18 @@ def test_answers_and_service_are_counted_in_their_window():
         m.setdefault("is_holdout", False)
         m.setdefault("delivered", True)
     old = sent[0] | {"message_id": "old", "customer_id": "z", "sent_at": datetime(2023, 1, 1)}
-    used = {"redemption_id": "r", "customer_id": "d", "coupon_id": "k", "campaign_id": "c", "redeemed_on": AS_OF}
+    used = {
+        "redemption_id": "r",
+        "customer_id": "d",
+        "coupon_id": "k",
+        "campaign_id": "c",
+        "redeemed_on": AS_OF,
+    }
     cases = [{"ticket_id": k, "customer_id": "b", "opened_at": at, "kind": kind, "cost": cost, "text": ""}
              for k, kind, cost in (("1", "Problem", 4.0), ("2", "question", None))]  # fmt: skip
-    given_sources = sources(line("e", "1", 1), messages=[*sent, old], redemptions=[used], tickets=cases)
+    given_sources = sources(
+        line("e", "1", 1), messages=[*sent, old], redemptions=[used], tickets=cases
+    )
     did = segment.conduct(given_sources, BEGIN, AS_OF).set_index("customer_id")
     assert did["response"].to_dict() == {
         "a": "clicked",
@@ -111,7 +150,11 @@ def test_answers_and_service_are_counted_in_their_window():
 
 def test_age_groups_are_worked_out_where_only_the_year_is_known():
     customers = pd.DataFrame(
-        {"customer_id": list("abc"), "age_band": ["25-34", None, None], "birth_year": [None, 1980, None]}
+        {
+            "customer_id": list("abc"),
+            "age_band": ["25-34", None, None],
+            "birth_year": [None, 1980, None],
+        }
     )
     did = segment.conduct(sources(line("d", "1", 1)), BEGIN, AS_OF)
     known = segment.described(customers, did, AS_OF).set_index("customer_id")
@@ -124,7 +167,9 @@ answer = st.none() | st.sampled_from(["a", "b", "c", "", " ", "not known"]) | st
 
 @settings(max_examples=150, deadline=None, database=None)
 @given(
-    st.lists(answer, max_size=60) | st.lists(st.none() | st.floats(0, 1) | st.just(0.0), max_size=60), st.integers(1, 9)
+    st.lists(answer, max_size=60)
+    | st.lists(st.none() | st.floats(0, 1) | st.just(0.0), max_size=60),
+    st.integers(1, 9),
 )
 def test_every_customer_is_in_exactly_one_group_of_a_dimension(values, fewest):
     values = pd.Series(values, dtype=float if any(isinstance(v, float) for v in values) else object)
@@ -152,25 +197,57 @@ def test_shares_are_cut_into_none_and_thirds():
 
 
 def test_bands_keep_their_order_and_small_ones_join_their_neighbour():
-    incomes = ["Under 15K"] * 9 + ["15-24K"] * 8 + ["100-124K"] * 7 + ["125-149K"] * 2 + ["250K+"] * 1 + [None] * 3
+    incomes = (
+        ["Under 15K"] * 9
+        + ["15-24K"] * 8
+        + ["100-124K"] * 7
+        + ["125-149K"] * 2
+        + ["250K+"] * 1
+        + [None] * 3
+    )
     found = profiles.grouped(pd.Series(incomes), 3, ordered=True)
     named = ["Under 15K", "15-24K", "125-149K to 250K+", "100-124K"]
-    assert found.value_counts().to_dict() == {"Under 15K": 9, "15-24K": 8, "100-124K": 7, named[2]: 3, UNKNOWN: 3}
-    assert sorted(found.unique(), key=profiles._place) == ["Under 15K", "15-24K", "100-124K", named[2], UNKNOWN]
-    many = profiles.grouped(pd.Series([f"{a} to {a + 9}" for a in range(10, 200, 10)] * 4), 3, ordered=True)
+    assert found.value_counts().to_dict() == {
+        "Under 15K": 9,
+        "15-24K": 8,
+        "100-124K": 7,
+        named[2]: 3,
+        UNKNOWN: 3,
+    }
+    assert sorted(found.unique(), key=profiles._place) == [
+        "Under 15K",
+        "15-24K",
+        "100-124K",
+        named[2],
+        UNKNOWN,
+    ]
+    many = profiles.grouped(
+        pd.Series([f"{a} to {a + 9}" for a in range(10, 200, 10)] * 4), 3, ordered=True
+    )
     assert many.nunique() == profiles.MOST
-    people, by = people_with(["65 and over", "18 to 24", "under 18", UNKNOWN] * 3, [9.0, 5.0, 1.0, 7.0] * 3)
-    assert segment.side_by_side(people, by)["age"].tolist() == ["under 18", "18 to 24", "65 and over", UNKNOWN]
+    people, by = people_with(
+        ["65 and over", "18 to 24", "under 18", UNKNOWN] * 3, [9.0, 5.0, 1.0, 7.0] * 3
+    )
+    assert segment.side_by_side(people, by)["age"].tolist() == [
+        "under 18",
+        "18 to 24",
+        "65 and over",
+        UNKNOWN,
+    ]
 
 
 def people_with(groups, sales):
     index = pd.Index(range(len(sales)), name="customer_id")
-    people = pd.DataFrame({"monetary": sales, "m_high": np.asarray(sales) > 50, "predicted_value": 1.0}, index=index)
+    people = pd.DataFrame(
+        {"monetary": sales, "m_high": np.asarray(sales) > 50, "predicted_value": 1.0}, index=index
+    )
     return people, pd.Series(groups, index, name="age")
 
 
 def test_the_index_compares_with_those_whose_answer_is_known():
-    people, by = people_with(["a"] * 4 + ["b"] * 4 + [UNKNOWN] * 4, [90.0, 110] * 2 + [40, 60] * 2 + [10, 20] * 2)
+    people, by = people_with(
+        ["a"] * 4 + ["b"] * 4 + [UNKNOWN] * 4, [90.0, 110] * 2 + [40, 60] * 2 + [10, 20] * 2
+    )
     rows = segment.side_by_side(people, by).set_index("age")
     assert rows["index"].to_dict() == {"a": 133, "b": 67, UNKNOWN: 20}
     assert rows.loc["a", ["customers", "sales", "important"]].tolist() == [4, 100, 1]
@@ -200,7 +277,9 @@ def test_explained_equals_leave_one_out_done_the_long_way():
     x = people["monetary"].to_numpy()
     others = [np.delete(np.arange(60), i) for i in range(60)]
     base = sum((x[i] - x[o].mean()) ** 2 for i, o in enumerate(others))
-    missed = sum((x[i] - x[[j for j in o if by[j] == by[i]]].mean()) ** 2 for i, o in enumerate(others))
+    missed = sum(
+        (x[i] - x[[j for j in o if by[j] == by[i]]].mean()) ** 2 for i, o in enumerate(others)
+    )
     row = segment.telling(pd.DataFrame({"age": by}), people["monetary"]).iloc[0]
     assert row["explained"] == pytest.approx(1 - missed / base)
     means = people["monetary"].groupby(by).mean()
@@ -210,8 +289,12 @@ def test_explained_equals_leave_one_out_done_the_long_way():
 def test_what_tells_is_told_apart_from_what_does_not():
     rng, n = np.random.default_rng(3), 900
     good = rng.choice(list("abc"), n)
-    people, by = people_with(good, rng.gamma(2, np.select([good == "a", good == "b"], [150.0, 80.0], 30.0)))
-    asked = rng.random(n) < people["monetary"] / 300  # good customers were asked; their answers tell nothing
+    people, by = people_with(
+        good, rng.gamma(2, np.select([good == "a", good == "b"], [150.0, 80.0], 30.0))
+    )
+    asked = (
+        rng.random(n) < people["monetary"] / 300
+    )  # good customers were asked; their answers tell nothing
     groups = {
         "good": by,
         "broken": pd.Series(rng.permutation(good), by.index),
@@ -228,7 +311,11 @@ def test_what_tells_is_told_apart_from_what_does_not():
     )
     assert rows.loc["good", "explained"] == pytest.approx(truth, abs=0.01)
     assert 0 < rows.loc["good", "low"] < truth < rows.loc["good", "high"]
-    for nothing in ("broken", "many", "asked"):  # within the groups of "many", in-sample, a tenth would be explained
+    for nothing in (
+        "broken",
+        "many",
+        "asked",
+    ):  # within the groups of "many", in-sample, a tenth would be explained
         assert rows.loc[nothing, "explained"] < 0.01, nothing
         assert rows.loc[nothing, "low"] < 0, nothing
     assert rows.loc["asked", "known"] == pytest.approx(asked.mean())
@@ -263,13 +350,23 @@ PLAIN, GOLD = Tier(name="plain"), Tier(name="gold", sales=100, benefit=0.1, fixe
 
 def test_a_year_is_a_year_and_less_is_drawn_out_to_one():
     lines = table(
-        "orders", line("a", "1", 0), line("a", "2", 364), line("a", "3", 365), line("b", "4", 9, revenue=-4.0)
+        "orders",
+        line("a", "1", 0),
+        line("a", "2", 364),
+        line("a", "3", 365),
+        line("b", "4", 9, revenue=-4.0),
     )
-    whole = segment.yearly(lines, AS_OF - timedelta(days=800), AS_OF).set_index("customer_id")["yearly_sales"]
+    whole = segment.yearly(lines, AS_OF - timedelta(days=800), AS_OF).set_index("customer_id")[
+        "yearly_sales"
+    ]
     assert whole.to_dict() == {"a": 20, "b": -4}
-    half = segment.yearly(lines, AS_OF - timedelta(days=72), AS_OF).set_index("customer_id")["yearly_sales"]
+    half = segment.yearly(lines, AS_OF - timedelta(days=72), AS_OF).set_index("customer_id")[
+        "yearly_sales"
+    ]
     assert half.to_dict() == {"a": 50, "b": -20}  # 73 days: a fifth of a year
-    margin = segment.yearly(lines.mutate(margin=lines.revenue / 2), AS_OF - timedelta(days=800), AS_OF)
+    margin = segment.yearly(
+        lines.mutate(margin=lines.revenue / 2), AS_OF - timedelta(days=800), AS_OF
+    )
     assert margin.set_index("customer_id")["yearly_margin"].to_dict() == {"a": 10, "b": -2}
 
 
@@ -278,41 +375,64 @@ def test_the_proposal_has_round_and_rising_thresholds():
     found = {t.name: t.sales for t in segment.propose_tiers(sales)}
     assert list(found) == ["plain", "silver", "gold", "diamond"]
     assert found == {"plain": 0, "silver": 600, "gold": 1500, "diamond": 2500}
-    tiered = segment.add_tier(pd.DataFrame({"yearly_sales": sales}), segment.propose_tiers(sales))["tier"]
-    assert tiered.value_counts(normalize=True)[["gold", "diamond"]].sum() == pytest.approx(0.15, abs=0.05)
+    tiered = segment.add_tier(pd.DataFrame({"yearly_sales": sales}), segment.propose_tiers(sales))[
+        "tier"
+    ]
+    assert tiered.value_counts(normalize=True)[["gold", "diamond"]].sum() == pytest.approx(
+        0.15, abs=0.05
+    )
     assert [t.name for t in segment.propose_tiers(pd.Series([10.0, 10.0]))] == ["plain", "silver"]
     assert [t.name for t in segment.propose_tiers(pd.Series(dtype=float))] == ["plain"]
-    assert [tiers._round(x) for x in (0.9, 1.2, 34, 340, 360, 7100, 99999)] == [1, 1, 30, 300, 400, 8000, 100000]
+    assert [tiers._round(x) for x in (0.9, 1.2, 34, 340, 360, 7100, 99999)] == [
+        1,
+        1,
+        30,
+        300,
+        400,
+        8000,
+        100000,
+    ]
 
 
 def test_tiers_of_the_settings_must_rise():
     plain = {"schema_version": 1, "title": "x", "currency": "EUR", "timezone": "UTC"}
     assert Settings(**plain, tiers=[{"name": "a"}, {"name": "b", "from": 10}]).tiers[1].sales == 10
-    for wrong in ([{"name": "a", "from": 9}, {"name": "b"}], [{"name": "a"}, {"name": "a", "from": 1}]):
+    for wrong in (
+        [{"name": "a", "from": 9}, {"name": "b"}],
+        [{"name": "a"}, {"name": "a", "from": 1}],
+    ):
         with pytest.raises(ValidationError, match="lowest tier first"):
             Settings(**plain, tiers=wrong)
 
 
 def members(*rows):
     """Members (yearly sales, margin, average order, messages, cases), with one order each in the window."""
-    frame = pd.DataFrame(rows, columns=["yearly_sales", "yearly_margin", "aov", "contacts", "cases"]).astype(float)
-    frame = frame.assign(customer_id=[f"c{i}" for i in frame.index], frequency=1, costed=0.0, case_cost=0.0)
+    frame = pd.DataFrame(
+        rows, columns=["yearly_sales", "yearly_margin", "aov", "contacts", "cases"]
+    ).astype(float)
+    frame = frame.assign(
+        customer_id=[f"c{i}" for i in frame.index], frequency=1, costed=0.0, case_cost=0.0
+    )
     economics = Economics(contact_cost=0.5, case_cost=8)
     return segment.add_benefits(segment.add_tier(frame, [PLAIN, GOLD]), [PLAIN, GOLD], economics)
 
 
 def test_benefits_and_service_are_set_against_what_a_member_leaves():
     people = members(
-        (200, 80, 50, 4, 1), (100, 10, 50, 0, 0), (0, 0, np.nan, 6, 0), (99.99, 40, 50, 0, 0), (-5, -5, 1, 0, 0)
+        (200, 80, 50, 4, 1),
+        (100, 10, 50, 0, 0),
+        (0, 0, np.nan, 6, 0),
+        (99.99, 40, 50, 0, 0),
+        (-5, -5, 1, 0, 0),
     )
     assert people["tier"].tolist() == ["gold", "gold", "plain", "plain", "plain"]
     assert people["benefits"].tolist() == [25, 15, 0, 0, 0]
     assert people["serving"].tolist() == [10, 0, 3, 0, 0]
     assert people["left"].tolist() == [45, -5, -3, 40, -5]
     rows = segment.tier_table(people, [PLAIN, GOLD]).set_index("tier")
-    assert rows.loc["gold", ["threshold", "members", "sales", "per_member", "benefits", "losing", "loss"]].tolist() == [
-        *[100, 2, 300, 150, 40, 1, 5]
-    ]
+    assert rows.loc[
+        "gold", ["threshold", "members", "sales", "per_member", "benefits", "losing", "loss"]
+    ].tolist() == [*[100, 2, 300, 150, 40, 1, 5]]
     assert rows.loc["plain", ["losing", "loss", "silent", "wasted"]].tolist() == [2, 8, 1, 6]
     assert rows[["share_of_members", "share_of_sales"]].sum().tolist() == pytest.approx([1, 1])
     assert segment.tier_table(people.head(0), [PLAIN, GOLD])["members"].tolist() == [0, 0]
@@ -325,9 +445,17 @@ def test_who_pays_nothing_into_a_paying_programme_has_no_tier():
 
 
 def test_ways_up_count_what_is_missing_and_what_it_costs():
-    people = members((95, 40, 2, 0, 0), (60, 20, 45, 0, 0), (50, 20, 10, 0, 0), (300, 120, 50, 0, 0))
+    people = members(
+        (95, 40, 2, 0, 0), (60, 20, 45, 0, 0), (50, 20, 10, 0, 0), (300, 120, 50, 0, 0)
+    )
     row = segment.ways_up(people, [PLAIN, GOLD]).iloc[0]
-    assert row[["tier", "next_tier", "members", "near", "missing"]].tolist() == ["plain", "gold", 3, 2, 45]
+    assert row[["tier", "next_tier", "members", "near", "missing"]].tolist() == [
+        "plain",
+        "gold",
+        3,
+        2,
+        45,
+    ]
     assert row["orders"] == 2  # three orders of 2, or one of 45
     assert row["extra_margin"] == pytest.approx(45 * 200 / 505)
     assert row["extra_benefits"] == 2 * (0.1 * 100 + 5)
@@ -345,12 +473,18 @@ def test_large_enough_is_the_sample_size_of_the_textbook():
     assert row["needed"] == 128  # half a standard deviation: 64 in each group (Cohen 1988)
     assert row[["members", "enough"]].tolist() == [400, True]
     assert row["stayed"] == pytest.approx((pace >= 1000).mean())
-    told = segment.large_enough(then.assign(monetary=pace + rng.normal(0, 500, 400)), now, [PLAIN, GOLD], lift=0.25)
-    assert told["needed"].iloc[0] == pytest.approx(64, abs=8)  # earlier sales tell half of the spread
+    told = segment.large_enough(
+        then.assign(monetary=pace + rng.normal(0, 500, 400)), now, [PLAIN, GOLD], lift=0.25
+    )
+    assert told["needed"].iloc[0] == pytest.approx(
+        64, abs=8
+    )  # earlier sales tell half of the spread
     assert segment.advise_tiers(pd.DataFrame([row]), [PLAIN, GOLD]) == ""
     three = [PLAIN, Tier(name="silver", sales=500), Tier(name="gold", sales=1000)]
     half = {"tier": np.where(np.arange(400) % 4, "silver", "gold")}
-    both = segment.large_enough(then.assign(**half), now.assign(**half), three, lift=0.25).set_index("tier")
+    both = segment.large_enough(
+        then.assign(**half), now.assign(**half), three, lift=0.25
+    ).set_index("tier")
     assert both.loc["all above plain", ["members", "needed"]].tolist() == [400, 128]
     assert both.loc["gold", "members"] == 100
     assert both["enough"].tolist() == [True, False, True]
@@ -364,14 +498,54 @@ def test_large_enough_is_the_sample_size_of_the_textbook():
 def test_cards_hold_the_last_tier_and_what_is_owed():
     at = [datetime(2023, 1, 5), datetime(2024, 2, 1), datetime(2024, 3, 1), datetime(2024, 7, 1)]
     rows = [
-        {"customer_id": "a", "happened_at": at[0], "tier": "silver", "fee": 10.0, "stored_value": 50.0, "points": 5.0},
-        {"customer_id": "a", "happened_at": at[1], "tier": "gold", "fee": 20.0, "stored_value": -30.0, "points": None},
-        {"customer_id": "a", "happened_at": at[2], "tier": None, "fee": None, "stored_value": None, "points": 7.0},
-        {"customer_id": "a", "happened_at": at[3], "tier": "none", "fee": 99.0, "stored_value": 99.0, "points": 99.0},
-        {"customer_id": "b", "happened_at": at[1], "tier": None, "fee": None, "stored_value": 5.0, "points": None},
+        {
+            "customer_id": "a",
+            "happened_at": at[0],
+            "tier": "silver",
+            "fee": 10.0,
+            "stored_value": 50.0,
+            "points": 5.0,
+        },
+        {
+            "customer_id": "a",
+            "happened_at": at[1],
+            "tier": "gold",
+            "fee": 20.0,
+            "stored_value": -30.0,
+            "points": None,
+        },
+        {
+            "customer_id": "a",
+            "happened_at": at[2],
+            "tier": None,
+            "fee": None,
+            "stored_value": None,
+            "points": 7.0,
+        },
+        {
+            "customer_id": "a",
+            "happened_at": at[3],
+            "tier": "none",
+            "fee": 99.0,
+            "stored_value": 99.0,
+            "points": 99.0,
+        },
+        {
+            "customer_id": "b",
+            "happened_at": at[1],
+            "tier": None,
+            "fee": None,
+            "stored_value": 5.0,
+            "points": None,
+        },
     ]
     found = segment.member_cards(table("memberships", *rows), AS_OF).to_pandas().set_index("tier")
-    assert found.loc["gold", ["members", "fees", "stored_value", "points"]].tolist() == [1, 20, 20, 12]
+    assert found.loc["gold", ["members", "fees", "stored_value", "points"]].tolist() == [
+        1,
+        20,
+        20,
+        12,
+    ]
     assert found.loc["", ["members", "stored_value"]].tolist() == [1, 5]
 
 
@@ -404,26 +578,41 @@ def twin(tmp_path_factory):
     bought = pd.read_csv(folder / "truth" / "orders.csv", low_memory=False)
     bought = bought[bought["person"].notna() & ~bought["is_return"]]
     at = pd.to_datetime(bought["ordered_at"])
-    orders = bought[["order_id", "product_id", "quantity", "revenue", "channel", "discount"]].assign(
-        customer_id=bought["person"], ordered_at=at, ordered_at_local=at, ordered_on=at.dt.normalize(), line_no=1
+    orders = bought[
+        ["order_id", "product_id", "quantity", "revenue", "channel", "discount"]
+    ].assign(
+        customer_id=bought["person"],
+        ordered_at=at,
+        ordered_at_local=at,
+        ordered_on=at.dt.normalize(),
+        line_no=1,
     )
-    schema = {c: tables.get("orders").schema[c] for c in orders.columns} | {"ordered_on": "timestamp"}
+    schema = {c: tables.get("orders").schema[c] for c in orders.columns} | {
+        "ordered_on": "timestamp"
+    }
     orders = ibis.memtable(orders, schema=schema).cast({"ordered_on": "date"})
-    products = pd.read_csv(folder / "truth" / "products.csv")[["product_id", "category", "brand"]].drop_duplicates(
-        "product_id"
-    )
+    products = pd.read_csv(folder / "truth" / "products.csv")[
+        ["product_id", "category", "brand"]
+    ].drop_duplicates("product_id")
     lines = segment.with_goods(tables.conform(orders, "orders"), ibis.memtable(products))
     days = at.dt.date
     found = segment.habits(lines, days.min(), days.max()).to_pandas()
-    return found.merge(pd.read_csv(folder / "truth" / "people.csv"), left_on="customer_id", right_on="person")
+    return found.merge(
+        pd.read_csv(folder / "truth" / "people.csv"), left_on="customer_id", right_on="person"
+    )
 
 
 def test_the_profile_recovers_the_truth_of_the_twin(twin):
     often = twin[twin["orders"] >= 5]
     assert len(often) > 100
     right = {"favourite_x": (often["favourite_x"] == often["favourite_y"]).mean()}
-    plain = (often["favourite_y"] == twin["favourite_y"].mode()[0]).mean()  # the most common one for everybody
-    broken = (often["favourite_x"].to_numpy() == often["favourite_y"].sample(frac=1, random_state=1).to_numpy()).mean()
+    plain = (
+        often["favourite_y"] == twin["favourite_y"].mode()[0]
+    ).mean()  # the most common one for everybody
+    broken = (
+        often["favourite_x"].to_numpy()
+        == often["favourite_y"].sample(frac=1, random_state=1).to_numpy()
+    ).mean()
     assert right["favourite_x"] > 0.7
     assert plain < 0.25
     assert broken < 0.3

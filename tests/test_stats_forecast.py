@@ -45,7 +45,9 @@ def seasonal(seed, days=910, growth=0.3, swing=0.5, noise=0.1):
     """Daily sales that rise by `growth` a year and swing by `swing` with the time of the year, and chance beside."""
     rng, index = np.random.default_rng(seed), pd.date_range("2023-01-02", periods=days)
     year = np.arange(days) / 365.25
-    level = np.exp(growth * year + swing * np.cos(2 * np.pi * (year - 0.95)) + rng.normal(0, noise, days))
+    level = np.exp(
+        growth * year + swing * np.cos(2 * np.pi * (year - 0.95)) + rng.normal(0, noise, days)
+    )
     return pd.Series(WEEK[index.day_of_week] * level, index)
 
 
@@ -75,8 +77,12 @@ def test_a_season_is_foretold_where_a_year_is_known_and_its_interval_holds(seeds
 
 
 def test_a_shop_without_a_season_keeps_the_plain_rule():
-    assert stats.choose_method(stats.backtest(shop(910, drift=0.03), origins=3))[0] != stats.LAST_YEAR
-    assert stats.LAST_YEAR not in set(stats.score_methods(stats.backtest(shop(560), origins=2))["method"])
+    assert (
+        stats.choose_method(stats.backtest(shop(910, drift=0.03), origins=3))[0] != stats.LAST_YEAR
+    )
+    assert stats.LAST_YEAR not in set(
+        stats.score_methods(stats.backtest(shop(560), origins=2))["method"]
+    )
 
 
 def test_the_same_seed_gives_the_same_paths_and_width_stretches_them():
@@ -113,7 +119,9 @@ def test_a_feast_comes_again_and_a_gap_does_not():
     daily = shop(420, start="2022-12-01")
     daily["2022-12-25"] = 0.0
     daily["2023-02-01":"2023-02-04"] = 0.0
-    paths = stats.sales_paths(daily.drop(pd.Timestamp("2023-04-09")).loc[:"2023-11-30"], 90, "four-week mean")
+    paths = stats.sales_paths(
+        daily.drop(pd.Timestamp("2023-04-09")).loc[:"2023-11-30"], 90, "four-week mean"
+    )
     assert (paths.loc["2023-12-25"] == 0).all()
     assert (paths.drop(pd.Timestamp("2023-12-25")).mean(axis=1) > 50).all()
 
@@ -155,7 +163,9 @@ def test_a_back_test_knows_nothing_of_what_came_after(tested):
     origin = pd.Timestamp(tested["origin_on"].min())
     changed = daily.where(daily.index <= origin, daily * 3)
     again = stats.backtest(changed, weeks=13, origins=4)
-    said = [t[pd.to_datetime(t["origin_on"]) == origin].reset_index(drop=True) for t in (tested, again)]
+    said = [
+        t[pd.to_datetime(t["origin_on"]) == origin].reset_index(drop=True) for t in (tested, again)
+    ]
     pd.testing.assert_frame_equal(said[0].drop(columns="actual"), said[1].drop(columns="actual"))
     assert np.allclose(3 * said[0]["actual"], said[1]["actual"])
 
@@ -173,18 +183,45 @@ def test_a_back_test_compares_with_what_came(tested):
 def hand_made(errors, half):
     """A back-test of one method a key of `errors`, on single weeks that sold 100, with intervals of +-`half`."""
     rows = [
-        (name, date(2024, 1, 1 + i), date(2024, 1, 2 + i), 1, 1, 100 + e, 100 + e - half, 100 + e + half, 100.0)
+        (
+            name,
+            date(2024, 1, 1 + i),
+            date(2024, 1, 2 + i),
+            1,
+            1,
+            100 + e,
+            100 + e - half,
+            100 + e + half,
+            100.0,
+        )
         for name, several in errors.items()
         for i, e in enumerate(several)
     ]
     return pd.DataFrame(
-        rows, columns=["method", "origin_on", "ordered_on", "weeks", "horizon", "forecast", "low", "high", "actual"]
+        rows,
+        columns=[
+            "method",
+            "origin_on",
+            "ordered_on",
+            "weeks",
+            "horizon",
+            "forecast",
+            "low",
+            "high",
+            "actual",
+        ],
     )
 
 
 def test_the_smallest_error_wins_and_a_plain_rule_wins_ties():
-    assert stats.choose_method(hand_made({"four-week mean": [4, -4], "SARIMAX": [3, -3]}, 5))[0] == "SARIMAX"
-    assert stats.choose_method(hand_made({"four-week mean": [3, -3], "SARIMAX": [3, -3]}, 5))[0] == "four-week mean"
+    assert (
+        stats.choose_method(hand_made({"four-week mean": [4, -4], "SARIMAX": [3, -3]}, 5))[0]
+        == "SARIMAX"
+    )
+    assert (
+        stats.choose_method(hand_made({"four-week mean": [3, -3], "SARIMAX": [3, -3]}, 5))[0]
+        == "four-week mean"
+    )
 
 
 def test_width_and_coverage_by_hand():
@@ -204,7 +241,9 @@ def test_calibrated_intervals_cover_in_the_back_test(tested):
     assert scores["covered_after"].between(0.7, 1).all()
     method, width, _ = stats.choose_method(tested)
     rows = tested[tested["method"] == method]
-    inside = (rows["actual"] - rows["forecast"]).abs() <= width * (rows["high"] - rows["low"]) / 2 + 1e-9
+    inside = (rows["actual"] - rows["forecast"]).abs() <= width * (
+        rows["high"] - rows["low"]
+    ) / 2 + 1e-9
     assert (inside.groupby(rows["weeks"]).mean() >= 0.85).all()
 
 

@@ -33,7 +33,9 @@ def large(tmp_path_factory):
 
 
 def truth(out, name, **options):
-    return pd.read_csv(out / "truth" / f"{name}.csv", keep_default_na=False, na_values=[""], **options)
+    return pd.read_csv(
+        out / "truth" / f"{name}.csv", keep_default_na=False, na_values=[""], **options
+    )
 
 
 def raw_text(path):
@@ -77,10 +79,19 @@ def digest(out):
 
 
 def test_same_seed_same_bytes_and_another_seed_differs(tmp_path):
-    a, b, c = (digest(write_twin(tmp_path / x, 120, seed)) for x, seed in (("a", 1), ("b", 1), ("c", 2)))
+    a, b, c = (
+        digest(write_twin(tmp_path / x, 120, seed)) for x, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
     assert a == b
     same = {name for name in a if a[name] == c[name]}
-    fixed = ["sensitivity.csv", "seasonality.csv", "pairs.csv", "partworths.csv", "loadings.csv", "products.csv"]
+    fixed = [
+        "sensitivity.csv",
+        "seasonality.csv",
+        "pairs.csv",
+        "partworths.csv",
+        "loadings.csv",
+        "products.csv",
+    ]
     fixed += ["README.md", "files.txt", "world.yaml", "dirt.yaml"]
     assert same == {"client.yaml", "raw/calendar.csv", *(f"truth/{n}" for n in fixed)}
 
@@ -103,8 +114,14 @@ def test_settings_are_the_committed_ones(small):
     assert committed == text("client.yaml") == (small / "client.yaml").read_text(encoding="utf-8")
     settings = yaml.safe_load(committed)
     assert settings["badges"] == ["simulated"]
-    assert "tables" not in settings  # the files are known by their headers; sources say time zones alone
-    assert {k for spec in settings["sources"].values() for k in spec} <= {"file", "timezone", "owner"}
+    assert (
+        "tables" not in settings
+    )  # the files are known by their headers; sources say time zones alone
+    assert {k for spec in settings["sources"].values() for k in spec} <= {
+        "file",
+        "timezone",
+        "owner",
+    }
 
 
 HEADERS = {  # as public documents show them; the first and the last names of long ones, and their number
@@ -138,7 +155,11 @@ def test_headers_are_those_of_the_tools(small, records):
         assert len(found) == count, name
         assert ",".join(found).startswith(start), name
     first, second = records["surveymonkey.csv"][1], records["surveymonkey.csv"][2]
-    assert first[:2] == ["Respondent ID", "Collector ID"] and second[0] == "" and len(first) == len(second) == 24
+    assert (
+        first[:2] == ["Respondent ID", "Collector ID"]
+        and second[0] == ""
+        and len(first) == len(second) == 24
+    )
     assert records["klaviyo_profiles.csv"][1][-1] == "Customer Number"
     top = records["meta_ads.csv"][2]
     assert top[3] == "" and float(top[11]) > 100  # the nameless sum
@@ -193,11 +214,15 @@ def test_every_defect_stands_on_its_line(small, records):
         elif kind == "price 100 times too high":
             assert float(cell.replace(",", ".")) > 400
         elif kind == "stale copy":
-            newer = [r for r in records["shopify_orders_2025-09_2026-03.csv"].values() if r[0] == row[0]]
+            newer = [
+                r for r in records["shopify_orders_2025-09_2026-03.csv"].values() if r[0] == row[0]
+            ]
             assert len(newer) and float(newer[0][head.index(column)]) > 0
         else:
             assert kind in ("title row", "total row", "summary row"), kind
-            assert row[0].startswith(("Campaign performance", "October", "Total:", "2024-10-01")), row
+            assert row[0].startswith(("Campaign performance", "October", "Total:", "2024-10-01")), (
+                row
+            )
 
 
 def check_event(kind, row, rows):
@@ -231,7 +256,13 @@ def test_good_lines_give_back_the_true_revenue(small, records):
     assert np.mean(good) > 0.9
     store = orders[good & (orders.channel == "store")]
     for o in store.itertuples():
-        row = dict(zip(header(small / "raw" / o.file, records[o.file]), records[o.file][o.line], strict=True))
+        row = dict(
+            zip(
+                header(small / "raw" / o.file, records[o.file]),
+                records[o.file][o.line],
+                strict=True,
+            )
+        )
         number = {
             k: float(row[k].replace(",", "."))
             for k in ("Quantity", "Net sales", "Cost of goods", "Gross sales", "Discounts")
@@ -239,9 +270,13 @@ def test_good_lines_give_back_the_true_revenue(small, records):
         assert (row["Receipt number"], row["SKU"]) == (o.order_id, o.product_id)
         assert number["Quantity"] == o.quantity
         assert number["Net sales"] / 1.19 == pytest.approx(o.revenue, abs=0.01)
-        assert number["Gross sales"] - number["Discounts"] == pytest.approx(number["Net sales"], abs=0.011)
+        assert number["Gross sales"] - number["Discounts"] == pytest.approx(
+            number["Net sales"], abs=0.011
+        )
         assert (row["Receipt type"] == "Refund") == o.is_return
-        local = pd.to_datetime(row["Date"], format="%d.%m.%Y %H:%M" if "." in row["Date"] else "%Y-%m-%d %H:%M")
+        local = pd.to_datetime(
+            row["Date"], format="%d.%m.%Y %H:%M" if "." in row["Date"] else "%Y-%m-%d %H:%M"
+        )
         utc = local.tz_localize("Europe/Berlin").tz_convert("UTC").tz_localize(None)
         assert pd.Timedelta(0) <= pd.Timestamp(o.ordered_at) - utc < pd.Timedelta(minutes=1)
         assert (row["Status"] == "Cancelled") == (o.status == "cancelled")
@@ -250,14 +285,19 @@ def test_good_lines_give_back_the_true_revenue(small, records):
     seen = 0
     for (name, file), lines in web[whole & (web.currency == "EUR")].groupby(["order_id", "file"]):
         rows = [
-            dict(zip(header(small / "raw" / file, records[file]), records[file][n], strict=True)) for n in lines.line
+            dict(zip(header(small / "raw" / file, records[file]), records[file][n], strict=True))
+            for n in lines.line
         ]
         first = next(r for r in rows if r["Total"])
         assert {r["Name"] for r in rows} == {name}
         goods = sum(float(r["Lineitem price"]) * int(r["Lineitem quantity"]) for r in rows)
-        assert goods - float(first["Discount Amount"]) == pytest.approx(float(first["Subtotal"]), abs=0.011 * len(rows))
+        assert goods - float(first["Discount Amount"]) == pytest.approx(
+            float(first["Subtotal"]), abs=0.011 * len(rows)
+        )
         assert float(first["Subtotal"]) / 1.19 == pytest.approx(lines.revenue.sum(), abs=0.011)
-        assert float(first["Refunded Amount"]) / 1.19 == pytest.approx(lines.refunded.sum(), abs=0.011)
+        assert float(first["Refunded Amount"]) / 1.19 == pytest.approx(
+            lines.refunded.sum(), abs=0.011
+        )
         created = pd.to_datetime(first["Created at"]).tz_convert("UTC").tz_localize(None)
         assert (pd.to_datetime(lines.ordered_at) == created).all()
         assert (first["Cancelled at"] != "") == (lines.status == "cancelled").all()
@@ -276,7 +316,12 @@ def test_records_lead_to_people_and_not_every_contact_is_one_person(small, recor
     d = pd.DataFrame(mail, columns=["mail", "person", "number"])
     d = d[d.mail.str.contains("@") & d.number.str.startswith("C-")]
     assert (people.customer_number[d.person].to_numpy() == d.number).all()
-    addresses = {a.rpartition("@")[2] for r in records["klaviyo_profiles.csv"].values() for a in r[:1] if "@" in a}
+    addresses = {
+        a.rpartition("@")[2]
+        for r in records["klaviyo_profiles.csv"].values()
+        for a in r[:1]
+        if "@" in a
+    }
     reserved = re.compile(r"(.*\.)?example(\.com|\.org|\.net)?", re.IGNORECASE)
     assert all(reserved.fullmatch(a) for a in addresses)
 
@@ -299,7 +344,9 @@ def test_events_belong_to_the_orders_and_people_they_name(small, records):
 
 
 def test_answers_follow_their_factors_and_part_worths(large):
-    rows = pd.read_csv(large / "raw" / "surveymonkey.csv", header=None, skiprows=2, dtype=str).drop_duplicates()
+    rows = pd.read_csv(
+        large / "raw" / "surveymonkey.csv", header=None, skiprows=2, dtype=str
+    ).drop_duplicates()
     scores = truth(large, "factor_scores")
     rows = rows[rows[0].duplicated(keep=False).eq(False)].sort_values(0).reset_index(drop=True)
     assert len(rows) == len(scores)
@@ -342,31 +389,48 @@ def test_elasticity_can_be_found_again_by_plain_regression(large):
     week = ((day - pd.Timestamp("2024-09-30")).dt.days // 7).rename("week")
     prices, products = truth(large, "prices"), truth(large, "products")
     cut = np.log(prices.list_price / prices.price)
-    lags = {f"lag{k}": cut.groupby(prices.product_id).shift(k) for k in (1, 2, 3)}  # what earlier promotions took away
+    lags = {
+        f"lag{k}": cut.groupby(prices.product_id).shift(k) for k in (1, 2, 3)
+    }  # what earlier promotions took away
     d = prices.assign(**lags, display=prices.filter(like="display_").mean(axis=1))
     units = o.groupby([o.product_id, week]).quantity.sum().rename("units")
     d = d.merge(units.reset_index(), how="left", on=["product_id", "week"]).fillna({"units": 0})
     # products that are also sold by another one's price stay out
     second = products.name.str.rsplit(" ", n=1).str[0].isin(truth(large, "pairs")["second"])
-    d = d[d.week.between(3, 103)].merge(products[~second][["product_id", "category"]], on="product_id")
+    d = d[d.week.between(3, 103)].merge(
+        products[~second][["product_id", "category"]], on="product_id"
+    )
     d["month"] = (pd.Timestamp("2024-10-02") + pd.to_timedelta(7 * d.week, unit="D")).dt.month
     true, errors = truth(large, "elasticity").set_index("category"), []
     for category, x in d.groupby("category"):
-        dummies = pd.get_dummies(x[["product_id", "month"]].astype(str), drop_first=True, dtype=float)
-        design = pd.concat([np.log(x.price).rename("log_price"), x[["display", "mailer", *lags]], dummies], axis=1)
-        fit = sm.GLM(x.units.to_numpy(), sm.add_constant(design.to_numpy(float)), family=sm.families.Poisson()).fit()
+        dummies = pd.get_dummies(
+            x[["product_id", "month"]].astype(str), drop_first=True, dtype=float
+        )
+        design = pd.concat(
+            [np.log(x.price).rename("log_price"), x[["display", "mailer", *lags]], dummies], axis=1
+        )
+        fit = sm.GLM(
+            x.units.to_numpy(),
+            sm.add_constant(design.to_numpy(float)),
+            family=sm.families.Poisson(),
+        ).fit()
         errors.append(fit.params[1] - true.elasticity[category])
     assert abs(np.mean(errors)) < 0.25  # eight categories whose own errors are about 0.25 each
     assert np.abs(errors).max() < 0.9
 
 
 def test_tests_and_channels_add_up(large):
-    orders, people = truth(large, "orders", parse_dates=["ordered_at"]), truth(large, "people").set_index("person")
+    orders, people = (
+        truth(large, "orders", parse_dates=["ordered_at"]),
+        truth(large, "people").set_index("person"),
+    )
     kept = orders[(orders.status == "done") & ~((orders.channel == "store") & orders.is_return)]
     days, channels = truth(large, "channel_days"), truth(large, "channels").set_index("channel")
     added = days.groupby("channel")[["incremental_revenue", "spend"]].sum()
     assert np.allclose(added.incremental_revenue[channels.index], channels.incremental_revenue)
-    assert np.allclose(added.spend[channels.index] * channels["return"], channels.incremental_revenue)
+    assert np.allclose(
+        added.spend[channels.index] * channels["return"], channels.incremental_revenue
+    )
     assert (channels.marginal_return < channels["return"]).all()
     caused = kept.drop_duplicates("order_id").cause.value_counts()
     for name in channels.index:
@@ -380,7 +444,9 @@ def test_tests_and_channels_add_up(large):
         for r in parsed(large / "raw" / "google_ads_1.csv").values()
         if r[1:2] == ["Search Brand"] and r[9] != "#REF!"
     )
-    true_brand = days[(days.channel == "Search Brand") & (days.spent_on < "2025-10-01")].incremental_orders.sum()
+    true_brand = days[
+        (days.channel == "Search Brand") & (days.spent_on < "2025-10-01")
+    ].incremental_orders.sum()
     assert abs(claimed - 6 * true_brand) < 4 * np.sqrt(claimed)
 
 
@@ -423,7 +489,9 @@ def test_people_behave_as_their_traits_say(large):
     assert now.orders_window.sum() == pytest.approx(expected, rel=0.15)
     assert exposed > 0
     active = p[p.orders_window > 0]
-    assert active.value_window.sum() == pytest.approx((active.orders_window * active.spend_mean).sum(), rel=0.12)
+    assert active.value_window.sum() == pytest.approx(
+        (active.orders_window * active.spend_mean).sum(), rel=0.12
+    )
     assert (p[p.dropout_day < 730].orders_after == 0).all()
     assert p.orders_after.sum() > 0
     assert np.corrcoef(now.purchase_rate * (now.dropout_day > 730), now.orders_after)[0, 1] > 0.5
@@ -431,11 +499,15 @@ def test_people_behave_as_their_traits_say(large):
 
 def test_stock_is_as_planned_and_slow_sellers_lie_longer(large):
     s, rule = truth(large, "stock"), load("world")["stock"]["cover"]
-    raw = pd.read_csv(large / "raw" / "inventory_export_2026-09-30.csv").drop_duplicates(["SKU", "Location"])
+    raw = pd.read_csv(large / "raw" / "inventory_export_2026-09-30.csv").drop_duplicates(
+        ["SKU", "Location"]
+    )
     both = s.merge(raw, left_on=["product_id", "store"], right_on=["SKU", "Location"])
     assert (both.on_hand.astype(str) == both["On hand (current)"]).mean() > 0.98
     o = truth(large, "orders", parse_dates=["ordered_at"])
-    late = o[~o.is_return & (o.status == "done") & (o.ordered_at >= "2026-07-01 22:00")]  # 13 weeks, UTC
+    late = o[
+        ~o.is_return & (o.status == "done") & (o.ordered_at >= "2026-07-01 22:00")
+    ]  # 13 weeks, UTC
     sold = late.groupby(["product_id", "place"]).quantity.sum() / 13
     found = sold.reindex(pd.MultiIndex.from_frame(s[["product_id", "place"]]), fill_value=0)
     assert np.allclose(found, s.weekly_units)
@@ -453,7 +525,10 @@ def test_coders_agree_as_often_as_their_rates_say(monkeypatch):
     monkeypatch.setattr(Sheet, "plant", lambda sheet, *_: sheet)
     w = simulate(60, 2)
     raw, a = pd.DataFrame(interviews.interviews(w).cells), w.agreement.set_index("theme")
-    assert not raw.duplicated(["passage_id", "coder", "code"]).any() and raw.respondent_id.nunique() == 24
+    assert (
+        not raw.duplicated(["passage_id", "coder", "code"]).any()
+        and raw.respondent_id.nunique() == 24
+    )
     for theme, row in a.iterrows():
         by = raw[raw.code == theme].groupby("coder").passage_id.agg(set)
         x, y = (w.passages.passage_id.isin(by[c]) for c in "AB")
@@ -466,14 +541,24 @@ def test_coders_agree_as_often_as_their_rates_say(monkeypatch):
 
 
 def test_emotional_subjects_are_opened_more_and_sell_no_more(large):
-    styles, m = truth(large, "styles").set_index("campaign_id"), pd.read_csv(large / "raw" / "messages.csv", dtype=str)
+    styles, m = (
+        truth(large, "styles").set_index("campaign_id"),
+        pd.read_csv(large / "raw" / "messages.csv", dtype=str),
+    )
     m = m[(m.delivered == "true")].drop_duplicates("message_id").join(styles, on="campaign_id")
     opened = m.opened_at.notna().groupby(m["style"]).mean()
-    clicked = m[m.opened_at.notna()].assign(hit=lambda x: x.clicked_at.notna()).groupby("style").hit.mean()
+    clicked = (
+        m[m.opened_at.notna()]
+        .assign(hit=lambda x: x.clicked_at.notna())
+        .groupby("style")
+        .hit.mean()
+    )
     stated = load("world")["mail"]["style"]["emotional"]
     assert opened["emotional"] / opened["rational"] == pytest.approx(stated["open"], abs=0.05)
     assert clicked["emotional"] / clicked["rational"] == pytest.approx(stated["click"], abs=0.15)
-    assert styles.groupby("kind")["style"].value_counts().unstack().nunique(axis=1).eq(1).all()  # half of each kind
+    assert (
+        styles.groupby("kind")["style"].value_counts().unstack().nunique(axis=1).eq(1).all()
+    )  # half of each kind
     chance = truth(large, "messages").groupby(["kind", "group"]).chance.nunique()
     assert chance.eq(1).all()  # the style moves no order
     subjects = pd.read_csv(large / "raw" / "klaviyo_campaigns.csv").drop_duplicates("Campaign ID")

@@ -43,7 +43,11 @@ def test_the_planted_defects_are_met_and_good_lines_stay(twin, lab_run):
 def test_no_name_no_email_and_no_phone_outside_raw_and_private(twin):
     people = pd.read_parquet(twin / "private" / "people" / "records.parquet")
     both = (people["first_name"].fillna("") + " " + people["last_name"].fillna("")).str.strip()
-    names = {n.casefold() for n in [*both, *people["name"].dropna()] if re.fullmatch(r"\w[\w'-]+ \w[\w'-]+", n)}
+    names = {
+        n.casefold()
+        for n in [*both, *people["name"].dropna()]
+        if re.fullmatch(r"\w[\w'-]+ \w[\w'-]+", n)
+    }
     mails = set(people["email"].dropna().str.casefold())
     phones = {re.sub(r"\D", "", p)[-9:] for p in people["phone"].dropna()} - {""}
     assert min(len(names), len(mails), len(phones)) > 100
@@ -61,7 +65,9 @@ def test_no_name_no_email_and_no_phone_outside_raw_and_private(twin):
             text = file.read_text(encoding="utf-8")
         text = re.sub(r"base64,[A-Za-z0-9+/=]+|\"image/png\": \"[^\"]+", "", text).casefold()
         words = re.findall(r"[\w'-]+(?:[^\S\n][\w'-]+)?", text)
-        pairs = {f"{a} {b}" for a, b in zip(text.split(), text.split()[1:], strict=False)} | set(words)
+        pairs = {f"{a} {b}" for a, b in zip(text.split(), text.split()[1:], strict=False)} | set(
+            words
+        )
         assert not names & pairs, file
         assert not mails & set(re.findall(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+", text)), file
         digits = {re.sub(r"\D", "", n)[-9:] for n in re.findall(r"\+?\d[\d /()-]{8,}\d", text)}

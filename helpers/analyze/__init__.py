@@ -1,4 +1,6 @@
-"""Step 3, analyze: how sales are spread over time, place and amount, who comes back, and what comes next."""
+"""Step 3, analyze: how sales are spread over time, place and amount, who comes back, and what comes
+next.
+"""
 
 from helpers.analyze import baskets, conjoint, factors, sessions
 from helpers.analyze.association import (
@@ -59,7 +61,15 @@ from helpers.analyze.carts import (
     won_back,
 )
 from helpers.analyze.coders import cohen_kappa, theme_table, themes_in_words, to_discuss
-from helpers.analyze.cohorts import FROM_THE_START, LATER, as_triangle, cohorts, half_life, retention, retention_curves
+from helpers.analyze.cohorts import (
+    FROM_THE_START,
+    LATER,
+    as_triangle,
+    cohorts,
+    half_life,
+    retention,
+    retention_curves,
+)
 from helpers.analyze.competitors import competitors, share_over_time
 from helpers.analyze.conjoint import (
     BEST,
@@ -117,7 +127,14 @@ from helpers.analyze.factors import (
     stack_factors,
     survey_answers,
 )
-from helpers.analyze.forecast import by_month, by_week, forecast, looking_back, simulate, year_ago_in_words
+from helpers.analyze.forecast import (
+    by_month,
+    by_week,
+    forecast,
+    looking_back,
+    simulate,
+    year_ago_in_words,
+)
 from helpers.analyze.funnel import (
     by_part,
     compare_ways,
@@ -152,7 +169,14 @@ from helpers.analyze.line_forecast import (
     with_total,
 )
 from helpers.analyze.mood import add_mood, check_mood, mood_in_words, mood_tells
-from helpers.analyze.paths import busiest, name_transitions, step_by_step, top_paths, transitions, walk_order
+from helpers.analyze.paths import (
+    busiest,
+    name_transitions,
+    step_by_step,
+    top_paths,
+    transitions,
+    walk_order,
+)
 from helpers.analyze.price_ladder import best_steps, ladder_shown, price_ladder, prices_seen
 from helpers.analyze.price_words import (
     coverage_in_words,
@@ -223,8 +247,23 @@ from helpers.analyze.service import (
     stage_source,
     waiting_in_words,
 )
-from helpers.analyze.sessions import act_words, add_sessions, compare_sessions, describe_visits, visits, visits_in_words
-from helpers.analyze.texts import NOTHING_SAID, READING, VOICE_VERSION, gather_texts, lesson, read_texts, texts_in_words
+from helpers.analyze.sessions import (
+    act_words,
+    add_sessions,
+    compare_sessions,
+    describe_visits,
+    visits,
+    visits_in_words,
+)
+from helpers.analyze.texts import (
+    NOTHING_SAID,
+    READING,
+    VOICE_VERSION,
+    gather_texts,
+    lesson,
+    read_texts,
+    texts_in_words,
+)
 from helpers.analyze.topic_links import (
     asking_in_words,
     leaving_by_topic,
@@ -239,8 +278,16 @@ from helpers.analyze.topic_links import (
     unhappy_by_topic,
     unhappy_in_words,
 )
-from helpers.analyze.topics import add_new_topics, add_topics, search_in_words, search_topics, typical_quotes
+from helpers.analyze.topics import (
+    add_new_topics,
+    add_topics,
+    search_in_words,
+    search_topics,
+    typical_quotes,
+)
 from helpers.analyze.touchpoints import as_map, journey_map, map_table, sore_point
 
 # How to read a chart or table, by name.
-READ = sessions.READ | baskets.ADVICE["reading"] | factors.WORDS["reading"] | conjoint.SAYS["reading"]
+READ = (
+    sessions.READ | baskets.ADVICE["reading"] | factors.WORDS["reading"] | conjoint.SAYS["reading"]
+)

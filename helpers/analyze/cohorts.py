@@ -15,12 +15,14 @@ FROM_THE_START, LATER = "seen from the first month", "first seen later"
 
 
 def cohorts(orders: ir.Table) -> ir.Table:
-    """Who of each cohort bought in which month after its first: one row a cohort and month with a sale.
+    """Who of each cohort bought in which month after its first: one row a cohort and month with a
+    sale.
 
-    A cohort is everybody with a first order in the same month. `period` counts months since then, `active`
-    customers who bought, `customers` the size of the cohort, `revenue` what they paid. Lines without a
-    customer are left out, and so are months in which a customer only gave something back. One pass brings the
-    rows down to customer and month; joining each customer's first month takes half the time of a window.
+    A cohort is everybody with a first order in the same month. `period` counts months since then,
+    `active` customers who bought, `customers` the size of the cohort, `revenue` what they paid.
+    Lines without a customer are left out, and so are months in which a customer only gave something
+    back. One pass brings the rows down to customer and month; joining each customer's first month
+    takes half the time of a window.
     """
     monthly = (
         orders.filter(_.customer_id.notnull())
@@ -28,23 +30,32 @@ def cohorts(orders: ir.Table) -> ir.Table:
         .agg(revenue=_.revenue.sum(), most=_.quantity.max())
         .filter(_.most >= 0)
     )
-    first = monthly.join(monthly.group_by("customer_id").agg(cohort_on=_.month.min()), "customer_id")
+    first = monthly.join(
+        monthly.group_by("customer_id").agg(cohort_on=_.month.min()), "customer_id"
+    )
     since = (_.month.year() - _.cohort_on.year()) * 12 + _.month.month() - _.cohort_on.month()
-    by = first.group_by("cohort_on", period=since).agg(active=_.count(), revenue=_.revenue.sum().round(2))
-    return by.mutate(customers=_.active.max().over(group_by="cohort_on")).order_by("cohort_on", "period")
+    by = first.group_by("cohort_on", period=since).agg(
+        active=_.count(), revenue=_.revenue.sum().round(2)
+    )
+    return by.mutate(customers=_.active.max().over(group_by="cohort_on")).order_by(
+        "cohort_on", "period"
+    )
 
 
 def retention(rows: pd.DataFrame, as_of: date) -> pd.DataFrame:
-    """Retention of each cohort in each month that is over, with its 90 % interval (table `cohorts`).
+    """Retention of each cohort in each month that is over, with its 90 % interval (table
+    `cohorts`).
 
-    Months in which nobody of a cohort bought stand with zero; the month of `as_of` is left out while it runs.
+    Months in which nobody of a cohort bought stand with zero; the month of `as_of` is left out
+    while it runs.
     """
     last = (pd.Timestamp(as_of) + pd.Timedelta(days=1)).to_period("M") - 1
     month = pd.PeriodIndex(pd.to_datetime(rows["cohort_on"]), freq="M")
     rows = rows.assign(cohort=month.year * 12 + month.month)
     end = last.year * 12 + last.month
     grid = pd.DataFrame(
-        [(c, p) for c in sorted(rows["cohort"].unique()) for p in range(end - c + 1)], columns=["cohort", "period"]
+        [(c, p) for c in sorted(rows["cohort"].unique()) for p in range(end - c + 1)],
+        columns=["cohort", "period"],
     )
     sizes = rows.drop_duplicates("cohort")[["cohort", "cohort_on", "customers"]]
     table = (
@@ -54,26 +65,38 @@ def retention(rows: pd.DataFrame, as_of: date) -> pd.DataFrame:
     )
     table = table.astype({"active": "int64", "customers": "int64"})
     return table.assign(
-        retention=table["active"] / table["customers"], **stats.share_interval(table["active"], table["customers"])
+        retention=table["active"] / table["customers"],
+        **stats.share_interval(table["active"], table["customers"]),
     )[COLUMNS]
 
 
 def retention_curves(table: pd.DataFrame) -> pd.DataFrame:
     """Retention by months since the first order, pooled over cohorts, for two groups of customers.
 
-    One row by `months` since the first order. The columns FROM_THE_START (seen in the first month of the
-    data, so mostly customers before) and LATER (first seen after it) hold retention, `customers` the size of
-    the later group, `low` and `high` its 90 % interval. Each month pools the cohorts that have lived it.
+    One row by `months` since the first order. The columns FROM_THE_START (seen in the first month
+    of the data, so mostly customers before) and LATER (first seen after it) hold retention,
+    `customers` the size of the later group, `low` and `high` its 90 % interval. Each month pools
+    the cohorts that have lived it.
     """
     early = table["cohort_on"] == table["cohort_on"].min()
-    first, later = (t.groupby("period")[["customers", "active"]].sum() for t in (table[early], table[~early]))
-    shares = {FROM_THE_START: first["active"] / first["customers"], LATER: later["active"] / later["customers"]}
+    first, later = (
+        t.groupby("period")[["customers", "active"]].sum() for t in (table[early], table[~early])
+    )
+    shares = {
+        FROM_THE_START: first["active"] / first["customers"],
+        LATER: later["active"] / later["customers"],
+    }
     wide = pd.DataFrame(shares | {"customers": later["customers"]})
-    return wide.join(stats.share_interval(later["active"], later["customers"])).rename_axis("months").reset_index()
+    return (
+        wide.join(stats.share_interval(later["active"], later["customers"]))
+        .rename_axis("months")
+        .reset_index()
+    )
 
 
 def half_life(curves: pd.DataFrame) -> int | None:
-    """First month in which half of the later customers or fewer still buy; None where they stay above.
+    """First month in which half of the later customers or fewer still buy; None where they stay
+    above.
 
     >>> half_life(pd.DataFrame({"months": [0, 1, 2], LATER: [1.0, 0.6, 0.45]}))
     2
@@ -86,7 +109,8 @@ def as_triangle(table: pd.DataFrame) -> pd.DataFrame:
     """Retention with cohorts down and months since the first order across."""
     named = table.assign(
         cohort=[
-            f"{d:%b %Y} ({n:,})" for d, n in zip(pd.to_datetime(table["cohort_on"]), table["customers"], strict=True)
+            f"{d:%b %Y} ({n:,})"
+            for d, n in zip(pd.to_datetime(table["cohort_on"]), table["customers"], strict=True)
         ]
     )
     wide = named.pivot_table("retention", "cohort", "period", sort=False)

@@ -1,4 +1,6 @@
-"""Conjoint: what each level of a product is worth to people, from the choices they made between products."""
+"""Conjoint: what each level of a product is worth to people, from the choices they made between
+products.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,15 @@ from helpers import stats
 from helpers.client import PlaybookError
 from helpers.show import words
 
-SAYS = yaml.safe_load(resources.files("helpers.analyze").joinpath("conjoint.yaml").read_text(encoding="utf-8"))
+SAYS = yaml.safe_load(
+    resources.files("helpers.analyze").joinpath("conjoint.yaml").read_text(encoding="utf-8")
+)
 CONJOINT_VERSION = SAYS["version"]
-KNOWN = ["respondent_id", "task", "alternative", "chosen", "filled"]  # every other column is an attribute
+# every other column is an attribute
+KNOWN = ["respondent_id", "task", "alternative", "chosen", "filled"]
 BEST = "best"  # describes the product of the best-liked levels
-PRICE, PER_UNIT = "price", "per unit"  # the attribute that is money; the level of an attribute that is a number
+# the attribute that is money; the level of an attribute that is a number
+PRICE, PER_UNIT = "price", "per unit"
 FEWEST, FEWEST_TASKS = 30, 4  # respondents, and tasks of each, below which nothing is said
 DRAWS = 100  # of the tastes of each respondent, in the likelihood
 KEPT_BACK = 0.25  # of each respondent's tasks, the last, are kept to test on
@@ -32,9 +38,10 @@ SURE = 0.9  # share of draws from which one price is said to be the best
 class Tasks(NamedTuple):
     """Choice tasks: one row an alternative, sorted by respondent and task.
 
-    levels: of each attribute, none where it is a number. wide: one column a level (0 or 1) or number. slim: the
-    part-worths, one a column of `wide`, are `slim` times the free coefficients: those of an attribute sum to zero
-    (effects coding), numbers count in standard deviations. task, person: where each task and each respondent begins.
+    levels: of each attribute, none where it is a number. wide: one column a level (0 or 1) or
+    number. slim: the part-worths, one a column of `wide`, are `slim` times the free coefficients:
+    those of an attribute sum to zero (effects coding), numbers count in standard deviations. task,
+    person: where each task and each respondent begins.
     """
 
     rows: pd.DataFrame
@@ -43,7 +50,8 @@ class Tasks(NamedTuple):
     slim: np.ndarray
     task: np.ndarray
     person: np.ndarray
-    left_out: int = 0  # tasks in which not exactly one alternative was chosen, or not all was known of one
+    # tasks in which not exactly one alternative was chosen, or not all was known of one
+    left_out: int = 0
 
     @property
     def names(self) -> pd.DataFrame:
@@ -54,13 +62,19 @@ class Tasks(NamedTuple):
     @property
     def enough(self) -> bool:
         """Whether there is enough to fit a model."""
-        return len(self.person) >= FEWEST and len(self.task) >= FEWEST_TASKS * FEWEST and bool(self.levels)
+        return (
+            len(self.person) >= FEWEST
+            and len(self.task) >= FEWEST_TASKS * FEWEST
+            and bool(self.levels)
+        )
 
 
 class ChoiceModel(NamedTuple):
-    """A fitted logit: its free coefficients, the spread of each attribute between people, their covariance.
+    """A fitted logit: its free coefficients, the spread of each attribute between people, their
+    covariance.
 
-    draws: the tastes tried for each respondent (level, respondent, draw), one draw of zeros where all are alike.
+    draws: the tastes tried for each respondent (level, respondent, draw), one draw of zeros where
+    all are alike.
     """
 
     tasks: Tasks
@@ -78,29 +92,49 @@ class ChoiceModel(NamedTuple):
 def read_tasks(choices: pd.DataFrame, levels: dict[str, list[str]] | None = None) -> Tasks:
     """Tasks in which one of two or more alternatives was chosen and all attributes are known.
 
-    A column of numbers is an attribute in its own units; of a column of text, each value is a level. `levels` takes
-    them from other tasks.
+    A column of numbers is an attribute in its own units; of a column of text, each value is a
+    level. `levels` takes them from other tasks.
     """
     found = [c for c in choices.columns if c not in KNOWN and choices[c].nunique() > 1]
     names = list(found if levels is None else levels)
-    shown = choices.groupby(["respondent_id", "task"])["chosen"].transform("size")  # a task that lost a row is no task
-    rows = choices.assign(shown=shown, chosen=choices["chosen"].astype(float)).dropna(subset=["chosen", *names])
+    # a task that lost a row is no task
+    shown = choices.groupby(["respondent_id", "task"])["chosen"].transform("size")
+    rows = choices.assign(shown=shown, chosen=choices["chosen"].astype(float)).dropna(
+        subset=["chosen", *names]
+    )
     rows = rows.sort_values(["respondent_id", "task", "alternative"], kind="stable")
     each = rows.groupby(["respondent_id", "task"])["chosen"]
-    fair = (each.transform("sum") == 1) & (each.transform("size") == rows["shown"]) & (rows["shown"] > 1)
+    fair = (
+        (each.transform("sum") == 1)
+        & (each.transform("size") == rows["shown"])
+        & (rows["shown"] > 1)
+    )
     rows = rows[fair].reset_index(drop=True)
     if levels is None:
         names = names if len(rows) else []
-        levels = {a: [] if pd.api.types.is_numeric_dtype(choices[a]) else sorted(rows[a].unique()) for a in names}
+        levels = {
+            a: [] if pd.api.types.is_numeric_dtype(choices[a]) else sorted(rows[a].unique())
+            for a in names
+        }
     blocks = [
-        np.vstack([np.eye(len(v) - 1), -np.ones(len(v) - 1)]) if v else [[1 / (rows[a].std() or 1.0)]]
+        (
+            np.vstack([np.eye(len(v) - 1), -np.ones(len(v) - 1)])
+            if v
+            else [[1 / (rows[a].std() or 1.0)]]
+        )
         for a, v in levels.items()
     ]
     first = ~rows.duplicated(["respondent_id", "task"])
     task, who = np.flatnonzero(first), ~rows.loc[first, "respondent_id"].duplicated()
     asked = len(choices[["respondent_id", "task"]].drop_duplicates())
     return Tasks(
-        rows, levels, _columns(rows, levels), block_diag(*blocks), task, np.flatnonzero(who), asked - len(task)
+        rows,
+        levels,
+        _columns(rows, levels),
+        block_diag(*blocks),
+        task,
+        np.flatnonzero(who),
+        asked - len(task),
     )
 
 
@@ -116,9 +150,10 @@ def _columns(rows: pd.DataFrame, levels: dict[str, list[str]]) -> np.ndarray:
 def fit_choices(tasks: Tasks, alike: bool = False, seed: int = 1) -> ChoiceModel:
     """Part-worths by maximum likelihood.
 
-    With `alike`, the multinomial logit (McFadden 1974): everybody has the same tastes. Without, the mixed logit:
-    each part-worth is normal between people, with one spread an attribute, by simulated likelihood with Halton draws
-    (Train 2009, chapter 6). Errors are clustered by respondent (sandwich).
+    With `alike`, the multinomial logit (McFadden 1974): everybody has the same tastes. Without, the
+    mixed logit: each part-worth is normal between people, with one spread an attribute, by
+    simulated likelihood with Halton draws (Train 2009, chapter 6). Errors are clustered by
+    respondent (sandwich).
     """
     people, columns = len(tasks.person), tasks.wide.shape[1]
     draws = np.zeros((columns, people, 1))
@@ -126,7 +161,9 @@ def fit_choices(tasks: Tasks, alike: bool = False, seed: int = 1) -> ChoiceModel
         draws = _normal(columns, people * DRAWS, seed).T.reshape(columns, people, DRAWS)
     moves = _moves(tasks, draws)[: 0 if alike else None]
     free = tasks.slim.shape[1]
-    start = np.r_[np.zeros(free) if alike else fit_choices(tasks, alike=True).values, np.full(len(moves), 0.3)]
+    start = np.r_[
+        np.zeros(free) if alike else fit_choices(tasks, alike=True).values, np.full(len(moves), 0.3)
+    ]
 
     def less(values: np.ndarray) -> tuple[float, np.ndarray]:
         loglik, slopes, _weights = _likelihood(values, tasks, moves)
@@ -143,7 +180,9 @@ def fit_choices(tasks: Tasks, alike: bool = False, seed: int = 1) -> ChoiceModel
 
 def _normal(columns: int, n: int, seed: int = 1) -> np.ndarray:
     """`n` evenly spread points of so many normals (scrambled Halton)."""
-    return norm.ppf(qmc.Halton(columns, rng=np.random.default_rng(seed)).random(n).clip(1e-9, 1 - 1e-9))
+    return norm.ppf(
+        qmc.Halton(columns, rng=np.random.default_rng(seed)).random(n).clip(1e-9, 1 - 1e-9)
+    )
 
 
 def _owner(tasks: Tasks) -> np.ndarray:
@@ -152,9 +191,13 @@ def _owner(tasks: Tasks) -> np.ndarray:
 
 
 def _moves(tasks: Tasks, draws: np.ndarray) -> np.ndarray:
-    """What each draw of tastes adds to each alternative, for a spread of one: attribute, row, draw."""
+    """What each draw of tastes adds to each alternative, for a spread of one: attribute,
+    row, draw.
+    """
     tasks_of = np.diff(np.r_[tasks.task, len(tasks.rows)])
-    who = np.repeat(np.searchsorted(tasks.person, np.arange(len(tasks.task)), side="right") - 1, tasks_of)
+    who = np.repeat(
+        np.searchsorted(tasks.person, np.arange(len(tasks.task)), side="right") - 1, tasks_of
+    )
     moves = np.zeros((len(tasks.levels), len(tasks.rows), draws.shape[2]))
     for column, (a, scale) in enumerate(zip(_owner(tasks), _scale(tasks), strict=True)):
         moves[a] += tasks.wide[:, [column]] * scale * draws[column][who]
@@ -162,14 +205,23 @@ def _moves(tasks: Tasks, draws: np.ndarray) -> np.ndarray:
 
 
 def _scale(tasks: Tasks) -> np.ndarray:
-    """What one unit of spread means in each column: one for a level, one standard deviation for a number."""
+    """What one unit of spread means in each column: one for a level, one standard deviation for a
+    number.
+    """
     return np.concatenate(
-        [np.ones(len(v)) if v else [1 / (tasks.rows[a].std() or 1.0)] for a, v in tasks.levels.items()]
+        [
+            np.ones(len(v)) if v else [1 / (tasks.rows[a].std() or 1.0)]
+            for a, v in tasks.levels.items()
+        ]
     )
 
 
-def _likelihood(values: np.ndarray, tasks: Tasks, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each respondent: log-likelihood, its slopes, and how well each draw of tastes fits (sums to one)."""
+def _likelihood(
+    values: np.ndarray, tasks: Tasks, moves: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each respondent: log-likelihood, its slopes, and how well each draw of tastes fits (sums
+    to one).
+    """
     free, begin = tasks.slim.shape[1], tasks.task[tasks.person]
     x, chosen = tasks.wide @ tasks.slim, tasks.rows["chosen"].to_numpy(bool)
     size = np.diff(np.r_[tasks.task, len(x)])
@@ -187,9 +239,11 @@ def _likelihood(values: np.ndarray, tasks: Tasks, moves: np.ndarray) -> tuple[np
 
 
 def own_part_worths(model: ChoiceModel) -> np.ndarray:
-    """Part-worths of each respondent, given their own choices: one row a respondent, one column a column of `wide`.
+    """Part-worths of each respondent, given their own choices: one row a respondent, one column a
+    column of `wide`.
 
-    The mean of the draws of tastes, weighted by how well they explain the choices (Revelt and Train 2000).
+    The mean of the draws of tastes, weighted by how well they explain the choices (Revelt and Train
+    2000).
     """
     _loglik, _slopes, weights = _likelihood(model.values, model.tasks, _spread_moves(model))
     tastes = np.einsum("lpr,pr->pl", model.draws, weights)
@@ -202,7 +256,9 @@ def _spread_moves(model: ChoiceModel) -> np.ndarray:
 
 
 def _spreads(model: ChoiceModel, values: np.ndarray | None = None) -> np.ndarray:
-    """The spread between people of each column of `wide`; `values` may hold several draws of the coefficients."""
+    """The spread between people of each column of `wide`; `values` may hold several draws of the
+    coefficients.
+    """
     values = model.values if values is None else values
     spreads = values[..., model.tasks.slim.shape[1] :]
     if not spreads.shape[-1]:
@@ -210,23 +266,38 @@ def _spreads(model: ChoiceModel, values: np.ndarray | None = None) -> np.ndarray
     return spreads[..., _owner(model.tasks)] * _scale(model.tasks)
 
 
-def part_worths(model: ChoiceModel, plain: ChoiceModel, draws: int = 2000, seed: int = 1) -> pd.DataFrame:
+def part_worths(
+    model: ChoiceModel, plain: ChoiceModel, draws: int = 2000, seed: int = 1
+) -> pd.DataFrame:
     """One row a level, or number, of each attribute: what it is worth to people.
 
-    part_worth (of an attribute with levels: against the mean of its levels) with its 90 % interval, spread between
-    people, plain: the same if all were alike; over: the least liked level of the attribute, and willing: what one more
-    of money people would give up for this level in its place, with its interval (Krinsky and Robb 1986); it is empty
-    where nobody can tell that a higher price is worse. importance and importance_own: of the attribute, from the
-    averaged part-worths, and averaged over people (see `importance`).
+    part_worth (of an attribute with levels: against the mean of its levels) with its 90 % interval,
+    spread between people, plain: the same if all were alike; over: the least liked level of the
+    attribute, and willing: what one more of money people would give up for this level in its place,
+    with its interval (Krinsky and Robb 1986); it is empty where nobody can tell that a higher price
+    is worse. importance and importance_own: of the attribute, from the averaged part-worths, and
+    averaged over people (see `importance`).
     """
     tasks, slim = model.tasks, model.tasks.slim
     names, free = tasks.names, slim.shape[1]
     error = np.sqrt(np.diag(slim @ model.covariance[:free, :free] @ slim.T))
     ends = {"low": model.part_worths - stats.Z * error, "high": model.part_worths + stats.Z * error}
-    rows = names.assign(part_worth=model.part_worths, **ends, spread=np.abs(_spreads(model)), plain=plain.part_worths)
-    least = rows.loc[rows.groupby("attribute")["part_worth"].idxmin()].set_index("attribute")["level"]
+    rows = names.assign(
+        part_worth=model.part_worths,
+        **ends,
+        spread=np.abs(_spreads(model)),
+        plain=plain.part_worths,
+    )
+    least = rows.loc[rows.groupby("attribute")["part_worth"].idxmin()].set_index("attribute")[
+        "level"
+    ]
     rows["over"] = rows["attribute"].map(least).where(rows["level"] != PER_UNIT)
-    drawn = np.random.default_rng(seed).multivariate_normal(model.values, model.covariance, draws)[:, :free] @ slim.T
+    drawn = (
+        np.random.default_rng(seed).multivariate_normal(model.values, model.covariance, draws)[
+            :, :free
+        ]
+        @ slim.T
+    )
     rows[["willing", "willing_low", "willing_high"]] = _willingness(rows, drawn)
     own = importance(model)
     return rows.assign(**{c: rows["attribute"].map(own[c]) for c in own.columns})
@@ -246,7 +317,9 @@ def _willingness(rows: pd.DataFrame, drawn: np.ndarray) -> np.ndarray:
     money = np.flatnonzero((rows["attribute"] == PRICE) & (rows["level"] == PER_UNIT))
     if not len(money) or rows["high"].iloc[money[0]] >= 0:
         return np.full((len(rows), 3), np.nan)
-    place = {(a, v): i for i, (a, v) in enumerate(zip(rows["attribute"], rows["level"], strict=True))}
+    place = {
+        (a, v): i for i, (a, v) in enumerate(zip(rows["attribute"], rows["level"], strict=True))
+    }
     told = []
     for i, r in enumerate(rows.itertuples()):
         base = place.get((r.attribute, r.over))
@@ -259,11 +332,12 @@ def _willingness(rows: pd.DataFrame, drawn: np.ndarray) -> np.ndarray:
 
 
 def importance(model: ChoiceModel) -> pd.DataFrame:
-    """How much each attribute decides, of all together: between its best and worst level or number shown.
+    """How much each attribute decides, of all together: between its best and worst level or number
+    shown.
 
-    importance: from the part-worths averaged over people, where opposite tastes cancel. importance_own: of each
-    person's own part-worths (drawn from the model's spread of tastes), then averaged over people; an attribute on which
-    tastes differ counts for more there (Orme 2010).
+    importance: from the part-worths averaged over people, where opposite tastes cancel.
+    importance_own: of each person's own part-worths (drawn from the model's spread of tastes), then
+    averaged over people; an attribute on which tastes differ counts for more there (Orme 2010).
     """
     reach = pd.DataFrame({"importance": _reach(model.tasks, model.part_worths[None])[0]})
     people = model.part_worths + _normal(model.tasks.wide.shape[1], 512) * _spreads(model)
@@ -275,7 +349,11 @@ def _reach(tasks: Tasks, worths: np.ndarray) -> np.ndarray:
     owner, low, high = _owner(tasks), tasks.wide.min(axis=0), tasks.wide.max(axis=0)
     spans = np.column_stack(
         [
-            np.ptp(worths[:, owner == a], axis=1) if known else np.abs(worths[:, owner == a] @ (high - low)[owner == a])
+            (
+                np.ptp(worths[:, owner == a], axis=1)
+                if known
+                else np.abs(worths[:, owner == a] @ (high - low)[owner == a])
+            )
             for a, known in enumerate(tasks.levels.values())
         ]
     )
@@ -283,11 +361,12 @@ def _reach(tasks: Tasks, worths: np.ndarray) -> np.ndarray:
 
 
 def describe_products(text: str, model: ChoiceModel) -> pd.DataFrame:
-    """Products described as "brand=Lumera, price=69; brand=no name", one row each, all attributes filled.
+    """Products described as "brand=Lumera, price=69; brand=no name", one row each, all attributes
+    filled.
 
-    `BEST` is the best-liked product. What is left out is the best-liked level, or the median of a number. Raises
-    PlaybookError where an attribute or level was not among the tasks, or a number lies outside those shown: nobody has
-    been asked about it.
+    `BEST` is the best-liked product. What is left out is the best-liked level, or the median of a
+    number. Raises PlaybookError where an attribute or level was not among the tasks, or a number
+    lies outside those shown: nobody has been asked about it.
     """
     tasks, best = model.tasks, {}
     for a, known in tasks.levels.items():
@@ -302,12 +381,16 @@ def describe_products(text: str, model: ChoiceModel) -> pd.DataFrame:
 
 def _known(tasks: Tasks, attribute: str, said: str) -> str | float:
     if attribute not in tasks.levels:
-        raise PlaybookError(f"{attribute!r} was not among the choices; they had {', '.join(tasks.levels)}.")
+        raise PlaybookError(
+            f"{attribute!r} was not among the choices; they had {', '.join(tasks.levels)}."
+        )
     known = tasks.levels[attribute]
     if known:
         found = next((v for v in known if v.casefold() == said.casefold()), None)
         if found is None:
-            raise PlaybookError(f"{attribute}={said} was not among the choices; they had {', '.join(known)}.")
+            raise PlaybookError(
+                f"{attribute}={said} was not among the choices; they had {', '.join(known)}."
+            )
         return found
     low, high = tasks.rows[attribute].min(), tasks.rows[attribute].max()
     try:
@@ -319,26 +402,38 @@ def _known(tasks: Tasks, attribute: str, said: str) -> str | float:
     return value
 
 
-def preference(model: ChoiceModel, product: pd.Series, rivals: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Share of people who would choose the product, at its own price and at each price shown, with 90 % intervals.
+def preference(
+    model: ChoiceModel, product: pd.Series, rivals: pd.DataFrame, seed: int = 1
+) -> pd.DataFrame:
+    """Share of people who would choose the product, at its own price and at each price shown, with
+    90 % intervals.
 
-    Against the products of `rivals`; where these are none, against those of the tasks, one of which it replaces.
-    One row a price: price, own (the price described), share, low, high, sales: price times share, a person asked;
-    best: in which share of the draws no other price brings more sales.
+    Against the products of `rivals`; where these are none, against those of the tasks, one of which
+    it replaces. One row a price: price, own (the price described), share, low, high, sales: price
+    times share, a person asked; best: in which share of the draws no other price brings more sales.
     Shares of preference, not of the market: everybody sees everything, and nobody walks away.
     """
     tasks, rng = model.tasks, np.random.default_rng(seed)
     draws = rng.multivariate_normal(model.values, model.covariance, 200)
-    number = PRICE in tasks.levels and not tasks.levels[PRICE]  # else there is none, or it is a name such as "5 EUR"
+    # else there is none, or it is a name such as "5 EUR"
+    number = PRICE in tasks.levels and not tasks.levels[PRICE]
     levels = np.unique(tasks.rows[PRICE]) if number else []
-    prices = sorted({*levels, product[PRICE]}) if len(levels) > 1 else [product[PRICE] if number else np.nan]
+    prices = (
+        sorted({*levels, product[PRICE]})
+        if len(levels) > 1
+        else [product[PRICE] if number else np.nan]
+    )
     others = [_columns(rivals, tasks.levels)] if len(rivals) else _other_sets(tasks, rng)
     people = _normal(tasks.wide.shape[1], 128, seed)
-    ours = pd.DataFrame([product.to_dict() | {PRICE: p} if p == p else product.to_dict() for p in prices])
+    ours = pd.DataFrame(
+        [product.to_dict() | {PRICE: p} if p == p else product.to_dict() for p in prices]
+    )
     said = _shares(model, _columns(ours, tasks.levels), others, model.values[None], people)[0]
     sure = _shares(model, _columns(ours, tasks.levels), others, draws, people)
     low, high = np.quantile(sure, stats.ENDS, axis=0)
-    rows = pd.DataFrame({"price": prices, "own": [p == product.get(PRICE) or p != p for p in prices], "share": said})
+    rows = pd.DataFrame(
+        {"price": prices, "own": [p == product.get(PRICE) or p != p for p in prices], "share": said}
+    )
     first = (sure * rows["price"].fillna(1).to_numpy()).argmax(axis=1)
     best = np.bincount(first, minlength=len(rows)) / len(sure)
     return rows.assign(low=low, high=high, sales=rows["price"] * rows["share"], best=best)
@@ -352,21 +447,30 @@ def _other_sets(tasks: Tasks, rng: np.random.Generator, most: int = 300) -> list
 
 
 def _shares(
-    model: ChoiceModel, ours: np.ndarray, others: list[np.ndarray], values: np.ndarray, normal: np.ndarray
+    model: ChoiceModel,
+    ours: np.ndarray,
+    others: list[np.ndarray],
+    values: np.ndarray,
+    normal: np.ndarray,
 ) -> np.ndarray:
-    """Share of each of our products, one row a draw of the coefficients: mean over people and sets of others."""
+    """Share of each of our products, one row a draw of the coefficients: mean over people and sets
+    of others.
+    """
     means = values[:, : model.tasks.slim.shape[1]] @ model.tasks.slim.T
-    tastes = means[:, None] + normal * _spreads(model, values)[:, None]  # coefficients, people, columns
+    # coefficients, people, columns
+    tastes = means[:, None] + normal * _spreads(model, values)[:, None]
     own = tastes @ ours.T
     against = [logsumexp(tastes @ o.T, axis=2)[..., None] for o in others]
     return np.mean([1 / (1 + np.exp(a - own)) for a in against], axis=0).mean(axis=1)
 
 
 def foretell_choices(choices: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """How often the choice is foretold in tasks kept back, the last of each respondent; the models see the others.
+    """How often the choice is foretold in tasks kept back, the last of each respondent; the models
+    see the others.
 
-    One row a way: way, tasks, hits with their 90 % interval, and better, low_better, high_better: than the better of
-    the plain rules, cheapest and most chosen levels. Intervals by bootstrap over respondents. Empty without enough.
+    One row a way: way, tasks, hits with their 90 % interval, and better, low_better, high_better:
+    than the better of the plain rules, cheapest and most chosen levels. Intervals by bootstrap over
+    respondents. Empty without enough.
     """
     names = ["way", "tasks", "hits", "low", "high", "better", "low_better", "high_better"]
     rows = choices.sort_values(["respondent_id", "task"])
@@ -380,7 +484,9 @@ def foretell_choices(choices: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
     known = {p: i for i, p in enumerate(early.rows["respondent_id"].iloc[early.task[early.person]])}
     who = late.rows["respondent_id"].map(known)
     own = np.vstack([own_part_worths(mixed), mixed.part_worths])[who.fillna(len(known)).astype(int)]
-    picked = (early.wide * early.rows[["chosen"]].to_numpy()).sum(axis=0) / early.wide.sum(axis=0).clip(1e-9)
+    picked = (early.wide * early.rows[["chosen"]].to_numpy()).sum(axis=0) / early.wide.sum(
+        axis=0
+    ).clip(1e-9)
     text = np.array([bool(early.levels[a]) for a in early.names["attribute"]])
     ways = {"most chosen levels": late.wide @ np.where(text, picked, 0.0)}
     if PRICE in early.levels and not early.levels[PRICE]:
@@ -407,7 +513,9 @@ def _mean(values: pd.Series) -> list[float]:
 def _hits(utility: np.ndarray, tasks: Tasks, size: np.ndarray) -> np.ndarray:
     """Of each task: the chance that the chosen is the one of highest utility; ties are shared."""
     best = np.isclose(utility, np.repeat(np.maximum.reduceat(utility, tasks.task), size))
-    return np.add.reduceat(best * tasks.rows["chosen"].to_numpy(), tasks.task) / np.add.reduceat(best, tasks.task)
+    return np.add.reduceat(best * tasks.rows["chosen"].to_numpy(), tasks.task) / np.add.reduceat(
+        best, tasks.task
+    )
 
 
 def say_worths(worths: pd.DataFrame, tasks: Tasks) -> str:
@@ -418,41 +526,64 @@ def say_worths(worths: pd.DataFrame, tasks: Tasks) -> str:
     if tasks.left_out:
         start += f" {SAYS['left_out'].format(n=words.count(tasks.left_out))}"
     if short < 0.01:
-        return f"{start} Treating all people as alike would give the same part-worths: tastes hardly differ."
-    return f"{start} Treating all people as alike would give part-worths that are {words.percent(short)} smaller."
+        return (
+            f"{start} Treating all people as alike would give the same part-worths: tastes hardly"
+            " differ."
+        )
+    return (
+        f"{start} Treating all people as alike would give part-worths that are"
+        f" {words.percent(short)} smaller."
+    )
 
 
 def say_test(tested: pd.DataFrame) -> str:
-    """How well the model foretold the tasks kept back, beside chance and the better plain rule, in words."""
+    """How well the model foretold the tasks kept back, beside chance and the better plain rule, in
+    words.
+    """
     if not len(tested):
         return "too few tasks to keep some back."
     t = tested.set_index("way")
     ours, plain = t.iloc[-1], t["hits"].drop([w for w in t.index if "logit" in w]).max()
     ends = f"{words.percent(ours['low'])} to {words.percent(ours['high'])}"
     return (
-        f"the model foretells {words.percent(ours['hits'])} of choices kept back ({ends}), the better plain rule "
-        f"{words.percent(plain)}, chance {words.percent(t.loc['chance', 'hits'])}."
+        f"the model foretells {words.percent(ours['hits'])} of choices kept back ({ends}), the"
+        f" better plain rule {words.percent(plain)}, chance"
+        f" {words.percent(t.loc['chance', 'hits'])}."
     )
 
 
-def worth_in_words(worths: pd.DataFrame, tested: pd.DataFrame, currency: str) -> list[dict[str, str]]:
+def worth_in_words(
+    worths: pd.DataFrame, tested: pd.DataFrame, currency: str
+) -> list[dict[str, str]]:
     """The level that people would pay most for, as a finding, or none."""
     found = []
     for w in worths.dropna(subset=["willing"]).nlargest(1, "willing").to_dict("records"):
-        ends = {"low": words.money(w["willing_low"]), "high": words.money(w["willing_high"], currency)}
+        ends = {
+            "low": words.money(w["willing_low"]),
+            "high": words.money(w["willing_high"], currency),
+        }
         told = w | ends | {"willing": words.money(w["willing"], currency), "test": say_test(tested)}
         found.append({part: said.format(**told) for part, said in SAYS["worth"].items()})
     return found
 
 
-def price_in_words(chosen: pd.DataFrame, product: pd.Series, rivals: pd.DataFrame, currency: str) -> dict[str, str]:
-    """The price at which the rows of `preference` show most sales, as a finding; or the two that are too close."""
+def price_in_words(
+    chosen: pd.DataFrame, product: pd.Series, rivals: pd.DataFrame, currency: str
+) -> dict[str, str]:
+    """The price at which the rows of `preference` show most sales, as a finding; or the two that
+    are too close.
+    """
     ranked = chosen.sort_values("best", ascending=False, kind="stable")
     best, other = ranked.iloc[0], ranked.iloc[min(1, len(ranked) - 1)]
-    told = {c: words.percent(best[c]) for c in ("share", "low", "high", "best")} | {"n": len(chosen)}
-    told["best"] = "nearly all draws" if best["best"] > 0.985 else f"{told['best']} of draws"  # no price is certain
+    told = {c: words.percent(best[c]) for c in ("share", "low", "high", "best")} | {
+        "n": len(chosen)
+    }
+    # no price is certain
+    told["best"] = "nearly all draws" if best["best"] > 0.985 else f"{told['best']} of draws"
     told |= {"product": say_product(product), "rivals": say_rivals(rivals)}
-    told |= {k: words.money(row["price"], currency) for k, row in (("price", best), ("other", other))}
+    told |= {
+        k: words.money(row["price"], currency) for k, row in (("price", best), ("other", other))
+    }
     said = SAYS["price"]
     if len(chosen) == 1 or best["best"] < SURE:
         said = said | {"headline": SAYS["headlines"]["alone" if len(chosen) == 1 else "apart"]}
@@ -461,7 +592,9 @@ def price_in_words(chosen: pd.DataFrame, product: pd.Series, rivals: pd.DataFram
 
 def say_product(product: pd.Series) -> str:
     """A product in words, without its price."""
-    told = [f"{v:g} {a}" if isinstance(v, float) else str(v) for a, v in product.items() if a != PRICE]
+    told = [
+        f"{v:g} {a}" if isinstance(v, float) else str(v) for a, v in product.items() if a != PRICE
+    ]
     return ", ".join(told)
 
 
@@ -470,5 +603,6 @@ def say_rivals(rivals: pd.DataFrame) -> str:
     if not len(rivals):
         return "the products of the choice tasks"
     return "; ".join(
-        f"{say_product(r)} at {words.money(r[PRICE])}" if PRICE in r else say_product(r) for _i, r in rivals.iterrows()
+        f"{say_product(r)} at {words.money(r[PRICE])}" if PRICE in r else say_product(r)
+        for _i, r in rivals.iterrows()
     )

@@ -1,4 +1,6 @@
-"""Frequencies, shares and distributions: what sells, when, where and in what amounts (practices 3.1 and 3.2)."""
+"""Frequencies, shares and distributions: what sells, when, where and in what amounts (practices 3.1
+and 3.2).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from helpers import stats
 
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MONTH_PARTS = {"days 1 to 7": 7, "days 8 to 14": 14, "days 15 to 21": 21, "day 22 to the end": 31}
-STEPS = [step * 10**power for power in range(6) for step in (1, 2, 5)]  # edges of basket sizes, any currency
+# edges of basket sizes, any currency
+STEPS = [step * 10**power for power in range(6) for step in (1, 2, 5)]
 NOT_KNOWN = "not known"
 
 
@@ -35,8 +38,12 @@ def frequencies(orders: ir.Table, products: ir.Table) -> ir.Table:
 
 
 def described(orders: ir.Table, customers: ir.Table) -> ir.Table:
-    """Customers and revenue by age band; "not known" holds those whom the client cannot describe."""
-    spent = orders.filter(_.customer_id.notnull()).group_by("customer_id").agg(revenue=_.revenue.sum())
+    """Customers and revenue by age band; "not known" holds those whom the client cannot
+    describe.
+    """
+    spent = (
+        orders.filter(_.customer_id.notnull()).group_by("customer_id").agg(revenue=_.revenue.sum())
+    )
     people = spent.left_join(customers.select("customer_id", "age_band"), "customer_id")
     return (
         people.group_by(age_band=_.age_band.fill_null(NOT_KNOWN))
@@ -46,7 +53,9 @@ def described(orders: ir.Table, customers: ir.Table) -> ir.Table:
 
 
 def by_store(orders: ir.Table) -> ir.Table:
-    """Orders and revenue by place of sale, the largest revenue first; orders without a place are left out."""
+    """Orders and revenue by place of sale, the largest revenue first; orders without a place are
+    left out.
+    """
     by = orders.filter(_.store_id.notnull()).group_by("store_id")
     sums = by.agg(orders=_.order_id.nunique(), revenue=_.revenue.sum().round(2))
     return sums.order_by(ibis.desc("revenue"), "store_id")
@@ -57,7 +66,11 @@ def sales_by_day(orders: ir.Table, products: ir.Table) -> ir.Table:
     return (
         _with_category(orders, products)
         .group_by("ordered_on", "category")
-        .agg(revenue=_.revenue.sum().round(2), quantity=_.quantity.sum().round(3), orders=_.order_id.nunique())
+        .agg(
+            revenue=_.revenue.sum().round(2),
+            quantity=_.quantity.sum().round(3),
+            orders=_.order_id.nunique(),
+        )
     )
 
 
@@ -74,15 +87,23 @@ def by_hour(orders: ir.Table) -> ir.Table:
 def order_values(orders: ir.Table) -> ir.Table:
     """How many orders have which value, in whole units of the currency, and what they add up to."""
     each = orders.group_by("order_id").agg(paid=_.revenue.sum().round(2))
-    return each.group_by(value=_.paid.floor()).agg(orders=_.count(), revenue=_.paid.sum().round(2)).order_by("value")
+    return (
+        each.group_by(value=_.paid.floor())
+        .agg(orders=_.count(), revenue=_.paid.sum().round(2))
+        .order_by("value")
+    )
 
 
 def complete_days(sales: pd.DataFrame, as_of: date) -> pd.DataFrame:
-    """Every day up to `as_of` with every category, zeros where nothing was sold (table `sales_daily`)."""
+    """Every day up to `as_of` with every category, zeros where nothing was sold (table
+    `sales_daily`).
+    """
     if not len(sales):
         return sales
     days = pd.date_range(sales["ordered_on"].min(), as_of, name="ordered_on")
-    grid = pd.MultiIndex.from_product([days, sorted(sales["category"].unique())], names=["ordered_on", "category"])
+    grid = pd.MultiIndex.from_product(
+        [days, sorted(sales["category"].unique())], names=["ordered_on", "category"]
+    )
     known = sales.assign(ordered_on=pd.to_datetime(sales["ordered_on"])).set_index(grid.names)
     return known.reindex(grid, fill_value=0).reset_index()
 
@@ -115,14 +136,18 @@ def rows_for(shares: pd.DataFrame, part: float) -> int:
 
 
 def full_weeks(daily: pd.Series) -> pd.DataFrame:
-    """Sales by week from Monday to Sunday, named by the Monday; weeks that the data hold in part are left out."""
+    """Sales by week from Monday to Sunday, named by the Monday; weeks that the data hold in part
+    are left out.
+    """
     weeks = daily.groupby(daily.index.to_period("W-SUN")).agg(["sum", "size"])
     whole = weeks[weeks["size"] == 7]
     return pd.DataFrame({"week": whole.index.start_time, "sales": whole["sum"].to_numpy()})
 
 
 def by_weekday(daily: pd.Series) -> pd.DataFrame:
-    """Mean sales of each weekday with the 90 % interval of the mean; days without sales are left out."""
+    """Mean sales of each weekday with the 90 % interval of the mean; days without sales are left
+    out.
+    """
     sold = daily[daily > 0]
     return _means(sold, sold.index.day_of_week.map(dict(enumerate(WEEKDAYS))), WEEKDAYS)
 
@@ -143,21 +168,37 @@ def week_grid(hours: pd.DataFrame, daily: pd.Series) -> pd.DataFrame:
     """Mean orders in each hour of each weekday: weekdays down, hours across."""
     grid = hours.pivot_table("orders", "weekday", "hour", fill_value=0)
     days = daily.groupby(daily.index.day_of_week).size()
-    return grid.div(days.reindex(grid.index), axis=0).rename(index=dict(enumerate(WEEKDAYS))).rename_axis(None)
+    return (
+        grid.div(days.reindex(grid.index), axis=0)
+        .rename(index=dict(enumerate(WEEKDAYS)))
+        .rename_axis(None)
+    )
 
 
 def basket_sizes(values: pd.DataFrame) -> pd.DataFrame:
     """Order values in bands on a 1-2-5 scale: share of orders and share of revenue."""
     edges = [-np.inf, *STEPS, np.inf]
-    labels = [f"below {STEPS[0]:,}", *(f"{a:,} to {b:,}" for a, b in pairwise(STEPS)), f"from {STEPS[-1]:,}"]
+    labels = [
+        f"below {STEPS[0]:,}",
+        *(f"{a:,} to {b:,}" for a, b in pairwise(STEPS)),
+        f"from {STEPS[-1]:,}",
+    ]
     band = pd.cut(values["value"].astype(float), edges, right=False, labels=labels)
     bands = values.groupby(band, observed=True)[["orders", "revenue"]].sum()
-    shares = (bands / bands.sum()).add_prefix("share_of_").rename(columns={"share_of_revenue": "share_of_sales"})
-    return bands[["orders"]].join(shares).rename_axis("basket").reset_index().astype({"basket": str})
+    shares = (
+        (bands / bands.sum())
+        .add_prefix("share_of_")
+        .rename(columns={"share_of_revenue": "share_of_sales"})
+    )
+    return (
+        bands[["orders"]].join(shares).rename_axis("basket").reset_index().astype({"basket": str})
+    )
 
 
 def quantile(values: pd.DataFrame, part: float) -> float:
-    """The order value that this part of the orders stays at or below, in whole units of the currency."""
+    """The order value that this part of the orders stays at or below, in whole units of the
+    currency.
+    """
     reached = values["orders"].cumsum() >= part * values["orders"].sum()
     return float(values.loc[reached, "value"].iloc[0]) if len(values) else float("nan")
 
@@ -168,7 +209,9 @@ def _with_category(orders: ir.Table, products: ir.Table) -> ir.Table:
 
 
 def _means(values: pd.Series, groups: pd.Index, order: list[str]) -> pd.DataFrame:
-    by = values.groupby(np.asarray(groups)).agg(mean="mean", ends=lambda v: stats.bootstrap_interval(v.to_numpy()))
+    by = values.groupby(np.asarray(groups)).agg(
+        mean="mean", ends=lambda v: stats.bootstrap_interval(v.to_numpy())
+    )
     by = by.reindex([name for name in order if name in by.index])
     return pd.DataFrame(
         {

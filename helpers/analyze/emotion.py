@@ -1,4 +1,6 @@
-"""Emotions in texts and in the brand's messages, and whether emotional messages do better than rational ones."""
+"""Emotions in texts and in the brand's messages, and whether emotional messages do better than
+rational ones.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ POWER = 0.80
 
 
 def _any_of(listed: list[str]) -> re.Pattern:
-    parts = [re.escape(w).replace(r"\*", r"\w*").replace(r"\ ", r"\s+") for w in sorted(listed, key=len, reverse=True)]
+    parts = [
+        re.escape(w).replace(r"\*", r"\w*").replace(r"\ ", r"\s+")
+        for w in sorted(listed, key=len, reverse=True)
+    ]
     worded = [
         rf"\b{p}\b" if w[0].isalpha() and not HAN.search(w) else p
         for p, w in zip(parts, sorted(listed, key=len, reverse=True), strict=True)
@@ -34,8 +39,13 @@ def _any_of(listed: list[str]) -> re.Pattern:
 
 
 FEELS = {e: _any_of([*own["en"], *own["zh"]]) for e, own in EMOTION["emotions"].items()}
-LEANS = {side: _any_of([*EMOTION[side]["en"], *EMOTION[side]["zh"]]) for side in ("emotional", "rational", "offer")}
-NEGATED = re.compile(r"(?:\bnot|\bno|\bnever|n't|\bwithout|\bhardly)\s+(?:\w+\s+)?$|[不没无未](?:有|是|太|很|怎么)?$")
+LEANS = {
+    side: _any_of([*EMOTION[side]["en"], *EMOTION[side]["zh"]])
+    for side in ("emotional", "rational", "offer")
+}
+NEGATED = re.compile(
+    r"(?:\bnot|\bno|\bnever|n't|\bwithout|\bhardly)\s+(?:\w+\s+)?$|[不没无未](?:有|是|太|很|怎么)?$"
+)
 
 
 def emotion_words(text: str) -> dict[str, int]:
@@ -46,21 +56,30 @@ def emotion_words(text: str) -> dict[str, int]:
     """
     low, found = text.lower(), {}
     for emotion, own in FEELS.items():
-        hits = {m[0] for m in own.finditer(low) if not NEGATED.search(low[max(0, m.start() - 20) : m.start()])}
+        hits = {
+            m[0]
+            for m in own.finditer(low)
+            if not NEGATED.search(low[max(0, m.start() - 20) : m.start()])
+        }
         if hits:
             found[emotion] = len(hits)
     return found
 
 
 def add_emotion(texts: pd.DataFrame) -> pd.DataFrame:
-    """Add `emotion`, the one with most words (the first of Plutchik's list among equals); empty where none is shown."""
+    """Add `emotion`, the one with most words (the first of Plutchik's list among equals); empty
+    where none is shown.
+    """
     once = {t: emotion_words(t) for t in texts["text"].unique()}
     first = {t: max(found, key=found.get) if found else None for t, found in once.items()}
-    return texts.assign(emotion=texts["text"].map(first).where(texts["language"] != "other").astype("str"))
+    return texts.assign(
+        emotion=texts["text"].map(first).where(texts["language"] != "other").astype("str")
+    )
 
 
 def emotion_shares(texts: pd.DataFrame, campaigns: pd.DataFrame) -> pd.DataFrame:
-    """Share of texts that show each emotion, one row a source (the brand's messages too), and the share with none.
+    """Share of texts that show each emotion, one row a source (the brand's messages too), and the
+    share with none.
 
     A text may show several. `campaigns` are those of `campaign_styles`.
     """
@@ -76,7 +95,9 @@ def emotion_shares(texts: pd.DataFrame, campaigns: pd.DataFrame) -> pd.DataFrame
 
 
 def emotions_in_words(shares: pd.DataFrame) -> str:
-    """The emotions most often shown, two at most, in the source of customers with most feeling, as a sentence."""
+    """The emotions most often shown, two at most, in the source of customers with most feeling, as
+    a sentence.
+    """
     own = shares.drop(index="our messages", errors="ignore")
     if own.empty:
         return ""
@@ -84,30 +105,52 @@ def emotions_in_words(shares: pd.DataFrame) -> str:
     shown = row[EMOTIONS].astype(float).sort_values(ascending=False, kind="stable")
     if not shown.iloc[0]:
         return SAYS["unfelt"]
-    said = {"source": row.name, "share": words.percent(shown.iloc[0]), "none": words.percent(row["none"])}
+    said = {
+        "source": row.name,
+        "share": words.percent(shown.iloc[0]),
+        "none": words.percent(row["none"]),
+    }
     second = SAYS["second"].format(second=shown.index[1]) if shown.iloc[1] else ""
     return SAYS["strongest"].format(first=shown.index[0], second=second, **said)
 
 
 def campaign_styles(campaigns: pd.DataFrame) -> pd.DataFrame:
-    """Campaigns with words (the subject, else the name), style and alike (channel, and whether something is offered).
+    """Campaigns with words (the subject, else the name), style and alike (channel, and whether
+    something is offered).
 
-    style: emotional or rational, by which has more words of emotion.yaml; neither where they are equal.
+    style: emotional or rational, by which has more words of emotion.yaml; neither where they are
+    equal.
     """
-    subject = campaigns["subject"] if "subject" in campaigns else pd.Series(None, campaigns.index, dtype="object")
+    subject = (
+        campaigns["subject"]
+        if "subject" in campaigns
+        else pd.Series(None, campaigns.index, dtype="object")
+    )
     rows = campaigns.assign(words=subject.fillna(campaigns["name"])).dropna(subset=["words"])
     low = rows["words"].astype("str").str.lower()
-    count = {side: low.map(lambda t, p=p: len(set(p.findall(t)))) for side, p in LEANS.items() if side != "offer"}
+    count = {
+        side: low.map(lambda t, p=p: len(set(p.findall(t))))
+        for side, p in LEANS.items()
+        if side != "offer"
+    }
     feeling = count["emotional"] + low.map(lambda t: sum(emotion_words(t).values()))
-    style = np.select([feeling > count["rational"], feeling < count["rational"]], ["emotional", "rational"], "neither")
+    style = np.select(
+        [feeling > count["rational"], feeling < count["rational"]],
+        ["emotional", "rational"],
+        "neither",
+    )
     named = (rows["words"] + " " + rows["name"].fillna("")).str.lower()
     offered = rows["offer"].notna() | named.astype("str").str.contains(LEANS["offer"])
-    alike = rows["channel"].fillna("").astype("str") + np.where(offered, " with an offer", " without an offer")
+    alike = rows["channel"].fillna("").astype("str") + np.where(
+        offered, " with an offer", " without an offer"
+    )
     return rows[["campaign_id"]].assign(words=rows["words"].astype("str"), style=style, alike=alike)
 
 
 def style_outcomes(styles: pd.DataFrame, messages: ir.Table, orders: ir.Table) -> pd.DataFrame:
-    """The rows of `campaign_outcomes` for the campaigns of `campaign_styles` that lean to a side."""
+    """The rows of `campaign_outcomes` for the campaigns of `campaign_styles` that lean to a
+    side.
+    """
     leaning = styles.loc[styles["style"] != "neither", "campaign_id"].tolist()
     if not leaning:
         return pd.DataFrame(columns=["campaign_id", "sent", *EMOTION["outcomes"]])
@@ -115,35 +158,66 @@ def style_outcomes(styles: pd.DataFrame, messages: ir.Table, orders: ir.Table) -
 
 
 def campaign_outcomes(messages: ir.Table, orders: ir.Table) -> ir.Table:
-    """One row a campaign: sent, and the shares of the people reached who opened, clicked, unsubscribed and ordered.
+    """One row a campaign: sent, and the shares of the people reached who opened, clicked,
+    unsubscribed and ordered.
 
-    ordered: in the week after the message, less in the week before it, so that a season counts on both sides.
-    Messages held back or not delivered are left out.
+    ordered: in the week after the message, less in the week before it, so that a season counts on
+    both sides. Messages held back or not delivered are left out.
     """
-    sent = messages.filter(_.sent_at.notnull(), ~_.is_holdout.fill_null(False), _.delivered.fill_null(True))
+    sent = messages.filter(
+        _.sent_at.notnull(), ~_.is_holdout.fill_null(False), _.delivered.fill_null(True)
+    )
     sent = sent.mutate(sent_on=_.sent_at.date())
-    bought = orders.filter(_.customer_id.notnull(), _.quantity > 0).select("customer_id", "ordered_on").distinct()
+    bought = (
+        orders.filter(_.customer_id.notnull(), _.quantity > 0)
+        .select("customer_id", "ordered_on")
+        .distinct()
+    )
     both = sent.select("message_id", "customer_id", "sent_on").inner_join(bought, "customer_id")
-    both = both.mutate(day=_.ordered_on.delta(_.sent_on, unit="day")).filter(_.day.between(-AFTER, AFTER))
+    both = both.mutate(day=_.ordered_on.delta(_.sent_on, unit="day")).filter(
+        _.day.between(-AFTER, AFTER)
+    )
     after = both.group_by("message_id").agg(after=(_.day > 0).any(), before=(_.day < 0).any())
     rows = sent.left_join(after, "message_id").drop("message_id_right")
-    shares = {c: _[f"{c}_at"].notnull().cast("float64").mean() for c in ("opened", "clicked", "unsubscribed")}
-    ordered = (_.after.fill_null(False).cast("int64") - _.before.fill_null(False).cast("int64")).cast("float64").mean()
-    return rows.group_by("campaign_id").agg(sent=_.count(), **shares, ordered=ordered).order_by("campaign_id")
+    shares = {
+        c: _[f"{c}_at"].notnull().cast("float64").mean()
+        for c in ("opened", "clicked", "unsubscribed")
+    }
+    ordered = (
+        (_.after.fill_null(False).cast("int64") - _.before.fill_null(False).cast("int64"))
+        .cast("float64")
+        .mean()
+    )
+    return (
+        rows.group_by("campaign_id")
+        .agg(sent=_.count(), **shares, ordered=ordered)
+        .order_by("campaign_id")
+    )
 
 
 def compare_styles(styles: pd.DataFrame, outcomes: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Emotional minus rational campaigns, one row an outcome: emotional and rational (campaigns), difference of the
-    mean shares with its 90 % interval, p, seen, verdict.
+    """Emotional minus rational campaigns, one row an outcome: emotional and rational (campaigns),
+    difference of the mean shares with its 90 % interval, p, seen, verdict.
 
-    Campaigns are the units, and are compared within `alike`. p is that of a permutation of the styles within `alike`
-    (Fisher), corrected for four outcomes (Holm 1979); the interval is Student's. seen: the difference that would be
-    found four times in five. Empty with fewer than four campaigns of either style that have others alike.
+    Campaigns are the units, and are compared within `alike`. p is that of a permutation of the
+    styles within `alike` (Fisher), corrected for four outcomes (Holm 1979); the interval is
+    Student's. seen: the difference that would be found four times in five. Empty with fewer than
+    four campaigns of either style that have others alike.
     """
     both = styles[styles["style"] != "neither"].merge(outcomes, on="campaign_id")
     both = both[both.groupby("alike")["style"].transform("nunique") == 2]
     feels = (both["style"] == "emotional").to_numpy()
-    columns = ["outcome", "emotional", "rational", "difference", "low", "high", "p", "seen", "verdict"]
+    columns = [
+        "outcome",
+        "emotional",
+        "rational",
+        "difference",
+        "low",
+        "high",
+        "p",
+        "seen",
+        "verdict",
+    ]
     if min(feels.sum(), (~feels).sum()) < FEWEST:
         return pd.DataFrame(columns=columns)
     strata = [np.flatnonzero(both["alike"] == a) for a in both["alike"].unique()]
@@ -159,15 +233,23 @@ def compare_styles(styles: pd.DataFrame, outcomes: pd.DataFrame, seed: int = 1) 
         p = (1 + (np.abs(by_chance) >= abs(size[0]) - 1e-12).sum()) / (1 + DRAWS)
         half = student.ppf(stats.ENDS[1], max(n - 2 * len(strata), 1)) * error[0]
         seen = (norm.ppf(1 - level / 2) + norm.ppf(POWER)) * error[0]
-        rows.append([outcome, feels.sum(), (~feels).sum(), size[0], size[0] - half, size[0] + half, p, seen])
+        rows.append(
+            [outcome, feels.sum(), (~feels).sum(), size[0], size[0] - half, size[0] + half, p, seen]
+        )
     found = pd.DataFrame(rows, columns=columns[:-1])
     found["p"] = holm(found["p"].to_numpy())
     sign = np.sign(found["difference"]).where(found["p"] < 1 - stats.LEVEL, 0).astype(int)
-    return found.assign(verdict=sign.map({1: "emotional more", -1: "rational more", 0: "cannot be told"}))
+    return found.assign(
+        verdict=sign.map({1: "emotional more", -1: "rational more", 0: "cannot be told"})
+    )
 
 
-def _difference(y: np.ndarray, feels: np.ndarray, strata: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean over strata of the differences of means, and its standard error, a row of `feels` each."""
+def _difference(
+    y: np.ndarray, feels: np.ndarray, strata: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean over strata of the differences of means, and its standard error, a row of
+    `feels` each.
+    """
     top, weight, within, df = 0.0, 0.0, 0.0, 0
     for s in strata:
         own, one = y[s], feels[:, s].astype(float)
@@ -182,15 +264,24 @@ def _difference(y: np.ndarray, feels: np.ndarray, strata: list[np.ndarray]) -> t
 
 
 def styles_in_words(styles: pd.DataFrame, tested: pd.DataFrame) -> dict[str, str]:
-    """What the test of styles says: headline, evidence, sure and action, or a sentence where there is nothing to test.
+    """What the test of styles says: headline, evidence, sure and action, or a sentence where there
+    is nothing to test.
 
     The headline tells the sure outcome nearest to an order; all sure ones stand in the evidence.
     """
-    n = {side: int((styles["style"] == side).sum()) for side in ("emotional", "rational")} if len(styles) else {}
+    n = (
+        {side: int((styles["style"] == side).sum()) for side in ("emotional", "rational")}
+        if len(styles)
+        else {}
+    )
     if not any(n.values()):
         return {"sentence": SAYS["none"]}
     if tested.empty:
-        return {"id": "voice-emotion", "headline": SAYS["thin"].format(**n), "action": SAYS["action"]}
+        return {
+            "id": "voice-emotion",
+            "headline": SAYS["thin"].format(**n),
+            "action": SAYS["action"],
+        }
     sure = tested[tested["verdict"] != "cannot be told"]
     near = sure.sort_values("outcome", key=lambda o: o.map(list(EMOTION["nouns"]).index))
     t = (near if len(sure) else tested.sort_values("p", kind="stable")).iloc[0]
@@ -207,7 +298,9 @@ def styles_in_words(styles: pd.DataFrame, tested: pd.DataFrame) -> dict[str, str
         for s in sure.itertuples()
     )
     said["orders"] = "" if "ordered" in set(sure["outcome"]) else SAYS["no_orders"]
-    rest = [EMOTION["outcomes"][o] for o in tested.loc[tested["verdict"] == "cannot be told", "outcome"]]
+    rest = [
+        EMOTION["outcomes"][o] for o in tested.loc[tested["verdict"] == "cannot be told", "outcome"]
+    ]
     said["untold"] = SAYS["untold_of"].format(outcomes=words.listing(rest)) if rest else ""
     end = "" if len(sure) else "untold_"
     return {

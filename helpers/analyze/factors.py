@@ -18,21 +18,24 @@ from threadpoolctl import threadpool_limits
 from helpers.show import words
 
 FACTORS_VERSION = "1"
-FEWEST_ITEMS, FEWEST_PEOPLE = 4, 60  # statements or parts of the range, and people, below which nothing is said
+# statements or parts of the range, and people, below which nothing is said
+FEWEST_ITEMS, FEWEST_PEOPLE = 4, 60
 LEAST_KMO = 0.5  # sampling adequacy below which no factors are given (Kaiser 1974)
 LOADS = 0.4  # a loading from here on belongs to the factor
 FEWEST_LINES, FEWEST_BOUGHT = 10, 20  # lines of a customer, and of a part of the range
 MOST_PARTS, TOO_COARSE = 20, 0.5  # parts of the range; largest share of one category
 REST = "the rest"
-WORDS = yaml.safe_load(resources.files("helpers.analyze").joinpath("factors.yaml").read_text(encoding="utf-8"))
+WORDS = yaml.safe_load(
+    resources.files("helpers.analyze").joinpath("factors.yaml").read_text(encoding="utf-8")
+)
 
 
 class Factors(NamedTuple):
     """Factors found.
 
-    loadings: one row a factor and item: factor (number), name, item, loading, own (it belongs there), alpha of the
-    factor; scores: one row a person, one column a factor, by name; eigenvalues: see `parallel_analysis`; explained:
-    share of the differences in all answers.
+    loadings: one row a factor and item: factor (number), name, item, loading, own (it belongs
+    there), alpha of the factor; scores: one row a person, one column a factor, by name;
+    eigenvalues: see `parallel_analysis`; explained: share of the differences in all answers.
     """
 
     loadings: pd.DataFrame
@@ -42,38 +45,63 @@ class Factors(NamedTuple):
 
 
 def survey_answers(surveys: pd.DataFrame) -> pd.DataFrame:
-    """Answers to statements on a scale: one row a known customer, one column a statement; the latest answer counts.
+    """Answers to statements on a scale: one row a known customer, one column a statement; the
+    latest answer counts.
 
-    Left out are people who answered less than two thirds; the answers still missing are the statement's mean.
+    Left out are people who answered less than two thirds; the answers still missing are the
+    statement's mean.
     """
-    rows = surveys[(surveys["kind"] == "scale") & surveys["customer_id"].notna() & surveys["score"].notna()]
-    twice = rows.loc[rows.duplicated(["response_id", "question"]), "question"]  # one text above several statements
-    rows = rows.assign(question=rows["question"].mask(rows["question"].isin(twice)).fillna(rows["question_id"]))
-    rows = rows.sort_values(["answered_at", "response_id"]).drop_duplicates(["customer_id", "question"], keep="last")
+    rows = surveys[
+        (surveys["kind"] == "scale") & surveys["customer_id"].notna() & surveys["score"].notna()
+    ]
+    # one text above several statements
+    twice = rows.loc[rows.duplicated(["response_id", "question"]), "question"]
+    rows = rows.assign(
+        question=rows["question"].mask(rows["question"].isin(twice)).fillna(rows["question_id"])
+    )
+    rows = rows.sort_values(["answered_at", "response_id"]).drop_duplicates(
+        ["customer_id", "question"], keep="last"
+    )
     table = rows.pivot(index="customer_id", columns="question", values="score").astype(float)
-    parts = [str(c).rpartition(" - ") for c in table.columns]  # a battery repeats its question before each statement
-    table.columns = [p[2] for p in parts] if len({p[0] for p in parts}) == 1 else [str(c) for c in table.columns]
+    # a battery repeats its question before each statement
+    parts = [str(c).rpartition(" - ") for c in table.columns]
+    table.columns = (
+        [p[2] for p in parts]
+        if len({p[0] for p in parts}) == 1
+        else [str(c) for c in table.columns]
+    )
     table = table[table.notna().mean(axis=1) > 2 / 3]
     return table.fillna(table.mean()).loc[:, lambda t: t.std() > 0]
 
 
 def line_counts(orders: ir.Table, products: ir.Table) -> ir.Table:
     """customer_id, category, subcategory, n: lines bought, returns left out."""
-    lines = orders.filter(_.customer_id.notnull(), _.quantity > 0).inner_join(products, "product_id")
+    lines = orders.filter(_.customer_id.notnull(), _.quantity > 0).inner_join(
+        products, "product_id"
+    )
     return lines.group_by("customer_id", "category", "subcategory").agg(n=_.count())
 
 
 def part_counts(counts: pd.DataFrame) -> pd.DataFrame:
-    """Lines by part of the range, from `line_counts`: one row a customer with ten lines or more, one column a part.
+    """Lines by part of the range, from `line_counts`: one row a customer with ten lines or more,
+    one column a part.
 
-    Parts are categories; where one holds more than half of all lines, subcategories; the `MOST_PARTS` bought most, each
-    with `FEWEST_BOUGHT` lines or more. The last column is all the rest, and where nothing is left over, the part bought
-    most.
+    Parts are categories; where one holds more than half of all lines, subcategories; the
+    `MOST_PARTS` bought most, each with `FEWEST_BOUGHT` lines or more. The last column is all the
+    rest, and where nothing is left over, the part bought most.
     """
-    sums = {c: counts.groupby(c)["n"].sum().sort_values(ascending=False) for c in ("category", "subcategory")}
-    coarse = sums["category"].max() > TOO_COARSE * sums["category"].sum() and len(sums["subcategory"]) > 1
+    sums = {
+        c: counts.groupby(c)["n"].sum().sort_values(ascending=False)
+        for c in ("category", "subcategory")
+    }
+    coarse = (
+        sums["category"].max() > TOO_COARSE * sums["category"].sum()
+        and len(sums["subcategory"]) > 1
+    )
     level = "subcategory" if coarse else "category"
-    table = counts.pivot_table(index="customer_id", columns=level, values="n", aggfunc="sum", fill_value=0)
+    table = counts.pivot_table(
+        index="customer_id", columns=level, values="n", aggfunc="sum", fill_value=0
+    )
     table = table[table.sum(axis=1) >= FEWEST_LINES]
     bought = table.sum().sort_values(ascending=False, kind="stable")
     often = list(bought.index[bought >= FEWEST_BOUGHT])
@@ -84,20 +112,26 @@ def part_counts(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def tastes(parts: pd.DataFrame) -> pd.DataFrame:
-    """Tastes from `part_counts`: how many more lines of each part a customer bought than others with as many lines.
+    """Tastes from `part_counts`: how many more lines of each part a customer bought than others
+    with as many lines.
 
-    In standard deviations of chance (Pearson residuals), so that who buys much does not look fond of everything. The
-    rest stands in no column: where one part is bought more, another must be bought less.
+    In standard deviations of chance (Pearson residuals), so that who buys much does not look fond
+    of everything. The rest stands in no column: where one part is bought more, another must be
+    bought less.
     """
     expected = np.outer(parts.sum(axis=1), parts.sum()) / max(parts.to_numpy().sum(), 1)
     return ((parts - expected) / np.sqrt(expected.clip(1e-9))).clip(-5, 5).iloc[:, :-1]
 
 
 def without_tastes(parts: pd.DataFrame, draws: int = 50, seed: int = 1) -> Iterator[pd.DataFrame]:
-    """Customers who buy as many lines each, all by the same shares: what `tastes` shows where there are none."""
+    """Customers who buy as many lines each, all by the same shares: what `tastes` shows where there
+    are none.
+    """
     rng, share = np.random.default_rng(seed), parts.sum() / parts.to_numpy().sum()
     for _draw in range(draws):
-        yield tastes(pd.DataFrame(rng.multinomial(parts.sum(axis=1), share), parts.index, parts.columns))
+        yield tastes(
+            pd.DataFrame(rng.multinomial(parts.sum(axis=1), share), parts.index, parts.columns)
+        )
 
 
 def shuffled(table: pd.DataFrame, draws: int = 100, seed: int = 1) -> Iterator[pd.DataFrame]:
@@ -110,8 +144,8 @@ def shuffled(table: pd.DataFrame, draws: int = 100, seed: int = 1) -> Iterator[p
 def adequacy(table: pd.DataFrame) -> dict[str, float]:
     """Whether there is anything to factor: people, items, kmo and p.
 
-    kmo: Kaiser, Meyer and Olkin's measure of sampling adequacy (Kaiser 1974), 0 to 1; p: Bartlett's test (1950) that
-    all items are unrelated.
+    kmo: Kaiser, Meyer and Olkin's measure of sampling adequacy (Kaiser 1974), 0 to 1; p: Bartlett's
+    test (1950) that all items are unrelated.
     """
     n, k = table.shape
     if n < FEWEST_PEOPLE or k < FEWEST_ITEMS:
@@ -127,41 +161,52 @@ def adequacy(table: pd.DataFrame) -> dict[str, float]:
 
 @threadpool_limits.wrap(limits=1)  # the matrices are small: more threads only wait for one another
 def parallel_analysis(table: pd.DataFrame, chance: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """How many factors, one row a possible one: factor (its place), own (eigenvalue), chance and kept.
+    """How many factors, one row a possible one: factor (its place), own (eigenvalue), chance and
+    kept.
 
-    `chance` are tables in which nothing hangs together; 95 % of their eigenvalues are below the column of that name
-    (Horn 1965; the 95 %: Glorfeld 1995). kept: it and all before it are above chance.
+    `chance` are tables in which nothing hangs together; 95 % of their eigenvalues are below the
+    column of that name (Horn 1965; the 95 %: Glorfeld 1995). kept: it and all before it are above
+    chance.
     """
-    own, *random = (np.linalg.eigvalsh(np.corrcoef(t, rowvar=False))[::-1] for t in [table, *chance])
+    own, *random = (
+        np.linalg.eigvalsh(np.corrcoef(t, rowvar=False))[::-1] for t in [table, *chance]
+    )
     above = np.quantile(random, 0.95, axis=0)
     kept = np.logical_and.accumulate(own > above)
-    return pd.DataFrame({"factor": np.arange(1, len(own) + 1), "own": own, "chance": above, "kept": kept})
+    return pd.DataFrame(
+        {"factor": np.arange(1, len(own) + 1), "own": own, "chance": above, "kept": kept}
+    )
 
 
 @threadpool_limits.wrap(limits=1)
 def find_factors(table: pd.DataFrame) -> Factors:
-    """Factors of the answers of `survey_answers`, by maximum likelihood, as many as `parallel_analysis` keeps.
+    """Factors of the answers of `survey_answers`, by maximum likelihood, as many as
+    `parallel_analysis` keeps.
 
-    They are turned by varimax (Kaiser 1958), and so that the strongest items load above zero; a factor is named by its
-    strongest item, not by us. alpha: how well its own items agree (Cronbach 1951). Scores are regressions on the items
-    (Thurstone 1935). Empty below 60 people or four items, where no factor is beyond chance, and where sampling adequacy
-    is too low.
+    They are turned by varimax (Kaiser 1958), and so that the strongest items load above zero; a
+    factor is named by its strongest item, not by us. alpha: how well its own items agree (Cronbach
+    1951). Scores are regressions on the items (Thurstone 1935). Empty below 60 people or four
+    items, where no factor is beyond chance, and where sampling adequacy is too low.
     """
     table = table.loc[:, table.std() > 0]
     if not adequacy(table)["kmo"] >= LEAST_KMO:
         return _factors(table, None, np.empty((table.shape[1], 0)), 1)
     sizes = parallel_analysis(table, shuffled(table))
-    found = FactorAnalysis(max(sizes["kept"].sum(), 1), svd_method="lapack", tol=1e-6, max_iter=5000)
+    found = FactorAnalysis(
+        max(sizes["kept"].sum(), 1), svd_method="lapack", tol=1e-6, max_iter=5000
+    )
     loads = found.fit(_standard(table)).components_.T
     return _factors(table, sizes, loads[:, : sizes["kept"].sum()], 1)
 
 
 @threadpool_limits.wrap(limits=1)
 def find_tastes(parts: pd.DataFrame) -> Factors:
-    """Factors of purchases, from `part_counts`, as `find_factors` gives them; named by their two strongest parts.
+    """Factors of purchases, from `part_counts`, as `find_factors` gives them; named by their two
+    strongest parts.
 
-    By principal components: where one part is bought more another must be bought less, so the parts have no spread of
-    their own, which maximum likelihood asks for. Chance are customers who all buy by the same shares.
+    By principal components: where one part is bought more another must be bought less, so the parts
+    have no spread of their own, which maximum likelihood asks for. Chance are customers who all buy
+    by the same shares.
     """
     table = tastes(parts)
     if len(table) < FEWEST_PEOPLE or table.shape[1] < FEWEST_ITEMS:
@@ -186,7 +231,9 @@ def _standard(table: pd.DataFrame) -> pd.DataFrame:
     return (table - table.mean()) / table.std(ddof=0)
 
 
-def _factors(table: pd.DataFrame, sizes: pd.DataFrame | None, loads: np.ndarray, in_a_name: int) -> Factors:
+def _factors(
+    table: pd.DataFrame, sizes: pd.DataFrame | None, loads: np.ndarray, in_a_name: int
+) -> Factors:
     sizes = pd.DataFrame(columns=["factor", "own", "chance", "kept"]) if sizes is None else sizes
     if not loads.shape[1]:
         empty = pd.DataFrame(columns=["factor", "name", "item", "loading", "own", "alpha"])
@@ -196,7 +243,9 @@ def _factors(table: pd.DataFrame, sizes: pd.DataFrame | None, loads: np.ndarray,
     turned = turned[:, np.argsort(-(turned**2).sum(axis=0), kind="stable")]
     standard = _standard(table)
     each = pd.DataFrame(turned, table.columns, range(1, turned.shape[1] + 1))
-    rows = pd.concat([_factor_rows(i, each[i], standard, in_a_name) for i in each], ignore_index=True)
+    rows = pd.concat(
+        [_factor_rows(i, each[i], standard, in_a_name) for i in each], ignore_index=True
+    )
     weights = np.linalg.pinv(np.corrcoef(table, rowvar=False), hermitian=True) @ turned
     names = rows.drop_duplicates("factor")["name"].tolist()
     scores = pd.DataFrame(standard.to_numpy() @ weights, table.index, names)
@@ -210,7 +259,12 @@ def _factor_rows(number: int, loads: pd.Series, standard: pd.DataFrame, most: in
     items = standard[loads.index[own]] * np.sign(loads[own])
     k = items.shape[1]
     alpha = k / (k - 1) * (1 - items.var().sum() / items.sum(axis=1).var()) if k > 1 else np.nan
-    rows = loads.rename("loading").rename_axis("item").reset_index().assign(own=own.to_numpy(), alpha=alpha)
+    rows = (
+        loads.rename("loading")
+        .rename_axis("item")
+        .reset_index()
+        .assign(own=own.to_numpy(), alpha=alpha)
+    )
     return rows.assign(factor=number, name=name_factor(loads, most))
 
 
@@ -220,13 +274,17 @@ def name_factor(loads: pd.Series, most: int) -> str:
     >>> name_factor(pd.Series([0.8, 0.6, -0.7, 0.1], ["bread", "milk", "beer", "eggs"]), 2)
     'bread and milk rather than beer'
     """
-    strong = loads[loads.abs() >= min(LOADS, loads.abs().max())].sort_values(key=np.abs, ascending=False)
+    strong = loads[loads.abs() >= min(LOADS, loads.abs().max())].sort_values(
+        key=np.abs, ascending=False
+    )
     sides = (strong.index[strong > 0][:most], strong.index[strong < 0][:most])
     return " rather than ".join(" and ".join(map(str, side)) for side in sides if len(side))
 
 
 def factor_table(found: Factors) -> pd.DataFrame:
-    """One row a factor: factor, items that belong to it (with a minus where they go against it), alpha."""
+    """One row a factor: factor, items that belong to it (with a minus where they go against it),
+    alpha.
+    """
     own = found.loadings[found.loadings["own"].astype(bool)]
     items = own["item"].astype("str").where(own["loading"] > 0, "less " + own["item"].astype("str"))
     said = items + " " + own["loading"].abs().map("{:.2f}".format)
@@ -240,14 +298,26 @@ def say_adequacy(checks: dict[str, float]) -> str:
     if pd.isna(checks["kmo"]):
         return f"{start}: too few to look for factors."
     grade = next(word for least, word in WORDS["kmo"] if checks["kmo"] >= least)
-    chance = "is ruled out" if checks["p"] < 0.001 else f"has a chance of {words.percent(checks['p'], 1)}"
-    kmo = f"Sampling adequacy, near one where each answer is well explained by the others, is {checks['kmo']:.2f}"
+    chance = (
+        "is ruled out"
+        if checks["p"] < 0.001
+        else f"has a chance of {words.percent(checks['p'], 1)}"
+    )
+    kmo = (
+        "Sampling adequacy, near one where each answer is well explained by the others, is"
+        f" {checks['kmo']:.2f}"
+    )
     return f"{start}. {kmo}: {grade}. That nothing hangs together {chance}."
 
 
 def stack_factors(found: list[tuple[Factors, str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of tables `factor_loadings` and `factor_scores`, of factors each with their source."""
-    loads = [f.loadings.rename(columns={"factor": "number", "name": "factor"}).assign(source=by) for f, by in found]
+    """The rows of tables `factor_loadings` and `factor_scores`, of factors each with their
+    source.
+    """
+    loads = [
+        f.loadings.rename(columns={"factor": "number", "name": "factor"}).assign(source=by)
+        for f, by in found
+    ]
     scores = [
         f.scores.rename_axis("customer_id")
         .reset_index()

@@ -1,4 +1,6 @@
-"""What is said of prices, promotions, stock and rivals: sentences of the YAML files, filled from the data."""
+"""What is said of prices, promotions, stock and rivals: sentences of the YAML files, filled from
+the data.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from helpers.analyze.prices import PRICES
 
 SURE = MODEL["sure_weight"]
 SAYS, LISTED = PRICES["says"], LISTS["says"]
-RIVALS = yaml.safe_load(resources.files("helpers.analyze").joinpath("competitors.yaml").read_text(encoding="utf-8"))
+RIVALS = yaml.safe_load(
+    resources.files("helpers.analyze").joinpath("competitors.yaml").read_text(encoding="utf-8")
+)
 MARKET = RIVALS["says"]
 
 
@@ -29,10 +33,14 @@ def coverage_in_words(seen: dict[str, float], categories: int) -> str:
     return SAYS["covered"].format(**(seen | shares), categories=categories)
 
 
-def extremes_in_words(found: pd.DataFrame, sales: float = np.nan, without: Collection[str] = ()) -> dict[str, str]:
-    """The most and the least sensitive category among those whose own data count, as a finding; or the only one.
+def extremes_in_words(
+    found: pd.DataFrame, sales: float = np.nan, without: Collection[str] = ()
+) -> dict[str, str]:
+    """The most and the least sensitive category among those whose own data count, as a finding; or
+    the only one.
 
-    `sales` is the share of all sales that the products studied make; `without` are the categories without a model.
+    `sales` is the share of all sales that the products studied make; `without` are the categories
+    without a model.
     """
     told = [SAYS["modelled"].format(sales=show.percent(sales))] if np.isfinite(sales) else []
     if without:
@@ -40,15 +48,31 @@ def extremes_in_words(found: pd.DataFrame, sales: float = np.nan, without: Colle
         told += [SAYS["without"].format(names=show.listing(sorted(without)), **few)]
     if len(found) == 1 or (found["high"] >= 0).all():
         row = found.iloc[0]
-        said = {"group": row["group"], "value": _lost(row), "low": _one(row["low"]), "high": _one(row["high"])}
-        words = {k: v.format(**said) for k, v in SAYS["alone" if row["high"] < 0 else "untold"].items()}
+        said = {
+            "group": row["group"],
+            "value": _lost(row),
+            "low": _one(row["low"]),
+            "high": _one(row["high"]),
+        }
+        words = {
+            k: v.format(**said) for k, v in SAYS["alone" if row["high"] < 0 else "untold"].items()
+        }
         beside = [SAYS["beside"]] if row["high"] < 0 else []
         return words | {"evidence": " ".join([words["evidence"], *beside, *told])}
     sure = found[found["own_weight"] >= SURE]
     named = sure if len(sure) > 1 else found
     most, least = named.iloc[0], named.iloc[-1]
-    ends = {f"{n}_{k}": _one(r[k]) for n, r in (("most", most), ("least", least)) for k in ("low", "high")}
-    values = {"most": most["group"], "least": least["group"], "most_value": _lost(most), "least_value": _lost(least)}
+    ends = {
+        f"{n}_{k}": _one(r[k])
+        for n, r in (("most", most), ("least", least))
+        for k in ("low", "high")
+    }
+    values = {
+        "most": most["group"],
+        "least": least["group"],
+        "most_value": _lost(most),
+        "least_value": _lost(least),
+    }
     common = {k: _one(v) for k, v in common_value(found["own"], found["error"]).items()}
     leaning = int((found["own_weight"] < 0.8).sum())
     thin = SAYS["thin"].format(thin=leaning, groups=len(found)) if leaning else ""
@@ -58,7 +82,9 @@ def extremes_in_words(found: pd.DataFrame, sales: float = np.nan, without: Colle
         "headline": SAYS["extremes"]["headline"].format(**values),
         "action": SAYS["extremes"]["action"],
         "sure": SAYS["extremes_sure"].format(**ends),
-        "evidence": " ".join(filter(None, [SAYS["beside"], SAYS["common"].format(**common), thin, left_out, *told])),
+        "evidence": " ".join(
+            filter(None, [SAYS["beside"], SAYS["common"].format(**common), thin, left_out, *told])
+        ),
     }
 
 
@@ -67,7 +93,10 @@ def plain_in_words(found: pd.DataFrame, plain: dict[str, Fit]) -> str:
     both = [c for c in found.loc[found["own_weight"] >= SURE, "group"] if c in plain]
     if not both:
         return ""
-    ours, theirs = found.set_index("group").loc[both, "own"].mean(), np.mean([plain[c]["price"] for c in both])
+    ours, theirs = (
+        found.set_index("group").loc[both, "own"].mean(),
+        np.mean([plain[c]["price"] for c in both]),
+    )
     return SAYS["plain"].format(plain=_one(theirs), ours=_one(ours), n=len(both))
 
 
@@ -106,12 +135,18 @@ def steps_in_words(best: pd.DataFrame, ladder: pd.DataFrame, currency: str) -> l
 
 
 def ladder_in_words(ladder: pd.DataFrame, seen: pd.DataFrame, category: str) -> str:
-    """What of a category its ladder holds, where it ends (`prices_seen`), and whether margins are known."""
+    """What of a category its ladder holds, where it ends (`prices_seen`), and whether margins are
+    known.
+    """
     if ladder.empty:
         return SAYS["none"].format(weeks=MODEL["fewest_weeks"])
     row = seen.set_index("category").loc[category]
-    ends = {k: show.percent(row[c], signed=True) for k, c in (("low", "lowest"), ("high", "highest"))}
-    held = SAYS["held"].format(category=category, products=int(row["products"]), share=show.percent(row["share"]))
+    ends = {
+        k: show.percent(row[c], signed=True) for k, c in (("low", "lowest"), ("high", "highest"))
+    }
+    held = SAYS["held"].format(
+        category=category, products=int(row["products"]), share=show.percent(row["share"])
+    )
     said = f"{held} {SAYS['range'].format(category=category, **ends)}"
     if ladder["margin"].isna().all():
         return f"{said} {SAYS['no_cost'].format(costed=show.percent(PRICES['ladder']['costed']))}"
@@ -131,7 +166,9 @@ def lift_in_words(lifts: pd.DataFrame, sales: float = np.nan) -> list[dict]:
     part = show.percent(sales) if np.isfinite(sales) else ""
     scope = SAYS["lift_scope"].format(sales=part) if sales < PRICES["panel"]["whole"] else ""
     ways = {k: SAYS["missing" if sums[k] >= 0 else "more"] for k in ("pulled", "counted")}
-    switched = SAYS["switched"].format(units=show.count(abs(sums["counted"])), beside=ways["counted"])
+    switched = SAYS["switched"].format(
+        units=show.count(abs(sums["counted"])), beside=ways["counted"]
+    )
     evidence = SAYS["lift_evidence"].format(
         extra=show.count(sums["extra"]),
         pulled=show.count(abs(sums["pulled"])),
@@ -158,24 +195,34 @@ def lift_in_words(lifts: pd.DataFrame, sales: float = np.nan) -> list[dict]:
 def _net_doubt(lifts: pd.DataFrame) -> float:
     """Half the interval of the net share of all categories.
 
-    The shares pulled forward of all categories are off together, so theirs is that of their common value; of what is
-    switched, errors add up by squares. Below four categories, so do those of net.
+    The shares pulled forward of all categories are off together, so theirs is that of their common
+    value; of what is switched, errors add up by squares. Below four categories, so do those of net.
     """
     if len(lifts) < 4:
-        return np.sqrt((((lifts["net_high"] - lifts["net_low"]) / 2) ** 2).sum()) / lifts["extra"].sum()
+        return (
+            np.sqrt((((lifts["net_high"] - lifts["net_low"]) / 2) ** 2).sum())
+            / lifts["extra"].sum()
+        )
     known = lifts[lifts["own_pull_error"] > 0]
     pulled = common_value(known["own_pull_share"], known["own_pull_error"])
     counted = ((lifts["switched_high"] - lifts["switched_low"]) / 2)[lifts["counted"] != 0]
-    return float(np.hypot((pulled["high"] - pulled["low"]) / 2, np.sqrt((counted**2).sum()) / lifts["extra"].sum()))
+    return float(
+        np.hypot(
+            (pulled["high"] - pulled["low"]) / 2, np.sqrt((counted**2).sum()) / lifts["extra"].sum()
+        )
+    )
 
 
 def promotion_profit_in_words(lifts: pd.DataFrame, currency: str) -> list[dict]:
-    """The promotions that surely cost most margin, and those that surely earn most, as findings; none where unsure.
+    """The promotions that surely cost most margin, and those that surely earn most, as findings;
+    none where unsure.
 
     Both are picked among all categories, and their intervals know it (`stats.chosen_interval`).
     """
     known, found = int(lifts["profit"].notna().sum()), []
-    low, high = stats.chosen_interval(lifts["profit"], lifts["profit_low"], lifts["profit_high"], known)
+    low, high = stats.chosen_interval(
+        lifts["profit"], lifts["profit_low"], lifts["profit_high"], known
+    )
     chosen = pd.DataFrame({"low": low, "high": high}).astype(float)
     for kind, sign in (("loss", -1), ("gain", 1)):
         ends = np.sort(sign * chosen.to_numpy(), axis=1)
@@ -184,7 +231,11 @@ def promotion_profit_in_words(lifts: pd.DataFrame, currency: str) -> list[dict]:
             continue
         at = sure["low"].idxmax()  # most, even at the near end
         size, low, high = sign * lifts.loc[at, "profit"], *sure.loc[at]
-        said = {"category": lifts.loc[at, "category"], "profit": show.money(size, currency), "n": known}
+        said = {
+            "category": lifts.loc[at, "category"],
+            "profit": show.money(size, currency),
+            "n": known,
+        }
         said |= {"low": show.money(low), "high": show.money(high, currency)}
         row = {"headline": SAYS[kind].format(**said), "action": SAYS[f"{kind}_do"].format(**said)}
         row |= {"id": f"promotion-{kind}", "sure": SAYS["profit_sure"].format(**said)}
@@ -210,10 +261,15 @@ def range_in_words(products: pd.DataFrame) -> str:
 
 def stock_in_words(products: pd.DataFrame, currency: str, counted_on: object = None) -> list[dict]:
     """Findings on what to reorder and what to sell off; empty where stock is not known."""
-    found, day = [], LISTED["counted"].format(day=show.day(counted_on)) if pd.notna(counted_on) else ""
+    found, day = (
+        [],
+        LISTED["counted"].format(day=show.day(counted_on)) if pd.notna(counted_on) else "",
+    )
     short = stock_list(products, "reorder")
     if len(short):
-        evidence = LISTED["reorder_evidence"].format(revenue=show.money(short["revenue"].sum(), currency), day=day)
+        evidence = LISTED["reorder_evidence"].format(
+            revenue=show.money(short["revenue"].sum(), currency), day=day
+        )
         said = {"n": len(short), "weeks": LISTS["short"], "names": show.listing(short["name"], 3)}
         said["sure"] = int((short["cover_high"] < LISTS["short"]).sum())
         found.append({"id": "reorder", "evidence": evidence} | _headline("reorder", said))
@@ -222,9 +278,13 @@ def stock_in_words(products: pd.DataFrame, currency: str, counted_on: object = N
         said = {"n": len(heap), "weeks": LISTS["heap"], "names": show.listing(heap["name"], 3)}
         over = (heap["on_hand"] - heap["ahead"] * LISTS["heap"]).clip(lower=0)
         bound = (over * heap["unit_cost"]).sum(min_count=1)
-        evidence = LISTED["no_cost_bound"].format(units=show.count(over.sum()), weeks=LISTS["heap"], day=day)
+        evidence = LISTED["no_cost_bound"].format(
+            units=show.count(over.sum()), weeks=LISTS["heap"], day=day
+        )
         if np.isfinite(bound):
-            evidence = LISTED["heap_evidence"].format(bound=show.money(bound, currency), weeks=LISTS["heap"], day=day)
+            evidence = LISTED["heap_evidence"].format(
+                bound=show.money(bound, currency), weeks=LISTS["heap"], day=day
+            )
         found.append({"id": "sell-off", "evidence": evidence} | _headline("heap", said))
     return found
 
@@ -232,20 +292,29 @@ def stock_in_words(products: pd.DataFrame, currency: str, counted_on: object = N
 def stock_reading(products: pd.DataFrame) -> str:
     """How to read the lists of what to reorder and to sell off, and GMROI where a cost is known."""
     earned = f" {LISTED['gmroi']}" if products["gmroi"].notna().any() else ""
-    rows = pd.concat([stock_list(products, name) for name in ("reorder", "sell off")], ignore_index=True)
+    rows = pd.concat(
+        [stock_list(products, name) for name in ("reorder", "sell off")], ignore_index=True
+    )
     if rows.empty:
         return f"{LISTED['no_list']}{earned}"
     said = {"recent": LISTS["recent_weeks"], "ahead": LISTS["ahead_weeks"], "long": LISTS["heap"]}
     if np.allclose(rows["lately"].clip(lower=0), rows["ahead"]):
         return f"{LISTED['read_plain'].format(**said)}{earned}"
     most = rows.loc[(rows["ahead"] - rows["lately"]).abs().idxmax()]
-    named = {"name": most["name"], "lately": show.count(most["lately"]), "next": show.count(most["ahead"])}
+    named = {
+        "name": most["name"],
+        "lately": show.count(most["lately"]),
+        "next": show.count(most["ahead"]),
+    }
     return f"{LISTED['read'].format(**said, **named)}{earned}"
 
 
 def seldom_in_words(terms: pd.DataFrame) -> str:
     """Which terms that name a product are surely bought less often than the other terms."""
-    weak, n = terms.loc[terms["verdict"] == LISTS["verdicts"]["weak"], "term"], int((terms["products"] > 0).sum())
+    weak, n = (
+        terms.loc[terms["verdict"] == LISTS["verdicts"]["weak"], "term"],
+        int((terms["products"] > 0).sum()),
+    )
     return LISTED["seldom" if len(weak) else "none_seldom"].format(names=show.listing(weak), n=n)
 
 
@@ -256,8 +325,15 @@ def searches_in_words(terms: pd.DataFrame) -> list[dict]:
         return []
     first = vain.iloc[0]
     share = show.percent(vain["searches"].sum() / terms["searches"].sum())
-    said = {"n": len(vain), "terms": len(terms), "share": share, "names": show.listing(vain["term"], 3)}
-    evidence = LISTED["vain_evidence"].format(first=first["term"], count=show.count(first["searches"]))
+    said = {
+        "n": len(vain),
+        "terms": len(terms),
+        "share": share,
+        "names": show.listing(vain["term"], 3),
+    }
+    evidence = LISTED["vain_evidence"].format(
+        first=first["term"], count=show.count(first["searches"])
+    )
     return [{"evidence": evidence} | _headline("vain", said)]
 
 
@@ -285,8 +361,16 @@ def rivals_in_words(brands: pd.DataFrame) -> list[dict]:
         voice=MARKET["voice"].format(voice=show.percent(us["voice"], 1)) if heard else "",
     )
     quiet, loud = RIVALS["close"]
-    action = "quiet_do" if us["voice_to_share"] < quiet else "loud_do" if us["voice_to_share"] > loud else ""
-    return [{"headline": place, "evidence": evidence} | ({"action": MARKET[action]} if action else {})]
+    action = (
+        "quiet_do"
+        if us["voice_to_share"] < quiet
+        else "loud_do"
+        if us["voice_to_share"] > loud
+        else ""
+    )
+    return [
+        {"headline": place, "evidence": evidence} | ({"action": MARKET[action]} if action else {})
+    ]
 
 
 def _headline(name: str, said: dict) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""Who buys in the next period: what was known of each customer on a day, and what came after it (practice 3.12)."""
+"""Who buys in the next period: what was known of each customer on a day, and what came after it
+(practice 3.12).
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,18 @@ from ibis import _
 
 from helpers.show import words
 
-PURCHASE = yaml.safe_load(resources.files("helpers.analyze").joinpath("purchase.yaml").read_text(encoding="utf-8"))
+PURCHASE = yaml.safe_load(
+    resources.files("helpers.analyze").joinpath("purchase.yaml").read_text(encoding="utf-8")
+)
 LATELY = 4  # periods that "lately" looks back
 MOST_TRAIN, MOST_MIX = 4, 6  # earlier days to learn from; categories whose share is a feature
 KEY = ["on", "customer_id"]
 
 
 class Period(NamedTuple):
-    """How far is looked ahead: `days`; gap: the usual gap it was chosen by, nan where it was given, 0 if unknown."""
+    """How far is looked ahead: `days`; gap: the usual gap it was chosen by, nan where it was given,
+    0 if unknown.
+    """
 
     days: int
     gap: float
@@ -31,15 +37,18 @@ class Period(NamedTuple):
     @property
     def in_words(self) -> str:
         """The choice as a sentence."""
-        says = PURCHASE["says"]["given" if np.isnan(self.gap) else "period" if self.gap else "no_gap"]
+        says = PURCHASE["says"][
+            "given" if np.isnan(self.gap) else "period" if self.gap else "no_gap"
+        ]
         return says.format(days=self.days, gap=self.gap)
 
 
 def choose_period(orders: ir.Table, as_of: date, asked: int = 0) -> Period:
-    """The number of days `asked`, or with 0 the usual length nearest to the usual gap between days with an order.
+    """The number of days `asked`, or with 0 the usual length nearest to the usual gap between days
+    with an order.
 
-    The usual gap is the median over customers of their mean gap. A period that the history does not hold eight times
-    is not chosen. Lengths stand in purchase.yaml.
+    The usual gap is the median over customers of their mean gap. A period that the history does not
+    hold eight times is not chosen. Lengths stand in purchase.yaml.
     """
     if asked:
         return Period(asked, float("nan"))
@@ -57,7 +66,8 @@ def choose_period(orders: ir.Table, as_of: date, asked: int = 0) -> Period:
 
 
 def cut_days(orders: ir.Table, as_of: date, period: int) -> list[date]:
-    """The days to look from: `as_of`, and back by one period each while two periods of history lie before.
+    """The days to look from: `as_of`, and back by one period each while two periods of history lie
+    before.
 
     The latest outcome known tests, the one before calibrates, up to four earlier ones teach.
     """
@@ -67,17 +77,27 @@ def cut_days(orders: ir.Table, as_of: date, period: int) -> list[date]:
     return [as_of - timedelta(days=period * k) for k in range(max(back, 0) + 1)]
 
 
-def known_on(tables: Mapping[str, ir.Table], days: list[date], period: int, as_of: date) -> pd.DataFrame:
-    """What was known of each customer on each of `days`, and what they did in the `period` days after it.
+def known_on(
+    tables: Mapping[str, ir.Table], days: list[date], period: int, as_of: date
+) -> pd.DataFrame:
+    """What was known of each customer on each of `days`, and what they did in the `period` days
+    after it.
 
-    One row a day and customer with an order by then. Nothing that came later counts, but for `bought` and `came`, the
-    orders (0 or 1) and sales of the period after the day; both are missing where it is not over on `as_of`. Now is the
-    period that ends on the day, lately the last four. `tables` holds orders and products; messages and events are used
-    where they hold rows. Features are named in purchase.yaml; mix: shares of the largest categories.
+    One row a day and customer with an order by then. Nothing that came later counts, but for
+    `bought` and `came`, the orders (0 or 1) and sales of the period after the day; both are missing
+    where it is not over on `as_of`. Now is the period that ends on the day, lately the last four.
+    `tables` holds orders and products; messages and events are used where they hold rows. Features
+    are named in purchase.yaml; mix: shares of the largest categories.
     """
-    on = ibis.memtable(pd.DataFrame({"on": pd.to_datetime(days)}), schema={"on": "timestamp"}).cast({"on": "date"})
+    on = ibis.memtable(pd.DataFrame({"on": pd.to_datetime(days)}), schema={"on": "timestamp"}).cast(
+        {"on": "date"}
+    )
     people = order_history(tables["orders"], on, period).to_pandas()
-    largest = largest_categories(tables["orders"], tables["products"], min(days)).to_pandas()["category"].tolist()
+    largest = (
+        largest_categories(tables["orders"], tables["products"], min(days))
+        .to_pandas()["category"]
+        .tolist()
+    )
     parts = [category_mix(tables["orders"], tables["products"], on, period)]
     parts += [signs(tables[n], on, period) for n, signs in SIGNS.items() if n in tables]
     parts += [next_purchases(tables["orders"], on, period)]
@@ -88,7 +108,9 @@ def known_on(tables: Mapping[str, ir.Table], days: list[date], period: int, as_o
 
 
 def order_history(orders: ir.Table, on: ir.Table, period: int) -> ir.Table:
-    """Orders and money of each customer up to each day of `on`; one row a day and customer with an order by then."""
+    """Orders and money of each customer up to each day of `on`; one row a day and customer with an
+    order by then.
+    """
     by_day = (
         orders.filter(_.customer_id.notnull())
         .group_by("customer_id", "ordered_on", "channel")
@@ -131,21 +153,30 @@ def category_mix(orders: ir.Table, products: ir.Table, on: ir.Table, period: int
 
 def largest_categories(orders: ir.Table, products: ir.Table, until: date) -> ir.Table:
     """The categories that had sold most up to a day."""
-    by = _bought(orders).filter(_.ordered_on <= until).join(products.select("product_id", "category"), "product_id")
+    by = (
+        _bought(orders)
+        .filter(_.ordered_on <= until)
+        .join(products.select("product_id", "category"), "product_id")
+    )
     sums = by.filter(_.category.notnull()).group_by("category").agg(sales=_.revenue.sum())
     return sums.order_by(ibis.desc("sales"), "category").limit(MOST_MIX)
 
 
 def next_purchases(orders: ir.Table, on: ir.Table, period: int) -> ir.Table:
-    """What each customer did in the period after each day of `on`: `bought`, days with an order, and `came`, sales."""
+    """What each customer did in the period after each day of `on`: `bought`, days with an order,
+    and `came`, sales.
+    """
     by = _bought(orders).group_by("customer_id", "ordered_on").agg(sales=_.revenue.sum())
     both = by.join(on, by.ordered_on > on.on)
     both = both.filter(both.ordered_on.delta(both.on, unit="day") <= period)
-    return both.group_by("on", "customer_id").agg(bought=both.ordered_on.nunique(), came=both.sales.sum())
+    return both.group_by("on", "customer_id").agg(
+        bought=both.ordered_on.nunique(), came=both.sales.sum()
+    )
 
 
 def message_signs(messages: ir.Table, on: ir.Table, period: int) -> ir.Table:
-    """Messages of the period up to each day: mails, opened, clicked; unsubscribed: ever left the list.
+    """Messages of the period up to each day: mails, opened, clicked; unsubscribed: ever left the
+    list.
 
     Acts count up to the midnight (UTC) before the day, so that none lies after it in any time zone.
     """
@@ -161,7 +192,9 @@ def message_signs(messages: ir.Table, on: ir.Table, period: int) -> ir.Table:
 
 
 def visit_signs(events: ir.Table, on: ir.Table, period: int) -> ir.Table:
-    """Visits and goods put into the cart in the period up to each day, of people who were known by then."""
+    """Visits and goods put into the cart in the period up to each day, of people who were known by
+    then.
+    """
     both = events.filter(_.customer_id.notnull()).join(on, _.occurred_at.date() < on.on)
     both = both.filter(both.on.delta(both.occurred_at.date(), unit="day") <= period)
     return both.group_by("on", "customer_id").agg(
@@ -180,17 +213,25 @@ def features_of(people: pd.DataFrame) -> list[str]:
 def say_feature(feature: str) -> str:
     """A feature in words."""
     kind, _colon, category = feature.partition(": ")
-    return PURCHASE["mix"].format(category=category) if kind == "mix" else PURCHASE["features"][feature]
+    return (
+        PURCHASE["mix"].format(category=category)
+        if kind == "mix"
+        else PURCHASE["features"][feature]
+    )
 
 
 def too_young(tables: Mapping[str, ir.Table], days: list[date], period: int) -> list[str]:
-    """Sentences on tables that began after the oldest day that teaches, so that no model can learn from them."""
+    """Sentences on tables that began after the oldest day that teaches, so that no model can learn
+    from them.
+    """
     first = {
         "Messages": tables["messages"].sent_at.min().to_pandas(),
         "Visits": tables["events"].occurred_at.min().to_pandas(),
     }
     says = PURCHASE["says"]["young"]
-    late = {k: v for k, v in first.items() if pd.notna(v) and pd.Timestamp(v) >= pd.Timestamp(days[-1])}
+    late = {
+        k: v for k, v in first.items() if pd.notna(v) and pd.Timestamp(v) >= pd.Timestamp(days[-1])
+    }
     return [says.format(what=k, since=words.day(v), period=period) for k, v in late.items()]
 
 
@@ -207,8 +248,17 @@ def _wide_mix(mix: pd.DataFrame, largest: list[str]) -> pd.DataFrame:
     return shares.join(whole["categories"]).reset_index()
 
 
-def _add_measures(people: pd.DataFrame, largest: list[str], period: int, as_of: date) -> pd.DataFrame:
-    counted = ["orders_now", "orders_before", "orders_lately", "sales_now", "sales_lately", "goods_lately"]
+def _add_measures(
+    people: pd.DataFrame, largest: list[str], period: int, as_of: date
+) -> pd.DataFrame:
+    counted = [
+        "orders_now",
+        "orders_before",
+        "orders_lately",
+        "sales_now",
+        "sales_lately",
+        "goods_lately",
+    ]
     counted += [
         "given_lately",
         "channels",
@@ -228,7 +278,8 @@ def _add_measures(people: pd.DataFrame, largest: list[str], period: int, as_of: 
     span, recency = (p["last_on"] - p["first_on"]).dt.days, (p["on"] - p["last_on"]).dt.days
     gap = span / (p["order_days"] - 1).where(p["order_days"] > 1)
     typical = gap.groupby(p["on"]).transform("median").fillna(float(period))
-    usual = (span + typical) / p["order_days"]  # with one typical gap added, few orders do not make a rhythm
+    # with one typical gap added, few orders do not make a rhythm
+    usual = (span + typical) / p["order_days"]
     known = p["on"] + pd.Timedelta(days=period) <= pd.Timestamp(as_of)
     goods = p["goods_lately"].where(p["goods_lately"] > 0)
     return p.assign(
@@ -236,11 +287,16 @@ def _add_measures(people: pd.DataFrame, largest: list[str], period: int, as_of: 
         usual_gap=usual.astype(float),
         overdue=(recency / usual.where(usual > 0)).fillna(0.0).astype(float),
         trend=p["orders_now"] - p["orders_before"],
-        average=(p["all_goods"] / p["all_orders"].where(p["all_orders"] > 0)).fillna(0.0).astype(float),
+        average=(p["all_goods"] / p["all_orders"].where(p["all_orders"] > 0))
+        .fillna(0.0)
+        .astype(float),
         order_days=p["order_days"].astype(float),
         known_days=(p["on"] - p["first_on"]).dt.days.astype(float),
         returned=(1 - p["sales_lately"] / goods).fillna(0.0).clip(0, 1).round(6).astype(float),
-        discount=(p["given_lately"] / (p["given_lately"] + goods)).fillna(0.0).clip(0, 1).astype(float),
+        discount=(p["given_lately"] / (p["given_lately"] + goods))
+        .fillna(0.0)
+        .clip(0, 1)
+        .astype(float),
         bought=p["bought"].astype(float).fillna(0.0).clip(upper=1).where(known),
         came=p["came"].astype(float).fillna(0.0).where(known),
     ).sort_values(KEY, ignore_index=True)

@@ -1,4 +1,6 @@
-"""Visits made of single acts, and how they differ from the visits that the export brings (practice 3.5)."""
+"""Visits made of single acts, and how they differ from the visits that the export brings (practice
+3.5).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from ibis import _
 
 from helpers.show import words
 
-JOURNEYS = yaml.safe_load(resources.files("helpers.analyze").joinpath("journeys.yaml").read_text(encoding="utf-8"))
+JOURNEYS = yaml.safe_load(
+    resources.files("helpers.analyze").joinpath("journeys.yaml").read_text(encoding="utf-8")
+)
 READ = JOURNEYS["reading"]
 STAGES = ["look", "cart", "checkout", "buy"]  # each a list of acts, and a column of visits
 KEPT = ["customer_id", "session_id", "occurred_at", "event_name", "product_id", "order_id"]
@@ -20,31 +24,37 @@ KEPT += ["device", "source", "medium"]
 
 
 def add_sessions(events: ir.Table, gap: float) -> ir.Table:
-    """Acts (columns KEPT) with `who` did them, `act_no`, `visit_no` and `session`: person, act and visit, from 1.
+    """Acts (columns KEPT) with `who` did them, `act_no`, `visit_no` and `session`: person, act and
+    visit, from 1.
 
-    A new visit begins where more than `gap` minutes have passed since the act before; an act exactly at the gap still
-    belongs to the old one. A person is a device, or where that is not known a customer, or the export's own session,
-    and `who` begins with v:, c: or s: to tell them apart; acts of nobody are left out.
+    A new visit begins where more than `gap` minutes have passed since the act before; an act
+    exactly at the gap still belongs to the old one. A person is a device, or where that is not
+    known a customer, or the export's own session, and `who` begins with v:, c: or s: to tell them
+    apart; acts of nobody are left out.
     """
     kinds = {"v:": events.visitor_id, "c:": events.customer_id, "s:": events.session_id}
-    acts = events.mutate(who=ibis.coalesce(*(ibis.literal(kind) + name for kind, name in kinds.items())))
+    acts = events.mutate(
+        who=ibis.coalesce(*(ibis.literal(kind) + name for kind, name in kinds.items()))
+    )
     acts = acts.filter(acts.who.notnull())
-    order = {"group_by": acts.who, "order_by": [acts.occurred_at, acts.event_id]}  # the id only settles ties
+    # the id only settles ties
+    order = {"group_by": acts.who, "order_by": [acts.occurred_at, acts.event_id]}
     before, place = acts.occurred_at.lag().over(**order), ibis.row_number().over(**order) + 1
     acts = acts.select("who", *KEPT, before=before, act_no=place)
     pause = acts.occurred_at > acts.before + ibis.interval(seconds=round(gap * 60))
     new = (acts.before.isnull() | pause).ifelse(1, 0)
-    acts = acts.mutate(visit_no=new.sum().over(ibis.cumulative_window(group_by="who", order_by="act_no"))).drop(
-        "before"
-    )
+    acts = acts.mutate(
+        visit_no=new.sum().over(ibis.cumulative_window(group_by="who", order_by="act_no"))
+    ).drop("before")
     return acts.mutate(session=_.who + "/" + _.visit_no.cast("string"))
 
 
 def visits(acts: ir.Table) -> ir.Table:
-    """One row a visit of `add_sessions`: who, its number, start and end, device, channel, last act, and what it led to.
+    """One row a visit of `add_sessions`: who, its number, start and end, device, channel, last act,
+    and what it led to.
 
-    `channel` is source / medium. Device and channel are those of the first act that names one; `customer_id` is who
-    it was, where known; `last_act` leaves out acts that happen by themselves.
+    `channel` is source / medium. Device and channel are those of the first act that names one;
+    `customer_id` is who it was, where known; `last_act` leaves out acts that happen by themselves.
     """
     told, channel = ~acts.event_name.isin(JOURNEYS["noise"]), acts.source + " / " + acts.medium
     return acts.group_by("session", "who", "visit_no").agg(
@@ -60,7 +70,9 @@ def visits(acts: ir.Table) -> ir.Table:
 
 
 def describe_visits(visits: pd.DataFrame) -> pd.DataFrame:
-    """Visits in pandas with `minutes`, `visitor` (new or returning) and a bool for each of STAGES."""
+    """Visits in pandas with `minutes`, `visitor` (new or returning) and a bool for each of
+    STAGES.
+    """
     minutes = (visits["ends_at"] - visits["starts_at"]).dt.total_seconds() / 60
     return visits.assign(
         minutes=minutes.astype(float),
@@ -73,27 +85,35 @@ def describe_visits(visits: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare_sessions(acts: ir.Table) -> pd.Series:
-    """Our visits beside the export's own: acts with a session_id, visits of ours and of theirs, joined and split.
+    """Our visits beside the export's own: acts with a session_id, visits of ours and of theirs,
+    joined and split.
 
-    `joined` counts visits of ours that hold several of theirs, `split` theirs that lie in several of ours.
+    `joined` counts visits of ours that hold several of theirs, `split` theirs that lie in several
+    of ours.
     """
     both = acts.filter(_.session_id.notnull()).group_by("session", "session_id").agg(acts=_.count())
     ours = both.group_by("session").agg(n=_.count(), acts=_.acts.sum())
     theirs = both.group_by("session_id").agg(n=_.count())
-    a = ours.agg(acts=_.acts.sum().fill_null(0), ours=_.count(), joined=(_.n > 1).sum().fill_null(0)).to_pandas()
+    a = ours.agg(
+        acts=_.acts.sum().fill_null(0), ours=_.count(), joined=(_.n > 1).sum().fill_null(0)
+    ).to_pandas()
     b = theirs.agg(theirs=_.count(), split=(_.n > 1).sum().fill_null(0)).to_pandas()
     return pd.concat([a, b], axis=1).iloc[0].astype(int)
 
 
 def visits_in_words(visits: pd.DataFrame, same: pd.Series, gap: float) -> str:
-    """How many visits there are, and how they differ from the export's own, where it has any (`compare_sessions`)."""
-    ours = f"Pauses of more than {gap:g} minutes cut the acts into {words.count(len(visits))} visits"
+    """How many visits there are, and how they differ from the export's own, where it has any
+    (`compare_sessions`).
+    """
+    ours = (
+        f"Pauses of more than {gap:g} minutes cut the acts into {words.count(len(visits))} visits"
+    )
     if not same["theirs"]:
         return f"{ours}; the export has no sessions of its own to compare them with."
     theirs, joined, split = (words.count(same[c]) for c in ("theirs", "joined", "split"))
     return (
-        f"{ours}, where the export has {theirs} sessions. {joined} of our visits hold several of theirs, with a "
-        f"shorter pause between them; {split} of theirs are cut by a longer one."
+        f"{ours}, where the export has {theirs} sessions. {joined} of our visits hold several of"
+        f" theirs, with a shorter pause between them; {split} of theirs are cut by a longer one."
     )
 
 
@@ -103,4 +123,8 @@ def act_words(act: object) -> str:
     >>> act_words("add_to_cart"), act_words("play_video"), act_words(None)
     ('fills the cart', 'play video', 'does nothing')
     """
-    return JOURNEYS["words"].get(act, act.replace("_", " ")) if isinstance(act, str) else "does nothing"
+    return (
+        JOURNEYS["words"].get(act, act.replace("_", " "))
+        if isinstance(act, str)
+        else "does nothing"
+    )

@@ -1,4 +1,6 @@
-"""What customers wrote, in one list: service cases, reviews and survey comments, with language and words."""
+"""What customers wrote, in one list: service cases, reviews and survey comments, with language and
+words.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,16 @@ from helpers.show import words
 
 def facts(name: str) -> dict:
     """The YAML file of this name beside the module."""
-    return yaml.safe_load(resources.files("helpers.analyze").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        resources.files("helpers.analyze").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    )
 
 
 TEXTS = facts("texts")
-NOTHING_SAID = {k: {part: " ".join(said.split()) for part, said in own.items()} for k, own in TEXTS["nothing"].items()}
+NOTHING_SAID = {
+    k: {part: " ".join(said.split()) for part, said in own.items()}
+    for k, own in TEXTS["nothing"].items()
+}
 LISTS = ("texts", "topics", "mood", "emotion", "service", "coders")
 VOICE_VERSION = ", ".join(f"{name} {facts(name)['version']}" for name in LISTS)
 READING = {name: " ".join(said.split()) for name, said in TEXTS["reading"].items()}
@@ -38,19 +45,25 @@ LATIN = re.compile(r"[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_\u3400-\u9fff]+)?")
 
 
 def our_reviews(reviews: ir.Table, products: ir.Table, own: str) -> ir.Table:
-    """Reviews without those of another brand than `own`, unless they are about one of our products."""
+    """Reviews without those of another brand than `own`, unless they are about one of our
+    products.
+    """
     brand = reviews.brand
     return reviews.filter(
-        reviews.product_id.isin(products.product_id) | brand.isnull() | (brand.lower() == own.lower())
+        reviews.product_id.isin(products.product_id)
+        | brand.isnull()
+        | (brand.lower() == own.lower())
     )
 
 
 def gather_texts(tables: Mapping[str, ir.Table], own: str, as_of: date) -> ir.Table:
-    """One row a text until `as_of`: text_id, source, customer_id, product_id, said_at, text, unhappy.
+    """One row a text until `as_of`: text_id, source, customer_id, product_id, said_at, text,
+    unhappy.
 
-    source: ticket, review or survey. `tables` needs tickets, reviews, surveys and products. unhappy: True or False by
-    what the same customer marked (satisfaction of the case, stars, score of the questionnaire), empty where they
-    marked nothing or the middle. Reviews are those of `our_reviews`. Texts without a date stay, with an empty said_at.
+    source: ticket, review or survey. `tables` needs tickets, reviews, surveys and products.
+    unhappy: True or False by what the same customer marked (satisfaction of the case, stars, score
+    of the questionnaire), empty where they marked nothing or the middle. Reviews are those of
+    `our_reviews`. Texts without a date stay, with an empty said_at.
     """
     t, r, s = tables["tickets"], tables["reviews"], tables["surveys"]
     marked = t.satisfaction.lower()
@@ -73,7 +86,10 @@ def gather_texts(tables: Mapping[str, ir.Table], own: str, as_of: date) -> ir.Ta
         text=r.text,
         unhappy=_marked(r.rating <= stars["unhappy"], r.rating >= stars["happy"]),
     )
-    level, score = TEXTS["survey"], s.filter(_.kind.isin(["nps", "csat"]), _.score.notnull(), _.scale_max > 0)
+    level, score = (
+        TEXTS["survey"],
+        s.filter(_.kind.isin(["nps", "csat"]), _.score.notnull(), _.scale_max > 0),
+    )
     score = score.group_by("response_id").agg(share=(_.score / _.scale_max).mean())
     said = s.filter(_.comment.notnull()).left_join(score, "response_id")
     comments = said.select(
@@ -91,13 +107,23 @@ def gather_texts(tables: Mapping[str, ir.Table], own: str, as_of: date) -> ir.Ta
 
 
 def read_texts(rows: ir.Table, products: ir.Table) -> pd.DataFrame:
-    """The latest texts of `gather_texts` with said_on, language (en, zh or other) and plain: the words that may tell
-    the topic.
+    """The latest texts of `gather_texts` with said_on, language (en, zh or other) and plain: the
+    words that may tell the topic.
 
-    Texts without a date come last. From `plain`, masks such as [name], numbers and the names of products are gone.
+    Texts without a date come last. From `plain`, masks such as [name], numbers and the names of
+    products are gone.
     """
-    found = rows.order_by([ibis.desc("said_at"), "text_id"]).limit(MOST).to_pandas().astype({"unhappy": "boolean"})
-    known = products.filter(_.name.notnull()).select("name").distinct().to_pandas()["name"] if len(found) else []
+    found = (
+        rows.order_by([ibis.desc("said_at"), "text_id"])
+        .limit(MOST)
+        .to_pandas()
+        .astype({"unhappy": "boolean"})
+    )
+    known = (
+        products.filter(_.name.notnull()).select("name").distinct().to_pandas()["name"]
+        if len(found)
+        else []
+    )
     names = {tuple(LATIN.findall(n.lower())) for n in known} - {()}
     names = {n for n in names if len(n) > 1}  # one word alone ("Lamp") is what the text is about
     once = {t: (language_of(t), without_names(t, names)) for t in found["text"].unique()}
@@ -127,7 +153,8 @@ SMALL = {name: frozenset(words) for name, words in TEXTS["languages"].items()}
 
 
 def without_names(text: str, names: set[tuple[str, ...]]) -> str:
-    """A text in small letters without masks, numbers and names (each a tuple of words in small letters).
+    """A text in small letters without masks, numbers and names (each a tuple of words in small
+    letters).
 
     >>> without_names("The Desk Lamp Oak from #1001 broke, [name]", {("desk", "lamp", "oak")})
     'the from broke,'
@@ -157,26 +184,34 @@ def words_of(plain: str) -> list[str]:
 
 
 def pattern(words: Iterable[str]) -> re.Pattern:
-    """Words and phrases as one pattern; a star stands for any ending, Chinese is found inside other words.
+    """Words and phrases as one pattern; a star stands for any ending, Chinese is found inside other
+    words.
 
     >>> pattern(["deliver*", "not arrived"]).findall("it was delivered, it has not arrived")
     ['delivered', 'not arrived']
     """
     parts = sorted(words, key=len, reverse=True)
     written = [re.escape(w).replace(r"\*", r"\w*").replace(r"\ ", r"\s+") for w in parts]
-    return re.compile("|".join(p if HAN.search(w) else rf"\b{p}\b" for p, w in zip(written, parts, strict=True)))
+    return re.compile(
+        "|".join(p if HAN.search(w) else rf"\b{p}\b" for p, w in zip(written, parts, strict=True))
+    )
 
 
 def lesson() -> pd.DataFrame:
-    """A few typed sentences in the shape of `read_texts`, to try the methods on: text, language, plain, unhappy."""
+    """A few typed sentences in the shape of `read_texts`, to try the methods on: text, language,
+    plain, unhappy.
+    """
     rows = pd.DataFrame(TEXTS["lesson"]).astype({"unhappy": "boolean"})
     return rows.assign(
-        language=rows["text"].map(language_of), plain=rows["text"].map(lambda t: without_names(t, set()))
+        language=rows["text"].map(language_of),
+        plain=rows["text"].map(lambda t: without_names(t, set())),
     )
 
 
 def texts_in_words(texts: pd.DataFrame) -> str:
-    """How many texts there are, by source and language, and how many without a date, as sentences."""
+    """How many texts there are, by source and language, and how many without a date, as
+    sentences.
+    """
     if texts.empty:
         return "Nothing that customers wrote is in the data."
     by = [f"{n:,} {TEXTS['sources'][s]}" for s, n in texts["source"].value_counts().items()]

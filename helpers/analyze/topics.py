@@ -1,4 +1,6 @@
-"""Topics of texts: known ones by their words, new ones by factorising the words; share, trend, quotes."""
+"""Topics of texts: known ones by their words, new ones by factorising the words; share, trend,
+quotes.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ MOST_FITTED = 3_000  # texts from which the number of topics is chosen
 class Found(NamedTuple):
     """Topics that were searched for in one language.
 
-    topic: of each text (index as the texts), numbered from 0; words: one row a topic: topic, words, texts;
-    tried: one row a number of topics: topics, agreement, error (its standard error); agreement: of the number chosen.
+    topic: of each text (index as the texts), numbered from 0; words: one row a topic: topic, words,
+    texts; tried: one row a number of topics: topics, agreement, error (its standard error);
+    agreement: of the number chosen.
     """
 
     topic: pd.Series
@@ -39,11 +42,14 @@ class Found(NamedTuple):
 def add_topics(texts: pd.DataFrame) -> pd.DataFrame:
     """Add `topic` to the texts of `read_texts`: the known topic whose words say most, or other.
 
-    Sure words of topics.yaml count two, hints one; each word counts once a text. English and Chinese words
-    lead to the same topics. Texts in another language are not read: their topic is empty.
+    Sure words of topics.yaml count two, hints one; each word counts once a text. English and
+    Chinese words lead to the same topics. Texts in another language are not read: their topic is
+    empty.
     """
     once = {p: seed_topic(p) for p in texts["plain"].unique()}
-    return texts.assign(topic=texts["plain"].map(once).where(texts["language"] != "other").astype("str"))
+    return texts.assign(
+        topic=texts["plain"].map(once).where(texts["language"] != "other").astype("str")
+    )
 
 
 def seed_topic(plain: str) -> str:
@@ -71,11 +77,13 @@ PATTERNS = {
 
 
 def find_topics(texts: pd.DataFrame, most: int = 16, seed: int = 1) -> Found:
-    """Topics in the texts of one language, without knowing any: NMF of TF-IDF weights (Lee and Seung 1999).
+    """Topics in the texts of one language, without knowing any: NMF of TF-IDF weights (Lee and
+    Seung 1999).
 
-    Their number, 2 to `most`, is chosen by stability: two models of random halves sort all texts, and their
-    agreement is the adjusted Rand index (Lange et al. 2004). The most topics within one standard error of the best
-    agreement are taken. A text's topic is the one with the largest weight. Nothing is found below 60 texts.
+    Their number, 2 to `most`, is chosen by stability: two models of random halves sort all texts,
+    and their agreement is the adjusted Rand index (Lange et al. 2004). The most topics within one
+    standard error of the best agreement are taken. A text's topic is the one with the largest
+    weight. Nothing is found below 60 texts.
     """
     empty = Found(
         pd.Series(dtype="Int64"),
@@ -86,7 +94,9 @@ def find_topics(texts: pd.DataFrame, most: int = 16, seed: int = 1) -> Found:
     said = texts[texts["plain"].str.len() > 0]
     if len(said) < LEAST_TEXTS:
         return empty
-    weigher = TfidfVectorizer(analyzer=words_of, min_df=max(2, len(said) // 200), max_df=0.5, max_features=1500)
+    weigher = TfidfVectorizer(
+        analyzer=words_of, min_df=max(2, len(said) // 200), max_df=0.5, max_features=1500
+    )
     try:
         weights = weigher.fit_transform(said["plain"])
     except ValueError:  # no word is common enough
@@ -119,14 +129,18 @@ def _stability(weights: np.ndarray, most: int, seed: int, splits: int = 4) -> pd
     for k in range(2, most + 1):
         scores = []
         for left, right, whole in halves:
-            both = [_strongest(_model(k, seed).fit(weights[half]), weights[whole]) for half in (left, right)]
+            both = [
+                _strongest(_model(k, seed).fit(weights[half]), weights[whole])
+                for half in (left, right)
+            ]
             scores.append(adjusted_rand_score(*both))
         rows.append([k, np.mean(scores), np.std(scores, ddof=1) / np.sqrt(splits)])
     return pd.DataFrame(rows, columns=["topics", "agreement", "error"])
 
 
 def _strongest(model: NMF, weights: np.ndarray) -> np.ndarray:
-    # The scale of a topic is arbitrary: its part of a text is its weight times the size of its words.
+    # The scale of a topic is arbitrary: its part of a text is its weight times the size of its
+    # words.
     return (model.transform(weights) * np.linalg.norm(model.components_, axis=1)).argmax(axis=1)
 
 
@@ -135,7 +149,9 @@ def _model(k: int, seed: int) -> NMF:
 
 
 def compare_found(texts: pd.DataFrame, found: Found) -> pd.DataFrame:
-    """One row a found topic: words, texts, known (the known topic most of its texts have), share that has it."""
+    """One row a found topic: words, texts, known (the known topic most of its texts have), share
+    that has it.
+    """
     if found.topic.empty:
         return pd.DataFrame(columns=["words", "texts", "known", "share"])
     known = texts.loc[found.topic.index, "topic"]
@@ -146,9 +162,11 @@ def compare_found(texts: pd.DataFrame, found: Found) -> pd.DataFrame:
 
 
 def search_topics(texts: pd.DataFrame) -> pd.DataFrame:
-    """What a search without known topics finds (`find_topics`), held against the known ones: one row a found topic.
+    """What a search without known topics finds (`find_topics`), held against the known ones: one
+    row a found topic.
 
-    language, words, texts, known, share (columns of `compare_found`), agreement (of two halves of the language).
+    language, words, texts, known, share (columns of `compare_found`), agreement (of two halves of
+    the language).
     """
     rows = [pd.DataFrame(columns=["language", "words", "texts", "known", "share", "agreement"])]
     for language, own in texts[texts["topic"].notna()].groupby("language"):
@@ -163,18 +181,23 @@ def search_in_words(found: pd.DataFrame) -> str:
     """How far the search without known topics comes to the same, as a sentence."""
     if found.empty:
         return TOPICS["says"]["search_none"]
-    by = found.groupby("language", sort=False).agg(n=("words", "size"), agreement=("agreement", "first"))
-    halves = " and ".join(f"{r.n} in {r.Index} (agreement {r.agreement:.2f})" for r in by.itertuples())
+    by = found.groupby("language", sort=False).agg(
+        n=("words", "size"), agreement=("agreement", "first")
+    )
+    halves = " and ".join(
+        f"{r.n} in {r.Index} (agreement {r.agreement:.2f})" for r in by.itertuples()
+    )
     same = (found["share"] * found["texts"]).sum() / found["texts"].sum()
     return TOPICS["says"]["search"].format(halves=halves, same=words.percent(same))
 
 
 def add_new_topics(texts: pd.DataFrame) -> pd.DataFrame:
-    """Search the texts of no known topic for new ones, language by language, and name those after their top words.
+    """Search the texts of no known topic for new ones, language by language, and name those after
+    their top words.
 
-    New Chinese topics are numbered, as charts have no Chinese letters; their words stand in `topic_shares`.
-    A new topic needs two halves of the texts that agree by `SOUND`, and twenty texts with one of its words in five
-    different wordings, so that no single sentence becomes one.
+    New Chinese topics are numbered, as charts have no Chinese letters; their words stand in
+    `topic_shares`. A new topic needs two halves of the texts that agree by `SOUND`, and twenty
+    texts with one of its words in five different wordings, so that no single sentence becomes one.
     """
     topic = texts["topic"].copy()
     for language, own in texts[texts["topic"] == OTHER].groupby("language"):
@@ -186,15 +209,17 @@ def add_new_topics(texts: pd.DataFrame) -> pd.DataFrame:
             mine = own.loc[found.topic.index[found.topic == row.topic], "plain"]
             mine = mine[[bool(set(words_of(p)) & set(top)) for p in mine]]
             if len(mine) >= NEW_TEXTS and mine.nunique() >= NEW_WORDINGS:
-                topic[mine.index] = " / ".join(top) if language == "en" else f"new in Chinese, {row.topic + 1}"
+                topic[mine.index] = (
+                    " / ".join(top) if language == "en" else f"new in Chinese, {row.topic + 1}"
+                )
     return texts.assign(topic=topic)
 
 
 def typical_quotes(texts: pd.DataFrame, topics: list[str]) -> pd.DataFrame:
     """Two texts a topic, nearest to its middle and not alike: topic, language, quote.
 
-    One a language where there are two. Near is the cosine to the mean of the TF-IDF weights. Texts longer than
-    `LONGEST` letters are passed over.
+    One a language where there are two. Near is the cosine to the mean of the TF-IDF weights. Texts
+    longer than `LONGEST` letters are passed over.
     """
     rows = []
     for topic in topics:
@@ -203,12 +228,15 @@ def typical_quotes(texts: pd.DataFrame, topics: list[str]) -> pd.DataFrame:
         for place in range(2):
             for part in ranked:
                 rows += part.iloc[place : place + 1].assign(place=place).to_dict("records")
-    found = pd.DataFrame(rows, columns=["topic", "language", "text", "place"]).sort_values("place", kind="stable")
+    found = pd.DataFrame(rows, columns=["topic", "language", "text", "place"]).sort_values(
+        "place", kind="stable"
+    )
     found = found.groupby("topic", sort=False).head(2)
     order = {t: i for i, t in enumerate(topics)}
     found = found.sort_values("topic", key=lambda t: t.map(order), kind="stable", ignore_index=True)
     return found.assign(
-        language=found["language"].map(TEXTS["own_names"]), text=found["text"].str.split().str.join(" ")
+        language=found["language"].map(TEXTS["own_names"]),
+        text=found["text"].str.split().str.join(" "),
     )[["topic", "language", "text"]].rename(columns={"text": "quote"})
 
 

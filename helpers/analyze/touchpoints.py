@@ -1,4 +1,6 @@
-"""The journey map: at each touchpoint who goes on, what people say of it, and how many ask for help (practice 3.20)."""
+"""The journey map: at each touchpoint who goes on, what people say of it, and how many ask for help
+(practice 3.20).
+"""
 
 from __future__ import annotations
 
@@ -20,32 +22,60 @@ from helpers.show import words
 POINTS = JOURNEYS["touchpoints"]
 SITE = ["visit", "look", "cart", "checkout"]  # touchpoints that the funnel shows
 STEPS = {"again": 1, "loyal": 3}  # touchpoints that are steps of the repeat ladder
-COLUMNS = ["position", "touchpoint", "name", "reached", "went_on", "goes_on", "share", "low", "high"]
-COLUMNS += ["answers", "good", "good_share", "good_low", "good_high", "cases", "per_hundred", "as_of"]
+COLUMNS = [
+    "position",
+    "touchpoint",
+    "name",
+    "reached",
+    "went_on",
+    "goes_on",
+    "share",
+    "low",
+    "high",
+]
+COLUMNS += [
+    "answers",
+    "good",
+    "good_share",
+    "good_low",
+    "good_high",
+    "cases",
+    "per_hundred",
+    "as_of",
+]
 
 
 def journey_map(
     tables: Mapping[str, ir.Table], visits: pd.DataFrame, steps: pd.DataFrame, own: str, as_of: date
 ) -> pd.DataFrame:
-    """Conversion and feedback side by side, one row a touchpoint that the client's data know (table `journey_map`).
+    """Conversion and feedback side by side, one row a touchpoint that the client's data know (table
+    `journey_map`).
 
     tables : messages, redemptions, orders, products, tickets, surveys, reviews; any may be empty
     visits : from `describe_visits`
     steps : table `repeat_ladder`
     own : our brand; reviews of others are left out unless they are about one of our products
 
-    `reached` came to the touchpoint and `went_on` did what `goes_on` says; `answers` of it are told of, `good` of them
-    were good; `cases` are service cases of that stage, `per_hundred` orders (of those sent out, for the wait). A case
-    still without a reply counts as late once it is older than the target, where any reply is known. Shares have 90 %
-    Wilson intervals, and are empty below twenty.
+    `reached` came to the touchpoint and `went_on` did what `goes_on` says; `answers` of it are told
+    of, `good` of them were good; `cases` are service cases of that stage, `per_hundred` orders (of
+    those sent out, for the wait). A case still without a reply counts as late once it is older than
+    the target, where any reply is known. Shares have 90 % Wilson intervals, and are empty below
+    twenty.
     """
-    moves = _messages(tables) | _visits(visits) | _orders(tables["orders"]) | _steps(steps) | _asked(tables["surveys"])
+    moves = (
+        _messages(tables)
+        | _visits(visits)
+        | _orders(tables["orders"])
+        | _steps(steps)
+        | _asked(tables["surveys"])
+    )
     voices, cases = _voices(tables, own), _cases(tables["tickets"], as_of)
     meant = _meant(tables, steps, cases.pop("since"))
     if "service" in cases:
         moves["service"] = cases.pop("service")
     voices |= {
-        k: (voices.get(k, (0, 0))[0] + n, voices.get(k, (0, 0))[1] + g) for k, (n, g) in cases.pop("rated").items()
+        k: (voices.get(k, (0, 0))[0] + n, voices.get(k, (0, 0))[1] + g)
+        for k, (n, g) in cases.pop("rated").items()
     }
     rows = [
         (
@@ -72,9 +102,15 @@ def journey_map(
         )
     for key, step in STEPS.items():  # their intervals know who has not been watched long enough
         known = steps[(steps["step"] == step) & steps["chance"].notna()]
-        table.loc[(table["touchpoint"] == key) & bool(len(known)), ["low", "high"]] = known[["low", "high"]].to_numpy()
-    orders = table["reached"].where(table["touchpoint"] == "receive", moves.get("use", (np.nan,))[0])
-    table = table.assign(per_hundred=100 * table["cases"] / orders, position=range(1, len(table) + 1), as_of=as_of)
+        table.loc[(table["touchpoint"] == key) & bool(len(known)), ["low", "high"]] = known[
+            ["low", "high"]
+        ].to_numpy()
+    orders = table["reached"].where(
+        table["touchpoint"] == "receive", moves.get("use", (np.nan,))[0]
+    )
+    table = table.assign(
+        per_hundred=100 * table["cases"] / orders, position=range(1, len(table) + 1), as_of=as_of
+    )
     return table[COLUMNS]
 
 
@@ -92,7 +128,12 @@ def _messages(tables: Mapping[str, ir.Table]) -> dict[str, tuple]:
 
 
 def _visits(visits: pd.DataFrame) -> dict[str, tuple]:
-    stages = {"visit": slice(None), "look": visits["look"], "cart": visits["cart"], "checkout": visits["checkout"]}
+    stages = {
+        "visit": slice(None),
+        "look": visits["look"],
+        "cart": visits["cart"],
+        "checkout": visits["checkout"],
+    }
     then = {"visit": "look", "look": "cart", "cart": "checkout", "checkout": "buy"}
     rows = {k: visits.loc[some, then[k]] for k, some in stages.items()} if len(visits) else {}
     return {k: (len(r), int(r.sum())) for k, r in rows.items()}
@@ -101,7 +142,8 @@ def _visits(visits: pd.DataFrame) -> dict[str, tuple]:
 def _orders(orders: ir.Table) -> dict[str, tuple]:
     """Orders that are sent out, and all orders: a sale in a store makes nobody wait.
 
-    A refund is a part of its order, or a receipt of its own, as a till writes it; such a receipt stands for one order.
+    A refund is a part of its order, or a receipt of its own, as a till writes it; such a receipt
+    stands for one order.
     """
     whole = orders.group_by("order_id").agg(
         sent=_.channel.fill_null("").lower().isin(JOURNEYS["in_person"]).ifelse(0, 1).max(),
@@ -123,7 +165,9 @@ def _steps(steps: pd.DataFrame) -> dict[str, tuple]:
 
 def _asked(surveys: ir.Table) -> dict[str, tuple]:
     part = _answers(surveys, "nps").select(part=_.score / _.scale_max).to_pandas()["part"]
-    return {"recommend": (len(part), int((part >= JOURNEYS["promoter"]).sum()))} if len(part) else {}
+    return (
+        {"recommend": (len(part), int((part >= JOURNEYS["promoter"]).sum()))} if len(part) else {}
+    )
 
 
 def _answers(surveys: ir.Table, kind: str) -> ir.Table:
@@ -131,7 +175,9 @@ def _answers(surveys: ir.Table, kind: str) -> ir.Table:
     return surveys.filter(_.score.notnull(), _.kind == kind, _.scale_max > 0)
 
 
-def _meant(tables: Mapping[str, ir.Table], steps: pd.DataFrame, since: pd.Timestamp) -> dict[str, str]:
+def _meant(
+    tables: Mapping[str, ir.Table], steps: pd.DataFrame, since: pd.Timestamp
+) -> dict[str, str]:
     """What the words in braces of `goes_on` stand for; empty where the data do not say."""
     asked = _answers(tables["surveys"], "nps").select("scale_max").distinct()
     tops, cut = asked.to_pandas()["scale_max"], JOURNEYS["promoter"]
@@ -139,7 +185,9 @@ def _meant(tables: Mapping[str, ir.Table], steps: pd.DataFrame, since: pd.Timest
         "within": f"{steps['within_days'].iloc[0]:.0f}" if len(steps) else "",
         "hours": f"{JOURNEYS['reply_minutes'] / 60:g}",
         "since": words.day(since),
-        "marks": _marks(cut, tops.iloc[0]) if len(tops) == 1 else f"{words.percent(cut)} of the scale or more",
+        "marks": _marks(cut, tops.iloc[0])
+        if len(tops) == 1
+        else f"{words.percent(cut)} of the scale or more",
     }
 
 
@@ -172,7 +220,8 @@ def _voices(tables: Mapping[str, ir.Table], own: str) -> dict[str, tuple]:
 
 
 def _cases(tickets: ir.Table, as_of: date) -> dict:
-    """Cases by touchpoint, `rated` ones, `service`: those that can be called answered in time or late, and in time.
+    """Cases by touchpoint, `rated` ones, `service`: those that can be called answered in time or
+    late, and in time.
 
     `since` is the day of the first of these.
     """
@@ -185,20 +234,28 @@ def _cases(tickets: ir.Table, as_of: date) -> dict:
     target, reply = JOURNEYS["reply_minutes"], rows["first_reply_minutes"].astype(float)
     waiting = pd.Timestamp(as_of + timedelta(days=1)) - pd.to_datetime(rows["opened_at"])
     told = reply.notna() | ((waiting > pd.Timedelta(minutes=target)) & reply.notna().any())
-    found = at.value_counts().to_dict() | {"rated": rated, "since": rows.loc[told, "opened_at"].min()}
-    return found | ({"service": (int(told.sum()), int((reply <= target).sum()))} if told.any() else {})
+    found = at.value_counts().to_dict() | {
+        "rated": rated,
+        "since": rows.loc[told, "opened_at"].min(),
+    }
+    return found | (
+        {"service": (int(told.sum()), int((reply <= target).sum()))} if told.any() else {}
+    )
 
 
 def as_map(table: pd.DataFrame) -> pd.DataFrame:
-    """The map as a picture: touchpoints down, the share that did the next thing and that of good feedback across."""
+    """The map as a picture: touchpoints down, the share that did the next thing and that of good
+    feedback across.
+    """
     names = [JOURNEYS["columns"][c] for c in ("share", "good_share")]
     wide = table.set_index("name")[["share", "good_share"]].set_axis(names, axis=1)
     return wide.dropna(how="all").dropna(how="all", axis=1)
 
 
 def map_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The map in words, without the touchpoints of the site of which nobody speaks (the funnel shows them), and
-    without the columns of which nothing is known."""
+    """The map in words, without the touchpoints of the site of which nobody speaks (the funnel
+    shows them), and without the columns of which nothing is known.
+    """
     spoken = (table["answers"] > 0) | table["cases"].notna() | ~table["touchpoint"].isin(SITE)
     rows = table[spoken]
 
@@ -225,23 +282,33 @@ def map_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def sore_point(table: pd.DataFrame) -> pd.Series | None:
-    """The touchpoint of which people speak worst, against the others that are rated on the same scale.
+    """The touchpoint of which people speak worst, against the others that are rated on the same
+    scale.
 
-    Only touchpoints with a `scale` are compared, and those only within it. The interval of the worst must lie below
-    that of the others together; None where none stands out. `headline`, `evidence` and `do` say it in words.
+    Only touchpoints with a `scale` are compared, and those only within it. The interval of the
+    worst must lie below that of the others together; None where none stands out. `headline`,
+    `evidence` and `do` say it in words.
     """
     told = table[table["good_share"].notna()]
-    for scale, rows in told.groupby(told["touchpoint"].map({k: p.get("scale") for k, p in POINTS.items()})):
+    for scale, rows in told.groupby(
+        told["touchpoint"].map({k: p.get("scale") for k, p in POINTS.items()})
+    ):
         worst = rows.loc[rows["good_share"].idxmin()]
         rest = rows.drop(worst.name)
         good, answers = rest[["good", "answers"]].sum()
-        if not answers or worst["good_high"] >= stats.share_interval(pd.Series([good]), pd.Series([answers]))["low"][0]:
+        if (
+            not answers
+            or worst["good_high"]
+            >= stats.share_interval(pd.Series([good]), pd.Series([answers]))["low"][0]
+        ):
             continue
         about = [POINTS[k]["about"] for k in (worst["touchpoint"], *rest["touchpoint"])]
         names = {"scale": scale, "about": about[0], "rest": words.listing(about[1:])}
         counts = {"answers": words.count(worst["answers"]), "others": words.count(answers)}
         parts = worst[["good_share", "good_low", "good_high"]].map(words.percent).to_dict()
         parts |= {"rest_share": words.percent(good / answers)}
-        said = {k: s.format(**names, **counts, **parts) for k, s in JOURNEYS["finding"]["sore"].items()}
+        said = {
+            k: s.format(**names, **counts, **parts) for k, s in JOURNEYS["finding"]["sore"].items()
+        }
         return pd.concat([worst, pd.Series(said | {"do": POINTS[worst["touchpoint"]]["do"]})])
     return None

@@ -1,4 +1,6 @@
-"""Step 2, clean: suspicions raised by general rules, settled by the client, every row accounted for."""
+"""Step 2, clean: suspicions raised by general rules, settled by the client, every row accounted
+for.
+"""
 
 from helpers.clean.chain import (
     Cleaned,

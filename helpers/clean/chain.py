@@ -1,8 +1,8 @@
 """The chain of cleaning: each step marks rows, none is dropped before it is counted.
 
-A row carries its `fate` (empty while it stays in, else duplicate, filtered or held) and the `rule` that
-decided it. The first rule wins. Log, quarantine and ledger are counts over the same marked rows, so they
-cannot disagree.
+A row carries its `fate` (empty while it stays in, else duplicate, filtered or held) and the `rule`
+that decided it. The first rule wins. Log, quarantine and ledger are counts over the same marked
+rows, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -26,9 +26,21 @@ from helpers.store import Store, body, order_days, today
 
 KEPT = 5_000_000  # rows up to which the marked table is worked out once and kept in the engine
 FATES = {"duplicate": "duplicate", "filter": "filtered", "hold": "held"}
-BEST = ["loaded", "duplicate", "filtered", "held"]  # of a line that became several rows the first of these counts
-LINEAGE = ("source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat")
-PRODUCT = {"product_name": "name", "product_category": "category", "product_subcategory": "subcategory"}
+# of a line that became several rows the first of these counts
+BEST = ["loaded", "duplicate", "filtered", "held"]
+LINEAGE = (
+    "source_name",
+    "source_file",
+    "source_line",
+    "source_order",
+    "source_unreadable",
+    "source_repeat",
+)
+PRODUCT = {
+    "product_name": "name",
+    "product_category": "category",
+    "product_subcategory": "subcategory",
+}
 
 
 @dataclass
@@ -71,16 +83,21 @@ class Cleaned:
 
 
 def clean_table(run: Store, name: str, as_of: date, products: ir.Table | None = None) -> Cleaned:
-    """Mark the rows of `staged_<name>`: general rules first, then the client's steps, then the date.
+    """Mark the rows of `staged_<name>`: general rules first, then the client's steps, then the
+    date.
 
-    `products` (cleaned) lends orders the columns product_name, product_category and product_subcategory.
-    Raises PlaybookError for a step whose SQL does not fit.
+    `products` (cleaned) lends orders the columns product_name, product_category and
+    product_subcategory. Raises PlaybookError for a step whose SQL does not fit.
     """
     spec, staged = tables.get(name), run.read(f"staged_{name}")
     money = _.revenue if "revenue" in staged.columns else ibis.literal(0.0)
-    marked = staged.mutate(fate=ibis.null("string"), rule=ibis.null("string"), filled=ibis.literal(""), money_in=money)
+    marked = staged.mutate(
+        fate=ibis.null("string"), rule=ibis.null("string"), filled=ibis.literal(""), money_in=money
+    )
     if name == "orders" and products is not None:
-        names = products.select("product_id", **{new: products[old] for new, old in PRODUCT.items()})
+        names = products.select(
+            "product_id", **{new: products[old] for new, old in PRODUCT.items()}
+        )
         marked = marked.left_join(names, "product_id").drop("product_id_right")
     rows = run.count(f"staged_{name}")
     if not rows:
@@ -124,9 +141,14 @@ def quarantine(cleaned: Cleaned) -> ir.Table:
     """The held rows with source, line, rule, reason and the row as it came (table `quarantine`)."""
     reasons = {s.step: s.reason for s in cleaned.steps if s.action == "hold"}
     held = cleaned.marked.filter(_.fate == "held")
-    kept = [*(c for c in tables.get(cleaned.name).columns if c in held.columns), "source_unreadable"]
+    kept = [
+        *(c for c in tables.get(cleaned.name).columns if c in held.columns),
+        "source_unreadable",
+    ]
     values = (
-        "CASE rule " + " ".join(f"WHEN {_quoted(s.step)} THEN {s.value}" for s in cleaned.steps if s.value) + " END"
+        "CASE rule "
+        + " ".join(f"WHEN {_quoted(s.step)} THEN {s.value}" for s in cleaned.steps if s.value)
+        + " END"
     )
     held = held.alias(f"held_{cleaned.name}").sql(
         f"SELECT *, {values} AS wrong FROM held_{cleaned.name}", dialect="duckdb"
@@ -148,20 +170,35 @@ def quarantine(cleaned: Cleaned) -> ir.Table:
 def ledger(run: Store, cleaned: Cleaned | None, source: pd.Series) -> dict:
     """What became of the lines of one file, in lines and money (a row of `ledger`).
 
-    `source` is the file's row of the table `sources`. Of a line that became several rows the best fate counts; the
-    further rows are `splits`. Raises PlaybookError where lines are lost.
+    `source` is the file's row of the table `sources`. Of a line that became several rows the best
+    fate counts; the further rows are `splits`. Raises PlaybookError where lines are lost.
     """
     row = {"source": source["source"], "file": source["file"], "table": source["table"]}
     row |= {"lines": int(source["lines"]), "layout": int(source["layout"]), "splits": 0}
     rows = int(source["rows"])
     if cleaned is None:  # nothing knows the file
-        nothing = {"loaded": 0, "duplicate": 0, "filtered": rows, "held": 0, "balances": True, "money": 0.0}
+        nothing = {
+            "loaded": 0,
+            "duplicate": 0,
+            "filtered": rows,
+            "held": 0,
+            "balances": True,
+            "money": 0.0,
+        }
         return row | nothing | {"money_loaded": 0.0, "money_left_out": 0.0, "money_corrected": 0.0}
     s = cleaned.summary[cleaned.summary["from_line"] & (cleaned.summary["file"] == source["file"])]
     if s["n"].sum() > rows:
         mine = cleaned.marked.filter(_.source_file == source["file"])
-        best = _.fate.fill_null("loaded").cases(*((f, i) for i, f in enumerate(BEST)), else_=0).min()
-        lined = mine.group_by("source_line").agg(best=best).group_by("best").agg(n=_.count()).to_pandas()
+        best = (
+            _.fate.fill_null("loaded").cases(*((f, i) for i, f in enumerate(BEST)), else_=0).min()
+        )
+        lined = (
+            mine.group_by("source_line")
+            .agg(best=best)
+            .group_by("best")
+            .agg(n=_.count())
+            .to_pandas()
+        )
         n = pd.Series(lined["n"].to_numpy(), index=[BEST[i] for i in lined["best"]])
         row["splits"] = int(s["n"].sum() - n.sum())
     else:
@@ -197,13 +234,17 @@ def quarantined(all_cleaned: list[Cleaned]) -> ir.Table:
 
 def by_rule(held: ir.Table) -> pd.DataFrame:
     """Rows and money in quarantine by table and rule, the largest first."""
-    by = held.group_by("table", "rule", "reason").agg(rows=_.count(), revenue=_.revenue.sum().round(2))
+    by = held.group_by("table", "rule", "reason").agg(
+        rows=_.count(), revenue=_.revenue.sum().round(2)
+    )
     return by.order_by(ibis.desc("rows"), "table", "rule").to_pandas()
 
 
 def ledgers(run: Store, cleaned: dict[str, Cleaned], sources: pd.DataFrame) -> pd.DataFrame:
     """The ledger of every file that the client brings; `sources` is the table of that name."""
-    return pd.DataFrame([ledger(run, cleaned.get(row["table"]), row) for _, row in sources.iterrows()])
+    return pd.DataFrame(
+        [ledger(run, cleaned.get(row["table"]), row) for _, row in sources.iterrows()]
+    )
 
 
 def filled_shares(cleaned: dict[str, Cleaned]) -> pd.DataFrame:
@@ -228,8 +269,8 @@ def filled_shares(cleaned: dict[str, Cleaned]) -> pd.DataFrame:
 def with_outliers(cleaned: Cleaned) -> ir.Table:
     """The rows that stay in, with `is_outlier`: a line far above its category's usual amount.
 
-    Tukey's outer fence on the log scale: more than three interquartile ranges above the upper quartile
-    (Tukey 1977). Flagged, never dropped.
+    Tukey's outer fence on the log scale: more than three interquartile ranges above the upper
+    quartile (Tukey 1977). Flagged, never dropped.
     """
     rows = cleaned.marked.filter(_.fate.isnull())
     fences = (
@@ -240,7 +281,9 @@ def with_outliers(cleaned: Cleaned) -> ir.Table:
     )
     joined = rows.left_join(fences, "product_category")
     far = (joined.revenue > joined.fence.exp()).fill_null(False)
-    return Cleaned(cleaned.name, joined.mutate(is_outlier=far).drop("fence", "product_category_right")).rows
+    return Cleaned(
+        cleaned.name, joined.mutate(is_outlier=far).drop("fence", "product_category_right")
+    ).rows
 
 
 def outlier_effect(orders: ir.Table) -> pd.Series:
@@ -258,33 +301,47 @@ def outlier_effect(orders: ir.Table) -> pd.Series:
         .iloc[0]
     )
     return pd.Series(
-        {"lines": t["lines"], "share": t["money"] / t["total"] if t["total"] else 0, "largest": t["largest"]}
+        {
+            "lines": t["lines"],
+            "share": t["money"] / t["total"] if t["total"] else 0,
+            "largest": t["largest"],
+        }
     )
 
 
 def rules_for(run: Store, spec: tables.Table, staged: ir.Table, as_of: date) -> list[CleanStep]:
-    """The steps that a table goes through after its repeats: general rules, those of its exports, the client's own.
+    """The steps that a table goes through after its repeats: general rules, those of its exports,
+    the client's own.
 
-    Settings switch off or tune each by name (`rules:` in client.yaml); a name that no table knows is refused by
-    `check_rule_names`.
+    Settings switch off or tune each by name (`rules:` in client.yaml); a name that no table knows
+    is refused by `check_rule_names`.
     """
     brought = run.frame("rules") if "rules" in run.reads else pd.DataFrame(columns=["table"])
     steps = _general_steps(run, spec, staged)
-    if "source_forgotten" in staged.columns:  # before all others, so that no line of theirs is held and shown
+    # before all others, so that no line of theirs is held and shown
+    if "source_forgotten" in staged.columns:
         reason = "the person asked to be forgotten; erase the line in raw/"
         steps.insert(0, _step("asked to be forgotten", spec, "filter", "source_forgotten", reason))
     for r in brought[brought["table"] == spec.name].itertuples():
         where = f"source_name = '{r.source}' AND ({r.where})"
-        steps.append(CleanStep(step=r.step, table=spec.name, action=r.action, where=where, reason=r.reason))
+        steps.append(
+            CleanStep(step=r.step, table=spec.name, action=r.action, where=where, reason=r.reason)
+        )
     steps += [s for s in run.settings.clean if s.table == spec.name]
     if spec.day:
         when = f"CAST({spec.day} AS DATE)"
         reason = "the report looks at the days up to its own date"
-        steps.append(_step("after the last day", spec, "filter", f"{when} > DATE '{as_of}'", reason))
+        steps.append(
+            _step("after the last day", spec, "filter", f"{when} > DATE '{as_of}'", reason)
+        )
         if run.settings.retention_days:
             oldest = as_of - timedelta(days=run.settings.retention_days)
             reason = "older than the retention period of client.yaml"
-            steps.append(_step("past the retention period", spec, "filter", f"{when} < DATE '{oldest}'", reason))
+            steps.append(
+                _step(
+                    "past the retention period", spec, "filter", f"{when} < DATE '{oldest}'", reason
+                )
+            )
     return [changed for s in steps if (changed := _changed(run, s))]
 
 
@@ -296,18 +353,29 @@ def _changed(run: Store, step: CleanStep) -> CleanStep | None:
     return step.model_copy(update=said) if change.on else None
 
 
-def _step(name: str, spec: tables.Table, action: str, where: str, reason: str, value: str = "") -> CleanStep:
-    return CleanStep(step=name, table=spec.name, action=action, where=where, reason=reason, value=value)
+def _step(
+    name: str, spec: tables.Table, action: str, where: str, reason: str, value: str = ""
+) -> CleanStep:
+    return CleanStep(
+        step=name, table=spec.name, action=action, where=where, reason=reason, value=value
+    )
 
 
-GENERAL = yaml.safe_load(resources.files("helpers.clean").joinpath("rules.yaml").read_text(encoding="utf-8"))
+GENERAL = yaml.safe_load(
+    resources.files("helpers.clean").joinpath("rules.yaml").read_text(encoding="utf-8")
+)
 
 
 def _general_steps(run: Store, spec: tables.Table, staged: ir.Table) -> list[CleanStep]:
-    """What would be wrong in any shop: required cells, possible dates and currencies, and the rules of rules.yaml."""
+    """What would be wrong in any shop: required cells, possible dates and currencies, and the rules
+    of rules.yaml.
+    """
     required = [c.name for c in spec.columns.values() if c.required]
     empty = " ".join(f"WHEN {c} IS NULL THEN '{c}'" for c in required)
-    said = [dict(GENERAL["unreadable"]), GENERAL["missing"] | {"where": " OR ".join(f"{c} IS NULL" for c in required)}]
+    said = [
+        dict(GENERAL["unreadable"]),
+        GENERAL["missing"] | {"where": " OR ".join(f"{c} IS NULL" for c in required)},
+    ]
     said[1]["value"] = f"CASE {empty} END"
     if spec.day:
         now = today(run.settings.timezone)  # the client's own day, not the engine's
@@ -326,9 +394,16 @@ def _general_steps(run: Store, spec: tables.Table, staged: ir.Table) -> list[Cle
     return [CleanStep(table=spec.name, action="hold", **s) for s in said]
 
 
-def _mark_repeats(run: Store, marked: ir.Table, spec: tables.Table) -> tuple[ir.Table, list[CleanStep]]:
+def _mark_repeats(
+    run: Store, marked: ir.Table, spec: tables.Table
+) -> tuple[ir.Table, list[CleanStep]]:
     again = repeats(run, spec.name)
-    lines = run.read(f"staged_{spec.name}").agg(n=_.count(), lines=_.source_order.nunique()).to_pandas().iloc[0]
+    lines = (
+        run.read(f"staged_{spec.name}")
+        .agg(n=_.count(), lines=_.source_order.nunique())
+        .to_pandas()
+        .iloc[0]
+    )
     on = (
         ["source_order"] if lines["n"] == lines["lines"] else ["source_order", *spec.key]
     )  # text keys are slow to join on
@@ -351,11 +426,17 @@ def _mark_repeats(run: Store, marked: ir.Table, spec: tables.Table) -> tuple[ir.
             "fate": joined.repeat.cases(*kinds.items(), else_=ibis.null("string")),
             "rule": joined.repeat.cases(*((k, k) for k in kinds), else_=ibis.null("string")),
         }
-    return joined.mutate(**marks).drop("repeat", *(c for c in joined.columns if c.endswith("__of_repeat"))), steps
+    return (
+        joined.mutate(**marks).drop(
+            "repeat", *(c for c in joined.columns if c.endswith("__of_repeat"))
+        ),
+        steps,
+    )
 
 
 def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> None:
-    """Make the view marked_<table>_<i + 1> of marked_<table>_<i> and a step; `rows` tells the columns and types.
+    """Make the view marked_<table>_<i + 1> of marked_<table>_<i> and a step; `rows` tells the
+    columns and types.
 
     The where and set of a step are SQL of the settings, so this one place speaks SQL.
     """
@@ -366,29 +447,38 @@ def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> None:
                   CASE WHEN {hit} THEN -money_now ELSE 0.0 END AS money_{i}"""
     else:
         filled = (
-            f"CASE WHEN {hit} THEN trim(filled || ' {' '.join(step.set)}') ELSE filled END AS filled, "
+            f"CASE WHEN {hit} THEN trim(filled || ' {' '.join(step.set)}') ELSE filled END AS"
+            " filled, "
             if step.action == "fill"
             else ""
         )
         sets = ", ".join(
-            f"CAST(CASE WHEN {hit} THEN ({e}) ELSE {c} END AS {_sql_type(rows[c])}) AS {c}" for c, e in step.set.items()
+            f"CAST(CASE WHEN {hit} THEN ({e}) ELSE {c} END AS {_sql_type(rows[c])}) AS {c}"
+            for c, e in step.set.items()
         )
         moved = (
-            f"CASE WHEN {hit} THEN ({step.set['revenue']}) - revenue ELSE 0.0 END" if "revenue" in step.set else "0.0"
+            f"CASE WHEN {hit} THEN ({step.set['revenue']}) - revenue ELSE 0.0 END"
+            if "revenue" in step.set
+            else "0.0"
         )
         change = f"* REPLACE ({filled}{sets}), {moved} AS money_{i}"
     now = "revenue" if "revenue" in rows.columns else "0.0"
-    query = f"SELECT {change.replace('money_now', now)}, {hit} AS did_{i} FROM marked_{step.table}_{i}"
+    query = (
+        f"SELECT {change.replace('money_now', now)}, {hit} AS did_{i} FROM marked_{step.table}_{i}"
+    )
     try:
         _view(run, f"marked_{step.table}_{i + 1}", query)
     except (duckdb.Error, ibis.common.exceptions.IbisError) as e:
         raise PlaybookError(
-            f'data/{run.client.name}/client.yaml, clean, step "{step.step}": {str(e).strip().splitlines()[0]}'
+            f'data/{run.client.name}/client.yaml, clean, step "{step.step}":'
+            f" {str(e).strip().splitlines()[0]}"
         ) from None
 
 
 def _view(run: Store, name: str, query: str) -> None:
-    """A view in the engine: a step then builds on a name, where a chain of expressions is compiled anew each time."""
+    """A view in the engine: a step then builds on a name, where a chain of expressions is compiled
+    anew each time.
+    """
     run.con.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
 
 

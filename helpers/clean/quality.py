@@ -15,7 +15,13 @@ from helpers import tables
 from helpers.clean.chain import Cleaned
 from helpers.store import Store
 
-THRESHOLDS = {"completeness": 0.90, "uniqueness": 0.99, "validity": 0.99, "consistency": 0.98, "timeliness": 0.95}
+THRESHOLDS = {
+    "completeness": 0.90,
+    "uniqueness": 0.99,
+    "validity": 0.99,
+    "consistency": 0.98,
+    "timeliness": 0.95,
+}
 PARTS = list(THRESHOLDS)
 REFERENCES = {
     "orders": {"product_id": "products", "customer_id": "customers"},
@@ -46,7 +52,13 @@ def quality(run: Store, cleaned: dict[str, Cleaned], as_of: date) -> pd.DataFram
             "timeliness": _timeliness(staged, name, as_of),
         }
         rows += [
-            {"table": name, "part": part, "score": score, "threshold": THRESHOLDS[part], "worst": worst}
+            {
+                "table": name,
+                "part": part,
+                "score": score,
+                "threshold": THRESHOLDS[part],
+                "worst": worst,
+            }
             for part, (score, worst) in parts.items()
             if score is not None
         ]
@@ -55,7 +67,9 @@ def quality(run: Store, cleaned: dict[str, Cleaned], as_of: date) -> pd.DataFram
 
 def _completeness(staged: ir.Table, name: str) -> tuple[float, str]:
     columns = [c for c in tables.get(name).columns]
-    share = staged.agg(**{c: staged[c].notnull().mean() for c in columns}).to_pandas().fillna(0).iloc[0]
+    share = (
+        staged.agg(**{c: staged[c].notnull().mean() for c in columns}).to_pandas().fillna(0).iloc[0]
+    )
     used = share[share > 0]
     worst = f"{used.idxmin()}, {used.min():.0%} filled" if len(used) and used.min() < 1 else ""
     return float(used.mean()) if len(used) else 0.0, worst
@@ -72,12 +86,20 @@ def _consistency(run: Store, staged: ir.Table, name: str) -> tuple[float | None,
     for column, other in REFERENCES.get(name, {}).items():
         rows = staged.filter(_[column].notnull()).group_by(column).agg(n=_.count())
         known = run.read(f"staged_{other}").select(column).distinct().mutate(known=True)
-        t = rows.left_join(known, column).agg(all=_.n.sum(), hit=_.n.sum(where=_.known)).to_pandas().fillna(0).iloc[0]
+        t = (
+            rows.left_join(known, column)
+            .agg(all=_.n.sum(), hit=_.n.sum(where=_.known))
+            .to_pandas()
+            .fillna(0)
+            .iloc[0]
+        )
         scores[column] = t["hit"] / t["all"] if t["all"] else 1.0
     if not scores:
         return None, ""
     worst = min(scores, key=scores.get)
-    return scores[worst], f"{worst} found in {REFERENCES[name][worst]}: {scores[worst]:.2%}" if scores[
+    return scores[
+        worst
+    ], f"{worst} found in {REFERENCES[name][worst]}: {scores[worst]:.2%}" if scores[
         worst
     ] < 1 else ""
 
@@ -87,7 +109,9 @@ def _timeliness(rows: ir.Table, name: str, as_of: date) -> tuple[float | None, s
     if name not in ("orders", "redemptions") or not day:
         return None, ""
     window = pd.Timestamp(as_of) - pd.Timedelta(days=27)
-    days = rows.filter(_[day].between(window.date(), as_of)).select(day).distinct().count().execute()
+    days = (
+        rows.filter(_[day].between(window.date(), as_of)).select(day).distinct().count().execute()
+    )
     return days / 28, f"{28 - days} of the last 28 days without a row"
 
 
@@ -99,5 +123,7 @@ def trend(now: pd.DataFrame, before: pd.DataFrame | None) -> str:
     moved = both[(both["score"] - both["score_before"]).abs() > 0.001]
     if moved.empty:
         return "No part of the score moved since the last run."
-    words = [f"{r.table} {r.part} from {r.score_before:.1%} to {r.score:.1%}" for r in moved.itertuples()]
+    words = [
+        f"{r.table} {r.part} from {r.score_before:.1%} to {r.score:.1%}" for r in moved.itertuples()
+    ]
     return f"Since the last run these parts moved: {', '.join(words)}."

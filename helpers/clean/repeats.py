@@ -9,16 +9,21 @@ from ibis import _
 from helpers import tables
 from helpers.store import Store
 
-EXACT, OLDER, OTHER, SETTLED = "exact repeat", "older export", "same key, other content", "told by another source"
+EXACT, OLDER, OTHER, SETTLED = (
+    "exact repeat",
+    "older export",
+    "same key, other content",
+    "told by another source",
+)
 
 
 def repeats(run: Store, name: str) -> ir.Table:
     """The rows of `staged_<name>` that are there already: source_order, the key, and `rule`.
 
-    exact repeat: the very same line of its file, or the same content under the same key; older export: the same key in
-    an older file of the same source, with other content; told by another source: the same key in a source of
-    lower precedence; same key, other content: within one file. Of each key the row with the lowest source_order stays.
-    Worked out once a run.
+    exact repeat: the very same line of its file, or the same content under the same key; older
+    export: the same key in an older file of the same source, with other content; told by another
+    source: the same key in a source of lower precedence; same key, other content: within one file.
+    Of each key the row with the lowest source_order stays. Worked out once a run.
     """
     table = f"repeats_{name}"
     if table not in run.con.list_tables():
@@ -26,7 +31,8 @@ def repeats(run: Store, name: str) -> ir.Table:
         content = [c for c in spec.columns if c in rows.columns]
         key = [c for c in spec.key if c in rows.columns]
         once = rows.filter(~_.source_repeat, *(rows[c].notnull() for c in key))
-        # stored on its own: in one query the engine would hold all rows until it knows which keys are crowded
+        # stored on its own: in one query the engine would hold all rows until it knows which keys
+        # are crowded
         crowded = once.group_by(key).agg(copies=_.count()).filter(_.copies > 1).cache()
         by_key = ibis.window(group_by=key, order_by="source_order")
         marks = {

@@ -33,7 +33,8 @@ COVERAGE = {
 def suspicions(run: Store) -> pd.DataFrame:
     """Everything that looks wrong in the staged tables, with what was decided (table `suspicions`).
 
-    A suspicion is settled by the client's settings, reported where it concerns coverage, and otherwise open.
+    A suspicion is settled by the client's settings, reported where it concerns coverage, and
+    otherwise open.
     """
     found = pd.DataFrame([r for rule in RULES for r in rule(run)])
     if found.empty:
@@ -47,13 +48,27 @@ def _decision(run: Store, row) -> dict:
     if decided:
         return {"status": "settled", "decision": decided.decision, "reason": decided.reason}
     if row.rule in HANDLED:
-        return {"status": "settled", "decision": HANDLED[row.rule], "reason": "a general rule; tune it under rules"}
+        return {
+            "status": "settled",
+            "decision": HANDLED[row.rule],
+            "reason": "a general rule; tune it under rules",
+        }
     if row.rule in COVERAGE:
-        return {"status": "reported", "decision": "nothing to clean", "reason": "a matter of what the data cover"}
-    return {"status": "open", "decision": "", "reason": f"decide under settled.{row.rule} in client.yaml"}
+        return {
+            "status": "reported",
+            "decision": "nothing to clean",
+            "reason": "a matter of what the data cover",
+        }
+    return {
+        "status": "open",
+        "decision": "",
+        "reason": f"decide under settled.{row.rule} in client.yaml",
+    }
 
 
-def _row(rule: str, subject: str, practice: str, finding: str, rows: int, of: int, revenue: float = 0.0) -> dict:
+def _row(
+    rule: str, subject: str, practice: str, finding: str, rows: int, of: int, revenue: float = 0.0
+) -> dict:
     return {
         "rule": rule,
         "subject": subject,
@@ -74,7 +89,12 @@ def sales_at_night(run: Store) -> Iterator[dict]:
     timed = orders.filter(orders.ordered_at_local != orders.ordered_at_local.truncate("D"))
     orders = timed.mutate(night=_.ordered_at.hour() < 5, night_local=_.ordered_at_local.hour() < 5)
     t = (
-        orders.agg(n=_.count(), rows=_.night.sum(), local=_.night_local.sum(), money=_.revenue.sum(where=_.night))
+        orders.agg(
+            n=_.count(),
+            rows=_.night.sum(),
+            local=_.night_local.sum(),
+            money=_.revenue.sum(where=_.night),
+        )
         .to_pandas()
         .iloc[0]
     )
@@ -92,7 +112,9 @@ def sales_at_night(run: Store) -> Iterator[dict]:
 
 
 def redemption_days(run: Store) -> Iterator[dict]:
-    """Redemptions with no visit on their day: the two sources disagree about the day, or the zone is wrong."""
+    """Redemptions with no visit on their day: the two sources disagree about the day, or the zone
+    is wrong.
+    """
     orders, used = run.read("staged_orders"), run.read("staged_redemptions")
     n = int(used.count().execute())
     if not n:
@@ -108,8 +130,8 @@ def redemption_days(run: Store) -> Iterator[dict]:
             "redemption without visit",
             "redemptions.redeemed_on",
             "2.6",
-            f"{utc / n:.0%} have a visit of the same customer on the day in UTC, {local / n:.0%} on the "
-            "shop's own calendar",
+            f"{utc / n:.0%} have a visit of the same customer on the day in UTC, {local / n:.0%} on"
+            " the shop's own calendar",
             n - min(utc, local),
             n,
         )
@@ -132,22 +154,37 @@ def calendar_gaps(run: Store) -> Iterator[dict]:
         runs = []
     for r in runs:
         first = f"{r.iloc[0]:%d %B %Y}"
-        when, said = (first, "no order on this day") if len(r) == 1 else (f"from {first}", f"no order on {len(r)} days")
+        when, said = (
+            (first, "no order on this day")
+            if len(r) == 1
+            else (f"from {first}", f"no order on {len(r)} days")
+        )
         yield _row("missing day", f"orders, {when}", "1.7", said, len(r), len(days))
     for end, left in (("first", 7 - days[0].weekday()), ("last", days[-1].weekday() + 1)):
         if left < 7:
-            yield _row("part of a week", f"orders, {end} week", "1.7", f"holds {left} of 7 days", left, len(days))
+            yield _row(
+                "part of a week",
+                f"orders, {end} week",
+                "1.7",
+                f"holds {left} of 7 days",
+                left,
+                len(days),
+            )
 
 
 def tiny_prices(run: Store) -> Iterator[dict]:
     """Lines whose money for one unit is below two cents: is the quantity in another unit?"""
-    orders = run.read("staged_orders").filter(_.revenue > 0, _.quantity >= 100, _.revenue / _.quantity < 0.02)
+    orders = run.read("staged_orders").filter(
+        _.revenue > 0, _.quantity >= 100, _.revenue / _.quantity < 0.02
+    )
     names = run.read("staged_products").select("product_id", "name")
     n = int(run.read("staged_orders").count().execute())
     found = (
         orders.left_join(names, "product_id")
         .group_by("name")
-        .agg(rows=_.count(), money=_.revenue.sum(), median=_.quantity.median(), top=_.quantity.max())
+        .agg(
+            rows=_.count(), money=_.revenue.sum(), median=_.quantity.median(), top=_.quantity.max()
+        )
         .filter(_.rows >= 20)
         .order_by(ibis.desc("rows"), "name")
         .limit(5)
@@ -168,7 +205,9 @@ def tiny_prices(run: Store) -> Iterator[dict]:
 def empty_lines(run: Store) -> Iterator[dict]:
     """Lines with no quantity, no money, or a product that the product table lacks."""
     known = run.read("staged_products").select("product_id", known=True)
-    lines = run.read("staged_orders").left_join(known, "product_id").mutate(unknown=_.known.isnull())
+    lines = (
+        run.read("staged_orders").left_join(known, "product_id").mutate(unknown=_.known.isnull())
+    )
     tests = {
         "zero quantity": ("orders.quantity", _.quantity == 0),
         "zero revenue": ("orders.revenue", _.revenue == 0),
@@ -187,7 +226,11 @@ def empty_lines(run: Store) -> Iterator[dict]:
         .fillna(0)
         .iloc[0]
     )
-    more = {"unknown product": f", on {t['products']:.0f} products, {t['both']:,.0f} of them with quantity 0"}
+    more = {
+        "unknown product": (
+            f", on {t['products']:.0f} products, {t['both']:,.0f} of them with quantity 0"
+        )
+    }
     for i, (rule, (subject, _c)) in enumerate(tests.items()):
         if t[f"n{i}"]:
             yield _row(
@@ -206,7 +249,12 @@ def odd_discounts(run: Store) -> Iterator[dict]:
     orders = run.read("staged_orders")
     more = (orders.discount > orders.revenue) & (orders.revenue >= 0)
     t = (
-        orders.agg(n=_.count(), rows=more.sum(), money=_.revenue.sum(where=more), back=(_.quantity < 0).sum())
+        orders.agg(
+            n=_.count(),
+            rows=more.sum(),
+            money=_.revenue.sum(where=more),
+            back=(_.quantity < 0).sum(),
+        )
         .to_pandas()
         .fillna(0)
         .iloc[0]
@@ -223,22 +271,40 @@ def odd_discounts(run: Store) -> Iterator[dict]:
         )
     if not t["back"] and t["n"] > 10_000:
         yield _row(
-            "no returns", "orders.quantity", "2.2", "no line is negative: returns are missing, or netted", 0, t["n"]
+            "no returns",
+            "orders.quantity",
+            "2.2",
+            "no line is negative: returns are missing, or netted",
+            0,
+            t["n"],
         )
 
 
 def spread_refunds(run: Store) -> Iterator[dict]:
-    """Orders that were paid back in part where the file does not say for which goods: the money is spread over all."""
+    """Orders that were paid back in part where the file does not say for which goods: the money is
+    spread over all.
+    """
     orders = run.read("staged_orders").mutate(broken=_.quantity != _.quantity.round())
-    sold = orders.filter(_.quantity > 0).group_by("order_id").agg(broken=_.broken.any()).filter(~_.broken)
+    sold = (
+        orders.filter(_.quantity > 0)
+        .group_by("order_id")
+        .agg(broken=_.broken.any())
+        .filter(~_.broken)
+    )
     back = orders.filter(_.is_return, _.broken).semi_join(sold, "order_id")
-    t = back.agg(n=_.count(), orders=_.order_id.nunique(), money=_.revenue.sum()).to_pandas().fillna(0).iloc[0]
+    t = (
+        back.agg(n=_.count(), orders=_.order_id.nunique(), money=_.revenue.sum())
+        .to_pandas()
+        .fillna(0)
+        .iloc[0]
+    )
     if t["n"]:
         yield _row(
             "refund not told by item",
             "orders.is_return",
             "2.2",
-            f"{t['orders']:,.0f} orders were paid back in part; the money is spread over their lines by what they cost",
+            f"{t['orders']:,.0f} orders were paid back in part; the money is spread over their"
+            " lines by what they cost",
             t["n"],
             run.count("staged_orders"),
             t["money"],
@@ -246,14 +312,17 @@ def spread_refunds(run: Store) -> Iterator[dict]:
 
 
 def told_doubts(run: Store) -> Iterator[dict]:
-    """What a mapping's own column `doubt` says of its lines: an unknown state, or money that can be read two ways.
+    """What a mapping's own column `doubt` says of its lines: an unknown state, or money that can be
+    read two ways.
 
     A line may carry several, with ` | ` between them.
     """
     orders = run.read("staged_orders")
     if "doubt" not in orders.columns:
         return
-    each = orders.filter(_.doubt.notnull()).select("source_file", "revenue", doubt=_.doubt.split(" | ").unnest())
+    each = orders.filter(_.doubt.notnull()).select(
+        "source_file", "revenue", doubt=_.doubt.split(" | ").unnest()
+    )
     by = each.group_by("source_file", "doubt").agg(n=_.count(), money=_.revenue.sum())
     for t in by.order_by("source_file", "doubt").to_pandas().fillna(0).itertuples():
         subject = f"orders, {t.source_file}"
@@ -261,10 +330,15 @@ def told_doubts(run: Store) -> Iterator[dict]:
 
 
 def coupon_money(run: Store) -> Iterator[dict]:
-    """Lines that a coupon paid for in part, on a day with no recorded redemption of that customer."""
+    """Lines that a coupon paid for in part, on a day with no recorded redemption of that
+    customer.
+    """
     used = run.read("staged_redemptions").select("customer_id", ordered_on="redeemed_on").distinct()
     lines = run.read("staged_orders").filter(_.coupon_discount > 0)
-    n, hit = int(lines.count().execute()), int(lines.semi_join(used, ["customer_id", "ordered_on"]).count().execute())
+    n, hit = (
+        int(lines.count().execute()),
+        int(lines.semi_join(used, ["customer_id", "ordered_on"]).count().execute()),
+    )
     if n and hit < n and int(used.count().execute()):
         yield _row(
             "coupon money without redemption",
@@ -284,8 +358,16 @@ def repeated_rows(run: Store) -> Iterator[dict]:
         if not of:
             continue
         again = repeats(run, name)
-        for rule, n in again.group_by("rule").agg(n=_.count()).order_by("rule").to_pandas().itertuples(index=False):
-            yield _row(rule, name, "2.1", f"{n:,.0f} rows repeat {', '.join(tables.get(name).key)}", n, of)
+        for rule, n in (
+            again.group_by("rule")
+            .agg(n=_.count())
+            .order_by("rule")
+            .to_pandas()
+            .itertuples(index=False)
+        ):
+            yield _row(
+                rule, name, "2.1", f"{n:,.0f} rows repeat {', '.join(tables.get(name).key)}", n, of
+            )
 
 
 def near_names(run: Store) -> Iterator[dict]:
@@ -293,7 +375,11 @@ def near_names(run: Store) -> Iterator[dict]:
     products = run.read("staged_products")
     for column in ("category", "subcategory"):
         counts = (
-            products.filter(_[column].notnull()).group_by(column).agg(n=_.count()).to_pandas().set_index(column)["n"]
+            products.filter(_[column].notnull())
+            .group_by(column)
+            .agg(n=_.count())
+            .to_pandas()
+            .set_index(column)["n"]
         )
         for names in same_when_spelled(list(counts.index)):
             yield _row(
@@ -316,7 +402,12 @@ def near_names(run: Store) -> Iterator[dict]:
                 counts.sum(),
             )
     if "package_size" in products.columns:
-        sizes = products.filter(_.package_size.notnull()).group_by("package_size").agg(n=_.count()).to_pandas()
+        sizes = (
+            products.filter(_.package_size.notnull())
+            .group_by("package_size")
+            .agg(n=_.count())
+            .to_pandas()
+        )
         units = sizes["package_size"].str.replace(r"[\d.,/ -]+", " ", regex=True).str.strip()
         many = units.value_counts()
         yield _row(
@@ -332,17 +423,24 @@ def near_names(run: Store) -> Iterator[dict]:
 def coverage(run: Store) -> Iterator[dict]:
     """Customers who were there from the start, and campaigns that run beyond the data."""
     orders, people = run.read("staged_orders"), run.read("staged_customers")
-    first, last = (pd.Timestamp(d) for d in orders.agg(a=_.ordered_on.min(), b=_.ordered_on.max()).to_pandas().iloc[0])
+    first, last = (
+        pd.Timestamp(d)
+        for d in orders.agg(a=_.ordered_on.min(), b=_.ordered_on.max()).to_pandas().iloc[0]
+    )
     seen = people.filter(_.first_seen_at.notnull())
     n = int(seen.count().execute())
-    early = int(seen.filter(_.first_seen_at < (first + pd.Timedelta(days=31)).to_pydatetime()).count().execute())
+    early = int(
+        seen.filter(_.first_seen_at < (first + pd.Timedelta(days=31)).to_pydatetime())
+        .count()
+        .execute()
+    )
     if n and early > n / 3:
         yield _row(
             "first seen at the start",
             "customers.first_seen_at",
             "3.3",
-            f"{early:,} of {n:,} customers are first seen in the first month, so a first order is rarely the "
-            "first ever",
+            f"{early:,} of {n:,} customers are first seen in the first month, so a first order is"
+            " rarely the first ever",
             early,
             n,
         )
@@ -360,13 +458,21 @@ def coverage(run: Store) -> Iterator[dict]:
 
 
 def unread_tests(run: Store) -> Iterator[dict]:
-    """Tests whose control is not known, or whose groups are not as chance would make them: their effect is not told."""
+    """Tests whose control is not known, or whose groups are not as chance would make them: their
+    effect is not told.
+    """
     staged = run.frame("staged_experiments").sort_values("source_order")
-    experiments = staged.drop_duplicates(["experiment_id", "unit_id"])  # cleaning too uses the first of a key
+    # cleaning too uses the first of a key
+    experiments = staged.drop_duplicates(["experiment_id", "unit_id"])
     for test in effects.judge_tests(experiments, run.settings.tests).itertuples():
         if test.problem:
             yield _row(
-                "test not read", f"experiments, {test.experiment_id}", "7.1", test.problem, test.units, len(experiments)
+                "test not read",
+                f"experiments, {test.experiment_id}",
+                "7.1",
+                test.problem,
+                test.units,
+                len(experiments),
             )
 
 

@@ -36,7 +36,11 @@ def mapping_sheet(opened: Opened) -> pd.DataFrame:
                 "table": name,
                 "column": c,
                 "source": p.group,
-                "expression": {"person": "pseudonym of the person", "record": "pseudonym of the record"}.get(e, e),
+                "expression": (
+                    {"person": "pseudonym of the person", "record": "pseudonym of the record"}.get(
+                        e, e
+                    )
+                ),
                 "unit": known[c].unit if c in known else "",
                 "about": known[c].about if c in known else "extra column, kept",
             }
@@ -61,8 +65,9 @@ def preset_rules(opened: Opened) -> pd.DataFrame:
 def control_totals(opened: Opened) -> pd.DataFrame:
     """Figures of the source systems beside ours (table `control_totals`).
 
-    Those of client.yaml are compared over the staged tables: read them through the store first, so that they have
-    names. Those that a file carries itself are compared over its rows. `agrees` allows half a cent.
+    Those of client.yaml are compared over the staged tables: read them through the store first, so
+    that they have names. Those that a file carries itself are compared over its rows. `agrees`
+    allows half a cent.
     """
     rows = []
     for measure, control in opened.client.settings.controls.items():
@@ -71,9 +76,17 @@ def control_totals(opened: Opened) -> pd.DataFrame:
             ours = opened.con.con.sql(query).fetchone()[0]
         except duckdb.Error as e:
             raise PlaybookError(
-                f"data/{opened.client.name}/client.yaml, controls.{measure}: {str(e).strip().splitlines()[0]}"
+                f"data/{opened.client.name}/client.yaml, controls.{measure}:"
+                f" {str(e).strip().splitlines()[0]}"
             ) from None
-        rows.append({"measure": measure, "given_by": "client.yaml", "expected": control.expected, "ours": ours})
+        rows.append(
+            {
+                "measure": measure,
+                "given_by": "client.yaml",
+                "expected": control.expected,
+                "ours": ours,
+            }
+        )
     for group in opened.groups:
         rows += _own_totals(opened, group)
     totals = pd.DataFrame(rows, columns=["measure", "given_by", "expected", "ours"])
@@ -84,7 +97,9 @@ def control_totals(opened: Opened) -> pd.DataFrame:
 
 
 def _own_totals(opened: Opened, group: str) -> list[dict]:
-    """Totals that a file carries itself (a preset says in which row), beside the sum of its others, each once."""
+    """Totals that a file carries itself (a preset says in which row), beside the sum of its others,
+    each once.
+    """
     preset = opened.of(group)[0].preset
     measures = {k: v for k, v in (preset.totals if preset else {}).items() if k != "row"}
     if not measures:
@@ -96,7 +111,8 @@ def _own_totals(opened: Opened, group: str) -> list[dict]:
         else "((NULL, NULL))"
     )
     sums = ", ".join(
-        f"sum(amount_of({mark}, {e})) FILTER (total), sum(amount_of({mark}, {e})) FILTER (NOT layout)"
+        f"sum(amount_of({mark}, {e})) FILTER (total), sum(amount_of({mark}, {e})) FILTER (NOT"
+        " layout)"
         for e in measures.values()
     )
     query = f"""SELECT source_file, {sums} FROM (SELECT *, coalesce(({preset.totals["row"]}), FALSE) AS total,
@@ -104,7 +120,12 @@ def _own_totals(opened: Opened, group: str) -> list[dict]:
         FROM {_q("all " + group)}) GROUP BY source_file ORDER BY source_file"""
     found = opened.query(query, f"preset {preset.name}, totals").fetchall()
     return [
-        {"measure": f"{file}: {measure}", "given_by": file, "expected": row[2 * i], "ours": row[2 * i + 1]}
+        {
+            "measure": f"{file}: {measure}",
+            "given_by": file,
+            "expected": row[2 * i],
+            "ours": row[2 * i + 1],
+        }
         for file, *row in found
         for i, measure in enumerate(measures)
         if row[2 * i] is not None
@@ -114,14 +135,17 @@ def _own_totals(opened: Opened, group: str) -> list[dict]:
 def claims(spend: ir.Table, orders: ir.Table) -> pd.DataFrame:
     """Orders and sales that ad platforms claim beside all real web orders, by month.
 
-    One row a month: claimed orders and sales by all platforms, the shop's own, and claimed / own as shares. Every
-    platform counts for itself, so one order may be claimed twice. Months that both cover only.
+    One row a month: claimed orders and sales by all platforms, the shop's own, and claimed / own as
+    shares. Every platform counts for itself, so one order may be claimed twice. Months that both
+    cover only.
     """
     months = spend.group_by(month=_.spent_on.truncate("M")).agg(
         claimed=_.conversions.sum(), claimed_sales=_.conversion_value.sum(), cost=_.cost.sum()
     )
     web = orders.filter(_.channel != "store") if "channel" in orders.columns else orders
-    own = web.group_by(month=_.ordered_on.truncate("M")).agg(orders=_.order_id.nunique(), sales=_.revenue.sum())
+    own = web.group_by(month=_.ordered_on.truncate("M")).agg(
+        orders=_.order_id.nunique(), sales=_.revenue.sum()
+    )
     both = months.inner_join(own, "month").order_by("month").to_pandas()
     both["month"] = pd.to_datetime(both["month"]).dt.strftime("%B %Y")
     both["share_claimed"] = both["claimed"] / both["orders"]
@@ -130,7 +154,9 @@ def claims(spend: ir.Table, orders: ir.Table) -> pd.DataFrame:
 
 
 def consent_sentence(customers: pd.DataFrame) -> str:
-    """How many people may be contacted, may not, and are not known to have said, in a sentence for each channel."""
+    """How many people may be contacted, may not, and are not known to have said, in a sentence for
+    each channel.
+    """
     words = {"email": "e-mail", "sms": "text message", "ads": "matched advertising"}
     return " ".join(
         f"By {words[c]} {n['given']:,} people may be contacted, {n['refused']:,} may not, and of "
@@ -155,8 +181,10 @@ def catalogue(run: Store, opened: Opened, names: list[str]) -> pd.DataFrame:
                 "rows": rows_stored,
                 "columns": len(stored.columns),
                 "sensitivity": "personal" if PERSONAL & set(stored.columns) else "internal",
-                "from_sources": ", ".join(dict.fromkeys(p.group for p in parts))
-                or ("matched people" if rows_stored else "not supplied"),
+                "from_sources": (
+                    ", ".join(dict.fromkeys(p.group for p in parts))
+                    or ("matched people" if rows_stored else "not supplied")
+                ),
                 "bytes": path.stat().st_size,
                 "kept_until": f"{run.settings.keep_runs} newer runs exist",
             }

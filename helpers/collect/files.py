@@ -1,7 +1,9 @@
-"""Read a client's files as they come: every record with its line, as text, and what is wrong with it.
+"""Read a client's files as they come: every record with its line, as text, and what is wrong with
+it.
 
-Nothing is interpreted here: numbers, dates and missing marks stay as written. What the file does not say (encoding,
-delimiter, header, decimal mark, order of dates) is found out and told; the settings of a source overrule it.
+Nothing is interpreted here: numbers, dates and missing marks stay as written. What the file does
+not say (encoding, delimiter, header, decimal mark, order of dates) is found out and told; the
+settings of a source overrule it.
 """
 
 from __future__ import annotations
@@ -30,43 +32,76 @@ import charset_normalizer
 from helpers.client import PlaybookError, Source, readable
 from helpers.collect.presets import Preset, presets, recognise
 
-Record = tuple[int, list[str], str]  # line where it starts, cells, what is wrong with it ("" for nothing)
+# line where it starts, cells, what is wrong with it ("" for nothing)
+Record = tuple[int, list[str], str]
 
 LONGEST_CELL = 1_000_000  # characters
-LONGEST_RECORD = 1_000  # lines; a quotation mark that is not closed would swallow the rest of the file
+# lines; a quotation mark that is not closed would swallow the rest of the file
+LONGEST_RECORD = 1_000
 LARGEST_SHEET = 100_000_000  # cells; calamine keeps the empty ones too
 SAMPLE = 200
 HEADER_WITHIN = 60  # records
 STRAY = re.compile("[\x00\ud800-\udfff\ufffd]")
-# Characters that cannot be seen: anywhere, joiners and marks of direction only beside plain letters and at the ends.
+# Characters that cannot be seen: anywhere, joiners and marks of direction only beside plain letters
+# and at the ends.
 _JOINERS = r"\x{200C}-\x{200F}\x{202A}-\x{202E}\x{2066}-\x{2069}"
 _AT_ENDS = rf"[ \x{{A0}}\x{{200B}}\x{{FEFF}}\x{{AD}}\x{{2060}}{_JOINERS}]*"
-UNSEEN = rf"[\x{{200B}}\x{{FEFF}}\x{{AD}}\x{{2060}}]+|^{_AT_ENDS}|{_AT_ENDS}$|([ -~])[{_JOINERS}]+"  # RE2
+# RE2
+UNSEEN = rf"[\x{{200B}}\x{{FEFF}}\x{{AD}}\x{{2060}}]+|^{_AT_ENDS}|{_AT_ENDS}$|([ -~])[{_JOINERS}]+"
 HAS_UNSEEN = rf"[\x{{A0}}\x{{200B}}\x{{FEFF}}\x{{AD}}\x{{2060}}{_JOINERS}]"
-_MARKS = [(codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16")]
+_MARKS = [
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+]
 _MARKS += [(codecs.BOM_UTF16_BE, "utf-16")]
-# Bytes of the characters that most text is made of, after the charts of GB 2312, Big5 and JIS X 0208 (level 1, signs).
+# Bytes of the characters that most text is made of, after the charts of GB 2312, Big5 and JIS X
+# 0208 (level 1, signs).
 _USUAL = {
     "gb18030": re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]"),
     "big5": re.compile(rb"[\xa1-\xc6][\x40-\x7e\xa1-\xfe]"),
-    "shift_jis": re.compile(rb"\x81[\x40-\xac]|\x82[\x4f-\xf1]|\x83[\x40-\x96]|[\x88-\x98][\x40-\x7e\x80-\xfc]"),
+    "shift_jis": re.compile(
+        rb"\x81[\x40-\xac]|\x82[\x4f-\xf1]|\x83[\x40-\x96]|[\x88-\x98][\x40-\x7e\x80-\xfc]"
+    ),
 }
 _ODD_LATIN = re.compile(r"[^\W\d_][¢-©«¬®-³µ¶¸¹»-¿×÷][^\W\d_]|[\x80-\x9f]")  # a sign within a word
-_EASTERN = re.compile(r"[šžýðþŠŽÝÐÞ]|[^\W\d_m][³¹¿]|£[^\W\d_]")  # what Czech, Turkish and Polish are in cp1252
-_OWN = ("line", "problem", "file", "repeat", "rank", "head", "open", "country", "decimal", "dates", "zone", "currency")
-OWN = {f"source_{c}" for c in (*_OWN, "name", "order", "unreadable")}  # columns that the playbook adds to a file's own
-# A protected .xlsx has this stream; an old .xls says FILEPASS right after its first record [MS-XLS 2.4.117].
-_LOCKED = re.compile("EncryptedPackage".encode("utf-16-le") + rb"|\t\x08\x10\0\0[\5\6].{14}/\0", re.DOTALL)
-_ERROR = re.compile(rb'<(?:\w+:)?c\b([^>]*\bt="e"[^>]*)>(?:<(?:\w+:)?f\b.*?)?<(?:\w+:)?v>([^<]*)<', re.DOTALL)
+# what Czech, Turkish and Polish are in cp1252
+_EASTERN = re.compile(r"[šžýðþŠŽÝÐÞ]|[^\W\d_m][³¹¿]|£[^\W\d_]")
+_OWN = (
+    "line",
+    "problem",
+    "file",
+    "repeat",
+    "rank",
+    "head",
+    "open",
+    "country",
+    "decimal",
+    "dates",
+    "zone",
+    "currency",
+)
+# columns that the playbook adds to a file's own
+OWN = {f"source_{c}" for c in (*_OWN, "name", "order", "unreadable")}
+# A protected .xlsx has this stream; an old .xls says FILEPASS right after its first record [MS-XLS
+# 2.4.117].
+_LOCKED = re.compile(
+    "EncryptedPackage".encode("utf-16-le") + rb"|\t\x08\x10\0\0[\5\6].{14}/\0", re.DOTALL
+)
+_ERROR = re.compile(
+    rb'<(?:\w+:)?c\b([^>]*\bt="e"[^>]*)>(?:<(?:\w+:)?f\b.*?)?<(?:\w+:)?v>([^<]*)<', re.DOTALL
+)
 _FORMULA = re.compile(
-    rb"<(?:\w+:)?c\b([^>]*)><(?:\w+:)?f\b[^>]*>([^<]*)</(?:\w+:)?f>(?:<(?:\w+:)?v ?/>|<v></v>)?</(?:\w+:)?c>"
+    rb"<(?:\w+:)?c\b([^>]*)><(?:\w+:)?f\b[^>]*>([^<]*)</(?:\w+:)?f>(?:<(?:\w+:)?v"
+    rb" ?/>|<v></v>)?</(?:\w+:)?c>"
 )
 _NOT_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"SQLite format 3")
 # What packed files begin with; zip and gzip are known in other ways, a .tar by its mark further in.
 _PACKED = {b"\xfd7zXZ\0": "xz", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
 _PACKED |= {b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4", b"\x1f\x9d": "z"}
 _PACKED |= {b"BZh%d" % level: "bz2" for level in range(1, 10)}
-_OF_BOOKS = ("xl/", "content.xml", "[Content_Types].xml", "word/")  # what a zip that is a document holds
+# what a zip that is a document holds
+_OF_BOOKS = ("xl/", "content.xml", "[Content_Types].xml", "word/")
 POINT = re.compile(r"^[^\w]*(\d{1,3}(,\d{3})*|\d+)\.(\d{1,2}|\d{4,})[^\w]*$")
 COMMA = re.compile(r"^[^\w]*(\d{1,3}(\.\d{3})*|\d+),(\d{1,2}|\d{4,})[^\w]*$")
 THREE = re.compile(r"^([^\w.,]*)(\d{1,3})((?:\.\d{3})+|(?:,\d{3})+)(\s?(?:[^\w\s.,]|[A-Z]{3}))?$")
@@ -75,7 +110,8 @@ _DAY = re.compile(
     r"\d{4}([-/.])\d{1,2}\1\d{1,2}\b|\d{1,2}([-/.])\d{1,2}\2(\d{4}|\d{2})\b|\d{4}年\d{1,2}月\d{1,2}日"
     r"|\d{1,2}\.?[ -][^\W\d_]{3,9}\.?,?[ -]\d{2,4}\b|[^\W\d_]{3,9}\.? \d{1,2},? \d{4}\b"
 )
-OPEN = {"open-ended response", "offene antwort", "réponse ouverte", "开放式回答"}  # below an open question
+# below an open question
+OPEN = {"open-ended response", "offene antwort", "réponse ouverte", "开放式回答"}
 csv.field_size_limit(LONGEST_CELL)
 
 
@@ -92,11 +128,14 @@ class Style:
     preset: str = ""
     columns: list[str] = field(default_factory=list)
     currency: str = ""  # named in a heading
-    open: list[str] = field(default_factory=list)  # columns that a second heading calls open questions
-    near: list[str] = field(default_factory=list)  # presets that the header nearly fits, with what is missing
+    # columns that a second heading calls open questions
+    open: list[str] = field(default_factory=list)
+    # presets that the header nearly fits, with what is missing
+    near: list[str] = field(default_factory=list)
     decimal: str = ""  # the mark in which a reader of typed cells wrote the numbers
     sheet: str = ""
-    unread: list[str] = field(default_factory=list)  # other sheets of the workbook that hold something
+    # other sheets of the workbook that hold something
+    unread: list[str] = field(default_factory=list)
 
 
 def kind_of(path: Path) -> str:
@@ -109,7 +148,8 @@ def kind_of(path: Path) -> str:
     if packed := _packed(path, head):
         away = f"the .{packed}" if path.suffix.lower() == f".{packed}" else "the packed file"
         raise PlaybookError(
-            f"{path.name}: a packed folder or file ({packed}). Unpack it into raw/ and take {away} away."
+            f"{path.name}: a packed folder or file ({packed}). Unpack it into raw/ and take {away}"
+            " away."
         )
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -117,23 +157,33 @@ def kind_of(path: Path) -> str:
         return "excel"
     kind = "".join(s for s in path.suffixes if s.lower() != ".gz").lower().rpartition(".")[2]
     if kind in {"xlsx", "xlsm", "xlsb", "ods"}:
-        raise PlaybookError(f"{path.name}: this is not a workbook, whatever its name says. Export it again.")
+        raise PlaybookError(
+            f"{path.name}: this is not a workbook, whatever its name says. Export it again."
+        )
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if re.match(rb"(?i)<(!doctype html|html|table|head|meta|style)|<\?xml(?s:.*)<(html|table)\b", text):
+    if re.match(
+        rb"(?i)<(!doctype html|html|table|head|meta|style)|<\?xml(?s:.*)<(html|table)\b", text
+    ):
         return "html"
     if text.startswith(b"<?xml"):
-        raise PlaybookError(f"{path.name}: an XML file, not a table. Export it as CSV or Excel (.xlsx).")
+        raise PlaybookError(
+            f"{path.name}: an XML file, not a table. Export it as CSV or Excel (.xlsx)."
+        )
     if text.startswith(b"[") and kind in {"json", ""}:
         return "json"
     if text.startswith(b"{") or kind in {"jsonl", "ndjson"}:
         return "json lines"
     if head.startswith(_NOT_TEXT):
-        raise PlaybookError(f"{path.name}: not a table of text. Export it as CSV, Excel, JSON lines or Parquet.")
+        raise PlaybookError(
+            f"{path.name}: not a table of text. Export it as CSV, Excel, JSON lines or Parquet."
+        )
     return "csv"
 
 
 def _packed(path: Path, head: bytes) -> str:
-    """How a file is packed that has to be unpacked by hand: zip, bz2, xz, 7z, rar, tar ...; empty for others."""
+    """How a file is packed that has to be unpacked by hand: zip, bz2, xz, 7z, rar, tar ...; empty
+    for others.
+    """
     ending = path.suffix.lower().lstrip(".")
     if ending in {"zip", *_PACKED.values()}:
         return ending
@@ -158,7 +208,9 @@ def open_file(path: Path, spec: Source) -> tuple[Style, Iterator[Record]]:
     Raises PlaybookError for a file that cannot be read.
     """
     if spec.encoding and not _is_encoding(spec.encoding):
-        raise PlaybookError(f'{path.name}: there is no encoding "{spec.encoding}". Try utf-8, cp1252 or gb18030.')
+        raise PlaybookError(
+            f'{path.name}: there is no encoding "{spec.encoding}". Try utf-8, cp1252 or gb18030.'
+        )
     with readable(path.name):
         kind = kind_of(path)
         if kind == "csv":
@@ -202,11 +254,14 @@ class _Lines:
         del self.taken[1:]
 
 
-def csv_records(lines: Iterable[str], delimiter: str, width: int = 0, encoding: str = "utf-8") -> Iterator[Record]:
+def csv_records(
+    lines: Iterable[str], delimiter: str, width: int = 0, encoding: str = "utf-8"
+) -> Iterator[Record]:
     """Records of a text table that is written in `encoding`.
 
-    A record over several lines whose cells do not fit `width`, or whose quotation marks do not, began with a mark
-    that is not closed: its first line is reported and the lines after it are read again.
+    A record over several lines whose cells do not fit `width`, or whose quotation marks do not,
+    began with a mark that is not closed: its first line is reported and the lines after it are read
+    again.
     """
     source = _Lines(lines)
     reader = csv.reader(source, delimiter=delimiter, strict=True)
@@ -223,7 +278,12 @@ def csv_records(lines: Iterable[str], delimiter: str, width: int = 0, encoding: 
                 problem = f"a cell of more than {LONGEST_CELL:,} characters"
             elif "expected after" in str(e) and len(source.taken) == 1:
                 problem = "a quotation mark inside a cell is not doubled"
-        if not problem and width and len(source.taken) > 1 and (len(cells) != width or _swallowed(cells, delimiter)):
+        if (
+            not problem
+            and width
+            and len(source.taken) > 1
+            and (len(cells) != width or _swallowed(cells, delimiter))
+        ):
             problem = "a quotation mark is not closed"
         if problem:
             source.give_back()
@@ -238,10 +298,12 @@ def csv_records(lines: Iterable[str], delimiter: str, width: int = 0, encoding: 
 
 
 def _swallowed(cells: list[str], delimiter: str) -> bool:
-    """Whether a cell of several lines holds rows of the table: its mark was opened in one row and closed in another.
+    """Whether a cell of several lines holds rows of the table: its mark was opened in one row and
+    closed in another.
 
-    Then the row that it begins, those inside and the one that it ends have the width of the table, and hold numbers,
-    days or codes of the same form in the same columns. A note of several lines does not.
+    Then the row that it begins, those inside and the one that it ends have the width of the table,
+    and hold numbers, days or codes of the same form in the same columns. A note of several lines
+    does not.
     """
     for at, cell in enumerate(cells):
         lines = re.split(r"\r\n|\r|\n", cell)
@@ -249,16 +311,21 @@ def _swallowed(cells: list[str], delimiter: str) -> bool:
             continue
         within = [line for line in lines[1:-1] if line.strip()]
         rows = [line.split(delimiter) for line in (lines[0], *within, lines[-1])]
-        if delimiter in ",;" and any(c.startswith(" ") for row in rows for c in row[1:]):  # as in a sentence
+        # as in a sentence
+        if delimiter in ",;" and any(c.startswith(" ") for row in rows for c in row[1:]):
             continue
         rows[0], rows[-1] = cells[:at] + rows[0], rows[-1] + cells[at + 1 :]
-        if all(len(row) == len(cells) for row in rows) and all(_alike(rows[0], row, at) for row in rows[1:]):
+        if all(len(row) == len(cells) for row in rows) and all(
+            _alike(rows[0], row, at) for row in rows[1:]
+        ):
             return True
     return False
 
 
 def _alike(one: list[str], other: list[str], at: int) -> bool:
-    """Whether most cells with digits, those of the column `at` left out, are of the same form in two rows."""
+    """Whether most cells with digits, those of the column `at` left out, are of the same form in
+    two rows.
+    """
     pairs = [(a, b) for i, (a, b) in enumerate(zip(one, other, strict=True)) if i != at]
     same = [_form(a) == _form(b) for a, b in pairs if re.search(r"[\d@]", a + b) and a and b]
     return sum(same) > len(same) / 2
@@ -291,7 +358,8 @@ def _wrong_characters(line: str, encoding: str) -> str:
         other = line.encode(encoding).decode("utf-8")
     except UnicodeError:
         return ""
-    # Two-byte letters of Chinese and Japanese encodings may happen to be UTF-8, several of three bytes hardly ever.
+    # Two-byte letters of Chinese and Japanese encodings may happen to be UTF-8, several of three
+    # bytes hardly ever.
     is_utf8 = encoding not in _USUAL or sum(c > "\u07ff" for c in other) > 1
     return "a line in UTF-8 in a file that is not" if is_utf8 else ""
 
@@ -318,7 +386,8 @@ def _open_csv(path: Path, spec: Source) -> tuple[Style, Iterator[Record]]:
 
 
 def _text(path: Path, encoding: str) -> IO[str]:
-    encoding = "utf-8-sig" if encoding == "utf-8" else encoding  # a mark is no part of the first heading
+    # a mark is no part of the first heading
+    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
     errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
     return opened(path, "rt", encoding=encoding, errors=errors, newline="")
 
@@ -326,8 +395,8 @@ def _text(path: Path, encoding: str) -> IO[str]:
 def find_encoding(path: Path) -> str:
     """The encoding of a text file.
 
-    Its mark if it has one; UTF-8 if most lines that are not ASCII fit it (a stray line is reported, not guessed at);
-    else the one in which they make usual text.
+    Its mark if it has one; UTF-8 if most lines that are not ASCII fit it (a stray line is reported,
+    not guessed at); else the one in which they make usual text.
     """
     with opened(path) as f:
         head = f.read(200_000)
@@ -336,7 +405,9 @@ def find_encoding(path: Path) -> str:
                 return name
         zeros = head[:2000].count(0)
         if zeros > len(head[:2000]) / 4:
-            return "utf-16-le" if head[1:2000:2].count(0) >= head[0:2000:2].count(0) else "utf-16-be"
+            return (
+                "utf-16-le" if head[1:2000:2].count(0) >= head[0:2000:2].count(0) else "utf-16-be"
+            )
         f.seek(0)
         fits, strays = Counter(), b""
         for line in f:
@@ -368,7 +439,9 @@ def _legacy(strays: bytes) -> str:
 
 
 def _is_western(lines: list[bytes]) -> bool:
-    """Whether lines are usual text of Western Europe in cp1252; one in three may be odd, where the others are sure."""
+    """Whether lines are usual text of Western Europe in cp1252; one in three may be odd, where the
+    others are sure.
+    """
     texts = [line.decode("cp1252") for line in lines if _decodes(line, "cp1252")]
     text = "\n".join(t for t in texts if not _ODD_LATIN.search(t))
     odd = len(lines) - len(text.splitlines())
@@ -413,12 +486,16 @@ def find_delimiter(lines: list[str]) -> str:
 
 
 def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
-    """The cells of one sheet: the one asked for, else the first with a known header, else the first not empty."""
+    """The cells of one sheet: the one asked for, else the first with a known header, else the first
+    not empty.
+    """
     with opened(path) as f:
         content = f.read()
     try:
         if _is_locked(content):
-            raise PlaybookError(f"{path.name}: protected by a password. Save it again as .xlsx without a password.")
+            raise PlaybookError(
+                f"{path.name}: protected by a password. Save it again as .xlsx without a password."
+            )
         hidden, read = (_xls if content.startswith(b"\xd0") else _workbook)(content, path.name)
         names = list(hidden)
         if spec.sheet and spec.sheet not in names:
@@ -429,8 +506,8 @@ def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
             seen = {n: top for n, top in tops.items() if not hidden[n]}
             if tops and not seen:
                 raise PlaybookError(
-                    f"{path.name}: all its sheets with rows are hidden ({', '.join(tops)}). Show the one to read, or "
-                    "name it in client.yaml (sheet:)."
+                    f"{path.name}: all its sheets with rows are hidden ({', '.join(tops)}). Show"
+                    " the one to read, or name it in client.yaml (sheet:)."
                 )
             known = [n for n, top in seen.items() if any(_known(row)[0] for row in top)]
             names = [*known, *seen]
@@ -441,14 +518,27 @@ def _excel(path: Path, spec: Source, style: Style) -> Iterator[Record]:
         if type(e).__name__ not in _DAMAGED:
             raise
         reason = str(e).strip().rstrip(".").splitlines()[0] if str(e) else "it is damaged"
-        raise PlaybookError(f"{path.name}: not a readable workbook ({reason}). Save it again as .xlsx.") from None
-    style.decimal = spec.decimal or decimal_mark(c for row in rows[:500] for c in row if isinstance(c, str))
+        raise PlaybookError(
+            f"{path.name}: not a readable workbook ({reason}). Save it again as .xlsx."
+        ) from None
+    style.decimal = spec.decimal or decimal_mark(
+        c for row in rows[:500] for c in row if isinstance(c, str)
+    )
     return ((i, [_cell(c, style.decimal) for c in row], "") for i, row in enumerate(rows, 1))
 
 
 _DAMAGED = {"CalamineError", "WorksheetNotFound", "ZipError", "XmlError", "PanicException"}
-_DAMAGED |= {"BadZipFile", "ValueError", "UnicodeDecodeError", "KeyError", "IndexError", "NotImplementedError", "error"}
-Sheets = tuple[dict[str, bool], Callable[[str, int | None], list[list]]]  # name -> hidden; the first rows of a sheet
+_DAMAGED |= {
+    "BadZipFile",
+    "ValueError",
+    "UnicodeDecodeError",
+    "KeyError",
+    "IndexError",
+    "NotImplementedError",
+    "error",
+}
+# name -> hidden; the first rows of a sheet
+Sheets = tuple[dict[str, bool], Callable[[str, int | None], list[list]]]
 
 
 def _is_locked(content: bytes) -> bool:
@@ -469,16 +559,23 @@ def _workbook(content: bytes, file: str) -> Sheets:
         if reach and _column(reach[1]) * int(reach[2]) > LARGEST_SHEET:
             last = (reach[1] + reach[2]).decode()
             raise PlaybookError(
-                f"{file}, sheet {name}: its last cell is {last}, far from any table. Delete the empty rows and "
-                "columns, and save it."
+                f"{file}, sheet {name}: its last cell is {last}, far from any table. Delete the"
+                " empty rows and columns, and save it."
             )
-    book = calamine.load_workbook(io.BytesIO(content))  # by its content: an .xlsx may be called .xls
+    # by its content: an .xlsx may be called .xls
+    book = calamine.load_workbook(io.BytesIO(content))
     visible = calamine.SheetVisibleEnum.Visible
-    hidden = {s.name: s.visible != visible for s in book.sheets_metadata if s.typ == calamine.SheetTypeEnum.WorkSheet}
+    hidden = {
+        s.name: s.visible != visible
+        for s in book.sheets_metadata
+        if s.typ == calamine.SheetTypeEnum.WorkSheet
+    }
 
     def read(name: str, n: int | None) -> list[list]:
         rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=n)
-        for row, column, text in _lost_cells(parts[name](-1)) if n is None and name in parts else ():
+        for row, column, text in (
+            _lost_cells(parts[name](-1)) if n is None and name in parts else ()
+        ):
             rows.extend([] for _ in range(row - len(rows)))
             rows[row - 1] += [""] * (column - len(rows[row - 1]))
             rows[row - 1][column - 1] = text
@@ -487,7 +584,8 @@ def _workbook(content: bytes, file: str) -> Sheets:
     return hidden, read
 
 
-# A damaged .xls may make calamine panic, or ask for so much memory that the process ends: so it gets one of its own.
+# A damaged .xls may make calamine panic, or ask for so much memory that the process ends: so it
+# gets one of its own.
 _XLS = """
 import io, pickle, sys
 try:
@@ -508,20 +606,33 @@ def _xls(content: bytes, file: str) -> Sheets:
     """The sheets of an old workbook."""
     done = subprocess.run([sys.executable, "-I", "-c", _XLS], input=content, capture_output=True)
     if done.returncode:
-        raise PlaybookError(f"{file}: not a readable workbook (it is damaged). Save it again as .xlsx.")
+        raise PlaybookError(
+            f"{file}: not a readable workbook (it is damaged). Save it again as .xlsx."
+        )
     hidden, cells = pickle.loads(done.stdout)
     return hidden, lambda name, n: cells[name][:n]
 
 
 def _sheet_parts(content: bytes) -> dict[str, Callable[[int], bytes]]:
-    """The XML of each sheet of an .xlsx by its name, its first bytes or all (-1); empty for other kinds."""
+    """The XML of each sheet of an .xlsx by its name, its first bytes or all (-1); empty for other
+    kinds.
+    """
     z = zipfile.ZipFile(io.BytesIO(content))
     if "xl/workbook.xml" not in z.namelist():
         return {}
     ids = {s["name"]: s["id"] for s in _tags(z.read("xl/workbook.xml"), "sheet")}
-    parts = {r["Id"]: r["Target"] for r in _tags(z.read("xl/_rels/workbook.xml.rels"), "Relationship")}
-    files = {n: parts[i].lstrip("/") if parts[i].startswith("/") else f"xl/{parts[i]}" for n, i in ids.items()}
-    return {n: lambda size, file=file: z.open(file).read(size) for n, file in files.items() if "worksheets/" in file}
+    parts = {
+        r["Id"]: r["Target"] for r in _tags(z.read("xl/_rels/workbook.xml.rels"), "Relationship")
+    }
+    files = {
+        n: parts[i].lstrip("/") if parts[i].startswith("/") else f"xl/{parts[i]}"
+        for n, i in ids.items()
+    }
+    return {
+        n: lambda size, file=file: z.open(file).read(size)
+        for n, file in files.items()
+        if "worksheets/" in file
+    }
 
 
 def _lost_cells(data: bytes) -> Iterator[tuple[int, int, str]]:
@@ -532,7 +643,11 @@ def _lost_cells(data: bytes) -> Iterator[tuple[int, int, str]]:
     for kind in (_ERROR, _FORMULA):
         for head, text in kind.findall(data):
             letters, row = re.search(rb'\br="([A-Z]+)(\d+)"', head).groups()
-            yield int(row), _column(letters), unescape(("" if kind is _ERROR else "=") + text.decode())
+            yield (
+                int(row),
+                _column(letters),
+                unescape(("" if kind is _ERROR else "=") + text.decode()),
+            )
 
 
 def _column(letters: bytes) -> int:
@@ -543,7 +658,9 @@ def _column(letters: bytes) -> int:
 def _tags(xml: bytes, name: str) -> list[dict[str, str]]:
     """The attributes of every tag of this name, without the prefixes of their names."""
     tags = re.findall(rf"<(?:\w+:)?{name}\b([^>]*)>", xml.decode())
-    return [{k: unescape(v) for k, _, v in re.findall(r"""(\w+)=(["'])(.*?)\2""", tag)} for tag in tags]
+    return [
+        {k: unescape(v) for k, _, v in re.findall(r"""(\w+)=(["'])(.*?)\2""", tag)} for tag in tags
+    ]
 
 
 def _cell(value: object, mark: str = ".") -> str:
@@ -559,7 +676,11 @@ def decimal_mark(cells: Iterable[str]) -> str:
     >>> decimal_mark(["1.234,50", "n/a", "7,5", "2.50"])
     ','
     """
-    votes = Counter(("." if POINT.match(c) else "," if COMMA.match(c) else "") for c in cells if c and len(c) <= 30)
+    votes = Counter(
+        ("." if POINT.match(c) else "," if COMMA.match(c) else "")
+        for c in cells
+        if c and len(c) <= 30
+    )
     return "," if votes[","] > votes["."] else "."
 
 
@@ -578,7 +699,9 @@ def _html(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     for tr in soup("tr"):
         table = tr.find_parent("table")
         rows += [[]] if last is not None and table is not last else []
-        rows.append([c.get_text(" ", strip=True) for c in tr.find_all(["td", "th"], recursive=False)])
+        rows.append(
+            [c.get_text(" ", strip=True) for c in tr.find_all(["td", "th"], recursive=False)]
+        )
         last = table
     style.decimal = spec.decimal or decimal_mark(c for row in rows[:500] for c in row)
     return ((i, cells, "") for i, cells in enumerate(rows, 1))
@@ -632,17 +755,24 @@ def _json_lines(path: Path, spec: Source, style: Style) -> Iterator[Record]:
                     continue
                 try:
                     thing = json.loads(line, object_pairs_hook=_pairs)
-                    yield i, thing, "bytes that are not text" if STRAY.search(line) else _faulty(thing)
+                    yield (
+                        i,
+                        thing,
+                        "bytes that are not text" if STRAY.search(line) else _faulty(thing),
+                    )
                 except (ValueError, RecursionError) as e:
                     yield i, line[:1000], f"not readable as JSON ({e})"
 
     keys, any_line = {}, False
     for _, thing, problem in things():
         any_line = True
-        if isinstance(thing, dict) and not problem:  # a spoilt line may have a spoilt name, which is no column
+        # a spoilt line may have a spoilt name, which is no column
+        if isinstance(thing, dict) and not problem:
             keys |= dict.fromkeys(thing)
     if any_line and not keys:
-        raise PlaybookError(f"{path.name}: no line is a whole JSON object. Export one object a line, or CSV.")
+        raise PlaybookError(
+            f"{path.name}: no line is a whole JSON object. Export one object a line, or CSV."
+        )
     return _from_dicts(things(), style.decimal, list(keys))
 
 
@@ -650,7 +780,11 @@ def _from_dicts(
     things: Iterable[tuple[int, object, str]], mark: str, keys: list[str] | None = None
 ) -> Iterator[Record]:
     if keys is None:
-        keys = list(dict.fromkeys(k for _, t, problem in things if isinstance(t, dict) and not problem for k in t))
+        keys = list(
+            dict.fromkeys(
+                k for _, t, problem in things if isinstance(t, dict) and not problem for k in t
+            )
+        )
     yield 0, keys, ""
     for i, thing, problem in things:
         if not isinstance(thing, dict):
@@ -672,7 +806,9 @@ def _json_text(value: object, mark: str) -> str:
 # --- header -----------------------------------------------------------------------------------
 
 
-def _with_header(style: Style, records: Iterable[Record], spec: Source, file: str) -> tuple[Style, Iterator[Record]]:
+def _with_header(
+    style: Style, records: Iterable[Record], spec: Source, file: str
+) -> tuple[Style, Iterator[Record]]:
     """Find the header among the first records and name the columns."""
     records = iter(records)
     head = list(islice(records, SAMPLE))
@@ -680,17 +816,27 @@ def _with_header(style: Style, records: Iterable[Record], spec: Source, file: st
         raise PlaybookError(f"{file}: the file is empty. Export it again, or take it out of raw/.")
     preset, at = _header(head, spec, style, file)
     if not (preset or style.near or spec.header_line) and style.kind in ("csv", "excel", "html"):
-        style.headless = _is_row(head[at][1], [cells for _, cells, problem in head[at + 1 : at + 31] if not problem])
+        style.headless = _is_row(
+            head[at][1], [cells for _, cells, problem in head[at + 1 : at + 31] if not problem]
+        )
     if style.headless:  # a row with an empty cell may stand before the first whole one
         width = len(head[at][1])
-        at = next(i for i, (_, cells, _p) in enumerate(head) if len(cells) == width and any(map(str.strip, cells)))
+        at = next(
+            i
+            for i, (_, cells, _p) in enumerate(head)
+            if len(cells) == width and any(map(str.strip, cells))
+        )
     style.header_line = head[at][0]
     style.header_rows = 0 if style.headless else preset.header_rows if preset else 1
     style.preset = preset.name if preset else ""
     rows = [cells for _, cells, _p in head[at : at + style.header_rows]]
     rows = [[""] * width] if style.headless else rows
     style.columns, style.currency = column_names(rows, preset, file)
-    style.open = [c for c, below in zip_longest(style.columns, rows[1] if rows[1:] else []) if _is_open(c, below)]
+    style.open = [
+        c
+        for c, below in zip_longest(style.columns, rows[1] if rows[1:] else [])
+        if _is_open(c, below)
+    ]
 
     def again() -> Iterator[Record]:
         yield from head
@@ -718,19 +864,25 @@ def _header(head: list[Record], spec: Source, style: Style, file: str) -> tuple[
     if spec.preset:
         lacks = f" It is {near[0]}." if near else ""
         raise PlaybookError(
-            f"{file}: its header is not that of the preset {spec.preset}.{lacks} Correct one of the two."
+            f"{file}: its header is not that of the preset {spec.preset}.{lacks} Correct one of the"
+            " two."
         )
     widths = Counter(len([c for c in cells if c.strip()]) for _, cells, _p in head)
     usual = max(widths, key=lambda w: (w > 1, widths[w]), default=0)
-    full = [i for i, (_, cells, _p) in enumerate(head[:HEADER_WITHIN]) if sum(bool(c.strip()) for c in cells) >= usual]
+    full = [
+        i
+        for i, (_, cells, _p) in enumerate(head[:HEADER_WITHIN])
+        if sum(bool(c.strip()) for c in cells) >= usual
+    ]
     return None, full[0] if full else 0
 
 
 def _is_row(first: list[str], below: list[list[str]]) -> bool:
-    """Whether what stands in the header's place is a row: its days, e-mails or money are like those below it.
+    """Whether what stands in the header's place is a row: its days, e-mails or money are like those
+    below it.
 
-    Headings of years or sizes are numbers that rise from left to right; a heading above a column of numbers or days
-    is a word.
+    Headings of years or sizes are numbers that rise from left to right; a heading above a column of
+    numbers or days is a word.
     """
     like = set()
     for i, cell in enumerate(first):
@@ -752,7 +904,9 @@ def _plain_number(cell: str) -> float:
 
 
 def _kind(cell: str) -> str:
-    """What a cell is: date, e-mail, money (a number with decimals or a sign of money), number or text."""
+    """What a cell is: date, e-mail, money (a number with decimals or a sign of money), number or
+    text.
+    """
     if _DAY.match(cell):
         return "date"
     if re.fullmatch(r"[^@\s]+@[^@\s]+\.\w+", cell):
@@ -783,11 +937,15 @@ def column_names(rows: list[list[str]], preset: Preset | None, file: str) -> tup
         top = cell.strip().lstrip("\ufeff") or (top if any(below) else "")
         known, unit = preset.known(top) if preset else ("", "")
         currency = currency or unit
-        name = known or " - ".join([top or f"column {i + 1}", *(b for b in below[:1] if b and _says_more(b))])
+        name = known or " - ".join(
+            [top or f"column {i + 1}", *(b for b in below[:1] if b and _says_more(b))]
+        )
         seen[name.lower()] += 1
         if seen[name.lower()] > 1:
             if preset and known in preset.header:
-                raise PlaybookError(f'{file}: two columns are called "{name}". Rename one of them in the file.')
+                raise PlaybookError(
+                    f'{file}: two columns are called "{name}". Rename one of them in the file.'
+                )
             name = next(n for i in range(2, 10**6) if (n := f"{name} ({i})").lower() not in seen)
             seen[name.lower()] += 1
         names.append(name)

@@ -1,4 +1,6 @@
-"""One customer across sources: which records are the same person, how that is known and how surely."""
+"""One customer across sources: which records are the same person, how that is known and how
+surely.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ from helpers.client import Matching
 from helpers.collect.people import NameRules, normalise
 from helpers.collect.scores import FIXED, score_pairs, weights_in_words
 
-NUMBER, EMAIL, PHONE, SCORED, ALONE = "same number", "same e-mail", "same phone and name", "scored", "alone"
+NUMBER, EMAIL, PHONE, SCORED, ALONE = (
+    "same number",
+    "same e-mail",
+    "same phone and name",
+    "scored",
+    "alone",
+)
 
 Name = tuple[str, str]  # first and last, folded; empty where not known
 
@@ -23,10 +31,11 @@ Name = tuple[str, str]  # first and last, folded; empty where not known
 class Matched:
     """Who is who.
 
-    `people` has one row a record: record, person (its smallest record id), how, score (probability of the match).
-    `doubtful` lists pairs for review: record_a, record_b, score, why. `summary` counts each stage: stage, pairs
-    (found to agree), joined (records that found others), people (left after it), wrong (expected share of wrong
-    matches; numbers are taken at their word), weights (of the score: learned or fixed, in words).
+    `people` has one row a record: record, person (its smallest record id), how, score (probability
+    of the match). `doubtful` lists pairs for review: record_a, record_b, score, why. `summary`
+    counts each stage: stage, pairs (found to agree), joined (records that found others), people
+    (left after it), wrong (expected share of wrong matches; numbers are taken at their word),
+    weights (of the score: learned or fixed, in words).
     """
 
     people: pd.DataFrame
@@ -37,8 +46,8 @@ class Matched:
 def match(records: pd.DataFrame, settings: Matching, country: str = "") -> Matched:
     """Find the records that are one person: by number, e-mail, phone with name, then by score.
 
-    `country` (such as DE) reads phone numbers without prefix. Records whose first names or numbers contradict are
-    never joined, nor are the groups that they are in.
+    `country` (such as DE) reads phone numbers without prefix. Records whose first names or numbers
+    contradict are never joined, nor are the groups that they are in.
     """
     if records["record"].duplicated().any():
         raise ValueError("a record id stands twice")
@@ -59,21 +68,32 @@ def match(records: pd.DataFrame, settings: Matching, country: str = "") -> Match
     doubtful = _doubtful(pairs[pairs["score"] >= settings.doubtful], groups, people["record"])
     links = groups.links().merge(pairs[["a", "b", "score"]], on=["a", "b"], how="left")
     links["score"] = links["score"].mask(links["how"] == NUMBER, 1.0).fillna(settings.doubtful)
-    first = links.reset_index().melt(["index", "how", "score"], ["a", "b"], value_name="row").sort_values("index")
+    first = (
+        links.reset_index()
+        .melt(["index", "how", "score"], ["a", "b"], value_name="row")
+        .sort_values("index")
+    )
     first = first.drop_duplicates("row").set_index("row").reindex(people.index)
     person = people["record"].to_numpy()[groups.person()]
     found = pd.DataFrame({"record": people["record"], "person": pd.Series(person, dtype="str")})
-    found = found.assign(how=first["how"].fillna(ALONE).astype("str"), score=first["score"].astype(float))
+    found = found.assign(
+        how=first["how"].fillna(ALONE).astype("str"), score=first["score"].astype(float)
+    )
     summary = _summary(links, groups, len(doubtful), records["email"])
     summary["weights"] = np.where(summary["stage"] == SCORED, weights_in_words(learned), "")
     return Matched(found, doubtful, summary)
 
 
 def _own_contacts(people: pd.DataFrame, crowd: int) -> pd.DataFrame:
-    """The records without the e-mails and phones that belong to a counter or an office: many names share them."""
+    """The records without the e-mails and phones that belong to a counter or an office: many names
+    share them.
+    """
     people = people.copy()
     name = people["first"].fillna("") + " " + people["last"].fillna("")
-    for key, columns in (("email_key", ["email", "email_key", "handle"]), ("phone_key", ["phone", "phone_key"])):
+    for key, columns in (
+        ("email_key", ["email", "email_key", "handle"]),
+        ("phone_key", ["phone", "phone_key"]),
+    ):
         shared = name.groupby(people[key]).transform("nunique") > crowd
         people.loc[shared, columns] = None
     return people
@@ -107,14 +127,18 @@ class _Groups:
         return pd.Series([self.root(r) for r in range(len(self.parent))], dtype="int64")
 
     def contradict(self, a: int, b: int) -> bool:
-        """Whether two groups cannot be one person: other numbers of one kind, or other first names."""
+        """Whether two groups cannot be one person: other numbers of one kind, or other
+        first names.
+        """
         kinds = self.numbers[a].keys() & self.numbers[b].keys()
         if any(not self.numbers[a][k] & self.numbers[b][k] for k in kinds):
             return True
         return any(self._differ(v, w) for v in self.known[a] for w in self.known[b])
 
     def join(self, a: int, b: int, how: str) -> bool:
-        """Make one group of the two, unless they contradict each other (an equal number outweighs a name)."""
+        """Make one group of the two, unless they contradict each other (an equal number outweighs a
+        name).
+        """
         self.found.add((how, min(a, b), max(a, b)))
         low, high = sorted((self.root(a), self.root(b)))
         if low == high or (how != NUMBER and self.contradict(low, high)):
@@ -128,7 +152,9 @@ class _Groups:
 
     def links(self) -> pd.DataFrame:
         """The joins in their order: a, b, how."""
-        return pd.DataFrame(self._links, columns=["a", "b", "how"]).astype({"a": "int64", "b": "int64"})
+        return pd.DataFrame(self._links, columns=["a", "b", "how"]).astype(
+            {"a": "int64", "b": "int64"}
+        )
 
     def join_numbers(self, ids: pd.Series) -> None:
         """Join the records that share a customer number."""
@@ -137,9 +163,11 @@ class _Groups:
                 self.join(rows[0], other, NUMBER)
 
     def join_shared(self, column: str, how: str, strict: bool) -> None:
-        """Join the records that share a contact and whose names fit; `strict` wants both names known and alike.
+        """Join the records that share a contact and whose names fit; `strict` wants both names
+        known and alike.
 
-        A record that fits two people who share the contact (no name, or only an initial) is torn: left for review.
+        A record that fits two people who share the contact (no name, or only an initial) is torn:
+        left for review.
         """
         shared = 0
         for rows in _rows_by(self.people[column]):
@@ -183,15 +211,20 @@ class _Groups:
 
 
 def _score_nameless(pairs: pd.DataFrame, groups: _Groups) -> pd.Series:
-    """Rate the pairs in which a nameless record shares a contact (a survey that asks only for the phone), in place.
+    """Rate the pairs in which a nameless record shares a contact (a survey that asks only for the
+    phone), in place.
 
-    The contact has one known owner, or the record would be torn. The chance that it is somebody else's is taken to
-    be the share of such contacts that are seen with two people. Says which pairs these are.
+    The contact has one known owner, or the record would be torn. The chance that it is somebody
+    else's is taken to be the share of such contacts that are seen with two people. Says which pairs
+    these are.
     """
     unnamed = groups.people["first"].isna() & groups.people["last"].isna()
     one = unnamed.to_numpy()[pairs["a"]] ^ unnamed.to_numpy()[pairs["b"]]
     rated = pd.Series(False, index=pairs.index)
-    for column, found in (("phone", ["same phone"]), ("email", ["same e-mail", "same e-mail but for tag and dots"])):
+    for column, found in (
+        ("phone", ["same phone"]),
+        ("email", ["same e-mail", "same e-mail but for tag and dots"]),
+    ):
         owned = groups.people[f"{column}_key"][~unnamed].nunique()
         here = one & pairs[column].isin(found) & ~rated
         pairs.loc[here, "score"] = round(1 - (groups.shared[column] + 1) / (owned + 2), 6)
@@ -220,18 +253,29 @@ def _rows_by(keys: pd.Series) -> Iterator[list[int]]:
 
 
 def _doubtful(pairs: pd.DataFrame, groups: _Groups, record: pd.Series) -> pd.DataFrame:
-    """The likeliest pair of records of each two people that may be one, with what was compared, in words."""
+    """The likeliest pair of records of each two people that may be one, with what was compared, in
+    words.
+    """
     person = groups.person().to_numpy()
     a, b = person[pairs["a"]], person[pairs["b"]]
-    left = pairs.assign(low=np.minimum(a, b), high=np.maximum(a, b))[a != b].drop_duplicates(["low", "high"])
+    left = pairs.assign(low=np.minimum(a, b), high=np.maximum(a, b))[a != b].drop_duplicates(
+        ["low", "high"]
+    )
     fits = [not groups.contradict(*p) for p in left[["low", "high"]].itertuples(index=False)]
     left = left[np.array(fits, dtype=bool)]
-    left = left.assign(score=left["score"].mask(left["torn"], left["score"].clip(upper=0.5)))  # one of two at best
+    # one of two at best
+    left = left.assign(score=left["score"].mask(left["torn"], left["score"].clip(upper=0.5)))
     left = left.sort_values(["score", "a", "b"], ascending=[False, True, True])
-    said = left[list(FIXED)].astype("str").assign(torn=left["torn"].map({True: "fits two people", False: ""}))
+    said = (
+        left[list(FIXED)]
+        .astype("str")
+        .assign(torn=left["torn"].map({True: "fits two people", False: ""}))
+    )
     why = [", ".join(w for w in words if w) for words in said.itertuples(index=False)]
     ids = {f"record_{c}": record.to_numpy()[left[c]] for c in "ab"}
-    return pd.DataFrame(ids | {"score": left["score"].to_numpy(), "why": pd.Series(why, dtype="str")})
+    return pd.DataFrame(
+        ids | {"score": left["score"].to_numpy(), "why": pd.Series(why, dtype="str")}
+    )
 
 
 def _summary(links: pd.DataFrame, groups: _Groups, doubtful: int, email: pd.Series) -> pd.DataFrame:
@@ -248,4 +292,6 @@ def _summary(links: pd.DataFrame, groups: _Groups, doubtful: int, email: pd.Seri
     plain = email.astype("str").str.strip().str.lower().replace("", None).dropna()
     joined = len(plain) - plain.nunique()
     rows.append(("equal e-mail alone, to compare", joined, joined, total - joined, np.nan))
-    return pd.DataFrame(rows, columns=["stage", "pairs", "joined", "people", "wrong"]).astype({"wrong": float})
+    return pd.DataFrame(rows, columns=["stage", "pairs", "joined", "people", "wrong"]).astype(
+        {"wrong": float}
+    )

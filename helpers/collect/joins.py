@@ -1,4 +1,6 @@
-"""Several tables of one export, joined into the lines of orders: which column leads from one file to the other."""
+"""Several tables of one export, joined into the lines of orders: which column leads from one file
+to the other.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ SAMPLE = 20_000  # rows from which a file is guessed
 
 @dataclass
 class Step:
-    """One file joined to the lines: whose rows, by which columns, and the share of lines that find one."""
+    """One file joined to the lines: whose rows, by which columns, and the share of lines that find
+    one.
+    """
 
     other: Landed
     mine: str
@@ -24,11 +28,14 @@ class Step:
     share: float
 
 
-def joined(opened: Opened, files: list[Landed], zone: str) -> tuple[Suggestion | None, list[Landed]]:
-    """The lines of one file with what other files say of their order and their buyer, and the files joined to it.
+def joined(
+    opened: Opened, files: list[Landed], zone: str
+) -> tuple[Suggestion | None, list[Landed]]:
+    """The lines of one file with what other files say of their order and their buyer, and the files
+    joined to it.
 
-    A file is joined by a column of the same meaning that names each of its rows once; every line stays. None where no
-    file holds lines without a day, or no other file tells it.
+    A file is joined by a column of the same meaning that names each of its rows once; every line
+    stays. None where no file holds lines without a day, or no other file tells it.
     """
     for lines in sorted(files, key=lambda f: -f.facts["lines"]):
         if not _holds_lines(lines) or _tells_day(lines):
@@ -36,7 +43,9 @@ def joined(opened: Opened, files: list[Landed], zone: str) -> tuple[Suggestion |
         columns = {c: f"i.{_q(c)}" for c in lines.facts["columns"]}
         steps: list[Step] = []
         guess = None
-        while step := _next(opened, lines, columns, steps, [f for f in files if guess is None or _unique(f)]):
+        while step := _next(
+            opened, lines, columns, steps, [f for f in files if guess is None or _unique(f)]
+        ):
             steps.append(step)
             alias = f"j{len(steps)}"
             taken = {plain(c) for c in columns}
@@ -51,7 +60,9 @@ def joined(opened: Opened, files: list[Landed], zone: str) -> tuple[Suggestion |
 
 
 def nearly_joined(opened: Opened, lines: Landed, files: list[Landed]) -> str:
-    """What to say of lines without a day that hardly any other file tells more of: the best share, by which columns."""
+    """What to say of lines without a day that hardly any other file tells more of: the best share,
+    by which columns.
+    """
     if not _holds_lines(lines) or _tells_day(lines):
         return ""
     tried = []
@@ -59,7 +70,9 @@ def nearly_joined(opened: Opened, lines: Landed, files: list[Landed]) -> str:
         for theirs in filter(_is_key, other.facts["columns"]):
             for mine in (c for c in lines.facts["columns"] if plain(c) == plain(theirs)):
                 share = _share(opened, lines, {}, [], f"i.{_q(mine)}", other, theirs)
-                tried.append((share, f"{share:.0%} of its lines find theirs in {other.file} by {theirs}"))
+                tried.append(
+                    (share, f"{share:.0%} of its lines find theirs in {other.file} by {theirs}")
+                )
     if not tried:
         return ""
     share, said = max(tried)
@@ -75,7 +88,9 @@ def first_rows(opened: Opened, columns: list[str], rows: str, file: str) -> pd.D
 
 
 def _holds_lines(f: Landed) -> bool:
-    """Whether a file looks like lines of orders: a number of the order, and a product, a quantity or a price."""
+    """Whether a file looks like lines of orders: a number of the order, and a product, a quantity
+    or a price.
+    """
     told = {known_as("orders", c) for c in f.facts["columns"]}
     return "order_id" in told and bool({"product_id", "quantity", "unit_price"} & told)
 
@@ -105,22 +120,34 @@ def _next(
 
 def _is_key(heading: str) -> bool:
     words = plain(heading)
-    return known_as("orders", heading) in ("order_id", "person.ids") or words.endswith((" id", " no", " number", "nr"))
+    return known_as("orders", heading) in ("order_id", "person.ids") or words.endswith(
+        (" id", " no", " number", "nr")
+    )
 
 
 def _from(lines: Landed, steps: list[Step], columns: dict[str, str]) -> str:
     """The lines with what is joined to them, as SQL after FROM."""
     numbered = enumerate(steps, 1)
-    joins = [f"LEFT JOIN {_q(s.other.name)} AS j{i} ON {columns[s.mine]} = j{i}.{_q(s.theirs)}" for i, s in numbered]
+    joins = [
+        f"LEFT JOIN {_q(s.other.name)} AS j{i} ON {columns[s.mine]} = j{i}.{_q(s.theirs)}"
+        for i, s in numbered
+    ]
     return " ".join([f"{_q(lines.name)} AS i", *joins])
 
 
 def _share(
-    opened: Opened, lines: Landed, columns: dict[str, str], steps: list[Step], sql: str, other: Landed, theirs: str
+    opened: Opened,
+    lines: Landed,
+    columns: dict[str, str],
+    steps: list[Step],
+    sql: str,
+    other: Landed,
+    theirs: str,
 ) -> float:
     """The share of lines that find a row of the other file; 0 where its key names several rows."""
     rows, distinct = opened.query(
-        f"SELECT count({_q(theirs)}), count(DISTINCT {_q(theirs)}) FROM {_q(other.group)}", other.file
+        f"SELECT count({_q(theirs)}), count(DISTINCT {_q(theirs)}) FROM {_q(other.group)}",
+        other.file,
     ).fetchone()
     if not rows or rows != distinct:
         return 0.0
@@ -129,11 +156,18 @@ def _share(
     return float(opened.query(query, lines.file).fetchone()[0] or 0)
 
 
-def _guess(opened: Opened, lines: Landed, columns: dict[str, str], steps: list[Step], zone: str) -> Suggestion:
+def _guess(
+    opened: Opened, lines: Landed, columns: dict[str, str], steps: list[Step], zone: str
+) -> Suggestion:
     own = [c for c in columns if columns[c].startswith("i.")]
     further = [f"{columns[c]} AS {_q(c)}" for c in columns if c not in own]
-    rows = f"(SELECT {', '.join(['i.*', *further])} FROM {_from(lines, steps, columns)}) AS {_q(lines.name)}"
-    seen = replace(lines, facts=lines.facts | {"columns": list(columns), "near": [], "joined": True})
+    rows = (
+        f"(SELECT {', '.join(['i.*', *further])} FROM {_from(lines, steps, columns)}) AS"
+        f" {_q(lines.name)}"
+    )
+    seen = replace(
+        lines, facts=lines.facts | {"columns": list(columns), "near": [], "joined": True}
+    )
     guess = suggest(seen, first_rows(opened, list(columns), rows, lines.file), zone)
     guess.rows = rows
     if guess.dated.strip('"') not in own:

@@ -16,16 +16,20 @@ def key_of(client: Client) -> bytes:
     said = os.environ.get("PLAYBOOK_KEY", "")
     if said:
         if len(said) < 16:
-            raise PlaybookError("the environment variable PLAYBOOK_KEY is too short. Use 16 characters or more.")
+            raise PlaybookError(
+                "the environment variable PLAYBOOK_KEY is too short. Use 16 characters or more."
+            )
         return said.encode()
     file = client.private() / "key"
-    with suppress(FileExistsError), file.open("x", encoding="utf-8") as made:  # of two processes the first makes it
+    # of two processes the first makes it
+    with suppress(FileExistsError), file.open("x", encoding="utf-8") as made:
         file.chmod(0o600)
         made.write(secrets.token_hex(32))
     key = file.read_text(encoding="utf-8").strip()
     if len(key) < 16:
         raise PlaybookError(
-            f"data/{client.name}/private/key is empty or too short. Put the old key back, or remove the file."
+            f"data/{client.name}/private/key is empty or too short. Put the old key back, or remove"
+            " the file."
         )
     return key.encode()
 
@@ -41,6 +45,11 @@ def pseudonym(key: bytes, text: str) -> str:
 
 
 def pseudonym_macro(client: Client) -> str:
-    """SQL macro `pseudonym(x)`: a keyed pseudonym made in the engine, for many rows (nested hash, as HMAC nests it)."""
+    """SQL macro `pseudonym(x)`: a keyed pseudonym made in the engine, for many rows (nested hash,
+    as HMAC nests it).
+    """
     key = hashlib.sha256(key_of(client)).hexdigest()
-    return f"CREATE OR REPLACE TEMP MACRO pseudonym(x) AS left(sha256('{key}' || sha256('{key}' || x)), 24)"
+    return (
+        f"CREATE OR REPLACE TEMP MACRO pseudonym(x) AS left(sha256('{key}' || sha256('{key}' ||"
+        " x)), 24)"
+    )

@@ -43,8 +43,9 @@ _VALUE = re.compile(r"^([-+$€£¥(]*\d[\d.,\s]*[%)]?|\d{1,4}[-/.年]\d{1,2}.*)
 class Landed:
     """One file of a client, taken in.
 
-    `parquet` holds its records: every column as text, `source_line` and `source_problem`.
-    `facts` is what was found out: sha256, encoding, delimiter, decimal, dates, header_line, columns, lines, layout.
+    `parquet` holds its records: every column as text, `source_line` and `source_problem`. `facts`
+    is what was found out: sha256, encoding, delimiter, decimal, dates, header_line, columns, lines,
+    layout.
     """
 
     name: str
@@ -54,7 +55,8 @@ class Landed:
     preset: Preset | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     alone: str = ""  # the name of the source, where client.yaml maps it itself
-    style: dict[str, str] = field(default_factory=dict)  # decimal, dates, zone, currency, as settled for its rows
+    # decimal, dates, zone, currency, as settled for its rows
+    style: dict[str, str] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -78,14 +80,33 @@ def land(client: Client, name: str, spec: Source) -> Landed:
         raise PlaybookError(f'{where}: there is no preset "{spec.preset}". {hint}')
     with readable(path.name):
         kind, sha = files.kind_of(path), file_hash(path)
-        said = {"package", "preset", "encoding", "delimiter", "decimal", "header_line", "sheet", "dates"}
-        asked = [spec.model_dump_json(include=said), str(VERSION), *(p.model_dump_json() for p in presets().values())]
+        said = {
+            "package",
+            "preset",
+            "encoding",
+            "delimiter",
+            "decimal",
+            "header_line",
+            "sheet",
+            "dates",
+        }
+        asked = [
+            spec.model_dump_json(include=said),
+            str(VERSION),
+            *(p.model_dump_json() for p in presets().values()),
+        ]
         folder = client.private("landing")
-        place = folder / f"{name}-{sha[:16]}-{hashlib.sha256(''.join(asked).encode()).hexdigest()[:8]}.parquet"
+        place = (
+            folder
+            / f"{name}-{sha[:16]}-{hashlib.sha256(''.join(asked).encode()).hexdigest()[:8]}.parquet"
+        )
         facts_file = place.with_suffix(".json")
         if not facts_file.is_file():
-            for old in folder.glob(f"{name}-????????????????-????????.*") if not lock.taken(client) else ():
-                old.unlink(missing_ok=True)  # of two processes at once the other may have been quicker
+            for old in (
+                folder.glob(f"{name}-????????????????-????????.*") if not lock.taken(client) else ()
+            ):
+                # of two processes at once the other may have been quicker
+                old.unlink(missing_ok=True)
             if path.stat().st_size > LARGE:
                 print(f"reading {path.name} ({path.stat().st_size / 1e6:,.0f} MB)", file=sys.stderr)
             if kind == "parquet":
@@ -116,11 +137,17 @@ def _part(place: Path) -> Path:
     return place.with_name(f"{place.name}-{os.getpid()}.part")
 
 
-def _write(place: Path, style: files.Style, records: Iterator[files.Record], spec: Source, file: str) -> dict[str, Any]:
+def _write(
+    place: Path, style: files.Style, records: Iterator[files.Record], spec: Source, file: str
+) -> dict[str, Any]:
     """Write the data records of a file as Parquet and tell what it is like."""
     width = len(style.columns)
     schema = pa.schema(
-        [*((c, pa.string()) for c in style.columns), ("source_line", pa.int64()), ("source_problem", pa.string())]
+        [
+            *((c, pa.string()) for c in style.columns),
+            ("source_line", pa.int64()),
+            ("source_problem", pa.string()),
+        ]
     )
     sight, rows = _Sight(style.delimiter, style.columns), _Body(style)
     lines, unseen, whole = 0, 0, False
@@ -142,7 +169,8 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
         whole = True
     except UnicodeError as e:
         raise PlaybookError(
-            f"{file}: not readable as {style.encoding or style.kind} ({e}). Set its encoding in client.yaml."
+            f"{file}: not readable as {style.encoding or style.kind} ({e}). Set its encoding in"
+            " client.yaml."
         ) from None
     finally:
         if not whole:
@@ -175,13 +203,19 @@ def _write(place: Path, style: files.Style, records: Iterator[files.Record], spe
 
 
 def _visible(cells: pa.Array) -> tuple[pa.Array, int]:
-    """Cells without characters that cannot be seen, and how many cells had one: they would make two keys of one."""
+    """Cells without characters that cannot be seen, and how many cells had one: they would make two
+    keys of one.
+    """
     if pc.all(pc.string_is_ascii(cells)).as_py() is not False:
         return cells, 0
-    if not pc.any(pc.match_substring_regex(cells, files.HAS_UNSEEN)).as_py():  # quicker than to replace nothing
+    # quicker than to replace nothing
+    if not pc.any(pc.match_substring_regex(cells, files.HAS_UNSEEN)).as_py():
         return cells, 0
     plain = pc.replace_substring_regex(cells, files.UNSEEN, r"\1")
-    return plain, pc.sum(pc.not_equal(pc.utf8_trim(cells, " "), pc.utf8_trim(plain, " "))).as_py() or 0
+    return (
+        plain,
+        pc.sum(pc.not_equal(pc.utf8_trim(cells, " "), pc.utf8_trim(plain, " "))).as_py() or 0,
+    )
 
 
 def _fit(record: files.Record, width: int) -> list[str]:
@@ -195,11 +229,13 @@ class _Body:
     def __init__(self, style: files.Style) -> None:
         self.style, self.layout = style, Counter()
         self.recent: deque[list[str]] = deque(maxlen=20)
-        self.head: list[str] = []  # the lines up to the first row: some exports say their period or zone there
+        # the lines up to the first row: some exports say their period or zone there
+        self.head: list[str] = []
 
     def of(self, records: Iterator[files.Record]) -> Iterator[files.Record]:
         width, last_header, header = len(self.style.columns), self.style.header_line, None
-        apart, other = False, 0  # a blank or comment line came before; cells of the other table that the rows belong to
+        # a blank or comment line came before; cells of the other table that the rows belong to
+        apart, other = False, 0
         to_skip = self.style.header_rows
         for (line, cells, problem), following in _with_next(records):
             if line < last_header or to_skip:
@@ -235,14 +271,16 @@ class _Body:
             return f"{len(cells)} cells where the header has {width}"
         if sum(map(len, cells)) > files.LONGEST_CELL and max(map(len, cells)) > files.LONGEST_CELL:
             return f"a cell of more than {files.LONGEST_CELL:,} characters"
-        strange = self.style.kind in ("excel", "html", "database") and any(map(files.STRAY.search, cells))
+        strange = self.style.kind in ("excel", "html", "database") and any(
+            map(files.STRAY.search, cells)
+        )
         return "characters that are not text" if strange else ""
 
     def _begins_another(self, cells: list[str], following: files.Record | None) -> bool:
         """Whether a row after a blank or comment line is the header of another table.
 
-        It is all words, also where our rows hold numbers or days, and no cell is one that our rows hold or an e-mail;
-        or it is of another width, as the row after it.
+        It is all words, also where our rows hold numbers or days, and no cell is one that our rows
+        hold or an e-mail; or it is of another width, as the row after it.
         """
         if any("@" in c for c in cells) or any(
             c in column for c, column in zip(cells, zip(*self.recent, strict=True), strict=False)
@@ -253,14 +291,21 @@ class _Body:
         if len(words) < 2 or not all(w and not _VALUE.match(w) for w in words):
             return False
         values = [
-            [bool(_VALUE.match(c.strip())) for c in column if c.strip()] for column in zip(*self.recent, strict=True)
+            [bool(_VALUE.match(c.strip())) for c in column if c.strip()]
+            for column in zip(*self.recent, strict=True)
         ]
         if any(sum(v) > len(v) / 2 for v in values[: len(words)]):
             return True
-        return len(cells) != len(self.style.columns) and following is not None and len(following[1]) == len(cells)
+        return (
+            len(cells) != len(self.style.columns)
+            and following is not None
+            and len(following[1]) == len(cells)
+        )
 
 
-def _with_next(records: Iterator[files.Record]) -> Iterator[tuple[files.Record, files.Record | None]]:
+def _with_next(
+    records: Iterator[files.Record],
+) -> Iterator[tuple[files.Record, files.Record | None]]:
     records = iter(records)
     here = next(records, None)
     while here is not None:
@@ -279,7 +324,8 @@ class _Marked:
     """The numbers of one column that hold one mark, `.` or `,`."""
 
     example: str = ""  # the first with three digits after the mark: it can be read two ways
-    decimal: bool = False  # a zero alone before the mark, or one, two or more than three digits after it
+    # a zero alone before the mark, or one, two or more than three digits after it
+    decimal: bool = False
     thousands: bool = False  # the mark twice, or money with its sign
     large: bool = False  # ten thousand and more, were the mark one of thousands
 
@@ -289,7 +335,8 @@ class _Column:
 
     def __init__(self) -> None:
         self.by = {".": _Marked(), ",": _Marked()}
-        self.small = self.hundreds = self.unmarked = False  # whole numbers without a mark: below 1,000, from 100, above
+        # whole numbers without a mark: below 1,000, from 100, above
+        self.small = self.hundreds = self.unmarked = False
 
     def look(self, cell: str) -> None:
         if (three := files.THREE.match(cell)) is not None:
@@ -305,18 +352,23 @@ class _Column:
             self.unmarked |= len(whole[1]) > 3
 
     def tells(self, mark: str) -> str:
-        """What a mark is by the column's own rows: decimal, thousands, or empty where they do not tell."""
+        """What a mark is by the column's own rows: decimal, thousands, or empty where they do not
+        tell.
+        """
         marked = self.by[mark]
         if marked.decimal:
             return "decimal"
         if not marked.example:
             return ""
-        grown = self.small and not self.unmarked and (self.hundreds or marked.large)  # 980 beside 1.250 and 12.400
+        # 980 beside 1.250 and 12.400
+        grown = self.small and not self.unmarked and (self.hundreds or marked.large)
         return "thousands" if marked.thousands or grown else ""
 
 
 class _Sight:
-    """What a look at a part of the rows shows: the decimal mark, and whether the day or the month comes first."""
+    """What a look at a part of the rows shows: the decimal mark, and whether the day or the month
+    comes first.
+    """
 
     def __init__(self, delimiter: str, columns: list[str]) -> None:
         self.delimiter, self.names = delimiter, columns
@@ -347,11 +399,14 @@ class _Sight:
     def decimal(self) -> str:
         if self.comma or self.point:
             return "," if self.comma > self.point else "."
-        return self.told or ("," if self.delimiter == ";" else ".")  # ; is written where the comma is the decimal mark
+        # ; is written where the comma is the decimal mark
+        return self.told or ("," if self.delimiter == ";" else ".")
 
     @property
     def told(self) -> str:
-        """The decimal mark by columns of whole thousands; empty where none tells, or two contradict each other."""
+        """The decimal mark by columns of whole thousands; empty where none tells, or two contradict
+        each other.
+        """
         marks = {(c.tells("."), c.tells(",")) for c in self.columns}
         comma = any(point == "thousands" or comma == "decimal" for point, comma in marks)
         point = any(comma == "thousands" or point == "decimal" for point, comma in marks)
@@ -363,7 +418,11 @@ class _Sight:
         for name, column in zip(self.names, self.columns, strict=True):
             for mark, marked in column.by.items():
                 taken = "decimal" if mark == decimal else "thousands"
-                if marked.example and column.tells(mark) != taken and (column.tells(mark) or not known):
+                if (
+                    marked.example
+                    and column.tells(mark) != taken
+                    and (column.tells(mark) or not known)
+                ):
                     how = "with decimals" if taken == "decimal" else "as whole thousands"
                     found.append(f'"{name}" ({marked.example} is read {how})')
         return found
@@ -377,7 +436,10 @@ class _Sight:
     @property
     def why(self) -> str:
         if self.day_first and self.month_first:
-            return f"both orders are in it: {self.day_first} dates read day first, {self.month_first} month first"
+            return (
+                f"both orders are in it: {self.day_first} dates read day first, {self.month_first}"
+                " month first"
+            )
         if self.day_first or self.month_first:
             return "seen in the dates"
         return "not certain: no day above 12" if self.slashes else ""
@@ -387,7 +449,9 @@ class _Sight:
 
 
 def _parquet(path: Path, spec: Source) -> dict[str, Any]:
-    """What a Parquet file is like; it is read through once, to find damage before the engine does."""
+    """What a Parquet file is like; it is read through once, to find damage before the
+    engine does.
+    """
     try:
         with pq.ParquetFile(path) as file:
             columns, lines = file.schema_arrow.names, file.metadata.num_rows
@@ -397,18 +461,25 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
                 unseen += sum(_visible(c)[1] for c in texts)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         reason = str(e).splitlines()[0].rstrip(".")
-        raise PlaybookError(f"{path.name}: not a whole Parquet file ({reason}). Export it again.") from None
+        raise PlaybookError(
+            f"{path.name}: not a whole Parquet file ({reason}). Export it again."
+        ) from None
     twice = [c for c, n in Counter(map(str.lower, columns)).items() if n > 1]
     if twice:
-        raise PlaybookError(f'{path.name}: two columns are called "{twice[0]}". Rename one of them in the file.')
+        raise PlaybookError(
+            f'{path.name}: two columns are called "{twice[0]}". Rename one of them in the file.'
+        )
     if taken := files.OWN.intersection(map(str.lower, columns)):
         raise PlaybookError(
-            f'{path.name}: the playbook keeps the name "{min(taken)}" for itself. Rename that column in the file.'
+            f'{path.name}: the playbook keeps the name "{min(taken)}" for itself. Rename that'
+            " column in the file."
         )
     preset, near = (None, []) if spec.package else files.recognise(columns, spec.preset)
     found = {"kind": "parquet", "columns": columns, "lines": lines, "near": near, "decimal": "."}
     found |= {"unseen": unseen, "two_ways": [], "headless": False}
-    found |= dict.fromkeys(("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head", "open"), "")
+    found |= dict.fromkeys(
+        ("encoding", "delimiter", "dates", "dates_why", "sheet", "currency", "head", "open"), ""
+    )
     return found | {
         "preset": preset.name if preset else "",
         "header_line": 0,
@@ -419,30 +490,40 @@ def _parquet(path: Path, spec: Source) -> dict[str, Any]:
 
 
 def _land_database(client: Client, name: str, spec: Source) -> Landed:
-    """Rows of a query, read anew on each run; the address stands in an environment variable and nowhere else."""
+    """Rows of a query, read anew on each run; the address stands in an environment variable and
+    nowhere else.
+    """
     import sqlalchemy as sql
 
     shown = f"data/{client.name}/client.yaml, sources.{name}"
     url = os.environ.get(spec.database, "")
     if not url:
         raise PlaybookError(
-            f"{shown}: the environment variable {spec.database} with the database's URL is not set. "
-            "Set it and run again."
+            f"{shown}: the environment variable {spec.database} with the database's URL is not set."
+            " Set it and run again."
         )
     asked = spec.query if re.search(r"\s", spec.query) else f"SELECT * FROM {spec.query}"
     if not re.match(r"(?i)[\s(]*(SELECT|WITH|VALUES|TABLE)\b", asked):
-        raise PlaybookError(f"{shown}.query: a query only reads: begin it with SELECT or WITH, or name a table.")
+        raise PlaybookError(
+            f"{shown}.query: a query only reads: begin it with SELECT or WITH, or name a table."
+        )
     place = client.private("landing") / f"{name}-database.parquet"
     try:
         address = _driver(sql.make_url(url))
-        if address.drivername == "sqlite" and not Path(address.database or "").is_file():  # it would make an empty one
-            raise PlaybookError(f"{shown}: the SQLite file that {spec.database} names is not there. Correct its URL.")
+        # it would make an empty one
+        if address.drivername == "sqlite" and not Path(address.database or "").is_file():
+            raise PlaybookError(
+                f"{shown}: the SQLite file that {spec.database} names is not there. Correct its"
+                " URL."
+            )
         engine = sql.create_engine(address, poolclass=sql.NullPool)
         with engine.connect() as connection:
             if address.get_backend_name() in READ_ONLY:
                 connection.exec_driver_sql(READ_ONLY[address.get_backend_name()])
-            connection.execution_options(stream_results=True, yield_per=BATCH)  # in parts, never all at once
-            result = connection.execute(sql.text(asked.replace(":", r"\:")))  # a colon names no parameter here
+            # in parts, never all at once
+            connection.execution_options(stream_results=True, yield_per=BATCH)
+            # a colon names no parameter here
+            result = connection.execute(sql.text(asked.replace(":", r"\:")))
             keys, mark = list(result.keys()), spec.decimal or "."
             rows = ((i, [_text(c, mark) for c in row], "") for i, row in enumerate(result, 1))
             style = files.Style("database", decimal=mark)
@@ -451,16 +532,25 @@ def _land_database(client: Client, name: str, spec: Source) -> Landed:
     except (sql.exc.SQLAlchemyError, ModuleNotFoundError, ValueError) as e:
         reason = _without_secrets(str(getattr(e, "orig", None) or e).strip().splitlines()[0], url)
         raise PlaybookError(
-            f"{shown}: the database answers: {reason[:200].rstrip('.')}. Check that it runs, the URL in "
-            f"{spec.database} and the query."
+            f"{shown}: the database answers: {reason[:200].rstrip('.')}. Check that it runs, the"
+            f" URL in {spec.database} and the query."
         ) from None
     facts |= {"sha256": file_hash(place), "bytes": place.stat().st_size}
-    return Landed(name, f"{name} (database {spec.database})", spec, place, presets().get(facts["preset"]), facts)
+    return Landed(
+        name,
+        f"{name} (database {spec.database})",
+        spec,
+        place,
+        presets().get(facts["preset"]),
+        facts,
+    )
 
 
 def _without_secrets(text: str, url: str) -> str:
     """A message without the URL, its password and its keys, as they are written or meant."""
-    said = re.findall(r"://[^:@/]*:(.*)@", url) + re.findall(r"(?i)(?:pass|pwd|secret|token|key)[^=&]*=([^&]+)", url)
+    said = re.findall(r"://[^:@/]*:(.*)@", url) + re.findall(
+        r"(?i)(?:pass|pwd|secret|token|key)[^=&]*=([^&]+)", url
+    )
     secrets = {url, *said, *map(unquote, said)}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***") if secret else text
@@ -468,8 +558,14 @@ def _without_secrets(text: str, url: str) -> str:
 
 
 def _driver(url):
-    """The driver that the playbook brings, where the URL names none; PostgreSQL would wait for minutes."""
-    ours = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+    """The driver that the playbook brings, where the URL names none; PostgreSQL would wait for
+    minutes.
+    """
+    ours = {
+        "postgresql": "postgresql+psycopg",
+        "postgres": "postgresql+psycopg",
+        "mysql": "mysql+pymysql",
+    }
     url = url.set(drivername=ours.get(url.drivername, url.drivername))
     waits = url.drivername != "postgresql+psycopg" or "connect_timeout" in url.query
     return url if waits else url.update_query_dict({"connect_timeout": str(DATABASE_WAIT)})
@@ -487,4 +583,8 @@ def _text(value: object, mark: str) -> str:
         return str(value).replace(".", mark)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).decode("utf-8", "replace")
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)
+    return (
+        json.dumps(value, ensure_ascii=False, default=str)
+        if isinstance(value, (dict, list))
+        else str(value)
+    )

@@ -1,4 +1,6 @@
-"""Masks for personal data in free text: contacts (see contacts.py) and known names, in all their spellings."""
+"""Masks for personal data in free text: contacts (see contacts.py) and known names, in all their
+spellings.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,11 @@ _fold = cache(people.fold)
 
 
 def name_forms(name: str) -> set[str]:
-    """What the finder of names asks for, of one full name: its folded forms, and with a sign before them its parts.
+    """What the finder of names asks for, of one full name: its folded forms, and with a sign before
+    them its parts.
 
-    "^anna": a form begins with this word; "* schmidt": the family name after a salutation; "a. schmidt": with an
-    initial. A name of one part has none.
+    "^anna": a form begins with this word; "* schmidt": the family name after a salutation; "a.
+    schmidt": with an initial. A name of one part has none.
 
     >>> sorted(name_forms("Tom Li"))
     ['* li', '^li', '^tom', 'li tom', 't. li', 'tom li']
@@ -57,11 +60,13 @@ def _forms(name: str) -> set[str]:
         return {whole, f"^{whole[0]}"} if first else set()
     if len(first) < 2 or len(last) < 2:
         return set()
-    head, rest = f"{first} {last}".split(" ", 1)  # of José García López only the two family names may follow
+    # of José García López only the two family names may follow
+    head, rest = f"{first} {last}".split(" ", 1)
     given = {first, head}
     family = {last, last.split()[0]} if len(last.split()[0]) > 2 else {last}
     pairs = {(g, f) for g in given for f in family} | {(head, rest)}
-    second = rest.split()[0]  # of María García López, written in one cell, García may be a family name
+    # of María García López, written in one cell, García may be a family name
+    second = rest.split()[0]
     if " " in first and len(second) > 2 and len(head) > 2:
         pairs.add((head, second))
         family.add(second)
@@ -69,12 +74,17 @@ def _forms(name: str) -> set[str]:
     joined = (f"{first}{last}".replace(" ", ""), f"{last}{first}".replace(" ", ""))
     whole |= {j for j in joined if len(j) > 6}
     lone = {f for f in family | {rest} if len(f) > 1}
-    signs = {f"^{w.split()[0]}" for w in whole} | {f"* {f}" for f in lone} | {f"{first[0]}. {f}" for f in lone}
+    signs = (
+        {f"^{w.split()[0]}" for w in whole}
+        | {f"* {f}" for f in lone}
+        | {f"{first[0]}. {f}" for f in lone}
+    )
     return whole | signs
 
 
 def street_forms(street: str) -> set[str]:
-    """What is asked for in texts, of one street with its house number: that alone, without floor, room and town.
+    """What is asked for in texts, of one street with its house number: that alone, without floor,
+    room and town.
 
     >>> street_forms("Rosenhof 14 B, 2. OG"), street_forms("12 Broadway, Apt 4"), street_forms("Rosenhof")
     ({'street rosenhof 14b'}, {'street 12 broadway'}, set())
@@ -85,7 +95,9 @@ def street_forms(street: str) -> set[str]:
         return set()
     if at:
         return {_street_form(street[words[max(at - _MOST, 0)].start() : _house_end(words, at)])}
-    named = list(takewhile(lambda m: not (m[0][0].isdigit() or _ROOM.fullmatch(m[0])), words[1:]))[:_MOST]
+    named = list(takewhile(lambda m: not (m[0][0].isdigit() or _ROOM.fullmatch(m[0])), words[1:]))[
+        :_MOST
+    ]
     return {_street_form(street[: named[-1].end()])} if named else set()
 
 
@@ -96,11 +108,17 @@ def _street_form(text: str) -> str:
 def _house_end(words: list[re.Match], at: int) -> int:
     """Where a house number ends that stands at a word; a letter may follow it."""
     after = words[at + 1 : at + 2]
-    return after[0].end() if after and len(after[0][0]) == 1 and after[0][0].isalpha() else words[at].end()
+    return (
+        after[0].end()
+        if after and len(after[0][0]) == 1 and after[0][0].isalpha()
+        else words[at].end()
+    )
 
 
 def _may_be_streets(text: str) -> Iterator[tuple[int, int, str]]:
-    """Up to five words before or behind each number in a text, the longest first: start, end, form."""
+    """Up to five words before or behind each number in a text, the longest first: start,
+    end, form.
+    """
     words = list(_TOKEN.finditer(text))
     for at, m in enumerate(words):
         if not _HOUSE.fullmatch(m[0]):
@@ -116,7 +134,9 @@ def _may_be_streets(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _beside(text: str, words: list[re.Match]) -> int:
-    """How many words without a digit stand beside the first one, with nothing but a space or a comma between."""
+    """How many words without a digit stand beside the first one, with nothing but a space or a
+    comma between.
+    """
     count = 0
     for m, n in pairwise(words[: _MOST + 1]):
         a, b = sorted((m, n), key=re.Match.start)
@@ -127,10 +147,11 @@ def _beside(text: str, words: list[re.Match]) -> int:
 
 
 class KnownNames:
-    """Full names, to be found in texts in either order: Anna Schmidt, SCHMIDT, Anna, anna.schmidt, 王小明.
+    """Full names, to be found in texts in either order: Anna Schmidt, SCHMIDT, Anna, anna.schmidt,
+    王小明.
 
-    `gone` answers for people who asked to be forgotten: whether it holds one of the `name_forms` or `street_forms` of
-    theirs, or one of their codes.
+    `gone` answers for people who asked to be forgotten: whether it holds one of the `name_forms` or
+    `street_forms` of theirs, or one of their codes.
     """
 
     def __init__(self, names: Iterable[str] = (), gone: Container[str] = frozenset()) -> None:
@@ -154,13 +175,19 @@ class KnownNames:
         return any(self._has(f"^{w}") for w in _spellings(word))
 
     def find(self, text: str, own: str | None = None) -> list[Find]:
-        """Where known names stand in a text; `own` is the name of its writer, of which each part counts alone."""
+        """Where known names stand in a text; `own` is the name of its writer, of which each part
+        counts alone.
+        """
         plain = Plain(text)
         return plain.there(self.found(plain.text, own))
 
     def found(self, text: str, own: str | None = None) -> list[Find]:
         """As `find`, in a text of one spelling (see `Plain`)."""
-        theirs = [(*m.span(), "code") for m in _CODE.finditer(text) if self._is_code(m[0])] if self.has_codes else []
+        theirs = (
+            [(*m.span(), "code") for m in _CODE.finditer(text) if self._is_code(m[0])]
+            if self.has_codes
+            else []
+        )
         if self.has_streets:
             theirs += self._streets_in(blank(text, theirs))
         return theirs + self._names_in(blank(text, theirs), own)
@@ -204,14 +231,19 @@ class KnownNames:
         return found
 
     def _at(self, text: str, words: list[re.Match], i: int) -> tuple[int, int]:
-        """Start and end of a name that begins with the word at `i`; the end is 0 where there is none."""
+        """Start and end of a name that begins with the word at `i`; the end is 0 where there is
+        none.
+        """
         m, end = words[i], 0
         elided = _ELIDED.match(m[0])
         for word in _spellings(m[0]):
             if self._has(f"^{word}"):
                 end = max(end, self._end(text, words, i, word))
         if end:
-            return m.start() + (elided.end() if elided and not self._has(f"^{_fold(m[0])}") else 0), end
+            return (
+                m.start() + (elided.end() if elided and not self._has(f"^{_fold(m[0])}") else 0),
+                end,
+            )
         if len(m[0]) == 1 and text[m.end() : m.end() + 1] == ".":
             end = self._after(text, words, i, f"{_fold(m[0])}. ")
             if end or m[0] != "M":  # M. Dupont is Monsieur
@@ -242,7 +274,12 @@ class KnownNames:
             elif any(self._has(f"{s} {w}") for s in said for w in spellings):
                 end = m.end()
             longer = [f"{s} {word}" for s in said]
-            is_middle = may_skip and gap.isspace() and m[0][0].isupper() and text[m.end() : m.end() + 1].isspace()
+            is_middle = (
+                may_skip
+                and gap.isspace()
+                and m[0][0].isupper()
+                and text[m.end() : m.end() + 1].isspace()
+            )
             said, may_skip = longer + (said if is_middle else []), False
         return _with_double(text, end)
 
@@ -273,20 +310,25 @@ class KnownNames:
         return 0, 0
 
     def _in_han(self, run: re.Match, mine: frozenset[str], family: str) -> Iterator[Find]:
-        places = [i for i, c in enumerate(run[0]) if c >= "\u4e00"]  # spaces and dots may stand within
+        # spaces and dots may stand within
+        places = [i for i, c in enumerate(run[0]) if c >= "\u4e00"]
         text, i = "".join(run[0][p] for p in places), 0
         meant = {*mine, *(family + t for t in _HAN_TITLES if family)}
         while i < len(text):
             begins = self._has(f"^{text[i]}")
             cuts = {n: text[i : i + n] for n in (4, 3, 2) if i + n <= len(text)}
-            n = next((n for n, cut in cuts.items() if cut in meant or (begins and self._has(cut))), 0)
+            n = next(
+                (n for n, cut in cuts.items() if cut in meant or (begins and self._has(cut))), 0
+            )
             if n:
                 yield run.start() + places[i], run.start() + places[i + n - 1] + 1, "name"
             i += n or 1
 
 
 def _with_double(text: str, end: int) -> int:
-    """Where a name ends that was found to end at `end` (0: none), with the second part of a double name."""
+    """Where a name ends that was found to end at `end` (0: none), with the second part of a double
+    name.
+    """
     double = _DOUBLE.match(text, end) if end else None
     return double.end() if double else end
 
@@ -300,7 +342,11 @@ def _greets(word: str) -> bool:
 def _spellings(word: str) -> tuple[str, ...]:
     """A word folded, and without a French article before it or a genitive behind it."""
     bare = _ELIDED.sub("", word, count=1)
-    return tuple(dict.fromkeys(w for w in (_fold(word), _fold(bare), _stem(bare), _fold(bare).removesuffix("s")) if w))
+    return tuple(
+        dict.fromkeys(
+            w for w in (_fold(word), _fold(bare), _stem(bare), _fold(bare).removesuffix("s")) if w
+        )
+    )
 
 
 def _stem(word: str) -> str:
@@ -309,7 +355,9 @@ def _stem(word: str) -> str:
 
 @cache
 def _parts(own: str) -> tuple[frozenset[str], str]:
-    """The parts of a person's name that mean them when they stand alone, and a Chinese family name."""
+    """The parts of a person's name that mean them when they stand alone, and a Chinese
+    family name.
+    """
     first, last = people._split_name(own)
     if "\u4e00" <= (last or first)[:1] <= "\u9fff":
         return frozenset(w for w in (first, last + first) if len(w) > 1), last
@@ -320,7 +368,9 @@ def _parts(own: str) -> tuple[frozenset[str], str]:
 
 
 def full_names(records: pd.DataFrame) -> set[str]:
-    """The full names in the records of people; where first and last name stand apart, a new line parts them."""
+    """The full names in the records of people; where first and last name stand apart, a new line
+    parts them.
+    """
     both = records["first_name"].str.strip() + "\n" + records["last_name"].str.strip()
     return set(records["name"].dropna()) | set(both.dropna())
 
@@ -332,10 +382,11 @@ def mask(
     country: str = "",
     leave: Container[str] = (),
 ) -> pd.Series:
-    """Texts in which contacts and known people are replaced by [e-mail], [phone], [card], [address], [name] ...
+    """Texts in which contacts and known people are replaced by [e-mail], [phone], [card],
+    [address], [name] ...
 
-    `known` are the full names of people, as their sources write them; `own` is the name of each text's writer, of
-    which the first or last name alone is masked too; `leave` are kinds that stay.
+    `known` are the full names of people, as their sources write them; `own` is the name of each
+    text's writer, of which the first or last name alone is masked too; `leave` are kinds that stay.
 
     >>> mask(pd.Series(["Schmidt, Anna: call 0151 23456789 about order 100234"]), {"Anna Schmidt"}).item()
     '[name]: call [phone] about order 100234'
@@ -343,7 +394,9 @@ def mask(
     known = known if isinstance(known, KnownNames) else KnownNames(known)
     texts = texts.astype("str")
     if own is None:
-        clean = {t: _masked(t, find_all(t, known, None, country), leave) for t in texts.dropna().unique()}
+        clean = {
+            t: _masked(t, find_all(t, known, None, country), leave) for t in texts.dropna().unique()
+        }
         return texts.map(clean).astype("str")
     clean = [
         _masked(t, find_all(t, known, o, country), leave) if isinstance(t, str) else t
@@ -353,7 +406,8 @@ def mask(
 
 
 def mask_keys(texts: pd.Series, known: KnownNames, sign: Callable[[str], str]) -> pd.Series:
-    """Keys, such as coupon codes, in which e-mails and known names are replaced; `sign` of the key keeps two apart.
+    """Keys, such as coupon codes, in which e-mails and known names are replaced; `sign` of the key
+    keeps two apart.
 
     Numbers stay: those of a key are its own.
 

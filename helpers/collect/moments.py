@@ -21,15 +21,39 @@ oct october oktober okt octobre octubre outubro out ottobre ott
 nov november novembre noviembre novembro
 dec december dezember dez decembre diciembre dic dezembro dicembre
 """  # a line a month: English, German, French, Spanish, Portuguese, Italian, Dutch, without accents
-_MONTH = {name: number for number, line in enumerate(MONTHS.strip().splitlines(), 1) for name in line.split()}
-# Zones in letters, as mail and payment tools write them: CST as in North America, BST as in London; IST is left out.
-_ZONES = dict(EST=-5, EDT=-4, CST=-6, CDT=-5, MST=-7, MDT=-6, PST=-8, PDT=-7, AKST=-9, AKDT=-8, HST=-10, BST=1, WEST=1)
-_ZONES |= dict(CET=1, MEZ=1, CEST=2, MESZ=2, EET=2, EEST=3, MSK=3, SGT=8, HKT=8, JST=9, KST=9, AEST=10, AEDT=11)
+_MONTH = {
+    name: number
+    for number, line in enumerate(MONTHS.strip().splitlines(), 1)
+    for name in line.split()
+}
+# Zones in letters, as mail and payment tools write them: CST as in North America, BST as in London;
+# IST is left out.
+_ZONES = dict(
+    EST=-5,
+    EDT=-4,
+    CST=-6,
+    CDT=-5,
+    MST=-7,
+    MDT=-6,
+    PST=-8,
+    PDT=-7,
+    AKST=-9,
+    AKDT=-8,
+    HST=-10,
+    BST=1,
+    WEST=1,
+)
+_ZONES |= dict(
+    CET=1, MEZ=1, CEST=2, MESZ=2, EET=2, EEST=3, MSK=3, SGT=8, HKT=8, JST=9, KST=9, AEST=10, AEDT=11
+)
 _ZONES |= dict(NZST=12, NZDT=13)
 _DAY_FIRST = re.compile(
-    r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?[-/ ]*(?:de )?([^\W\d_]{3,})[-.,/ ]+(?:del? )?(\d{4}|\d\d)\b(.*)"
+    r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?[-/ ]*(?:de )?([^\W\d_]{3,})[-.,/ ]+(?:del?"
+    r" )?(\d{4}|\d\d)\b(.*)"
 )
-_MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?[- ](\d{1,2})(?:st|nd|rd|th)?,?(?:[- ](?=\d{4}\b)|-)(\d{4}|\d\d)\b(.*)")
+_MONTH_FIRST = re.compile(
+    r"([^\W\d_]{3,})\.?[- ](\d{1,2})(?:st|nd|rd|th)?,?(?:[- ](?=\d{4}\b)|-)(\d{4}|\d\d)\b(.*)"
+)
 
 
 @lru_cache(100_000)
@@ -54,7 +78,8 @@ def usual_spelling(text: str) -> str:
     zone = re.search(r" ?\b([A-Z]{3,4})$", text)
     if zone and zone[1] in _ZONES:
         text = f"{text[: zone.start()]} {_ZONES[zone[1]]:+03d}00"
-    text = re.sub(r"^[^\W\d_]+[.,]+ ?(?=[^\W_])|^[^\W\d_]+ (?=[^\W\d_]+ \d)", "", text)  # the day of the week
+    # the day of the week
+    text = re.sub(r"^[^\W\d_]+[.,]+ ?(?=[^\W_])|^[^\W\d_]+ (?=[^\W\d_]+ \d)", "", text)
     return _year_first(text)
 
 
@@ -67,8 +92,14 @@ def _year_first(text: str) -> str:
     else:
         return text
     number = _MONTH.get(_without_accents(month))
-    return f"{int(year) + 2000 * (len(year) == 2)}-{number:02d}-{int(day):02d}{rest}" if number else text
+    return (
+        f"{int(year) + 2000 * (len(year) == 2)}-{number:02d}-{int(day):02d}{rest}"
+        if number
+        else text
+    )
 
 
 def _without_accents(word: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(c))
+    return "".join(
+        c for c in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(c)
+    )

@@ -1,4 +1,6 @@
-"""The fields that tell who somebody is, each in one form: e-mail, phone, name, address. And what a name says."""
+"""The fields that tell who somebody is, each in one form: e-mail, phone, name, address. And what a
+name says.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,24 @@ import pandas as pd
 import phonenumbers
 import yaml
 
-COLUMNS = ["record", "source", "email", "phone", "first_name", "last_name", "name", "street", "zip", "city", "country"]
+COLUMNS = [
+    "record",
+    "source",
+    "email",
+    "phone",
+    "first_name",
+    "last_name",
+    "name",
+    "street",
+    "zip",
+    "city",
+    "country",
+]
 COLUMNS += ["ids", "account_type"]
 FIVE_DIGIT_ZIPS = {"DE", "FR", "IT", "ES", "US", "FI"}
-_SPECIAL = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "’": "", "'": ""})
+_SPECIAL = str.maketrans(
+    {"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "’": "", "'": ""}
+)
 
 
 @cache
@@ -25,7 +41,9 @@ def _words(part: str) -> frozenset[str]:
 
 @cache
 def _names() -> dict:
-    return yaml.safe_load(resources.files("helpers.collect").joinpath("names.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        resources.files("helpers.collect").joinpath("names.yaml").read_text(encoding="utf-8")
+    )
 
 
 @cache
@@ -62,28 +80,37 @@ def first_word(column: pd.Series) -> pd.Series:
 
 
 def normalise(records: pd.DataFrame, country: str = "") -> pd.DataFrame:
-    """The records in a form that can be compared; `country` (DE) is where a phone number without prefix is from.
+    """The records in a form that can be compared; `country` (DE) is where a phone number without
+    prefix is from.
 
-    Comes back with one row a record, in the order of the record ids, all text, missing where nothing is known:
-    email (clean), email_key (without +tag and dots), handle (what stands before the @, where it is more than the
-    name), phone (E.164 where it can be read), phone_key (its last nine digits), first, last, street, zip, city, ids,
-    account_type.
+    Comes back with one row a record, in the order of the record ids, all text, missing where
+    nothing is known: email (clean), email_key (without +tag and dots), handle (what stands before
+    the @, where it is more than the name), phone (E.164 where it can be read), phone_key (its last
+    nine digits), first, last, street, zip, city, ids, account_type.
     """
     raw = records.reindex(columns=COLUMNS).astype("str")
     raw = raw.apply(lambda s: s.str.strip().mask(lambda t: t == ""))
     raw = raw.sort_values("record", ignore_index=True)
-    country = raw["country"].str.upper().where(raw["country"].str.fullmatch("[A-Za-z]{2}", na=False), country or "")
+    country = (
+        raw["country"]
+        .str.upper()
+        .where(raw["country"].str.fullmatch("[A-Za-z]{2}", na=False), country or "")
+    )
     out = raw[["record", "source"]].copy()
     out["email"] = _each(raw["email"], _email)
     out["email_key"] = _each(out["email"], _email_key)
     out[["first", "last"]] = _people_names(raw)
-    out["handle"] = _pairwise(out["email_key"], (out["first"].fillna("") + " " + out["last"].fillna("")), _handle)
+    out["handle"] = _pairwise(
+        out["email_key"], (out["first"].fillna("") + " " + out["last"].fillna("")), _handle
+    )
     out["phone"] = _pairwise(raw["phone"], country, _phone)
     out["phone_key"] = out["phone"].str[-9:]
     out["street"] = _each(raw["street"], _street)
     out["zip"] = _pairwise(raw["zip"], country, _zip)
     out["city"] = _each(raw["city"].str.replace(r"\(.*\)", "", regex=True), fold)
-    out["ids"] = _each(raw["ids"], lambda t: " ".join(sorted({i.removesuffix(".0") for i in t.upper().split()})))
+    out["ids"] = _each(
+        raw["ids"], lambda t: " ".join(sorted({i.removesuffix(".0") for i in t.upper().split()}))
+    )
     out["account_type"] = raw["account_type"].str.lower()
     return out.astype("str")
 
@@ -94,7 +121,9 @@ def _each(column: pd.Series, make: Callable[[str], str | None]) -> pd.Series:
     return column.map(made).astype("str")
 
 
-def _pairwise(column: pd.Series, other: pd.Series, make: Callable[[str, str], str | None]) -> pd.Series:
+def _pairwise(
+    column: pd.Series, other: pd.Series, make: Callable[[str, str], str | None]
+) -> pd.Series:
     """`make` of each distinct pair of values where the first is known."""
     pairs = pd.Series(list(zip(column, other, strict=True)), index=column.index)[column.notna()]
     made = {pair: make(*pair) or None for pair in set(pairs)}
@@ -118,7 +147,9 @@ def _email_key(email: str) -> str:
 
 
 def _handle(key: str, name: str) -> str | None:
-    """What stands before the @, where it holds more than the person's name: two Anna Meiers may both be annameier."""
+    """What stands before the @, where it holds more than the person's name: two Anna Meiers may
+    both be annameier.
+    """
     local = key.split("@")[0]
     if local in _words("common_handles") or len(local) < 4:
         return None
@@ -130,7 +161,9 @@ def _handle(key: str, name: str) -> str | None:
 
 @cache
 def _phone(text: str, country: str) -> str | None:
-    text = re.sub(r"\.0$", "", unicodedata.normalize("NFKC", re.split("[;,|]", text.lstrip("'"))[0])).strip()
+    text = re.sub(
+        r"\.0$", "", unicodedata.normalize("NFKC", re.split("[;,|]", text.lstrip("'"))[0])
+    ).strip()
     digits = re.sub(r"\D", "", text)
     if len(set(digits)) < 3 or len(digits) < 6 or re.search(r"\de\+?\d", text.lower()):
         return None  # 000000, a placeholder; 4.9E+12, digits lost in a spreadsheet
@@ -150,7 +183,13 @@ def _phone(text: str, country: str) -> str | None:
 
 def _street(text: str) -> str:
     text = re.sub(r"\s*(strasse|str|straat)\b", "str", re.sub(r"\bc o \w+ ", "", fold(text)))
-    for long, short in (("street", "st"), ("road", "rd"), ("avenue", "av"), ("ave", "av"), ("boulevard", "bd")):
+    for long, short in (
+        ("street", "st"),
+        ("road", "rd"),
+        ("avenue", "av"),
+        ("ave", "av"),
+        ("boulevard", "bd"),
+    ):
         text = re.sub(rf"\b{long}\b", short, text)
     return re.sub(r"(\d) ([a-z])\b", r"\1\2", text)
 
@@ -160,11 +199,13 @@ def _zip(text: str, country: str) -> str | None:
     return text.zfill(5) if re.fullmatch(r"\d{4}", text) and country in FIVE_DIGIT_ZIPS else text
 
 
-# --- names ---------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 def _people_names(raw: pd.DataFrame) -> pd.DataFrame:
-    """Folded first and last names; which word is which follows what most records with both columns say."""
+    """Folded first and last names; which word is which follows what most records with both columns
+    say.
+    """
     first, last = raw["first_name"], raw["last_name"]
     full = raw["name"].where(first.isna() & last.isna())
     full = full.fillna(last.where(first.isna() & last.str.contains(r"[\s,]", na=False)))
@@ -172,12 +213,18 @@ def _people_names(raw: pd.DataFrame) -> pd.DataFrame:
     apart = full.isna()
     texts = full.fillna(first.where(apart).fillna("") + "\n" + last.where(apart).fillna(""))
     made = {t: _split_name(t) for t in texts.unique()}
-    names = pd.DataFrame(texts.map(made).tolist(), columns=["first", "last"], index=raw.index, dtype="str")
+    names = pd.DataFrame(
+        texts.map(made).tolist(), columns=["first", "last"], index=raw.index, dtype="str"
+    )
     word = {c: first_word(names[c]) for c in names}
     firsts, lasts = (word[c][apart].value_counts() for c in ("first", "last"))
-    said = {c: [w.map(n).astype(float).fillna(0) + 0.5 for n in (firsts, lasts)] for c, w in word.items()}
+    said = {
+        c: [w.map(n).astype(float).fillna(0) + 0.5 for n in (firsts, lasts)]
+        for c, w in word.items()
+    }
     given = {c: as_first / as_last for c, (as_first, as_last) in said.items()}
-    lone = ~apart & names["first"].eq("") & (given["last"] > 3)  # a single word that is a first name
+    # a single word that is a first name
+    lone = ~apart & names["first"].eq("") & (given["last"] > 3)
     swap = (given["last"] / given["first"] > 10) | lone
     names.loc[swap] = names.loc[swap, ["last", "first"]].to_numpy()
     return names.mask(names == "")
@@ -210,7 +257,9 @@ def _split_name(text: str) -> tuple[str, str]:
         cut = len(words) - 1
         if cut and words[0].isupper() and len(words[0]) > 2 and not words[-1].isupper():
             words = words[1:] + words[:1]
-        cut = next((i for i, w in enumerate(words) if 0 < i < cut and fold(w) in _words("particles")), cut)
+        cut = next(
+            (i for i, w in enumerate(words) if 0 < i < cut and fold(w) in _words("particles")), cut
+        )
         first, last = " ".join(words[:cut]), " ".join(words[cut:])
     return _without(first, "titles", "suffixes"), _without(last, "titles", "suffixes", "particles")
 
@@ -233,10 +282,11 @@ def _split_han(text: str) -> tuple[str, str]:
 
 
 class NameRules:
-    """Whether two first or two last names may be one person's: True, False, or None where one is not known.
+    """Whether two first or two last names may be one person's: True, False, or None where one is
+    not known.
 
-    `counts` says how often each first name is met: two that differ by a letter are two names where both are common,
-    and one misspelt where one of them is rare.
+    `counts` says how often each first name is met: two that differ by a letter are two names where
+    both are common, and one misspelt where one of them is rare.
     """
 
     def __init__(self, counts: dict[str, int] | None = None, several: float = 3) -> None:
@@ -245,19 +295,29 @@ class NameRules:
         for name, count in self.counts.items():
             if count >= self.several:
                 self.by_letter.setdefault(name[:1], []).append(name)
-        self.first, self.last, self.forms = cache(self._first), cache(self._last), cache(self._forms)
+        self.first, self.last, self.forms = (
+            cache(self._first),
+            cache(self._last),
+            cache(self._forms),
+        )
 
     @classmethod
     def of(cls, people: pd.DataFrame) -> NameRules:
-        """Rules for normalised records; a name is common where three records, and one in 10,000, have it."""
-        return cls(first_word(people["first"]).value_counts().to_dict(), max(3, len(people) / 10_000))
+        """Rules for normalised records; a name is common where three records, and one in 10,000,
+        have it.
+        """
+        return cls(
+            first_word(people["first"]).value_counts().to_dict(), max(3, len(people) / 10_000)
+        )
 
     def _both_common(self, a: str, b: str) -> bool:
         fewer, more = sorted((self.counts.get(a, 0), self.counts.get(b, 0)))
         return fewer >= max(self.several, more / 20)
 
     def _forms(self, a: str) -> frozenset[str]:
-        """What a name may stand for: its long forms, and those of the common name that it is a slip of."""
+        """What a name may stand for: its long forms, and those of the common name that it is a slip
+        of.
+        """
         near = [b for b in self.by_letter.get(a[:1], ()) if not _gendered(a, b) and _misspelt(a, b)]
         near = [b for b in near if not self._both_common(a, b)]
         return nickname_forms(a).union(*(nickname_forms(b) for b in near))
@@ -304,7 +364,9 @@ def _gendered(a: str, b: str) -> bool:
     """
     short, long = sorted((a, b), key=len)
     ending = long[len(short) :] if long.startswith(short) else ""
-    return ending in _words("feminine_endings") or (a[:-1] == b[:-1] and a[-1] in "aeio" and b[-1] in "aeio" and a != b)
+    return ending in _words("feminine_endings") or (
+        a[:-1] == b[:-1] and a[-1] in "aeio" and b[-1] in "aeio" and a != b
+    )
 
 
 def _is_han(text: str) -> bool:
@@ -312,7 +374,9 @@ def _is_han(text: str) -> bool:
 
 
 def _misspelt(a: str, b: str) -> bool:
-    """Whether two words differ by one slip (a letter wrong, missing, added, or two swapped), or two in long words."""
+    """Whether two words differ by one slip (a letter wrong, missing, added, or two swapped), or two
+    in long words.
+    """
     short, long = sorted((len(a), len(b)))
     if long < 4 or (short < 6 and a[0] != b[0]):
         return False

@@ -1,4 +1,6 @@
-"""Presets: what well-known exports look like. Each is a YAML file in presets/; a file is recognised by its header."""
+"""Presets: what well-known exports look like. Each is a YAML file in presets/; a file is recognised
+by its header.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class TableMapping(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     columns: dict[str, str]
-    rows: str = ""  # SELECT over {rows} that makes the rows, each with its source_line; empty: the rows as they are
+    # SELECT over {rows} that makes the rows, each with its source_line; empty: the rows as they are
+    rows: str = ""
     person: dict[str, str] = {}  # who the row is about; see people in sources.py
     rules: list[
         dict[Literal["step", "action", "where", "reason"], str]
@@ -56,9 +59,11 @@ class Preset(BaseModel):
     dated: str = ""  # the day of a row
     key: list[str] = []
     layout: str = ""  # rows that hold no data, such as totals
-    totals: dict[str, str] = {}  # row: condition of the file's own total; then a name and an SQL sum to compare
+    # row: condition of the file's own total; then a name and an SQL sum to compare
+    totals: dict[str, str] = {}
     repeats: Literal["once", "keep"] = "once"  # a row that stands twice in one file
-    whole: Whole | None = None  # where it adds up with the equal lines of an order, they are no repeats
+    # where it adds up with the equal lines of an order, they are no repeats
+    whole: Whole | None = None
     tables: dict[str, TableMapping]
     note: str = ""
 
@@ -81,7 +86,9 @@ class Preset(BaseModel):
 
 @cache
 def presets() -> dict[str, Preset]:
-    """Every preset by name: those in presets/, then one for each canonical table in the playbook's own words."""
+    """Every preset by name: those in presets/, then one for each canonical table in the playbook's
+    own words.
+    """
     folder = resources.files("helpers.collect").joinpath("presets")
     found = {}
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
@@ -94,7 +101,8 @@ def presets() -> dict[str, Preset]:
 def recognise(cells: list[str], only: str = "") -> tuple[Preset | None, list[str]]:
     """The preset whose header these cells are; else the near misses, each with what is missing.
 
-    Of several that fit, the one that asks for most. Raises PlaybookError for an unknown name in `only`.
+    Of several that fit, the one that asks for most. Raises PlaybookError for an unknown name in
+    `only`.
     """
     every = presets()
     if only and only not in every:
@@ -107,7 +115,9 @@ def recognise(cells: list[str], only: str = "") -> tuple[Preset | None, list[str
             best = max(best or preset, preset, key=lambda p: len(p.header))
         elif len(missing) <= 0.4 * len(preset.header) and len(preset.header) > 3:
             near.append((len(missing) / len(preset.header), preset, missing))
-    return best, [f"{p.title} without {', '.join(m)}" for _, p, m in sorted(near, key=lambda n: n[0])[:3]]
+    return best, [
+        f"{p.title} without {', '.join(m)}" for _, p, m in sorted(near, key=lambda n: n[0])[:3]
+    ]
 
 
 _WORKED_OUT = {"ordered_at_local", "ordered_on"}
@@ -138,7 +148,8 @@ def _canonical(table: str) -> Preset:
         repeats="once" if spec.key else "keep",
         tables={
             table: TableMapping(
-                columns={c: f'"{c}"' for c in header + optional if c != who} | ({who: "person"} if who else {}),
+                columns={c: f'"{c}"' for c in header + optional if c != who}
+                | ({who: "person"} if who else {}),
                 person={"record": f'"{who}"', "ids": number} if who else {},
             )
         },

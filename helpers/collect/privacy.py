@@ -21,18 +21,23 @@ ROWS, TEXTS = 2_000, 20_000  # rows looked at, and of columns with free text
 SHOWN = {"person.region", "person.city", "person.gender", "person.birth_year", "person.account_type", "person.since",
          "person.acquisition_channel", "person.consent_email", "person.consent_sms", "person.consent_ads",
          "person.consent_at"}  # fmt: skip
-UNSEEN = ("name", "address", "customer id", "date of birth", "place")  # headings of what no mask may find in a cell
+# headings of what no mask may find in a cell
+UNSEEN = ("name", "address", "customer id", "date of birth", "place")
 AS_IT_IS = " as it is"  # marks a place that holds the very cells of a column
 COLUMNS = ["source", "column", "holds", "cells", "looked_at", "done", "reason"]
 
 
 @cache
 def _facts() -> dict:
-    return yaml.safe_load(resources.files("helpers.collect").joinpath("privacy.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        resources.files("helpers.collect").joinpath("privacy.yaml").read_text(encoding="utf-8")
+    )
 
 
 def laws() -> pd.DataFrame:
-    """What GDPR and PIPL ask of each practice, with the articles, and what is done here. No legal advice."""
+    """What GDPR and PIPL ask of each practice, with the articles, and what is done here. No legal
+    advice.
+    """
     return pd.DataFrame(_facts()["laws"])
 
 
@@ -44,7 +49,11 @@ def unseen(customers: pd.DataFrame) -> dict[str, dict[str, int]]:
     """
     said = {c: customers[f"consent_{c}"].astype("boolean") for c in ("email", "sms", "ads")}
     return {
-        c: {"given": int(s.eq(True).sum()), "refused": int(s.eq(False).sum()), "not known": int(s.isna().sum())}
+        c: {
+            "given": int(s.eq(True).sum()),
+            "refused": int(s.eq(False).sum()),
+            "not known": int(s.isna().sum()),
+        }
         for c, s in said.items()
     }
 
@@ -82,7 +91,8 @@ def _folded(term: str) -> tuple[str, re.Pattern]:
 
 
 def scan(opened: Opened) -> pd.DataFrame:
-    """One row a column of every source (table `privacy`): what personal data it holds, and what was done with it.
+    """One row a column of every source (table `privacy`): what personal data it holds, and what was
+    done with it.
 
     Looks at about 2,000 rows spread over the source, and at 20,000 of columns with free text.
     """
@@ -104,7 +114,8 @@ def scan(opened: Opened) -> pd.DataFrame:
 def _sample(opened: Opened, group: str, columns: list[str], rows: int) -> pd.DataFrame:
     lines = sum(f.facts["lines"] for f in opened.of(group))
     cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns)
-    some = f"hash(source_line) % {max(lines // rows, 1)} = 0"  # spread over the file, the same rows each time
+    # spread over the file, the same rows each time
+    some = f"hash(source_line) % {max(lines // rows, 1)} = 0"
     return opened.query(f"SELECT {cells} FROM {_q('all ' + group)} WHERE {some}", group).df()
 
 
@@ -146,12 +157,18 @@ def _done(uses: set[str], holds: list[str], heading: str) -> tuple[str, str]:
     if not uses:
         return "dropped", "no table uses it"
     if set(holds) <= {"customer id"} and any(u.partition(".")[2] in OWN_NUMBERS for u in stored):
-        why = "the client's own number as it stands, not as a pseudonym, because the mapping names no `person`"
+        why = (
+            "the client's own number as it stands, not as a pseudonym, because the mapping names no"
+            " `person`"
+        )
         return "kept", f"stored as {shown}: {why}"
     if holds == ["customer id"] and plain - {u for u in plain if u.startswith("person.")}:
         return "kept", f"stored as {shown}; the client's own number, with no contact data beside it"
     if any(_is_free(u) for u in plain or uses) and not (heading and tells_who):
-        return "masked", f"stored as {shown}; contacts and known names in it become marks such as [name]"
+        return (
+            "masked",
+            f"stored as {shown}; contacts and known names in it become marks such as [name]",
+        )
     if tells_who:
         return "replaced by a pseudonym", "used to know who is who; tables hold the pseudonym alone"
     if any(u.endswith(".pseudonym") for u in uses):
@@ -161,10 +178,16 @@ def _done(uses: set[str], holds: list[str], heading: str) -> tuple[str, str]:
     if not stored:
         return "dropped", "read to sort or find rows only"
     if holds and heading not in UNSEEN and all(_sees(u, holds) for u in stored):
-        why = "contacts and known names in it become marks such as [name]; map it under person if it tells who"
+        why = (
+            "contacts and known names in it become marks such as [name]; map it under person if it"
+            " tells who"
+        )
         return "masked", f"stored as {shown}; {why}"
     if holds:
-        return "kept", f"stored as {shown} although it may be personal: map it under person, or leave it out"
+        return (
+            "kept",
+            f"stored as {shown} although it may be personal: map it under person, or leave it out",
+        )
     return "kept", f"stored as {shown}; not personal"
 
 
@@ -175,7 +198,9 @@ def _is_free(place: str) -> bool:
 
 
 def _sees(place: str, holds: list[str]) -> bool:
-    """Whether masks find in a place what it holds: all in texts, names and e-mails in keys, nothing elsewhere."""
+    """Whether masks find in a place what it holds: all in texts, names and e-mails in keys, nothing
+    elsewhere.
+    """
     table, _, column = place.partition(".")
     known = tables.get(table).columns if table in tables.CANONICAL else {}
     is_text = column not in known or known[column].type == "text"
@@ -183,12 +208,16 @@ def _sees(place: str, holds: list[str]) -> bool:
 
 
 def column_uses(opened: Opened, group: str) -> dict[str, set[str]]:
-    """For each column of a source (in lower case) where it goes: table.column, person.field, or rows.table.
+    """For each column of a source (in lower case) where it goes: table.column, person.field, or
+    rows.table.
 
     What a SELECT of a preset works out is followed back to the columns of the file.
     """
     uses: dict[str, set[str]] = {}
-    style, columns = opened.style(group), {c.lower() for f in opened.of(group) for c in f.facts["columns"]}
+    style, columns = (
+        opened.style(group),
+        {c.lower() for f in opened.of(group) for c in f.facts["columns"]},
+    )
     for parts in opened.parts.values():
         for p in parts:
             if p.group != group and group not in re.findall(r"\w+", p.rows):
@@ -197,12 +226,16 @@ def column_uses(opened: Opened, group: str) -> dict[str, set[str]]:
             turned = re.search(r"(?i)\bUNPIVOT\b[^(]*\(\s*(\w+)\s+FOR\b", p.rows)
             if turned:  # each answer stands in a row of its own
                 named = _words(p.rows.replace("'", '"'))
-                made.setdefault(turned[1].lower(), set()).update(c for c in columns if c not in named)
+                made.setdefault(turned[1].lower(), set()).update(
+                    c for c in columns if c not in named
+                )
             for c, e in p.columns.items():
                 place = f"{p.table}.{c}"
                 for name in _origins(e, made):
                     alone = AS_IT_IS if e == _q(name) or e.lower() in (_q(name), name) else ""
-                    uses.setdefault(name, set()).add(f"{place}.pseudonym" if "pseudonym(" in e else place + alone)
+                    uses.setdefault(name, set()).add(
+                        f"{place}.pseudonym" if "pseudonym(" in e else place + alone
+                    )
             for field, e in p.person.items():
                 for name in _origins(e, made):
                     uses.setdefault(name, set()).add(f"person.{field}")
@@ -218,7 +251,10 @@ def column_uses(opened: Opened, group: str) -> dict[str, set[str]]:
 def _words(sql: str) -> set[str]:
     """The names in an expression, in lower case."""
     plain = re.sub(r"'(?:[^']|'')*'", " ", sql)
-    return {(quoted or bare).lower() for quoted, bare in re.findall(r'"((?:[^"]|"")+)"|(\b[^\W\d]\w*)', plain)}
+    return {
+        (quoted or bare).lower()
+        for quoted, bare in re.findall(r'"((?:[^"]|"")+)"|(\b[^\W\d]\w*)', plain)
+    }
 
 
 def _made_of(part: Part, style: dict[str, str]) -> dict[str, set[str]]:
@@ -231,7 +267,9 @@ def _made_of(part: Part, style: dict[str, str]) -> dict[str, set[str]]:
     except sqlglot.errors.SqlglotError:
         return {}
     for alias in tree.find_all(exp.Alias):
-        made.setdefault(alias.alias.lower(), set()).update(c.name.lower() for c in alias.this.find_all(exp.Column))
+        made.setdefault(alias.alias.lower(), set()).update(
+            c.name.lower() for c in alias.this.find_all(exp.Column)
+        )
     return made
 
 

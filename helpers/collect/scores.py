@@ -1,8 +1,10 @@
-"""How likely two records are one person: the model of Fellegi and Sunter (1969), by splink on DuckDB.
+"""How likely two records are one person: the model of Fellegi and Sunter (1969), by splink on
+DuckDB.
 
-What two records share speaks for one person as often as it is seen within a person (m) more than between strangers
-(u). u is counted among strangers, m is learned without labels by expectation maximisation (Winkler 1988); where there
-are too few records to learn from, or too few that share something, the weights written here stand.
+What two records share speaks for one person as often as it is seen within a person (m) more than
+between strangers (u). u is counted among strangers, m is learned without labels by expectation
+maximisation (Winkler 1988); where there are too few records to learn from, or too few that share
+something, the weights written here stand.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from scipy import sparse
 
 from helpers.collect.people import first_word, nickname_forms
 
-# Compared in this order, the first that holds counts: condition, in words, m, u. The last line is all the rest.
+# Compared in this order, the first that holds counts: condition, in words, m, u. The last line is
+# all the rest.
 FIXED: dict[str, list[tuple[str, str, float, float]]] = {
     "given": [
         ("given_l = given_r", "same first name", 0.85, 0.01),
@@ -32,14 +35,22 @@ FIXED: dict[str, list[tuple[str, str, float, float]]] = {
             0.05,
             0.002,
         ),
-        ("jaro_winkler_similarity(given_l, given_r) >= 0.9", "first name nearly the same", 0.06, 0.006),
+        (
+            "jaro_winkler_similarity(given_l, given_r) >= 0.9",
+            "first name nearly the same",
+            0.06,
+            0.006,
+        ),
         ("ELSE", "first names differ", 0.04, 0.982),
     ],
     "family": [
         ("family_l = family_r", "same last name", 0.88, 0.005),
         (
-            "list_has_any(string_split(family_l, ' '), string_split(family_r, ' '))"
-            " OR jaro_winkler_similarity(family_l, family_r) >= 0.9 OR damerau_levenshtein(family_l, family_r) <= 1",
+            (
+                "list_has_any(string_split(family_l, ' '), string_split(family_r, ' ')) OR"
+                " jaro_winkler_similarity(family_l, family_r) >= 0.9 OR"
+                " damerau_levenshtein(family_l, family_r) <= 1"
+            ),
             "last name nearly the same",
             0.07,
             0.005,
@@ -59,32 +70,58 @@ FIXED: dict[str, list[tuple[str, str, float, float]]] = {
     ],
     "address": [
         ("street_l = street_r AND place", "same address", 0.65, 0.0002),
-        ("jaro_winkler_similarity(street_l, street_r) >= 0.92 AND place", "address nearly the same", 0.1, 0.0003),
+        (
+            "jaro_winkler_similarity(street_l, street_r) >= 0.92 AND place",
+            "address nearly the same",
+            0.1,
+            0.0003,
+        ),
         ("zip_l = zip_r", "same postcode", 0.1, 0.005),
         ("city_l = city_r", "same town", 0.05, 0.03),
         ("ELSE", "places differ", 0.1, 0.965),
     ],
 }
-IN_WORDS = {"given": "first name", "family": "last name", "email": "e-mail", "phone": "phone", "address": "address"}
-FIELDS = {c: [c] for c in FIXED} | {"address": ["street", "zip", "city"]}  # two records can be compared in any of them
-UNKNOWN = {c: f"{c}_l IS NULL OR {c}_r IS NULL" for c in FIXED} | {
-    "address": "NOT coalesce(street_l = street_r OR street_l <> street_r, zip_l = zip_r OR zip_l <> zip_r, "
-    "city_l = city_r OR city_l <> city_r, false)"
+IN_WORDS = {
+    "given": "first name",
+    "family": "last name",
+    "email": "e-mail",
+    "phone": "phone",
+    "address": "address",
 }
-BLOCKS = ["email_key", "phone_key", "handle", "given family", "family zip", "given zip", "street zip"]
-TRAINING = {"email_key": ["email"], "phone_key": ["phone"], "given family": ["given", "family"]}  # with what it fixes
+# two records can be compared in any of them
+FIELDS = {c: [c] for c in FIXED} | {"address": ["street", "zip", "city"]}
+UNKNOWN = {c: f"{c}_l IS NULL OR {c}_r IS NULL" for c in FIXED} | {
+    "address": (
+        "NOT coalesce(street_l = street_r OR street_l <> street_r, zip_l = zip_r OR zip_l <> zip_r,"
+        " city_l = city_r OR city_l <> city_r, false)"
+    )
+}
+BLOCKS = [
+    "email_key",
+    "phone_key",
+    "handle",
+    "given family",
+    "family zip",
+    "given zip",
+    "street zip",
+]
+# with what it fixes
+TRAINING = {"email_key": ["email"], "phone_key": ["phone"], "given family": ["given", "family"]}
 SAMPLE = 1500  # people among whom u is counted: over one million pairs of strangers
-FEWEST = 30  # pairs that share something, or strangers, with a field known: fewer teach nothing about it
+# pairs that share something, or strangers, with a field known: fewer teach nothing about it
+FEWEST = 30
 
 
 def score_pairs(
     people: pd.DataFrame, person: pd.Series, least: float, trained: bool = True
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Pairs of records that share something, with their probability of being one person; and what was learned.
+    """Pairs of records that share something, with their probability of being one person; and what
+    was learned.
 
-    `people` are normalised records numbered by their index, `person` what is known so far of who is who. The pairs
-    have a, b (index numbers, a < b), score (from `least` up) and one column a comparison with what was found, in
-    words. The list names the comparisons (keys of `FIXED`) whose m was learned from these records.
+    `people` are normalised records numbered by their index, `person` what is known so far of who is
+    who. The pairs have a, b (index numbers, a < b), score (from `least` up) and one column a
+    comparison with what was found, in words. The list names the comparisons (keys of `FIXED`) whose
+    m was learned from these records.
     """
     frame = _frame(people)
     if len(frame) < 2:
@@ -104,12 +141,19 @@ def score_pairs(
         words = {-1: ""} | {len(levels) - 1 - i: level[1] for i, level in enumerate(levels)}
         pairs[name] = pairs[name].map(words).astype("category")
     names = pairs["given"].isin(_agree("given")) & pairs["family"].isin(_agree("family"))
-    undecided = names & (person.to_numpy()[pairs["a"]] != person.to_numpy()[pairs["b"]]) & (pairs["score"] > 0.2)
+    undecided = (
+        names
+        & (person.to_numpy()[pairs["a"]] != person.to_numpy()[pairs["b"]])
+        & (pairs["score"] > 0.2)
+    )
     if undecided.any():
         score = pairs.loc[undecided, "score"].clip(upper=1 - 1e-6)
         odds = score / (1 - score) / name_lift(frame, person, pairs.loc[undecided, "a"]).to_numpy()
         pairs.loc[undecided, "score"] = (odds / (1 + odds)).round(6)
-    return pairs.sort_values(["score", "a", "b"], ascending=[False, True, True], ignore_index=True), learned
+    return (
+        pairs.sort_values(["score", "a", "b"], ascending=[False, True, True], ignore_index=True),
+        learned,
+    )
 
 
 def weights_in_words(learned: list[str]) -> str:
@@ -132,12 +176,14 @@ def _agree(comparison: str) -> list[str]:
 
 
 def name_lift(frame: pd.DataFrame, person: pd.Series, rows: pd.Series) -> pd.Series:
-    """How many times likelier the first and last name of each of `rows` meet than by chance, at least once.
+    """How many times likelier the first and last name of each of `rows` meet than by chance, at
+    least once.
 
-    Names of one language go together: Wei meets Wang far more often than the shares of the two names say, and the
-    model takes them to be independent. The lift is worked out from other people's names: from the first name by way
-    of its other last names to other first names, from the last name by its other first names and theirs, and how
-    much more often the two ways end at the same first names than chance would have it.
+    Names of one language go together: Wei meets Wang far more often than the shares of the two
+    names say, and the model takes them to be independent. The lift is worked out from other
+    people's names: from the first name by way of its other last names to other first names, from
+    the last name by its other first names and theirs, and how much more often the two ways end at
+    the same first names than chance would have it.
     """
     frame = frame.set_index("unique_id")
     names = frame.loc[frame["given"].notna() & frame["family"].notna(), ["given", "family"]]
@@ -163,7 +209,9 @@ def name_lift(frame: pd.DataFrame, person: pd.Series, rows: pd.Series) -> pd.Ser
         shared = from_first * from_last / np.where(others > 0, others, 1)
         return max(1.0, float(shared.sum() * others.sum() / from_first.sum() / from_last.sum()))
 
-    return pd.Series([lift(*n) for n in frame.loc[rows, ["given", "family"]].itertuples(index=False)])
+    return pd.Series(
+        [lift(*n) for n in frame.loc[rows, ["given", "family"]].itertuples(index=False)]
+    )
 
 
 def _without(shares: np.ndarray, name: int) -> np.ndarray:
@@ -182,8 +230,12 @@ def _frame(people: pd.DataFrame) -> pd.DataFrame:
             "forms": given.map(lambda g: " ".join(sorted(nickname_forms(g))), na_action="ignore"),
         }
     )
-    frame = frame.join(people[["email", "email_key", "handle", "phone", "phone_key", "street", "zip", "city"]])
-    return frame[frame.drop(columns="unique_id").notna().any(axis=1)].astype({"given": "str", "forms": "str"})
+    frame = frame.join(
+        people[["email", "email_key", "handle", "phone", "phone_key", "street", "zip", "city"]]
+    )
+    return frame[frame.drop(columns="unique_id").notna().any(axis=1)].astype(
+        {"given": "str", "forms": "str"}
+    )
 
 
 def _prior(person: pd.Series) -> float:
@@ -195,10 +247,14 @@ def _prior(person: pd.Series) -> float:
 
 def _model(prior: float) -> dict:
     """Splink's settings with the fixed weights; a rare name weighs more than a common one."""
-    place = "coalesce(nullif(zip_l = zip_r, false), city_l = city_r, zip_l IS NULL OR zip_r IS NULL)"
+    place = (
+        "coalesce(nullif(zip_l = zip_r, false), city_l = city_r, zip_l IS NULL OR zip_r IS NULL)"
+    )
     comparisons = []
     for name, levels in FIXED.items():
-        found = [{"sql_condition": UNKNOWN[name], "label_for_charts": "unknown", "is_null_level": True}]
+        found = [
+            {"sql_condition": UNKNOWN[name], "label_for_charts": "unknown", "is_null_level": True}
+        ]
         for condition, label, m, u in levels:
             level = {"label_for_charts": label, "m_probability": m, "u_probability": u}
             found.append({"sql_condition": condition.replace("place", place), **level})
@@ -220,7 +276,8 @@ def _rule(block: str) -> str:
 
 @contextmanager
 def _linker(frame: pd.DataFrame, model: dict) -> Iterator[tuple]:
-    """Splink's linker and its engine: in memory, without network or files, and without its messages.
+    """Splink's linker and its engine: in memory, without network or files, and without its
+    messages.
 
     Splink warns of levels that were never seen, which `_filled` deals with.
     """
@@ -234,13 +291,17 @@ def _linker(frame: pd.DataFrame, model: dict) -> Iterator[tuple]:
             con.execute("SET threads = 1")  # sums come out alike however many cores there are
             con.execute("SET temp_directory = ''; SET autoinstall_known_extensions = false")
             table = pa.Table.from_pandas(frame, preserve_index=False)
-            yield Linker(table, copy.deepcopy(model), DuckDBAPI(con), set_up_basic_logging=False), con
+            yield (
+                Linker(table, copy.deepcopy(model), DuckDBAPI(con), set_up_basic_logging=False),
+                con,
+            )
     finally:
         log.setLevel(level)
 
 
 def _trained(frame: pd.DataFrame, person: pd.Series, model: dict) -> tuple[dict, list[str]]:
-    """The model with u counted among strangers and m learned, and the comparisons whose m was learned.
+    """The model with u counted among strangers and m learned, and the comparisons whose m was
+    learned.
 
     What too few records tell of keeps its fixed weights.
     """
@@ -251,7 +312,8 @@ def _trained(frame: pd.DataFrame, person: pd.Series, model: dict) -> tuple[dict,
     if not learned:
         return model, []
     with _linker(frame, model) as (learning, _):
-        for block in blocks:  # a block without pairs must not get here: splink would lose comparisons by it
+        # a block without pairs must not get here: splink would lose comparisons by it
+        for block in blocks:
             learning.training.estimate_parameters_using_expectation_maximisation(
                 _rule(block), estimate_without_term_frequencies=True
             )
@@ -260,7 +322,9 @@ def _trained(frame: pd.DataFrame, person: pd.Series, model: dict) -> tuple[dict,
 
 
 def _with_u(frame: pd.DataFrame, person: pd.Series, model: dict) -> dict:
-    """The model with u counted among people with a full name (who has none may be known already), one record each."""
+    """The model with u counted among people with a full name (who has none may be known already),
+    one record each.
+    """
     rng = np.random.default_rng(1)
     named = frame[frame["given"].notna() & frame["family"].notna()]
     shuffled = named.iloc[rng.permutation(len(named))]
@@ -292,7 +356,9 @@ def _bare(model: dict) -> dict:
 
 
 def _filled(model: dict, learned: dict, what: str, least: float, comparisons: list[str]) -> dict:
-    """The model with `what` as learned for these comparisons, at least `least` where hardly or never seen."""
+    """The model with `what` as learned for these comparisons, at least `least` where hardly or
+    never seen.
+    """
     filled = copy.deepcopy(model)
     seen = {c["output_column_name"]: c["comparison_levels"] for c in learned["comparisons"]}
     for comparison in filled["comparisons"]:

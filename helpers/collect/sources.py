@@ -28,15 +28,34 @@ from helpers.collect.presets import Preset
 from helpers.collect.tombstones import Marks, forgotten, forgotten_numbers
 from helpers.store import body, order_days, today
 
-LINEAGE = ["source_name", "source_file", "source_line", "source_order", "source_unreadable", "source_repeat"]
-_CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")  # not inside quoted names and texts
-_SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥|円", "CNY": "¥|元", "INR": r"₹|Rs\.?", "KRW": "₩|원", "PLN": "zł"}
-_SIGNS |= {"BRL": "R[$]", "TRY": "₺", "RUB": r"₽|руб\.?", "CHF": r"S?Fr\.?"}  # of other currencies: $
+LINEAGE = [
+    "source_name",
+    "source_file",
+    "source_line",
+    "source_order",
+    "source_unreadable",
+    "source_repeat",
+]
+# not inside quoted names and texts
+_CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")
+_SIGNS = {
+    "EUR": "€",
+    "GBP": "£",
+    "JPY": "¥|円",
+    "CNY": "¥|元",
+    "INR": r"₹|Rs\.?",
+    "KRW": "₩|원",
+    "PLN": "zł",
+}
+# of other currencies: $
+_SIGNS |= {"BRL": "R[$]", "TRY": "₺", "RUB": r"₽|руб\.?", "CHF": r"S?Fr\.?"}
 _SIGNS |= dict.fromkeys(("SEK", "NOK", "DKK"), r"kr\.?")
 UNREADABLE = "source_unreadable"
-OWN_NUMBERS = ("customer_id", "unit_id", "respondent_id")  # where a client's own number of a person may stand
+# where a client's own number of a person may stand
+OWN_NUMBERS = ("customer_id", "unit_id", "respondent_id")
 NOT_TEXTS = {"source_name", "source_file"}  # the client's own words for its files
-WORDS = r"[@%&]|[^ -~]|[A-Za-z]{7}|[A-Za-z]{2}[^A-Za-z]+[A-Za-z]{2}"  # a key without these can name nobody
+# a key without these can name nobody
+WORDS = r"[@%&]|[^ -~]|[A-Za-z]{7}|[A-Za-z]{2}[^A-Za-z]+[A-Za-z]{2}"
 KEPT = 500_000  # lines of all files together up to which what is staged is kept in the engine
 FILE_ROOM = 10**10  # lines that a file may have in `source_order`
 
@@ -72,14 +91,18 @@ def plain_sql(expression: str, style: dict[str, str]) -> str:
 
 @dataclass
 class Opened:
-    """A client's sources, open in an engine: the files taken in, and what fills each canonical table."""
+    """A client's sources, open in an engine: the files taken in, and what fills each canonical
+    table.
+    """
 
     con: ibis.BaseBackend
     client: Client
     landed: list[Landed]
     parts: dict[str, list[Part]] = field(default_factory=dict)
-    days: dict[str, dict[str, pd.DatetimeIndex]] = field(default_factory=dict)  # of each group and file, once looked up
-    refused: dict[str, str] = field(default_factory=dict)  # file that cannot be read -> why; only where asked for
+    # of each group and file, once looked up
+    days: dict[str, dict[str, pd.DatetimeIndex]] = field(default_factory=dict)
+    # file that cannot be read -> why; only where asked for
+    refused: dict[str, str] = field(default_factory=dict)
 
     def of(self, group: str) -> list[Landed]:
         """The files that are read under one name, the newest first."""
@@ -91,7 +114,9 @@ class Opened:
         return list(dict.fromkeys(f.group for f in self.landed))
 
     def counted_in(self, group: str) -> str:
-        """The canonical table in whose ledger a group's lines are counted; empty for files that nothing uses."""
+        """The canonical table in whose ledger a group's lines are counted; empty for files that
+        nothing uses.
+        """
         mine = [p for parts in self.parts.values() for p in parts if p.group == group]
         return next((p.table for p in mine if not p.derived), "")
 
@@ -114,7 +139,9 @@ class Opened:
 
     @cached_property
     def known_names(self) -> KnownNames:
-        """The names that masks look for: of everybody in the sources, in every spelling, and of people forgotten."""
+        """The names that masks look for: of everybody in the sources, in every spelling, and of
+        people forgotten.
+        """
         names = full_names(self.identity.records) if self.has_people else set()
         return KnownNames(names, Marks(self.client))
 
@@ -122,7 +149,11 @@ class Opened:
         """SQL for the decimal mark, order of dates, zone and currency of a group's rows."""
         files = self.of(group)
         return {
-            k: _text(files[0].style[k]) if len({f.style[k] for f in files}) == 1 else f"{_q(group)}.source_{k}"
+            k: (
+                _text(files[0].style[k])
+                if len({f.style[k] for f in files}) == 1
+                else f"{_q(group)}.source_{k}"
+            )
             for k in ("decimal", "dates", "zone", "currency")
         }
 
@@ -137,12 +168,12 @@ class Opened:
 def open_sources(con: ibis.BaseBackend, client: Client, describe: bool = False) -> Opened:
     """Take in every source of a client and make it readable under its name.
 
-    Each group of files is a view with its columns as text (Parquet keeps its types), `source_file`, `source_line`,
-    `source_problem`, `source_repeat`; how the file is written: `source_decimal`, `source_dates`, `source_zone`,
-    `source_currency`; what stands above its rows: `source_head`; its open questions, one a line: `source_open`; and
-    the client's `source_country`.
-    Raises PlaybookError for a file that is missing or not readable. To `describe`, such a file is left out and named in
-    `refused`, unless client.yaml maps it or is at fault itself.
+    Each group of files is a view with its columns as text (Parquet keeps its types), `source_file`,
+    `source_line`, `source_problem`, `source_repeat`; how the file is written: `source_decimal`,
+    `source_dates`, `source_zone`, `source_currency`; what stands above its rows: `source_head`; its
+    open questions, one a line: `source_open`; and the client's `source_country`. Raises
+    PlaybookError for a file that is missing or not readable. To `describe`, such a file is left out
+    and named in `refused`, unless client.yaml maps it or is at fault itself.
     """
     prepare(con.con, client.settings.currency, client.settings.timezone)
     mapped = _mapped(client)
@@ -151,7 +182,11 @@ def open_sources(con: ibis.BaseBackend, client: Client, describe: bool = False) 
         try:
             landed.append(_named(land(client, name, spec), group, mapped))
         except PlaybookError as e:
-            if not describe or group in mapped or str(e).startswith(f"data/{client.name}/client.yaml"):
+            if (
+                not describe
+                or group in mapped
+                or str(e).startswith(f"data/{client.name}/client.yaml")
+            ):
                 raise
             refused[utf8(spec.file)] = str(e)
     if any(f.preset for f in landed):
@@ -162,7 +197,11 @@ def open_sources(con: ibis.BaseBackend, client: Client, describe: bool = False) 
     opened.parts = _parts(opened)
     for part in (p for parts in opened.parts.values() for p in parts):
         _kinds(opened, part)
-    snapshots = [p for p in opened.parts.get("stock", []) if "last_order_day()" in p.columns.get("stocked_on", "")]
+    snapshots = [
+        p
+        for p in opened.parts.get("stock", [])
+        if "last_order_day()" in p.columns.get("stocked_on", "")
+    ]
     if snapshots and "orders" in opened.parts:
         days = order_days(order_times(opened))
         if len(days):
@@ -171,17 +210,23 @@ def open_sources(con: ibis.BaseBackend, client: Client, describe: bool = False) 
 
 
 def prepare(engine: duckdb.DuckDBPyConnection, currency: str, zone: str) -> None:
-    """Teach an engine how text becomes values: numbers in a currency, times on a shop's own clock."""
+    """Teach an engine how text becomes values: numbers in a currency, times on a shop's own
+    clock.
+    """
     signs = f"(?:{currency}|{_SIGNS.get(currency, '[$]')})"
     engine.execute(f"CREATE OR REPLACE TEMP MACRO own_currency() AS {_text(signs)}")
     engine.execute(f"CREATE OR REPLACE TEMP MACRO own_zone() AS {_text(zone)}")
     with contextlib.suppress(duckdb.NotImplementedException):  # it is there already
         engine.create_function("usual_spelling", usual_spelling, ["VARCHAR"], "VARCHAR")
-    engine.execute(resources.files("helpers.collect").joinpath("engine.sql").read_text(encoding="utf-8"))
+    engine.execute(
+        resources.files("helpers.collect").joinpath("engine.sql").read_text(encoding="utf-8")
+    )
 
 
 def _named(file: Landed, group: str, mapped: set[str]) -> Landed:
-    """A source that client.yaml maps is read under its own name; the others under that of their preset."""
+    """A source that client.yaml maps is read under its own name; the others under that of their
+    preset.
+    """
     if group in mapped:
         file.preset = file.preset if file.spec.preset else None
     if not file.preset or group in mapped:
@@ -209,8 +254,11 @@ def _view(opened: Opened, group: str) -> None:
     con.execute(f"CREATE OR REPLACE TEMP VIEW {_q('all ' + group)} AS {union}")
     shown = f"preset {preset.name}" if preset else group
     layout = f"coalesce(({preset.layout}), FALSE)" if preset and preset.layout else "FALSE"
-    if len(files) > 1:  # files of one kind overlap: the one that reaches furthest is the newest, and comes first
-        last = {f.file: days[-1] if len(days := _days(opened, f)) else pd.Timestamp.min for f in files}
+    # files of one kind overlap: the one that reaches furthest is the newest, and comes first
+    if len(files) > 1:
+        last = {
+            f.file: days[-1] if len(days := _days(opened, f)) else pd.Timestamp.min for f in files
+        }
         files.sort(key=lambda f: (last[f.file], f.file), reverse=True)
         others = [f for f in opened.landed if f.group != group]
         opened.landed[:] = others + files
@@ -226,12 +274,15 @@ def _view(opened: Opened, group: str) -> None:
         again = _q("again " + group)
     lines = "source_file, source_line"
     opened.query(
-        f"""CREATE OR REPLACE TEMP VIEW {_q(group)} AS SELECT rows.*, again.source_line IS NOT NULL AS source_repeat,
+        (
+            f"""CREATE OR REPLACE TEMP VIEW {_q(group)} AS
+        SELECT rows.*, again.source_line IS NOT NULL AS source_repeat,
         CASE rows.source_file {rank} END AS source_rank FROM {_q("all " + group)} AS rows
         LEFT JOIN {again} AS again USING ({lines}) WHERE NOT {layout}"""
-        if len(files) > 1 or preset
-        else f"""CREATE OR REPLACE TEMP VIEW {_q(group)} AS SELECT *, FALSE AS source_repeat, 0 AS source_rank
-        FROM {_q("all " + group)}""",
+            if len(files) > 1 or preset
+            else f"""CREATE OR REPLACE TEMP VIEW {_q(group)} AS SELECT *, FALSE AS source_repeat, 0 AS source_rank
+        FROM {_q("all " + group)}"""
+        ),
         shown,
     )
     for f in files:
@@ -244,7 +295,9 @@ def _view(opened: Opened, group: str) -> None:
 
 
 def _adds_up(opened: Opened, group: str, preset: Preset) -> str:
-    """Whether all lines of an order, equal ones included, come to what the order itself says: then none is a repeat."""
+    """Whether all lines of an order, equal ones included, come to what the order itself says: then
+    none is a repeat.
+    """
     if preset.whole is None:
         return "FALSE"
     style, whole = opened.style(group), preset.whole
@@ -258,12 +311,16 @@ def _types(opened: Opened, f: Landed) -> dict[str, str]:
     """The engine's type of each column of a Parquet file; the columns of other files are text."""
     if f.facts["kind"] != "parquet":
         return dict.fromkeys(f.facts["columns"], "VARCHAR")
-    schema = opened.con.con.sql(f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})").fetchall()
+    schema = opened.con.con.sql(
+        f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})"
+    ).fetchall()
     return {c: kind for c, kind, *_ in schema}
 
 
 def _mixed(opened: Opened, files: list[Landed]) -> set[str]:
-    """Columns (in small letters) that are not of one type in all files of a group: they are read as text."""
+    """Columns (in small letters) that are not of one type in all files of a group: they are read as
+    text.
+    """
     found: dict[str, set[str]] = {}
     for f in files if len(files) > 1 and any(f.facts["kind"] == "parquet" for f in files) else ():
         for c, kind in _types(opened, f).items():
@@ -272,7 +329,9 @@ def _mixed(opened: Opened, files: list[Landed]) -> set[str]:
     return {c for c, kinds in found.items() if len(kinds) > 1}
 
 
-def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None, mixed: set[str]) -> str:
+def _select(
+    opened: Opened, f: Landed, wanted: list[str], preset: Preset | None, mixed: set[str]
+) -> str:
     have = {c.lower(): c for c in f.facts["columns"]}
     marks = ["", *f.spec.missing, *(preset.missing if preset else [])]
     from_parquet = f.facts["kind"] == "parquet"
@@ -290,19 +349,41 @@ def _select(opened: Opened, f: Landed, wanted: list[str], preset: Preset | None,
             return _q(c)
         text = f"trim({_q(c)})"
         if from_parquet:  # read where it is: other files have lost these when they were taken in
-            text = rf"CASE WHEN strlen({_q(c)}) = length({_q(c)}) THEN {text} ELSE {_seen(_q(c))} END"
+            text = (
+                rf"CASE WHEN strlen({_q(c)}) = length({_q(c)}) THEN {text} ELSE {_seen(_q(c))} END"
+            )
         for mark in marks:
             text = f"nullif({text}, {_text(mark)})"
         return text
 
     cells = [f"{cell(have[c.lower()])} AS {_q(c)}" for c in wanted if c.lower() in have]
-    cells += ["file_row_number + 1 AS source_line", "NULL::VARCHAR AS source_problem"] if from_parquet else []
+    cells += (
+        ["file_row_number + 1 AS source_line", "NULL::VARCHAR AS source_problem"]
+        if from_parquet
+        else []
+    )
     cells += [] if from_parquet else ["source_line", "source_problem"]
-    rows = f"read_parquet({_text(str(f.parquet))}{', file_row_number = TRUE' if from_parquet else ''})"
+    rows = (
+        f"read_parquet({_text(str(f.parquet))}{', file_row_number = TRUE' if from_parquet else ''})"
+    )
     cells += [f"CAST(NULL AS VARCHAR) AS {_q(c)}" for c in wanted if c.lower() not in have]
-    zone = f.spec.timezone or (preset and (preset.timezone or opened.client.settings.timezone)) or "UTC"
-    dates = f.spec.dates or (preset.dates if preset else "") or f.facts["dates"] or _usual(opened.client)
-    f.style = {"decimal": f.facts["decimal"], "dates": dates, "zone": zone, "currency": f.facts["currency"]}
+    zone = (
+        f.spec.timezone
+        or (preset and (preset.timezone or opened.client.settings.timezone))
+        or "UTC"
+    )
+    dates = (
+        f.spec.dates
+        or (preset.dates if preset else "")
+        or f.facts["dates"]
+        or _usual(opened.client)
+    )
+    f.style = {
+        "decimal": f.facts["decimal"],
+        "dates": dates,
+        "zone": zone,
+        "currency": f.facts["currency"],
+    }
     more = {"file": f.file, "country": opened.client.settings.country}
     more |= {k: f.facts.get(k, "") for k in ("head", "open")}
     cells += [f"{_text(v)} AS source_{k}" for k, v in (more | f.style).items()]
@@ -337,9 +418,21 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
         for table, m in (preset.tables if preset else {}).items():
             further, numbers = _further(opened, group, preset)
             columns = m.columns | further
-            rows = f"({m.rows.replace('{rows}', _q(group))}) AS {_q(group)}" if m.rows else _q(group)
+            rows = (
+                f"({m.rows.replace('{rows}', _q(group))}) AS {_q(group)}" if m.rows else _q(group)
+            )
             shown = f"preset {preset.name}, {table}"
-            part = Part(table, group, columns, rows, m.person, m.derived, shown, further=list(further), numbers=numbers)
+            part = Part(
+                table,
+                group,
+                columns,
+                rows,
+                m.person,
+                m.derived,
+                shown,
+                further=list(further),
+                numbers=numbers,
+            )
             parts.setdefault(table, []).append(part)
     order = [*settings.precedence, *opened.groups]
     for mine in parts.values():
@@ -348,7 +441,8 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
 
 
 def _further(opened: Opened, group: str, preset: Preset) -> tuple[dict[str, str], set[str]]:
-    """Columns of a file in the playbook's own words that no table knows, kept; and those that hold numbers.
+    """Columns of a file in the playbook's own words that no table knows, kept; and those that hold
+    numbers.
 
     One whose heading says that it holds personal data, such as customer_email, is dropped.
     """
@@ -358,28 +452,37 @@ def _further(opened: Opened, group: str, preset: Preset) -> tuple[dict[str, str]
         return {}, set()
     known = {c.lower() for c in preset.header + preset.optional}
     more = {
-        c: _q(c) for f in opened.of(group) for c in f.facts["columns"] if c.lower() not in known and not heading_kind(c)
+        c: _q(c)
+        for f in opened.of(group)
+        for c in f.facts["columns"]
+        if c.lower() not in known and not heading_kind(c)
     }
     if not more:
         return {}, set()
     cells = ", ".join(f"CAST({c} AS VARCHAR) AS {c}" for c in more.values())
     rows = f"SELECT {cells}, {opened.style(group)['decimal']} AS source_mark FROM {_q(group)}"
-    # One row a cell: the engine works hundreds of expressions out much more slowly than one over many rows.
+    # One row a cell: the engine works hundreds of expressions out much more slowly than one over
+    # many rows.
     query = f"""SELECT name, count(cell), count(amount_of(source_mark, cell)) FROM
         (UNPIVOT ({rows}) ON COLUMNS(* EXCLUDE source_mark) INTO NAME name VALUE cell) GROUP BY name"""
-    return more, {c for c, filled, read in opened.query(query, group).fetchall() if read > 0.8 * filled}
+    return more, {
+        c for c, filled, read in opened.query(query, group).fetchall() if read > 0.8 * filled
+    }
 
 
 def stage(opened: Opened, name: str) -> ir.Table:
     """Canonical table `name` from all its sources; empty where the client does not bring it.
 
-    Times become UTC; orders also get the shop's own clock and day; money becomes the client's currency; persons
-    become pseudonyms. A value that is not of its column's type becomes empty and is named in `source_unreadable`, so
-    that cleaning can hold the row. Raises PlaybookError for an expression that does not fit.
+    Times become UTC; orders also get the shop's own clock and day; money becomes the client's
+    currency; persons become pseudonyms. A value that is not of its column's type becomes empty and
+    is named in `source_unreadable`, so that cleaning can hold the row. Raises PlaybookError for an
+    expression that does not fit.
     """
     table, parts = tables.get(f"staged_{name}"), opened.parts.get(name, [])
     if name == "customers" and not parts and opened.has_people:
-        return _masked(opened, _staged(opened, name, [opened.identity.customers_sql()]), name, {"customer_id"})
+        return _masked(
+            opened, _staged(opened, name, [opened.identity.customers_sql()]), name, {"customer_id"}
+        )
     if not parts:
         empty = pd.DataFrame(columns=list(table.columns))
         return ibis.memtable(empty, schema=table.schema)
@@ -391,15 +494,30 @@ def stage(opened: Opened, name: str) -> ir.Table:
 
 def _pseudonyms(parts: list[Part]) -> set[str]:
     """The columns that hold nothing but keyed pseudonyms."""
-    plain = {c for p in parts for c, e in p.columns.items() if e not in ("person", "record") and "pseudonym(" not in e}
+    plain = {
+        c
+        for p in parts
+        for c, e in p.columns.items()
+        if e not in ("person", "record") and "pseudonym(" not in e
+    }
     return {c for p in parts for c in p.columns} - plain
 
 
 def _masked(opened: Opened, staged: ir.Table, name: str, pseudonyms: set[str]) -> ir.Table:
-    """The table with personal data in all its texts replaced by [e-mail], [phone], [name] and the like."""
+    """The table with personal data in all its texts replaced by [e-mail], [phone], [name] and the
+    like.
+    """
     table, view = tables.get(f"staged_{name}"), "masked " + name
-    texts = [c for c in staged.columns if staged[c].type().is_string() and c not in {*pseudonyms, *NOT_TEXTS}]
-    free = [c for c in texts if c not in table.columns or table.columns[c].unit == "free text" or c == UNREADABLE]
+    texts = [
+        c
+        for c in staged.columns
+        if staged[c].type().is_string() and c not in {*pseudonyms, *NOT_TEXTS}
+    ]
+    free = [
+        c
+        for c in texts
+        if c not in table.columns or table.columns[c].unit == "free text" or c == UNREADABLE
+    ]
     found = {c: _mask_free(opened, name, c, "customer_id" in staged.columns) for c in free}
     if not all(f.spec.package for f in opened.landed):  # packages bring no people
         found |= _mask_labels(opened, name, [c for c in texts if c not in free])
@@ -423,7 +541,10 @@ def _masked(opened: Opened, staged: ir.Table, name: str, pseudonyms: set[str]) -
 def _mask_free(opened: Opened, name: str, column: str, has_writer: bool) -> pd.DataFrame:
     """The free texts that change, as text, masked and, where rows name one, the writer (who)."""
     who = ", customer_id AS who" if has_writer else ""
-    query = f"SELECT DISTINCT {_q(column)} AS text{who} FROM {_q('stage ' + name)} WHERE {_q(column)} IS NOT NULL"
+    query = (
+        f"SELECT DISTINCT {_q(column)} AS text{who} FROM {_q('stage ' + name)} WHERE {_q(column)}"
+        " IS NOT NULL"
+    )
     texts = opened.query(query, name).df()
     own = None
     if has_writer and opened.has_people:
@@ -433,16 +554,25 @@ def _mask_free(opened: Opened, name: str, column: str, has_writer: bool) -> pd.D
 
 
 def _mask_labels(opened: Opened, name: str, columns: list[str]) -> dict[str, pd.DataFrame]:
-    """By column the names, codes and keys that change, as text and masked; one pass over the rows finds them all."""
+    """By column the names, codes and keys that change, as text and masked; one pass over the rows
+    finds them all.
+    """
     if not columns:
         return {}
     known, country, key = opened.known_names, opened.client.settings.country, key_of(opened.client)
     wanted = []
     for c in columns:
-        may_name = "TRUE" if known.has_codes or not _is_key(c) else f"regexp_matches({_q(c)}, {_text(WORDS)})"
+        may_name = (
+            "TRUE"
+            if known.has_codes or not _is_key(c)
+            else f"regexp_matches({_q(c)}, {_text(WORDS)})"
+        )
         wanted.append(f"list(DISTINCT {_q(c)}) FILTER ({may_name})")
     lists = opened.query(f"SELECT {', '.join(wanted)} FROM {_q('stage ' + name)}", name).fetchone()
-    labels = {c: pd.Series(values or [], dtype="str").dropna() for c, values in zip(columns, lists, strict=True)}
+    labels = {
+        c: pd.Series(values or [], dtype="str").dropna()
+        for c, values in zip(columns, lists, strict=True)
+    }
     if name == "products":
         known = known.without(_brands(opened))
     found = {}
@@ -450,7 +580,9 @@ def _mask_labels(opened: Opened, name: str, columns: list[str]) -> dict[str, pd.
         if _is_key(c):
             masked = mask_keys(texts, known, lambda text: pseudonym(key, text)[:6])
         else:
-            masked = mask(texts, known, country=country, leave={"address"} if name == "products" else ())
+            masked = mask(
+                texts, known, country=country, leave={"address"} if name == "products" else ()
+            )
         found[c] = pd.DataFrame({"text": texts, "masked": masked})[masked != texts]
     return found
 
@@ -463,12 +595,16 @@ def _brands(opened: Opened) -> list[str]:
     """What at least three products call their brand: a brand may be called like a customer."""
     if "brand" not in opened.con.table("stage products").columns:
         return []
-    query = 'SELECT brand FROM "stage products" WHERE brand IS NOT NULL GROUP BY 1 HAVING count(*) >= 3'
+    query = (
+        'SELECT brand FROM "stage products" WHERE brand IS NOT NULL GROUP BY 1 HAVING count(*) >= 3'
+    )
     return [brand for (brand,) in opened.query(query, "products").fetchall()]
 
 
 def _merged(opened: Opened, name: str, selects: list[str]) -> str:
-    """Rows worked out from other rows, one a key: of each column the first value in the order of precedence."""
+    """Rows worked out from other rows, one a key: of each column the first value in the order of
+    precedence.
+    """
     union = "\nUNION ALL BY NAME\n".join(selects)
     columns = [row[0] for row in opened.query(f"DESCRIBE {union}", name).fetchall()]
     key = [c for c in tables.get(name).key if c in columns]
@@ -477,7 +613,10 @@ def _merged(opened: Opened, name: str, selects: list[str]) -> str:
         for c in columns
         if c not in [*key, *LINEAGE]
     ]
-    lineage = ["min_by(source_name, source_order) AS source_name", "min(source_order) AS source_order"]
+    lineage = [
+        "min_by(source_name, source_order) AS source_name",
+        "min(source_order) AS source_order",
+    ]
     lineage += [
         "NULL::VARCHAR AS source_file",
         "NULL::BIGINT AS source_line",
@@ -491,7 +630,9 @@ def _merged(opened: Opened, name: str, selects: list[str]) -> str:
 
 
 def _staged(opened: Opened, name: str, selects: list[str]) -> ir.Table:
-    """The union of queries as a table of the engine, worked out at once; of large clients as a view."""
+    """The union of queries as a table of the engine, worked out at once; of large clients as a
+    view.
+    """
     shown = f"data/{opened.client.name}/client.yaml, tables.{name}"
     kind = "TABLE" if sum(f.facts["lines"] for f in opened.landed) <= KEPT else "VIEW"
     union = "\nUNION ALL BY NAME\n".join(selects)
@@ -502,7 +643,9 @@ def _staged(opened: Opened, name: str, selects: list[str]) -> ir.Table:
 def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> str:
     group, own, style = _q(part.group), opened.client.settings.timezone, opened.style(part.group)
     origin = part.sql(part.rows, style)
-    plain = {c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")}
+    plain = {
+        c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")
+    }
     found = _kinds(opened, part)
     cells, doubts = {}, [f"{group}.source_problem"]
     clean = all(f.spec.package for f in opened.of(part.group))  # what a package brings
@@ -511,9 +654,13 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
         cells[c] = _typed(e, found[c], wanted, style | {"own": own})
         if found[c] == "VARCHAR" and not clean:
             doubts += _doubts(c, e, cells[c], wanted)
-    money = [c for c in cells if c in table.columns and table.columns[c].unit.startswith("currency")]
+    money = [
+        c for c in cells if c in table.columns and table.columns[c].unit.startswith("currency")
+    ]
     if "currency" in cells and money and opened.client.settings.exchange_rates:
-        rates = "".join(f" WHEN {_text(k)} THEN {v}" for k, v in opened.client.settings.exchange_rates.items())
+        rates = "".join(
+            f" WHEN {_text(k)} THEN {v}" for k, v in opened.client.settings.exchange_rates.items()
+        )
         for c in money:
             cells[c] = f"({cells[c]}) * CASE {cells['currency']}{rates} ELSE 1 END"
     if table.name in ("orders", "staged_orders") and "ordered_at" in cells:
@@ -522,9 +669,13 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
     if part.table == "records" and "email" in part.person:
         e = part.sql(part.person["email"], style)
         doubts.append(
-            f"CASE WHEN NOT regexp_matches({e}, '^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$') THEN 'e-mail: not an address' END"
+            f"CASE WHEN NOT regexp_matches({e}, '^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$') THEN 'e-mail: not"
+            " an address' END"
         )
-    order = f"{number * 1000}::BIGINT * {FILE_ROOM} + {group}.source_rank * {FILE_ROOM}::BIGINT + {group}.source_line"
+    order = (
+        f"{number * 1000}::BIGINT * {FILE_ROOM} + {group}.source_rank * {FILE_ROOM}::BIGINT +"
+        f" {group}.source_line"
+    )
     line = f"{group}.source_line IS NOT NULL"
     cells |= {
         "source_name": f"CASE WHEN {line} THEN {_text(part.group)} END",
@@ -541,9 +692,14 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
         who = opened.identity.map_name
         cells |= {c: "who.who_customer" for c, e in part.columns.items() if e == "person"}
         cells |= {c: "who.who_record" for c, e in part.columns.items() if e == "record"}
-        source += f" LEFT JOIN {_q(who)} AS who ON who.who_key = {_text(part.group + '|')} || ({record})"
+        source += (
+            f" LEFT JOIN {_q(who)} AS who ON who.who_key = {_text(part.group + '|')} || ({record})"
+        )
         if opened.has_forgotten:
-            gone = f"(({record}) IS NOT NULL AND who.who_key IS NULL AND {group}.source_problem IS NULL)"
+            gone = (
+                f"(({record}) IS NOT NULL AND who.who_key IS NULL AND {group}.source_problem IS"
+                " NULL)"
+            )
     elif opened.has_forgotten:
         gone = _gone_by_number(opened, part, plain, origin)
     if gone:
@@ -552,21 +708,30 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
 
 
 def _gone_by_number(opened: Opened, part: Part, plain: dict[str, str], origin: str) -> str:
-    """SQL for the lines whose own number, stored as it stands, is of somebody who asked to be forgotten; or nothing."""
+    """SQL for the lines whose own number, stored as it stands, is of somebody who asked to be
+    forgotten; or nothing.
+    """
     found = []
     for c in OWN_NUMBERS:
         if c in plain:
             number = f"CAST(({plain[c]}) AS VARCHAR)"
-            every = opened.query(f"SELECT DISTINCT {number} FROM {origin} WHERE {number} IS NOT NULL", part.shown)
+            every = opened.query(
+                f"SELECT DISTINCT {number} FROM {origin} WHERE {number} IS NOT NULL", part.shown
+            )
             theirs = forgotten_numbers(opened.client, [n for (n,) in every.fetchall()])
-            found += [f"coalesce({number} IN ({', '.join(map(_text, theirs))}), FALSE)"] if theirs else []
+            found += (
+                [f"coalesce({number} IN ({', '.join(map(_text, theirs))}), FALSE)"]
+                if theirs
+                else []
+            )
     return f"({' OR '.join(found)})" if found else ""
 
 
 def _without_words(cells: dict[str, str], gone: str, table: tables.Table) -> dict[str, str]:
     """The lines of people who asked to be forgotten stay countable, without a word of theirs.
 
-    Orders stay as sales of nobody, in the columns that every shop has: notes, addresses and codes of theirs go.
+    Orders stay as sales of nobody, in the columns that every shop has: notes, addresses and codes
+    of theirs go.
     """
     is_orders = table.name in ("orders", "staged_orders")
     words = [c for c in cells if c not in table.columns or table.columns[c].unit == "free text"]
@@ -577,18 +742,25 @@ def _without_words(cells: dict[str, str], gone: str, table: tables.Table) -> dic
 
 
 def _kinds(opened: Opened, part: Part) -> dict[str, str]:
-    """The engine's type of each expression of a mapping; PlaybookError for one that does not fit the file."""
+    """The engine's type of each expression of a mapping; PlaybookError for one that does not fit
+    the file.
+    """
     if not part.kinds:
         style = opened.style(part.group)
-        said = {c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")}
+        said = {
+            c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")
+        }
         said |= {f"person.{c}": part.sql(e, style) for c, e in part.person.items()}
         cells = ", ".join(f"({e}) AS column_{i}_" for i, e in enumerate(said.values()))
         try:
-            rows = opened.con.con.sql(f"DESCRIBE SELECT {cells} FROM {part.sql(part.rows, style)}").fetchall()
+            rows = opened.con.con.sql(
+                f"DESCRIBE SELECT {cells} FROM {part.sql(part.rows, style)}"
+            ).fetchall()
         except duckdb.Error as e:
             have = [c for f in opened.of(part.group) for c in f.facts["columns"]]
             raise PlaybookError(
-                f"{part.shown}: {_first_line(e)} {part.group} has the columns {', '.join(dict.fromkeys(have))[:400]}."
+                f"{part.shown}: {_first_line(e)} {part.group} has the columns"
+                f" {', '.join(dict.fromkeys(have))[:400]}."
             ) from None
         part.kinds = dict(zip(said, (row[1] for row in rows), strict=True))
     return part.kinds
@@ -602,10 +774,13 @@ def _typed(expression: str, found: str, wanted: dt.DataType | None, style: dict[
     if found != "VARCHAR":
         if found == "TIMESTAMP WITH TIME ZONE":
             return (
-                f"CAST(timezone({own}, {expression}) AS DATE)" if wanted.is_date() else f"timezone('UTC', {expression})"
+                f"CAST(timezone({own}, {expression}) AS DATE)"
+                if wanted.is_date()
+                else f"timezone('UTC', {expression})"
             )
         if wanted.is_timestamp():
-            zone = own if found == "DATE" else zone  # a bare date is that day on the shop's own clock
+            # a bare date is that day on the shop's own clock
+            zone = own if found == "DATE" else zone
             return f"timezone('UTC', timezone({zone}, TRY_CAST(({expression}) AS TIMESTAMP)))"
         return f"({expression})" if sql_type == found else f"TRY_CAST(({expression}) AS {sql_type})"
     if wanted.is_timestamp():
@@ -625,7 +800,10 @@ def _doubts(column: str, text: str, cell: str, wanted: dt.DataType | None) -> li
         return [f"CASE WHEN ({text}) IS NOT NULL AND {cell} IS NULL THEN {said} END"]
     doubts = [f"CASE WHEN spoilt({text}) THEN {said} END"]
     if column.endswith("_id"):
-        doubts.append(f"CASE WHEN rounded_id({text}) THEN {said} || ' (a number rounded by a spreadsheet)' END")
+        doubts.append(
+            f"CASE WHEN rounded_id({text}) THEN {said} || ' (a number rounded by a"
+            " spreadsheet)' END"
+        )
     return doubts
 
 
@@ -637,32 +815,39 @@ def days_of_orders(opened: Opened) -> pd.DataFrame:
     days = order_days(order_times(opened))
     if days.empty:
         raise PlaybookError(
-            f"the orders of {opened.client.name} hold no readable date. Run playbook check {opened.client.name} and "
-            "look at the column ordered_at."
+            f"the orders of {opened.client.name} hold no readable date. Run playbook check"
+            f" {opened.client.name} and look at the column ordered_at."
         )
     return days
 
 
 def order_times(opened: Opened) -> ir.Table:
-    """The times of all orders with a possible date, without asking who is who: ordered_at_local and ordered_on."""
+    """The times of all orders with a possible date, without asking who is who: ordered_at_local and
+    ordered_on.
+    """
     table, selects = tables.get("staged_orders"), []
     for i, p in enumerate(opened.parts.get("orders", [])):
         only = {c: e for c, e in p.columns.items() if c == "ordered_at"}
         selects.append(_part_sql(opened, replace(p, columns=only, person={}), table, i))
     if not selects:
         raise PlaybookError(
-            f"{opened.client.name} brings no orders: no file in data/{opened.client.name}/raw/ was recognised as a "
-            f"shop's or a till's export. Run playbook check {opened.client.name} for suggestions."
+            f"{opened.client.name} brings no orders: no file in data/{opened.client.name}/raw/ was"
+            f" recognised as a shop's or a till's export. Run playbook check {opened.client.name}"
+            " for suggestions."
         )
     orders = _staged(opened, "order times", selects)
-    return orders.filter(orders.ordered_on.between(date(1990, 1, 1), today(opened.client.settings.timezone)))
+    return orders.filter(
+        orders.ordered_on.between(date(1990, 1, 1), today(opened.client.settings.timezone))
+    )
 
 
 # --- cards ------------------------------------------------------------------------------------
 
 
 def source_cards(opened: Opened, as_of: date) -> pd.DataFrame:
-    """One card a file (table `sources`): what it is, how it is written, rows, span, gaps, age, fingerprint."""
+    """One card a file (table `sources`): what it is, how it is written, rows, span, gaps, age,
+    fingerprint.
+    """
     return pd.DataFrame([_card(opened, f, as_of) for f in opened.landed])
 
 
@@ -678,7 +863,9 @@ def missing_days(days: pd.Series) -> list[pd.Timestamp]:
 
 def _days(opened: Opened, f: Landed) -> pd.DatetimeIndex:
     """The distinct days of a file's rows that can be, in order; empty for files without dates."""
-    return opened.days.setdefault(f.group, _days_of(opened, opened.of(f.group))).get(f.file, pd.DatetimeIndex([]))
+    return opened.days.setdefault(f.group, _days_of(opened, opened.of(f.group))).get(
+        f.file, pd.DatetimeIndex([])
+    )
 
 
 def _days_of(opened: Opened, files: list[Landed]) -> dict[str, pd.DatetimeIndex]:
@@ -691,8 +878,15 @@ def _days_of(opened: Opened, files: list[Landed]) -> dict[str, pd.DatetimeIndex]
     query = f"""SELECT DISTINCT source_file, day_of({dates}, {own}, CAST(said AS VARCHAR)) AS day FROM
         (SELECT DISTINCT source_file, source_dates, ({said}) AS said FROM {_q("all " + group)})"""
     days = opened.query(query, files[0].file).df().dropna()
-    possible = days[days["day"].between(pd.Timestamp(1990, 1, 1), pd.Timestamp(today(opened.client.settings.timezone)))]
-    return {file: pd.DatetimeIndex(sorted(rows["day"])) for file, rows in possible.groupby("source_file")}
+    possible = days[
+        days["day"].between(
+            pd.Timestamp(1990, 1, 1), pd.Timestamp(today(opened.client.settings.timezone))
+        )
+    ]
+    return {
+        file: pd.DatetimeIndex(sorted(rows["day"]))
+        for file, rows in possible.groupby("source_file")
+    }
 
 
 def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
@@ -727,10 +921,13 @@ def _card(opened: Opened, f: Landed, as_of: date) -> dict[str, Any]:
     }
     if n := facts["layout_kinds"].get("another table in the same file"):
         card["note"] += (
-            f"{'; ' if card['note'] else ''}{n:,} lines belong to another table in the same file and are not read"
+            f"{'; ' if card['note'] else ''}{n:,} lines belong to another table in the same file"
+            " and are not read"
         )
     if facts.get("unread"):
-        card["note"] += f" {'; not read: ' if card['note'] else 'not read: '}{', '.join(map(str, facts['unread']))}"
+        card["note"] += (
+            f" {'; not read: ' if card['note'] else 'not read: '}{', '.join(map(str, facts['unread']))}"
+        )
     if not table:
         near = f" It is nearly {facts['near'][0]}." if facts["near"] else ""
         card["note"] = f"not used: nothing knows this file.{near}"
@@ -753,14 +950,18 @@ def file_notes(f: Landed) -> str:
     said, facts = [], f.facts
     if facts.get("headless"):
         said.append(
-            "it has no header: its columns are called column 1, column 2 ... (if it has one, say header_line: 1)"
+            "it has no header: its columns are called column 1, column 2 ... (if it has one, say"
+            " header_line: 1)"
         )
     if n := facts.get("unseen"):
-        said.append(f"characters that cannot be seen were taken out of {'1 cell' if n == 1 else f'{n:,} cells'}")
+        said.append(
+            "characters that cannot be seen were taken out of"
+            f" {'1 cell' if n == 1 else f'{n:,} cells'}"
+        )
     if facts.get("two_ways"):
         said.append(
-            f"numbers that can be read two ways: {', '.join(facts['two_ways'])}; say which mark is the decimal one, "
-            "as decimal: '.' or decimal: ',' for this file in client.yaml"
+            f"numbers that can be read two ways: {', '.join(facts['two_ways'])}; say which mark is"
+            " the decimal one, as decimal: '.' or decimal: ',' for this file in client.yaml"
         )
     return "; ".join(said)
 

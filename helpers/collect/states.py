@@ -1,4 +1,6 @@
-"""What states of an order mean: which count, which came to nothing, and which no word is known for."""
+"""What states of an order mean: which count, which came to nothing, and which no word is
+known for.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,15 @@ _AROUND = "(?:$|[^A-Za-zÀ-ÿ])"
 @cache
 def words() -> dict[str, list[str]]:
     """The words of order_words.yaml by kind."""
-    return yaml.safe_load(resources.files("helpers.collect").joinpath("order_words.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        resources.files("helpers.collect").joinpath("order_words.yaml").read_text(encoding="utf-8")
+    )
 
 
 def pattern(kind: str, before: str = "(?:^|[^A-Za-zÀ-ÿ])", after: str = "") -> str:
-    """The words of a kind as a pattern for Python and for the engine; what stands around holds for letters only."""
+    """The words of a kind as a pattern for Python and for the engine; what stands around holds for
+    letters only.
+    """
     every = words()[kind]
     signs = "|".join(w for w in every if w[0] >= "\u3000")
     letters = f"{before}(?:{'|'.join(w for w in every if w[0] < chr(0x3000))}){after}"
@@ -33,7 +39,8 @@ def _found(kind: str, text: str) -> re.Match[str] | None:
 
 
 def meaning(state: str, way: bool = False) -> str:
-    """What a state says of an order's money: "out", "counts", "in part" or "" where no word of it is known.
+    """What a state says of an order's money: "out", "counts", "in part" or "" where no word of it
+    is known.
 
     `way`: the state is that of the goods on their way, where what is pending is paid.
 

@@ -24,30 +24,64 @@ from helpers.collect.states import States, is_back, listed, pattern, read_states
 MONEY = ["revenue", "unit_price", "order_total", "subtotal"]
 _NEEDS = {"money": "revenue or unit_price", "who": "a number, e-mail or name"}
 _DAYS = "ordered_at spent_on starts_on ends_on since consent_at posted_at opened_at solved_at"
-_AMOUNTS = "order_total subtotal tax quantity unit_price discount revenue cost shipping_cost unit_cost list_price"
+_AMOUNTS = (
+    "order_total subtotal tax quantity unit_price discount revenue cost shipping_cost unit_cost"
+    " list_price"
+)
 _AMOUNTS += " fees prepaid refunded budget rating"
-_OF_ORDER = ["ordered_at", "time", "status", "channel", "store_id", "payment_method", "currency", "coupon_id"]
+_OF_ORDER = [
+    "ordered_at",
+    "time",
+    "status",
+    "channel",
+    "store_id",
+    "payment_method",
+    "currency",
+    "coupon_id",
+]
 _FURTHER = ["cost", "channel", "store_id", "payment_method", "currency", "coupon_id"]
 WHO = ["ids", "email", "phone", "name", "last_name"]
 _DATE = re.compile(
     r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|\d{4}年\d{1,2}月\d{1,2}日.*|\d{4}-\d\d-\d\d.*|20\d{6}(\d{4}|\d{6})?"
-    r"|([^\W\d_]{2,}[.,]* )?\d{1,2}(st|nd|rd|th|er|º|\.)?[-/ ]*(de )?[^\W\d_]{3,}[-.,/ ]+(del? )?\d{2,4}\b.*"
+    r"|([^\W\d_]{2,}[.,]* )?\d{1,2}(st|nd|rd|th|er|º|\.)?[-/ ]*(de )?[^\W\d_]{3,}[-.,/ ]+(del?"
+    r" )?\d{2,4}\b.*"
     r"|([^\W\d_]{2,}[.,]* )?[^\W\d_]{3,}\.?[- ]\d{1,2}(st|nd|rd|th)?,?[- ]\d{4}\b.*"
 )
-_COUNT_OF_DAYS = re.compile(r"[3-5]\d{4}([.,]\d+)?|1\d{9}(\d{3})?")  # a spreadsheet's days, or seconds since 1970
+# a spreadsheet's days, or seconds since 1970
+_COUNT_OF_DAYS = re.compile(r"[3-5]\d{4}([.,]\d+)?|1\d{9}(\d{3})?")
 _AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|¥|[A-Z]{3})?\)?")
 _NUMBER = re.compile(r"[-+]?[\d.,' ]+%?")
 _CODE = re.compile(r"[^\W\d_]+[-_/.]?\d[\w-]*")  # letters, then digits, no space
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _TAX = re.compile(r"\b(tax|vat|mwst|ust|steuer|tva)\b")
-_GIFT_CARD = re.compile("(?i)gift ?(?:card|certificate|voucher)|geschenk(?:gutschein|karte)|cadeau|tarjeta|礼品|ギフト")
-_YES_NO = {"true", "false", "t", "f", "yes", "no", "y", "n", "1", "0", "ja", "nein", "oui", "non", "是", "否"}
+_GIFT_CARD = re.compile(
+    "(?i)gift ?(?:card|certificate|voucher)|geschenk(?:gutschein|karte)|cadeau|tarjeta|礼品|ギフト"
+)
+_YES_NO = {
+    "true",
+    "false",
+    "t",
+    "f",
+    "yes",
+    "no",
+    "y",
+    "n",
+    "1",
+    "0",
+    "ja",
+    "nein",
+    "oui",
+    "non",
+    "是",
+    "否",
+}
 _OFFSET = r"\d:\d\d.*(?:[+-]\d\d:?\d\d|Z| ?UTC| ?GMT)$"
 
 
 @dataclass
 class Suggestion:
-    """The settings that may read one file: `columns` and `person` by canonical name, `notes` on what is not certain.
+    """The settings that may read one file: `columns` and `person` by canonical name, `notes` on
+    what is not certain.
 
     `table` is empty where the file is like none.
     """
@@ -65,8 +99,10 @@ class Suggestion:
     more: list[Suggestion] = field(default_factory=list)  # further tables that the same file fills
     near: str = ""  # the preset that it nearly is, and what it lacks
     lacks: str = ""  # for a file like no table
-    doubts: list[tuple[str, str, str]] = field(default_factory=list)  # condition, text with %s, the column shown there
-    clean: list[dict[str, str]] = field(default_factory=list)  # steps of cleaning: step, where, reason
+    # condition, text with %s, the column shown there
+    doubts: list[tuple[str, str, str]] = field(default_factory=list)
+    # steps of cleaning: step, where, reason
+    clean: list[dict[str, str]] = field(default_factory=list)
     rows: str = ""  # what stands after FROM, where files are joined
     beside: list[Suggestion] = field(default_factory=list)  # the files that are joined
 
@@ -82,7 +118,12 @@ class Suggestion:
 
     def mapping(self) -> dict[str, object]:
         """The mapping's settings."""
-        said = {"source": self.name, "from": self.rows, "columns": self.columns, "person": self.person}
+        said = {
+            "source": self.name,
+            "from": self.rows,
+            "columns": self.columns,
+            "person": self.person,
+        }
         return {k: v for k, v in said.items() if v}
 
     def steps(self) -> list[CleanStep]:
@@ -102,9 +143,13 @@ def _synonyms() -> dict[str, dict[str, list[str]]]:
 
 
 def known_as(table: str, heading: str) -> str:
-    """The column of a canonical table that a heading stands for; empty where none is known by it."""
+    """The column of a canonical table that a heading stands for; empty where none is known
+    by it.
+    """
     known = _synonyms()[table].items()
-    return next((c for words in forms(heading) for c, said in known if c != "needs" and words in said), "")
+    return next(
+        (c for words in forms(heading) for c, said in known if c != "needs" and words in said), ""
+    )
 
 
 _MADE_UP = "source_file || ' line ' || source_line"  # where nothing names a row
@@ -119,12 +164,15 @@ def plain(heading: str) -> str:
     text = re.sub(r"[(\[（【].*?[)\]）】]", "", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading))
     words = fold(text).split()
     words = words[:-1] if len(words) > 1 and words[-1].isdigit() else words  # "Tax 5%", "Address 1"
-    return " ".join(w for w in words if w not in ("eur", "usd", "gbp", "chf", "cny", "in") or len(words) == 1)
+    return " ".join(
+        w for w in words if w not in ("eur", "usd", "gbp", "chf", "cny", "in") or len(words) == 1
+    )
 
 
 @cache
 def forms(heading: str) -> tuple[str, ...]:
-    """The ways to read a heading: as it stands or, where it is not known so, each of the names that it puts together.
+    """The ways to read a heading: as it stands or, where it is not known so, each of the names that
+    it puts together.
 
     Marks of tax, and the "No." of an order or of an article, may be missing.
 
@@ -136,21 +184,29 @@ def forms(heading: str) -> tuple[str, ...]:
     whole = plain(heading)
     if any(whole in said for known in _synonyms().values() for said in known.values()):
         return (whole,)
-    apart = re.sub(r"(?<=[\u3000-\u9fff])\s*(?=[A-Za-zÀ-ÿ])|(?<=[A-Za-zÀ-ÿ.])\s*(?=[\u3000-\u9fff])", "/", heading)
+    apart = re.sub(
+        r"(?<=[\u3000-\u9fff])\s*(?=[A-Za-zÀ-ÿ])|(?<=[A-Za-zÀ-ÿ.])\s*(?=[\u3000-\u9fff])",
+        "/",
+        heading,
+    )
     parts = [plain(p) for p in re.split(r"[/|()（）\[\]\n]+|\s[-–]\s", apart)]
     parts = [p for p in parts if len(p) > 2 or p >= "\u3000"]
     if len(parts) > 1:
         return tuple(dict.fromkeys(parts))
-    base = re.sub(r"^(dont|davon|of which)\b|\b(ttc|ht|brutto|netto|incl|inkl|excl|exkl)\b", " ", whole).strip()
+    base = re.sub(
+        r"^(dont|davon|of which)\b|\b(ttc|ht|brutto|netto|incl|inkl|excl|exkl)\b", " ", whole
+    ).strip()
     short = re.sub(r" (nr|no|num|nummer|numero|number)$", "", whole)
     is_number = any(short in _synonyms()["orders"][c] for c in ("order_id", "product_id"))
     return (short,) if is_number else (" ".join(base.split()) or whole,)
 
 
 def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
-    """The likeliest mapping of a file to a canonical table, from its headings and from a sample of its rows.
+    """The likeliest mapping of a file to a canonical table, from its headings and from a sample of
+    its rows.
 
-    `rows` holds the file's columns as text; `zone` is the client's own. Nothing of the cells comes back.
+    `rows` holds the file's columns as text; `zone` is the client's own. Nothing of the cells comes
+    back.
     """
     if rows.empty:
         return Suggestion(file.name, file.file, lacks="it has a header and no rows")
@@ -161,12 +217,15 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
     for table, known in _synonyms().items():
         fixed = {c: s for c, s in of_preset.get(table, {}).items() if c in known}
         left = [c for c in columns if c not in fixed.values()]
-        found = fixed | _by_heading(left, {c: said for c, said in known.items() if c not in fixed}, kinds)
+        found = fixed | _by_heading(
+            left, {c: said for c, said in known.items() if c not in fixed}, kinds
+        )
         if file.facts.get("headless"):
             found = {c: s for c, s in _by_content(rows[columns], kinds).items() if c in known}
         lacking = [n for n in known["needs"] if not _has(n, found)]
         scored.append((len(lacking), -len(found) / max(len(columns), 1), table, found))
-    # A file of people looks like orders to half its columns: what is needed decides before what is found.
+    # A file of people looks like orders to half its columns: what is needed decides before what is
+    # found.
     lacking, share, table, found = min(scored, key=lambda s: s[:2])
     guess = Suggestion(file.name, file.file, near=nearly, decimal=file.facts.get("decimal") or ".")
     if lacking or -share < 0.3:
@@ -205,57 +264,93 @@ def _carried(rows: pd.DataFrame, found: dict[str, str]) -> list[str]:
 
 
 def _carry(guess: Suggestion, rows: pd.DataFrame, found: dict[str, str]) -> pd.DataFrame:
-    """The rows with what stands on an order's first line on all of them; the suggestion reads them so too."""
+    """The rows with what stands on an order's first line on all of them; the suggestion reads them
+    so too.
+    """
     columns = _carried(rows, found)
     if not columns:
         return rows
     order = _col(found["order_id"])
-    cells = ", ".join(f"max({_col(c)}) OVER (PARTITION BY source_file, {order}) AS {_col(c)}" for c in columns)
+    cells = ", ".join(
+        f"max({_col(c)}) OVER (PARTITION BY source_file, {order}) AS {_col(c)}" for c in columns
+    )
     guess.rows = f"(SELECT * REPLACE ({cells}) FROM {_col(guess.name)}) AS {_col(guess.name)}"
     carried = {c: rows.groupby(found["order_id"])[c].transform("first") for c in columns}
     return rows.assign(**{c: cells.fillna(rows[c]) for c, cells in carried.items()})
 
 
 def _strange_dates(table: str, columns: list[str], rows: pd.DataFrame, missing: list[str]) -> str:
-    """What to say of a column whose heading is a date's and whose cells are written in a way that is not known."""
+    """What to say of a column whose heading is a date's and whose cells are written in a way that
+    is not known.
+    """
     day = next((m for m in missing if m in _DAYS.split()), "")
     named = [c for c in columns if set(forms(c)) & set(_synonyms()[table].get(day, ()))]
     some = rows[named[0]].dropna().astype("str").unique()[:3] if named else []
     if not len(some):
         return ""
     examples = ", ".join(x[:40] for x in some)
-    return f'it is like {table}, but the dates of "{named[0]}" are in a form that is not known: {examples}'
+    return (
+        f'it is like {table}, but the dates of "{named[0]}" are in a form that is not known:'
+        f" {examples}"
+    )
 
 
-def _by_heading(columns: list[str], known: dict[str, list[str]], kinds: dict[str, str]) -> dict[str, str]:
-    """Canonical column to source column: an equal heading first, then one that holds the words; content must fit."""
+def _by_heading(
+    columns: list[str], known: dict[str, list[str]], kinds: dict[str, str]
+) -> dict[str, str]:
+    """Canonical column to source column: an equal heading first, then one that holds the words;
+    content must fit.
+    """
     spelled, found = {c: forms(c) for c in columns}, {}
     for fits in (lambda words, said: words == said, _holds):
         for canonical, said in known.items():
-            loose = fits is _holds and canonical in ("person.name", "person.ids")  # too many headings hold these words
+            # too many headings hold these words
+            loose = fits is _holds and canonical in ("person.name", "person.ids")
             for s in said if canonical not in found and canonical != "needs" and not loose else ():
                 named = (
                     c for c in columns if any(fits(w, s) for w in spelled[c])
                 )  # few: what they hold is looked at then
-                named = (c for c in named if fits is not _holds or not _speaks_of_else(canonical, c))
-                if hit := next((c for c in named if c not in found.values() and _suits(canonical, kinds[c])), ""):
+                named = (
+                    c for c in named if fits is not _holds or not _speaks_of_else(canonical, c)
+                )
+                if hit := next(
+                    (c for c in named if c not in found.values() and _suits(canonical, kinds[c])),
+                    "",
+                ):
                     found[canonical] = hit
                     break
-    if "person.ids" in known and "person.ids" not in found:  # "Kunde" may hold names or numbers: the cells tell
+    # "Kunde" may hold names or numbers: the cells tell
+    if "person.ids" in known and "person.ids" not in found:
         numbers = (c for c in columns if c not in found.values() and kinds[c] in ("code", "number"))
-        if hit := next((c for c in numbers if set(spelled[c]) & set(known.get("person.name", ()))), ""):
+        if hit := next(
+            (c for c in numbers if set(spelled[c]) & set(known.get("person.name", ()))), ""
+        ):
             found["person.ids"] = hit
-    for canonical, kind in (("person.email", "e-mail"), ("ordered_at", "date"), ("spent_on", "date")):
+    for canonical, kind in (
+        ("person.email", "e-mail"),
+        ("ordered_at", "date"),
+        ("spent_on", "date"),
+    ):
         left = [c for c in columns if kinds[c] == kind and c not in found.values()]
-        sold = canonical != "ordered_at" or {"order_id", "product_id", "product_name", "quantity"} & set(found)
+        sold = canonical != "ordered_at" or {
+            "order_id",
+            "product_id",
+            "product_name",
+            "quantity",
+        } & set(found)
         if canonical in known and canonical not in found and len(left) == 1 and sold:
             found[canonical] = left[0]
     return found
 
 
 def _by_content(rows: pd.DataFrame, kinds: dict[str, str]) -> dict[str, str]:
-    """Canonical column to source column of a file without a header: what its cells can be, each the likeliest."""
-    of = {kind: [c for c in rows if kinds[c] == kind] for kind in ("date", "e-mail", "money", "number", "code", "text")}
+    """Canonical column to source column of a file without a header: what its cells can be, each the
+    likeliest.
+    """
+    of = {
+        kind: [c for c in rows if kinds[c] == kind]
+        for kind in ("date", "e-mail", "money", "number", "code", "text")
+    }
     numbers = rows[of["number"]].apply(lambda c: pd.to_numeric(c, errors="coerce"))
     few = [c for c in numbers if numbers[c].abs().max() < 1000 and numbers[c].median() <= 10]
     keys = [c for c in [*of["code"], *of["number"]] if c not in few]
@@ -274,12 +369,16 @@ def _holds(words: str, said: str) -> bool:
 
 
 def _speaks_of_else(canonical: str, heading: str) -> bool:
-    """Whether a heading that only holds the words of a column is one of another: of a commission, or of a state."""
+    """Whether a heading that only holds the words of a column is one of another: of a commission,
+    or of a state.
+    """
     spelled = " ".join(forms(heading))
     if canonical != "status" and _is_state(heading):
         return True
     every = words()["other_money"]
-    found = set(spelled.split()) & set(every) or any(w in spelled for w in every if w[0] >= "\u3000" or " " in w)
+    found = set(spelled.split()) & set(every) or any(
+        w in spelled for w in every if w[0] >= "\u3000" or " " in w
+    )
     return canonical in MONEY and bool(found)
 
 
@@ -288,7 +387,9 @@ def _is_state(heading: str) -> bool:
     every = words()["state"]
     said = " ".join(forms(heading))
     letters = tuple(w for w in every if w[0] < "\u3000")
-    return any(w.endswith(letters) for w in said.split()) or any(w in said for w in every if w[0] >= "\u3000")
+    return any(w.endswith(letters) for w in said.split()) or any(
+        w in said for w in every if w[0] >= "\u3000"
+    )
 
 
 def _suits(canonical: str, kind: str) -> bool:
@@ -334,7 +435,9 @@ def _share(cells: pd.Series, pattern: re.Pattern[str]) -> float:
 
 
 def _of_preset(file: Landed, columns: list[str]) -> tuple[str, dict[str, dict[str, str]]]:
-    """The preset that a file nearly is, with what it lacks; by table, what that preset takes as it stands from it."""
+    """The preset that a file nearly is, with what it lacks; by table, what that preset takes as it
+    stands from it.
+    """
     near = next(iter(file.facts.get("near", ())), "")
     preset = next((p for p in presets().values() if near.startswith(f"{p.title} without ")), None)
     theirs = {preset.known(c)[0]: c for c in columns} if preset else {}
@@ -352,7 +455,9 @@ def _has(need: str, found: dict[str, str]) -> bool:
     if need == "money":
         return any(m in found for m in MONEY)
     if need == "who":
-        return any(f"person.{w}" in found for w in WHO) and not any(f in found for f in ("ordered_at", *MONEY))
+        return any(f"person.{w}" in found for w in WHO) and not any(
+            f in found for f in ("ordered_at", *MONEY)
+        )
     return need in found
 
 
@@ -363,7 +468,9 @@ def _col(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _simple(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]) -> None:
+def _simple(
+    guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]
+) -> None:
     guess.columns = {c: _col(s) for c, s in found.items() if "." not in c}
     spec = tables.get(guess.table)
     if "customer_id" in spec.columns:
@@ -377,14 +484,20 @@ def _simple(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
     guess.key = [found[k] for k in spec.key if k in found]
 
 
-def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]) -> None:
+def _orders(
+    guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]
+) -> None:
     has = {c: _col(s) for c, s in found.items() if "." not in c}
     columns, notes = guess.columns, guess.notes
     columns["order_id"] = has.get("order_id", _MADE_UP)
     if "order_id" not in has:
         notes["order_id"] = "no column looks like an order's number: each line is taken as an order"
-        guess.doubts.append(("TRUE", "no column looks like an order's number: each line counts as one", ""))
-    counted = f"row_number() OVER (PARTITION BY source_file, {columns['order_id']} ORDER BY source_line)"
+        guess.doubts.append(
+            ("TRUE", "no column looks like an order's number: each line counts as one", "")
+        )
+    counted = (
+        f"row_number() OVER (PARTITION BY source_file, {columns['order_id']} ORDER BY source_line)"
+    )
     columns["line_no"] = has.get("line_no", counted)
     _person(guess, found)
     if guess.person:
@@ -400,7 +513,9 @@ def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
     if "product_id" not in has:
         named = "product_name" in has
         notes["product_id"] = (
-            "no article number: the name stands for it" if named else "no column tells what was bought"
+            "no article number: the name stands for it"
+            if named
+            else "no column tells what was bought"
         )
     columns["quantity"] = has.get("quantity", "1")
     if "quantity" not in has:
@@ -412,36 +527,57 @@ def _orders(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds:
     _states(guess, found, rows)
     _no_goods(guess, found, rows)
     _doubt(guess)
-    for c in ("revenue", "unit_price", "discount"):  # a column as it stands: what cannot be read in it is then named
-        if c in guess.columns and (alone := re.fullmatch(r'amount\(("(?:[^"]|"")*")\)', guess.columns[c])):
+    # a column as it stands: what cannot be read in it is then named
+    for c in ("revenue", "unit_price", "discount"):
+        if c in guess.columns and (
+            alone := re.fullmatch(r'amount\(("(?:[^"]|"")*")\)', guess.columns[c])
+        ):
             guess.columns[c] = alone[1]
-    guess.key = [found[k] for k in ("order_id", "line_no") if k in found] if "line_no" in found else []
+    guess.key = (
+        [found[k] for k in ("order_id", "line_no") if k in found] if "line_no" in found else []
+    )
     if "product_name" in has:
         guess.more = [_products_of(guess, has)]
 
 
 def _money(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> bool:
-    """Settle which column is the money of a line; False where the columns contradict one another."""
-    key = rows[found["order_id"]] if "order_id" in found else pd.Series(range(len(rows)), rows.index)
+    """Settle which column is the money of a line; False where the columns contradict one
+    another.
+    """
+    key = (
+        rows[found["order_id"]] if "order_id" in found else pd.Series(range(len(rows)), rows.index)
+    )
     also = _also(found, rows)
-    reading = money.settle(rows.assign(order_key=key), found, guess.columns["order_id"], guess.decimal, also)
+    reading = money.settle(
+        rows.assign(order_key=key), found, guess.columns["order_id"], guess.decimal, also
+    )
     if reading.refused:
         guess.table, guess.lacks = "", f"it is like orders, but {reading.refused}"
         return False
-    guess.columns |= {"revenue": reading.revenue, "unit_price": reading.unit_price, "discount": reading.discount}
+    guess.columns |= {
+        "revenue": reading.revenue,
+        "unit_price": reading.unit_price,
+        "discount": reading.discount,
+    }
     for c in [c for c in ("unit_price", "discount") if not guess.columns[c]]:
         del guess.columns[c]
     guess.notes["revenue"] = reading.note
     guess.doubts += reading.doubts
     if reading.shipping:  # on the first line of the order
-        guess.columns["shipping_cost"] = f"CASE WHEN {guess.columns['line_no']} = 1 THEN {reading.shipping} END"
+        guess.columns["shipping_cost"] = (
+            f"CASE WHEN {guess.columns['line_no']} = 1 THEN {reading.shipping} END"
+        )
     return True
 
 
 def _also(found: dict[str, str], rows: pd.DataFrame) -> dict[str, list[str]]:
     """Further columns of a tax, of shipping or of fees, which are one sum with the first."""
     more, taken = {}, set(found.values())
-    for role, kind in (("tax", "more_tax"), ("shipping_cost", "more_shipping"), ("fees", "more_fees")):
+    for role, kind in (
+        ("tax", "more_tax"),
+        ("shipping_cost", "more_shipping"),
+        ("fees", "more_fees"),
+    ):
         for c in (c for c in rows.columns if role in found and c not in taken):
             said = set(plain(c).split())
             is_sum = said & set(words()[kind]) and not said & set(words()["no_sum"])
@@ -458,7 +594,9 @@ def _says_rate(heading: str, cells: pd.Series) -> bool:
 
 
 def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
-    """Lines that came back, by their kind, a credit number or their sign; their quantity and money count down."""
+    """Lines that came back, by their kind, a credit number or their sign; their quantity and money
+    count down.
+    """
     said, quantity = {}, f"amount({_col(found['quantity'])})" if "quantity" in found else ""
     came_back = "(?i)" + pattern("back")
     kinds = rows[found["kind"]].dropna().unique() if "kind" in found else []
@@ -471,7 +609,11 @@ def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> No
     if not said:
         return
     back = guess.columns["is_return"] = f"coalesce({' OR '.join(said.values())}, FALSE)"
-    counted = guess.columns["quantity"] if "0 on lines" in guess.notes.get("quantity", "") else quantity or "1"
+    counted = (
+        guess.columns["quantity"]
+        if "0 on lines" in guess.notes.get("quantity", "")
+        else quantity or "1"
+    )
     guess.columns["quantity"] = f"CASE WHEN {back} THEN -abs({counted}) ELSE {counted} END"
     revenue = guess.columns["revenue"]
     guess.columns["revenue"] = f"CASE WHEN {back} THEN -abs({revenue}) ELSE {revenue} END"
@@ -481,11 +623,14 @@ def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> No
 
 
 def _signs(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, quantity: str) -> str:
-    """SQL for lines that came back by the sign of their quantity or money; what takes money off an order is no return.
+    """SQL for lines that came back by the sign of their quantity or money; what takes money off an
+    order is no return.
 
     A discount on a line of its own gets the quantity 0.
     """
-    number = {r: money.amounts(rows[found[r]], guess.decimal) for r in (*MONEY, "quantity") if r in found}
+    number = {
+        r: money.amounts(rows[found[r]], guess.decimal) for r in (*MONEY, "quantity") if r in found
+    }
     said = [f"{quantity} < 0"] if quantity and (number.pop("quantity") < 0).any() else []
     if not any((n < 0).any() for n in number.values()):
         return " OR ".join(said)
@@ -493,7 +638,10 @@ def _signs(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, quantit
     less = f"(?i){pattern('reduction')}"
     negative = pd.concat([n < 0 for n in number.values()], axis=1).any(axis=1)
     if name and rows.loc[negative, name].dropna().astype("str").str.contains(less).any():
-        off = f"({guess.columns['revenue']} < 0 AND coalesce(regexp_matches({_col(name)}, '{less}'), FALSE))"
+        off = (
+            f"({guess.columns['revenue']} < 0 AND coalesce(regexp_matches({_col(name)}, '{less}'),"
+            " FALSE))"
+        )
         guess.columns["quantity"] = f"CASE WHEN {off} THEN 0 ELSE {quantity or 1} END"
         guess.notes["quantity"] = "0 on lines that only take something off the order"
         return " OR ".join([*said, f"({guess.columns['revenue']} < 0 AND NOT {off})"])
@@ -501,17 +649,22 @@ def _signs(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, quantit
 
 
 _CREDIT = (
-    "(?:CN|CRN|CR|RF|REF|RET|GS|NC|AV)[-/ ]?\\d"  # credit note, refund, return, Gutschrift, nota de crédito, avoir
+    # credit note, refund, return, Gutschrift, nota de crédito, avoir
+    "(?:CN|CRN|CR|RF|REF|RET|GS|NC|AV)[-/ ]?\\d"
 )
 
 
 def _credit_numbers(rows: pd.DataFrame, found: dict[str, str]) -> str:
     """The beginning of the few orders' numbers that mark a credit; empty where none do.
 
-    A letter before a number that the others carry bare, as C536379 beside 536365, or CN-7 where all others are INV-6.
+    A letter before a number that the others carry bare, as C536379 beside 536365, or CN-7 where all
+    others are INV-6.
     """
     numbers = rows[found["order_id"]].dropna().astype("str")
-    for begins, others in ((r"(?:C|CN|CR|RE?F)-?\d", r"\d+"), (_CREDIT, r"[A-Z]{1,4}[-/ ]?\d[\d/-]*")):
+    for begins, others in (
+        (r"(?:C|CN|CR|RE?F)-?\d", r"\d+"),
+        (_CREDIT, r"[A-Z]{1,4}[-/ ]?\d[\d/-]*"),
+    ):
         credit = numbers.str.match(begins)
         bare = numbers[~credit]
         alike = bare.str.extract(r"^(\D*)", expand=False).nunique() == 1
@@ -521,23 +674,33 @@ def _credit_numbers(rows: pd.DataFrame, found: dict[str, str]) -> str:
 
 
 def _states(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
-    """Which states of an order count: the others become steps of cleaning, and what is not known is a doubt."""
+    """Which states of an order count: the others become steps of cleaning, and what is not known is
+    a doubt.
+    """
     said = []
     for nth, (column, way) in enumerate(_state_columns(found, rows), 1):
         name = "order_status" if nth == 1 else f"order_status_{nth}"
         guess.columns[name] = _col(column)
         states = read_states(column, rows[column], way)
-        guess.notes[name] = f"counted: {listed(states.counts | states.in_part | states.unknown) or 'none'}"
+        guess.notes[name] = (
+            f"counted: {listed(states.counts | states.in_part | states.unknown) or 'none'}"
+        )
         said.append(states)
         if states.out:
             step = "order not carried out" if nth == 1 else f"order not carried out, {column}"
             guess.clean.append(
-                {"step": step, "where": f"{name} IN ({_texts(states.out)})", "reason": listed(states.out)}
+                {
+                    "step": step,
+                    "where": f"{name} IN ({_texts(states.out)})",
+                    "reason": listed(states.out),
+                }
             )
         _doubtful_states(guess, states, way or "refunded" in found)
     for nth, column in enumerate(_flags(found, rows), 1):
         name = "is_undone" if nth == 1 else f"is_undone_{nth}"
-        guess.columns[name] = f"{_col(column)} IS NOT NULL AND coalesce(truth_of({_col(column)}), TRUE)"
+        guess.columns[name] = (
+            f"{_col(column)} IS NOT NULL AND coalesce(truth_of({_col(column)}), TRUE)"
+        )
         guess.clean.append({"step": plain(column), "where": name, "reason": f"{column} says so"})
     void = _undone_kinds(found, rows)
     if void:
@@ -551,38 +714,52 @@ def _texts(states: Iterable[str]) -> str:
 
 
 def _doubtful_states(guess: Suggestion, states: States, told: bool) -> None:
-    """Doubts on states that are not known, and on money that came back in part where no column tells how much."""
+    """Doubts on states that are not known, and on money that came back in part where no column
+    tells how much.
+    """
     column = _col(states.column)
     if states.unknown:
         known = _texts([*states.known, *states.in_part])
         unknown = f"{column} NOT IN ({known})" if known else f"{column} IS NOT NULL"
-        guess.doubts.append((unknown, f"{states.column} says %s, which is not known: counted", column))
+        guess.doubts.append(
+            (unknown, f"{states.column} says %s, which is not known: counted", column)
+        )
     if states.in_part and not told:
         said = f"{states.column} says %s: how much is not told, all of it is counted"
         guess.doubts.append((f"{column} IN ({_texts(states.in_part)})", said, column))
 
 
 def _state_columns(found: dict[str, str], rows: pd.DataFrame) -> list[tuple[str, bool]]:
-    """The columns that say how far an order is, the whole order's first, and whether each is of the goods' way only."""
+    """The columns that say how far an order is, the whole order's first, and whether each is of the
+    goods' way only.
+    """
     first, taken = found.get("status"), set(found.values())
     columns = [first] if first else []
-    columns += [c for c in rows.columns if c not in taken and _is_state(c) and rows[c].notna().any()]
+    columns += [
+        c for c in rows.columns if c not in taken and _is_state(c) and rows[c].notna().any()
+    ]
     return [(c, _is_way(c)) for c in columns]
 
 
 def _is_way(heading: str) -> bool:
     said = plain(heading)
-    return any(w in said if w[0] >= "\u3000" else re.search(rf"\b{w}", said) for w in words()["way"])
+    return any(
+        w in said if w[0] >= "\u3000" else re.search(rf"\b{w}", said) for w in words()["way"]
+    )
 
 
 def _flags(found: dict[str, str], rows: pd.DataFrame) -> list[str]:
-    """The columns that say by a day or a yes that an order came to nothing, as "Cancelled at" and "Void" do."""
+    """The columns that say by a day or a yes that an order came to nothing, as "Cancelled at" and
+    "Void" do.
+    """
     columns = []
     for c in (c for c in rows.columns if c not in found.values() and rows[c].notna().any()):
         said = re.sub(r"\b(is|was|at|on|date|time|order|am|le|el)\b", " ", plain(c)).strip()
         cells = rows[c].dropna().astype("str")
         tells = _content(cells) == "date" or cells.str.lower().isin(_YES_NO).all()
-        columns += [c] if tells and re.fullmatch(pattern("undone", before="", after=""), said) else []
+        columns += (
+            [c] if tells and re.fullmatch(pattern("undone", before="", after=""), said) else []
+        )
     return columns
 
 
@@ -620,8 +797,14 @@ def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> N
     if named.str.contains(_GIFT_CARD).any():
         guess.columns["line_name"] = _col(name)
         reason = "a gift card is paid in advance; the goods bought with it count"
-        guess.clean.append({"step": "gift card sold", "where": "is_gift_card(line_name)", "reason": reason})
-    price = money.amounts(rows[found["unit_price"]], guess.decimal) if "unit_price" in found else pd.Series([1.0])
+        guess.clean.append(
+            {"step": "gift card sold", "where": "is_gift_card(line_name)", "reason": reason}
+        )
+    price = (
+        money.amounts(rows[found["unit_price"]], guess.decimal)
+        if "unit_price" in found
+        else pd.Series([1.0])
+    )
     if (price == 0).any():
         each = "abs(coalesce(revenue, 0)) + abs(coalesce(unit_price, 0))"
         where = f"max({each}) OVER (PARTITION BY source_name, order_id) = 0"
@@ -632,11 +815,15 @@ def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> N
 def _products_of(orders: Suggestion, has: dict[str, str]) -> Suggestion:
     """The products that the lines of orders name."""
     columns = {"product_id": orders.columns["product_id"], "name": has["product_name"]}
-    columns |= {c: has[s] for c, s in (("category", "category"), ("list_price", "unit_price")) if s in has}
+    columns |= {
+        c: has[s] for c, s in (("category", "category"), ("list_price", "unit_price")) if s in has
+    }
     return Suggestion(orders.name, orders.file, "products", columns)
 
 
-def _records(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]) -> None:
+def _records(
+    guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, kinds: dict[str, str]
+) -> None:
     _person(guess, found)
     guess.columns = {"record_id": "record", "customer_id": "person"}
     for c, field_ in (("since_at", "since"), ("consent_email", "consent_email")):
@@ -649,17 +836,27 @@ _WRITE: dict[str, Callable] = {"orders": _orders, "records": _records}
 
 
 def _person(guess: Suggestion, found: dict[str, str]) -> None:
-    """Who the row is about; its record is the number, else the e-mail, else the phone, else the name."""
-    fields = {c.removeprefix("person."): _col(s) for c, s in found.items() if c.startswith("person.")}
+    """Who the row is about; its record is the number, else the e-mail, else the phone, else the
+    name.
+    """
+    fields = {
+        c.removeprefix("person."): _col(s) for c, s in found.items() if c.startswith("person.")
+    }
     names = [fields[n] for n in ("first_name", "last_name") if n in fields]
-    by = [fields[k] if k == "ids" else f"lower({fields[k]})" for k in ("ids", "email", "phone", "name") if k in fields]
+    by = [
+        fields[k] if k == "ids" else f"lower({fields[k]})"
+        for k in ("ids", "email", "phone", "name")
+        if k in fields
+    ]
     if not by and names:
         by = [" || ' ' || ".join(names)]
     if not by:
         return
     guess.person = {"record": by[0] if len(by) == 1 else f"coalesce({', '.join(by)})"} | fields
     if "ids" in fields:
-        guess.notes["person.ids"] = "equal numbers in other files are the same person; take it out if they are not"
+        guess.notes["person.ids"] = (
+            "equal numbers in other files are the same person; take it out if they are not"
+        )
     if "name" in fields and heading_kind(found["person.name"]) != "name":
         guess.notes["person.name"] = "taken for a person's name"
 
@@ -679,20 +876,35 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
     """Suggestions as text to paste into client.yaml."""
     lines = [
         f"# Suggestions for data/{client}/client.yaml, written by: playbook check {client}",
-        "# Look each line over, then paste all of it at that file's end. Blocks that are there already are added to.",
-        "# Left: our column. Right: yours, or an SQL expression over yours. data/README.md says what ours mean.",
+        (
+            "# Look each line over, then paste all of it at that file's end. Blocks that are there"
+            " already are added to."
+        ),
+        (
+            "# Left: our column. Right: yours, or an SQL expression over yours. data/README.md says"
+            " what ours mean."
+        ),
     ]
     for g in guesses:
         if g.near:
-            lines.append(f"# {g.file} is nearly {g.near}: look whether the file has that under another heading.")
+            lines.append(
+                f"# {g.file} is nearly {g.near}: look whether the file has that under another"
+                " heading."
+            )
     usable = [g for g in guesses if g.table]
     if usable:
         lines += ["", "sources:"]
     for g in [one for u in usable for one in (u, *u.beside)]:
         lines += [f"  {_key(g.name)}:", f"    file: {_say(g.file)}"]
-        lines += [f"    timezone: {g.timezone}   # of times that carry no offset"] if g.timezone else []
+        lines += (
+            [f"    timezone: {g.timezone}   # of times that carry no offset"] if g.timezone else []
+        )
         lines += [f"    dated: {_say(g.dated)}   # the day of a row"] if g.dated else []
-        lines += [f"    key: [{', '.join(_say(k) for k in g.key)}]   # what names a row"] if g.key else []
+        lines += (
+            [f"    key: [{', '.join(_say(k) for k in g.key)}]   # what names a row"]
+            if g.key
+            else []
+        )
     lines += ["", "tables:"] if usable else []
     every = [table for g in usable for table in (g, *g.more)]
     for table in dict.fromkeys(g.table for g in every):
@@ -702,10 +914,18 @@ def as_yaml(guesses: list[Suggestion], client: str) -> str:
             lines += [f"      from: {_say(g.rows)}"] if g.rows else []
             lines += ["      columns:"]
             lines += [_line(c, e, g.notes.get(c, "")) for c, e in g.columns.items()]
-            lines += ["      person:   # who the row is about; stays in raw/ and private/"] if g.person else []
+            lines += (
+                ["      person:   # who the row is about; stays in raw/ and private/"]
+                if g.person
+                else []
+            )
             lines += [_line(c, e, g.notes.get(f"person.{c}", "")) for c, e in g.person.items()]
     steps = [step for g in usable for step in g.steps()]
-    lines += ["", "clean:   # what does not count, and why; take a line out and its rows count"] if steps else []
+    lines += (
+        ["", "clean:   # what does not count, and why; take a line out and its rows count"]
+        if steps
+        else []
+    )
     for step in steps:
         said = {k: getattr(step, k) for k in ("step", "table", "action", "where", "reason")}
         lines.append(f"  - {{{', '.join(f'{k}: {_quoted(v)}' for k, v in said.items())}}}")
@@ -733,7 +953,13 @@ def _key(name: str) -> str:
 
 def _say(text: str) -> str:
     """A text as YAML, in quotes where it needs some."""
-    if re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.A) and text.lower() not in ("true", "false", "null", "no", "off"):
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.A) and text.lower() not in (
+        "true",
+        "false",
+        "null",
+        "no",
+        "off",
+    ):
         return text
     if "\n" in text or ("'" in text and not re.search(r'["\\]', text)):
         return _quoted(text)

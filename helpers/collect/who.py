@@ -1,6 +1,8 @@
-"""Who is who: the records that name a person, matched across sources, and the pseudonyms that stand for people.
+"""Who is who: the records that name a person, matched across sources, and the pseudonyms that stand
+for people.
 
-Names, addresses, e-mails and phones stay in raw/ and private/; every table of a run holds pseudonyms only.
+Names, addresses, e-mails and phones stay in raw/ and private/; every table of a run holds
+pseudonyms only.
 """
 
 from __future__ import annotations
@@ -55,11 +57,17 @@ class Identity:
 
 
 def identify(opened: Opened) -> Identity:
-    """Match the people of all sources, or give back what is known where no file and no setting has changed."""
+    """Match the people of all sources, or give back what is known where no file and no setting has
+    changed.
+    """
     from helpers.collect import golden, identity
 
     client = opened.client
-    parts = list({(p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person}.values())
+    parts = list(
+        {
+            (p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person
+        }.values()
+    )
     place = client.private("people")
     said = [
         client.settings.matching.model_dump_json(),
@@ -67,7 +75,11 @@ def identify(opened: Opened) -> Identity:
         str(sorted(forgotten(client))),
     ]
     said += [f"{f.parquet.name} {f.facts['sha256']} {f.style}" for f in opened.landed]
-    said += [p.rows + json.dumps(p.person) for p in parts] + [client.settings.country, keyed(client, "who"), VERSION]
+    said += [p.rows + json.dumps(p.person) for p in parts] + [
+        client.settings.country,
+        keyed(client, "who"),
+        VERSION,
+    ]
     fingerprint = hashlib.sha256("\n".join(said).encode()).hexdigest()
     names = ("records", "people", "summary", "contradictions", "doubtful")
     stamp = place / "fingerprint"
@@ -78,25 +90,35 @@ def identify(opened: Opened) -> Identity:
         records = without_forgotten(client, records)
         matched = identity.match(records, client.settings.matching, client.settings.country)
         records["record_id"] = [keyed(client, r) for r in records["record"]]
-        earlier = place / "ids.parquet"  # no contact data: it may outlive the rest of private/people
+        # no contact data: it may outlive the rest of private/people
+        earlier = place / "ids.parquet"
         pairs = pd.read_parquet(earlier) if earlier.is_file() else None
-        before = None if pairs is None else records[["record", "record_id"]].merge(pairs, on="record_id")
+        before = (
+            None if pairs is None else records[["record", "record_id"]].merge(pairs, on="record_id")
+        )
         before = None if before is None else before[["record", "customer_id"]]
         ids = golden.pseudonyms(matched.people, key_of(client), before)
-        order = client.settings.precedence + [g for g in opened.groups if g not in client.settings.precedence]
+        order = client.settings.precedence + [
+            g for g in opened.groups if g not in client.settings.precedence
+        ]
         everybody, differ = golden.golden(records, matched.people, order)
         everybody["customer_id"] = everybody["person"].map(ids)
         records = records.merge(matched.people, on="record", how="left")
         records["customer_id"] = records["person"].map(ids)
         first = records.groupby("person")["since_at"].min().reindex(everybody["person"])
-        everybody["first_seen_at"] = pd.to_datetime(first.to_numpy())  # as an array: nobody may be known
-        pairs = pd.concat([records[["record_id", "customer_id"]], pairs]).drop_duplicates("record_id")
+        # as an array: nobody may be known
+        everybody["first_seen_at"] = pd.to_datetime(first.to_numpy())
+        pairs = pd.concat([records[["record_id", "customer_id"]], pairs]).drop_duplicates(
+            "record_id"
+        )
         pairs.to_parquet(earlier, index=False)
         differ = differ.assign(people=differ["differ"]).rename(
             columns={"source_a": "source_used", "source_b": "source_other"}
         )
         differ = differ.loc[differ["people"] > 0, list(get("contradictions").columns)]
-        found = Identity(records, everybody.drop(columns="person"), matched.summary, differ, matched.doubtful)
+        found = Identity(
+            records, everybody.drop(columns="person"), matched.summary, differ, matched.doubtful
+        )
         for n in names:
             getattr(found, n).to_parquet(place / f"{n}.parquet", index=False)
         _review(client, found)
@@ -119,16 +141,23 @@ def _records(opened: Opened, part: Part) -> pd.DataFrame:
         raise PlaybookError(f"{part.shown}.person: unknown: {', '.join(sorted(unknown))}.")
     found = {k.removeprefix("person."): kind for k, kind in _kinds(opened, part).items()}
     group, schema = _q(part.group), get("customers").schema
-    cells = [f"{_text(part.group + '|')} || ({said['record']}) AS record", f"{_text(part.group)} AS source"]
+    cells = [
+        f"{_text(part.group + '|')} || ({said['record']}) AS record",
+        f"{_text(part.group)} AS source",
+    ]
     newest = f"{group}.source_line - {group}.source_rank * 10000000000"
     for k in TEXT + MORE:
         e = f"CAST(({said[k]}) AS VARCHAR)" if k in said else "NULL::VARCHAR"
         cells.append(f"max_by({e}, {newest}) FILTER ({e} IS NOT NULL) AS {k}")
     cells.append(
-        f"string_agg(DISTINCT {said['ids']}, ' ')::VARCHAR AS ids" if "ids" in said else "NULL::VARCHAR AS ids"
+        f"string_agg(DISTINCT {said['ids']}, ' ')::VARCHAR AS ids"
+        if "ids" in said
+        else "NULL::VARCHAR AS ids"
     )
     since = (
-        _typed(said["since"], found["since"], schema["first_seen_at"], style) if "since" in said else "NULL::TIMESTAMP"
+        _typed(said["since"], found["since"], schema["first_seen_at"], style)
+        if "since" in said
+        else "NULL::TIMESTAMP"
     )
     cells.append(f"min({since}) AS since_at")
     for k in CONSENT:
@@ -168,7 +197,9 @@ def _review(client: Client, found: Identity) -> None:
 
 
 def people_stages(opened: Opened) -> pd.DataFrame:
-    """How many records became how many people, stage by stage (table `people`); empty where no file names a person."""
+    """How many records became how many people, stage by stage (table `people`); empty where no file
+    names a person.
+    """
     if not opened.has_people:
         return pd.DataFrame(columns=list(get("people").columns))
     found = opened.identity.summary.rename(columns={"joined": "records", "people": "people_after"})
@@ -176,12 +207,20 @@ def people_stages(opened: Opened) -> pd.DataFrame:
 
 
 def how_sure(people: pd.DataFrame) -> str:
-    """The trust in the matching and where its weights come from, in sentences, beside equal e-mail alone."""
+    """The trust in the matching and where its weights come from, in sentences, beside equal e-mail
+    alone.
+    """
     by = people.set_index("stage")
-    wrong, plain = by.at["all stages", "wrong"], by.at["equal e-mail alone, to compare", "people_after"]
+    wrong, plain = (
+        by.at["all stages", "wrong"],
+        by.at["equal e-mail alone, to compare", "people_after"],
+    )
     sure = f"About {wrong:.1%} of the joins are expected to be wrong. " if pd.notna(wrong) else ""
     weights = f"The weights of the score: {by.at['scored', 'weights']}. "
-    return f"{sure}{weights}Equal e-mail alone would have left {words.counted(plain, 'person', 'people')}."
+    return (
+        f"{sure}{weights}Equal e-mail alone would have left"
+        f" {words.counted(plain, 'person', 'people')}."
+    )
 
 
 def contradictions(opened: Opened) -> pd.DataFrame:
@@ -192,9 +231,11 @@ def contradictions(opened: Opened) -> pd.DataFrame:
 
 
 def held_originals(opened: Opened, quarantine: pd.DataFrame) -> pd.DataFrame:
-    """The held rows of files under raw/: file, line, table, rule, reason, value, and each cell as read (original).
+    """The held rows of files under raw/: file, line, table, rule, reason, value, and each cell as
+    read (original).
 
-    Private: the originals hold what the files hold. Mend the file and run again, and a row leaves this list.
+    Private: the originals hold what the files hold. Mend the file and run again, and a row leaves
+    this list.
     """
     columns = {"source_file": "file", "source_line": "line"}
     held = quarantine.rename(columns=columns)[["file", "line", "table", "rule", "reason", "value"]]

@@ -1,4 +1,6 @@
-"""Everything around the orders: tickets, surveys, business accounts, mail log, tests, choices, reviews, market."""
+"""Everything around the orders: tickets, surveys, business accounts, mail log, tests, choices,
+reviews, market.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from helpers.demo.constants import DATES, DAYS, START, fill, load, local, pick, show, stream, table, utc, write
+from helpers.demo.constants import (
+    DATES,
+    DAYS,
+    START,
+    fill,
+    load,
+    local,
+    pick,
+    show,
+    stream,
+    table,
+    utc,
+    write,
+)
 from helpers.demo.exports import contacts
 from helpers.demo.sheets import Sheet
 
@@ -22,22 +37,44 @@ def _say(rng: np.random.Generator, texts: list[str], **words: str) -> str:
 
 def _addresses(rng: np.random.Generator, n: int) -> np.ndarray:
     """Internet addresses that are kept for documents (RFC 5737)."""
-    return _any(rng, [f"{net}{k}" for net in ("192.0.2.", "198.51.100.", "203.0.113.") for k in range(1, 255)], n)
+    return _any(
+        rng,
+        [f"{net}{k}" for net in ("192.0.2.", "198.51.100.", "203.0.113.") for k in range(1, 255)],
+        n,
+    )
 
 
 def zendesk(w: SimpleNamespace) -> Sheet:
     """Service cases, on the shop's clock; some subjects hold a name, a number or an address."""
     rng, k, topics = stream(w.seed, "zendesk"), w.cases, w.words["tickets"]
-    k = k[(k.t < DAYS - 0.1) & (k.t < w.people.end.to_numpy()[k.person] + 30)].reset_index(drop=True)
-    v, p, n = contacts(w, "zendesk", k.person.to_numpy()), w.people.iloc[k.person].reset_index(drop=True), len(k)
+    k = k[(k.t < DAYS - 0.1) & (k.t < w.people.end.to_numpy()[k.person] + 30)].reset_index(
+        drop=True
+    )
+    v, p, n = (
+        contacts(w, "zendesk", k.person.to_numpy()),
+        w.people.iloc[k.person].reset_index(drop=True),
+        len(k),
+    )
     o = w.orders[w.orders.id != ""].sort_values(["person", "t"])
-    last = np.searchsorted((o.person * 10_000 + o.t).to_numpy(), (k.person * 10_000 + k.t).to_numpy()) - 1
-    order = np.where((last >= 0) & (o.person.to_numpy()[last] == k.person), o.id.to_numpy()[last], "#0000")
+    last = (
+        np.searchsorted((o.person * 10_000 + o.t).to_numpy(), (k.person * 10_000 + k.t).to_numpy())
+        - 1
+    )
+    order = np.where(
+        (last >= 0) & (o.person.to_numpy()[last] == k.person), o.id.to_numpy()[last], "#0000"
+    )
     language = np.where((p.locale == "cn") & (rng.random(n) < 0.8), "zh", "en")
     subject = [
         _say(rng, topics[t][z], order=r, name=a, phone=b, email=m, item=i)
         for t, z, r, a, b, m, i in zip(
-            k.topic, language, order, v.name, p.phone, v.email, _any(rng, w.products.name, n), strict=True
+            k.topic,
+            language,
+            order,
+            v.name,
+            p.phone,
+            v.email,
+            _any(rng, w.products.name, n),
+            strict=True,
         )
     ]
     hours = rng.lognormal(np.log(k.reply / 60 + 8), 0.6)
@@ -48,27 +85,56 @@ def zendesk(w: SimpleNamespace) -> Sheet:
         subject=subject,
         domain=v.email.str.split("@").str[1],
     )
-    c["solved"], c["hours"], c["minutes"] = (np.where(done, x, np.nan) for x in (k.t + hours / 24, hours, 60 * hours))
-    c["status"], c["number"] = np.where(done, "Closed", "Open"), np.where(rng.random(n) < 0.6, p.number, "")
+    c["solved"], c["hours"], c["minutes"] = (
+        np.where(done, x, np.nan) for x in (k.t + hours / 24, hours, 60 * hours)
+    )
+    c["status"], c["number"] = (
+        np.where(done, "Closed", "Open"),
+        np.where(rng.random(n) < 0.6, p.number, ""),
+    )
     silent = np.where(rng.random(n) < 0.5, "Offered", "Not Offered")
-    c["score"] = np.where(rng.random(n) < w.c["service"]["rated"], np.where(k.bad, "Bad", "Good"), silent)
+    c["score"] = np.where(
+        rng.random(n) < w.c["service"]["rated"], np.where(k.bad, "Bad", "Good"), silent
+    )
     c["type"] = np.where(k.topic.isin(["delivery", "damage"]), "Problem", "Question")
-    c["tags"], c["agent"] = [f"{topics[t]['stage']}_sale" for t in k.topic], _any(rng, w.words["agents"], n)
+    c["tags"], c["agent"] = (
+        [f"{topics[t]['stage']}_sale" for t in k.topic],
+        _any(rng, w.words["agents"], n),
+    )
     c["priority"], c["via"] = (
         pick(rng, {"Low": 2, "Normal": 6, "High": 2}, n),
         pick(rng, {"Mail": 6, "Web": 3, "Chat": 2}, n),
     )
-    w.topics = [table(file="zendesk_tickets.csv", id=c.id, topic=k.topic, bad=k.bad, person=k.person)]
-    return Sheet("zendesk_tickets.csv", fill("zendesk", k=k, c=c, v=v), person=k.person).plant("zendesk", rng)
+    w.topics = [
+        table(file="zendesk_tickets.csv", id=c.id, topic=k.topic, bad=k.bad, person=k.person)
+    ]
+    return Sheet("zendesk_tickets.csv", fill("zendesk", k=k, c=c, v=v), person=k.person).plant(
+        "zendesk", rng
+    )
 
 
-def _mood(w: SimpleNamespace, rows: np.ndarray, t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """How satisfied people are at time t, about 0 to 10: bad experiences lower it, good service raises it."""
+def _mood(
+    w: SimpleNamespace, rows: np.ndarray, t: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """How satisfied people are at time t, about 0 to 10: bad experiences lower it, good service
+    raises it.
+    """
     s, total = w.c["survey"], np.full(len(rows), w.c["survey"]["base"])
     for bad, size in ((True, s["bad"]), (False, s["good"])):
-        first = w.cases[w.cases.bad == bad].groupby("person").t.min().reindex(range(w.n)).fillna(np.inf).to_numpy()
+        first = (
+            w.cases[w.cases.bad == bad]
+            .groupby("person")
+            .t.min()
+            .reindex(range(w.n))
+            .fillna(np.inf)
+            .to_numpy()
+        )
         total += size * (first[rows] < t)
-    return total + s["engagement"] * w.people.engagement.to_numpy()[rows] + rng.normal(0, s["noise"], len(rows))
+    return (
+        total
+        + s["engagement"] * w.people.engagement.to_numpy()[rows]
+        + rng.normal(0, s["noise"], len(rows))
+    )
 
 
 def _scores(mood: np.ndarray) -> dict[str, np.ndarray]:
@@ -80,16 +146,27 @@ def _scores(mood: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def surveymonkey(w: SimpleNamespace) -> Sheet:
-    """A satisfaction survey with two header rows: recommend 0-10, satisfied 1-5, twelve statements 1-7, a comment."""
+    """A satisfaction survey with two header rows: recommend 0-10, satisfied 1-5, twelve statements
+    1-7, a comment.
+    """
     rng, p, words, battery = stream(w.seed, "surveymonkey"), w.people, w.words, w.words["battery"]
-    asked = p.profile & (p.acquired < 600) & (p.locale != "cn") & (rng.random(w.n) < w.c["survey"]["share"])
+    asked = (
+        p.profile
+        & (p.acquired < 600)
+        & (p.locale != "cn")
+        & (rng.random(w.n) < w.c["survey"]["share"])
+    )
     rows = np.flatnonzero(asked)
     n, t = len(rows), 600 + 125 * rng.random(len(rows))
     v, mood = contacts(w, "surveymonkey", rows), _mood(w, rows, t, rng)
     factors = list(dict.fromkeys(f for f, _, _ in battery))
-    f = np.array([words["factor_means"][x] for x in p.taste.iloc[rows]]).reshape(n, 3) + rng.normal(size=(n, 3))
+    f = np.array([words["factor_means"][x] for x in p.taste.iloc[rows]]).reshape(n, 3) + rng.normal(
+        size=(n, 3)
+    )
     loads, of = np.array([x for _, x, _ in battery]), [factors.index(x) for x, _, _ in battery]
-    answers = np.round(4.2 + 1.3 * (loads * f[:, of] + np.sqrt(1 - loads**2) * rng.normal(size=(n, len(battery)))))
+    answers = np.round(
+        4.2 + 1.3 * (loads * f[:, of] + np.sqrt(1 - loads**2) * rng.normal(size=(n, len(battery))))
+    )
     answers = np.where(rng.random(answers.shape) < 0.02, np.nan, np.clip(answers, 1, 7))
     form = "%m/%d/%Y %I:%M:%S %p"
     c = table(
@@ -112,41 +189,69 @@ def surveymonkey(w: SimpleNamespace) -> Sheet:
         | {"comment": comment}
     )
     first = [*fixed, *words["questions"][:3], *[""] * (len(battery) - 1), words["questions"][3]]
-    second = [*[""] * len(fixed), "Response", "Response", *[s for _, _, s in battery], "Open-Ended Response"]
+    second = [
+        *[""] * len(fixed),
+        "Response",
+        "Response",
+        *[s for _, _, s in battery],
+        "Open-Ended Response",
+    ]
     w.factors = table(person=rows, mood=mood, **{x: f[:, k] for k, x in enumerate(factors)})
-    return Sheet("surveymonkey.csv", columns, header=second, above=[first], person=rows).plant("surveymonkey", rng)
+    return Sheet("surveymonkey.csv", columns, header=second, above=[first], person=rows).plant(
+        "surveymonkey", rng
+    )
 
 
 def wenjuanxing(w: SimpleNamespace) -> Sheet:
-    """The survey in Chinese: tab-separated text in gbk called .xls, on China's clock, people by phone number."""
+    """The survey in Chinese: tab-separated text in gbk called .xls, on China's clock, people by
+    phone number.
+    """
     rng, p, words = stream(w.seed, "wenjuanxing"), w.people, w.words["chinese_survey"]
     rows = np.flatnonzero(
-        (p.locale == "cn") & (p.acquired < 600) & (p.country == "DE") & (rng.random(w.n) < w.c["survey"]["chinese"])
+        (p.locale == "cn")
+        & (p.acquired < 600)
+        & (p.country == "DE")
+        & (rng.random(w.n) < w.c["survey"]["chinese"])
     )
     n, t = len(rows), 600 + 125 * rng.random(len(rows))
     mood, v = _mood(w, rows, t, rng), contacts(w, "wenjuanxing", rows)
     at = [x.replace("-", "/") for x in show(utc(t) + pd.Timedelta(hours=8))]
     c = table(
-        id=1 + np.arange(n), at=np.array(at, dtype=object), ip=_addresses(rng, n), source=_any(rng, words["sources"], n)
+        id=1 + np.arange(n),
+        at=np.array(at, dtype=object),
+        ip=_addresses(rng, n),
+        source=_any(rng, words["sources"], n),
     )
     c["seconds"] = [f"{s}秒" for s in rng.integers(40, 400, n)]
-    reasons = ["┋".join(x for x, u in zip(words["reasons"], row, strict=True) if u < 0.4) for row in rng.random((n, 5))]
+    reasons = [
+        "┋".join(x for x, u in zip(words["reasons"], row, strict=True) if u < 0.4)
+        for row in rng.random((n, 5))
+    ]
     comments = [_say(rng, words["comments"]["bad" if m < 6 else "good"]) for m in mood]
-    columns = fill("wenjuanxing", c=c) | {"phone": v.phone} | _scores(mood) | {"reasons": reasons, "comment": comments}
+    columns = (
+        fill("wenjuanxing", c=c)
+        | {"phone": v.phone}
+        | _scores(mood)
+        | {"reasons": reasons, "comment": comments}
+    )
     header = [*load("columns")["wenjuanxing"], *words["questions"]]
     who = np.where(v.phone != "", rows, -1)
-    return Sheet("wenjuanxing.xls", columns, header=header, encoding="gbk", sep="\t", person=who).plant(
-        "wenjuanxing", rng
-    )
+    return Sheet(
+        "wenjuanxing.xls", columns, header=header, encoding="gbk", sep="\t", person=who
+    ).plant("wenjuanxing", rng)
 
 
 def hubspot(w: SimpleNamespace) -> list[Sheet]:
-    """Business accounts: companies, their people (customers in their own right), deals, and what is known of each."""
+    """Business accounts: companies, their people (customers in their own right), deals, and what is
+    known of each.
+    """
     rng, b, words = stream(w.seed, "hubspot"), w.c["business"], w.words["business"]
     n = max(int(w.n * b["accounts"]), 6)
     names = [
         f"{x} {y} {k + 1}"
-        for k, x, y in zip(range(n), _any(rng, words["stems"], n), _any(rng, words["tails"], n), strict=True)
+        for k, x, y in zip(
+            range(n), _any(rng, words["stems"], n), _any(rng, words["tails"], n), strict=True
+        )
     ]
     f = table(
         id=[str(9_000_000_001 + 7 * k) for k in range(n)],
@@ -180,14 +285,20 @@ def hubspot(w: SimpleNamespace) -> list[Sheet]:
         amount=rng.lognormal(7.2 + 0.3 * g.quality, 0.6),
         opened=opened,
     )
-    d["closed"], d["name"] = closed.where(closed < DAYS), [f"{x} - order {i + 1}" for i, x in enumerate(g.name)]
+    d["closed"], d["name"] = (
+        closed.where(closed < DAYS),
+        [f"{x} - order {i + 1}" for i, x in enumerate(g.name)],
+    )
     q = f.quality.to_numpy()
     known = table(
         customer_id=f.id,
         industry=_any(rng, words["industries"], n),
         employees=np.exp(rng.normal(2.5, 1, n)).astype(int) + 1,
     )
-    known["years_trading"], known["days_late"] = rng.integers(1, 60, n), rng.poisson(np.exp(2 - 0.6 * q))
+    known["years_trading"], known["days_late"] = (
+        rng.integers(1, 60, n),
+        rng.poisson(np.exp(2 - 0.6 * q)),
+    )
     known["credit_score"] = np.clip(70 + 10 * q + rng.normal(0, 6, n), 10, 99).astype(int)
     known["lawsuits"] = rng.poisson(0.15 * np.exp(-0.5 * q))
     for name, (good, bad, share) in words["checks"].items():
@@ -199,9 +310,11 @@ def hubspot(w: SimpleNamespace) -> list[Sheet]:
     sheets = [
         Sheet("hubspot_deals.csv", fill("hubspot_deals", c=d, f=g)).plant("hubspot", rng),
         Sheet("hubspot_companies.csv", fill("hubspot_companies", f=f)).plant("hubspot", rng, 2),
-        Sheet("hubspot_contacts.csv", fill("hubspot_contacts", c=c, v=v, f=f.iloc[firm]), person=people).plant(
-            "hubspot", rng, 2
-        ),
+        Sheet(
+            "hubspot_contacts.csv",
+            fill("hubspot_contacts", c=c, v=v, f=f.iloc[firm]),
+            person=people,
+        ).plant("hubspot", rng, 2),
     ]
     return [*sheets, Sheet("accounts.csv", _texts(rows), whole=number).plant("accounts", rng)]
 
@@ -223,31 +336,53 @@ def messages(w: SimpleNamespace) -> Sheet:
         (~m.holdout & ~m.bounced).to_numpy(),
         (m.t + 0.6).where(m.complained).to_numpy(),
     )
-    return Sheet("messages.csv", fill("messages", m=m, c=c)).plant("messages", stream(w.seed, "messages"))
+    return Sheet("messages.csv", fill("messages", m=m, c=c)).plant(
+        "messages", stream(w.seed, "messages")
+    )
 
 
 def experiments(w: SimpleNamespace) -> Sheet:
     """Every unit of every test with its outcome and its value in the 90 days before.
 
-    `y0` and `y1` are the outcomes without and with the treatment; both are known here, and kept for the truth.
+    `y0` and `y1` are the outcomes without and with the treatment; both are known here, and kept for
+    the truth.
     """
     o, p, parts = w.orders[(w.orders["lines"] > 0) & ~w.orders.cancelled], w.people, []
     for e, (name, x) in enumerate(w.c["experiments"].items()):
-        d = w.tests[(w.tests.test == e) & (w.tests.arm >= 0) & (w.tests.t + x["days"] < DAYS)].reset_index(drop=True)
+        d = w.tests[
+            (w.tests.test == e) & (w.tests.arm >= 0) & (w.tests.t + x["days"] < DAYS)
+        ].reset_index(drop=True)
         could = o.loc[o.meant | (o.cause == 200 + e), ["person", "t", "cause", "value"]]
-        j = d.reset_index()[["index", "person", "t"]].merge(could, on="person", suffixes=("", "_order"))
+        j = d.reset_index()[["index", "person", "t"]].merge(
+            could, on="person", suffixes=("", "_order")
+        )
         after = j[(j.t_order > j.t + 0.01) & (j.t_order <= j.t + x["days"])]
-        before = j[(j.t_order <= j.t) & (j.t_order > j.t - 90) & (j.t_order < p.end.to_numpy()[j.person])]
+        before = j[
+            (j.t_order <= j.t) & (j.t_order > j.t - 90) & (j.t_order < p.end.to_numpy()[j.person])
+        ]
         for treated, end in enumerate(w.both.get(e, [p.end.to_numpy()] * 2)):
-            seen = after[(after.t_order < end[after.person]) & ((after.cause != 200 + e) | (treated == 1))]
+            seen = after[
+                (after.t_order < end[after.person]) & ((after.cause != 200 + e) | (treated == 1))
+            ]
             y = np.bincount(seen["index"], seen.value, len(d))
             d[f"y{treated}"] = (
-                (np.bincount(seen["index"], minlength=len(d)) > 0) * 1.0 if "again" in x["outcome"] else y
+                (np.bincount(seen["index"], minlength=len(d)) > 0) * 1.0
+                if "again" in x["outcome"]
+                else y
             )
-        works = np.array([0.0, *[x.get("factors", {}).get(v, 1.0) for v in x["variants"][1:]]])[d.arm]
-        d["value"], d["pre_value"] = d.y0 + works * (d.y1 - d.y0), np.bincount(before["index"], before.value, len(d))
+        works = np.array([0.0, *[x.get("factors", {}).get(v, 1.0) for v in x["variants"][1:]]])[
+            d.arm
+        ]
+        d["value"], d["pre_value"] = (
+            d.y0 + works * (d.y1 - d.y0),
+            np.bincount(before["index"], before.value, len(d)),
+        )
         parts.append(
-            d.assign(variant=np.array(x["variants"], dtype=object)[d.arm], experiment_id=name, outcome=x["outcome"])
+            d.assign(
+                variant=np.array(x["variants"], dtype=object)[d.arm],
+                experiment_id=name,
+                outcome=x["outcome"],
+            )
         )
     d = w.outcomes = pd.concat(parts, ignore_index=True)
     cells = fill("experiments", d=d, c=table(number=p.number.to_numpy()[d.person]))
@@ -255,7 +390,9 @@ def experiments(w: SimpleNamespace) -> Sheet:
 
 
 def choices(w: SimpleNamespace) -> Sheet:
-    """Conjoint: each respondent picks one of three coat racks, eight times; part-worths plus Gumbel noise."""
+    """Conjoint: each respondent picks one of three coat racks, eight times; part-worths plus Gumbel
+    noise.
+    """
     rng, c = stream(w.seed, "choices"), w.c["conjoint"]
     who = np.sort(rng.permutation(w.n)[: max(int(w.n * c["share"]), 10)])
     shape, columns = (len(who), c["tasks"], c["alternatives"]), {}
@@ -266,9 +403,9 @@ def choices(w: SimpleNamespace) -> Sheet:
         utility += np.take_along_axis(own, drawn.reshape(len(who), -1), axis=1).reshape(shape)
         columns[name] = np.array(list(levels), dtype=object)[drawn.ravel()]
     columns["price"] = _any(rng, c["prices"], utility.size)
-    factor = w.people.sensitivity.map({k: v["factor"] for k, v in w.c["people"]["sensitivity"].items()}).to_numpy(
-        float
-    )[who]
+    factor = w.people.sensitivity.map(
+        {k: v["factor"] for k, v in w.c["people"]["sensitivity"].items()}
+    ).to_numpy(float)[who]
     utility += c["price"] * factor[:, None, None] * columns["price"].reshape(shape).astype(float)
     i, task, alternative = np.unravel_index(np.arange(utility.size), shape)
     chosen = (utility == utility.max(axis=2, keepdims=True)).ravel().astype(int)
@@ -285,18 +422,29 @@ def choices(w: SimpleNamespace) -> Sheet:
 def reviews(w: SimpleNamespace) -> Sheet:
     """Public reviews of bought products in English and Chinese; their topic and mood are known."""
     rng, words, t = stream(w.seed, "reviews"), w.words["reviews"], w.true[~w.true.is_return]
-    d = t.iloc[np.sort(rng.permutation(len(t))[: min(int(w.n * w.c["reviews"]), len(t))])].sort_values(
-        "t", kind="stable"
-    )
+    d = t.iloc[
+        np.sort(rng.permutation(len(t))[: min(int(w.n * w.c["reviews"]), len(t))])
+    ].sort_values("t", kind="stable")
     n, g = len(d), w.products.iloc[d["product"]]
-    good = _mood(w, d.person.to_numpy(), d.t.to_numpy(), rng) - 1.2 * d.back.to_numpy() + rng.normal(0, 1, n) > 6
+    good = (
+        _mood(w, d.person.to_numpy(), d.t.to_numpy(), rng)
+        - 1.2 * d.back.to_numpy()
+        + rng.normal(0, 1, n)
+        > 6
+    )
     tone, chinese = np.where(good, "good", "bad"), w.people.locale.to_numpy()[d.person] == "cn"
-    topic, rival = pick(rng, {"quality": 4, "price": 2, "delivery": 2.5, "service": 1.5}, n), rng.random(n) < 0.05
+    topic, rival = (
+        pick(rng, {"quality": 4, "price": 2, "delivery": 2.5, "service": 1.5}, n),
+        rng.random(n) < 0.05,
+    )
     body = [
-        _say(rng, words[k][s]["zh" if zh else "en"], item=name.lower()) + (f"\n{w.words['competitor'][s]}" if r else "")
+        _say(rng, words[k][s]["zh" if zh else "en"], item=name.lower())
+        + (f"\n{w.words['competitor'][s]}" if r else "")
         for k, s, zh, name, r in zip(topic, tone, chinese, g.name, rival, strict=True)
     ]
-    rating = np.clip(np.round(np.where(good, rng.normal(4.5, 0.6, n), rng.normal(2.0, 0.8, n))), 1, 5).astype(int)
+    rating = np.clip(
+        np.round(np.where(good, rng.normal(4.5, 0.6, n), rng.normal(2.0, 0.8, n))), 1, 5
+    ).astype(int)
     c = table(
         id=[f"R{k + 1:05d}" for k in range(n)],
         rating=rating,
@@ -313,15 +461,21 @@ def reviews(w: SimpleNamespace) -> Sheet:
 
 
 def market(w: SimpleNamespace) -> Sheet:
-    """Months by category and brand; our own sales are the true ones, those of the others follow their share."""
+    """Months by category and brand; our own sales are the true ones, those of the others follow
+    their share.
+    """
     rng, brands, t = stream(w.seed, "market"), w.c["market"]["brands"], w.true[~w.true.cancelled]
     month = DATES[t.t.astype(int)].strftime("%Y-%m-01")
-    own = t.groupby([month, w.products.category.to_numpy()[t["product"]]])[["revenue", "quantity"]].sum()
+    own = t.groupby([month, w.products.category.to_numpy()[t["product"]]])[
+        ["revenue", "quantity"]
+    ].sum()
     months = list(dict.fromkeys(DATES[:DAYS].strftime("%Y-%m-01")))
-    d = pd.MultiIndex.from_product([months, w.c["categories"], brands], names=["period", "segment", "brand"]).to_frame(
-        index=False
-    )
-    ours = own.reindex(pd.MultiIndex.from_frame(d[["period", "segment"]]), fill_value=0).reset_index(drop=True)
+    d = pd.MultiIndex.from_product(
+        [months, w.c["categories"], brands], names=["period", "segment", "brand"]
+    ).to_frame(index=False)
+    ours = own.reindex(
+        pd.MultiIndex.from_frame(d[["period", "segment"]]), fill_value=0
+    ).reset_index(drop=True)
     mean = own.groupby(level=1).mean().reindex(d.segment).reset_index(drop=True)
     share, level = (d.brand.map({k: v[i] for k, v in brands.items()}).astype(float) for i in (0, 1))
     season, n = np.array(w.c["months"])[pd.DatetimeIndex(d.period).month - 1], len(d)
@@ -329,7 +483,10 @@ def market(w: SimpleNamespace) -> Sheet:
     for name, column in (("sales", "revenue"), ("units", "quantity")):
         d[name] = np.where(d.brand == "Twin", ours[column], mean[column] * ratio)
     d["price"] = level * mean.revenue / mean.quantity * rng.uniform(0.97, 1.03, n)
-    d["rating"], d["search"] = np.clip(3.7 + 0.8 * (level - 1) + rng.normal(0, 0.1, n), 1, 5), 290 * share * season
+    d["rating"], d["search"] = (
+        np.clip(3.7 + 0.8 * (level - 1) + rng.normal(0, 0.1, n), 1, 5),
+        290 * share * season,
+    )
     d["mentions"], d["awareness"] = rng.poisson(120 * share), (0.2 + 1.6 * share).clip(upper=0.95)
     d["reputation"] = 3.2 + level / 3 + rng.normal(0, 0.05, n)
     return Sheet("market.csv", fill("market", d=d)).plant("market", rng)
@@ -340,10 +497,27 @@ def promotions(w: SimpleNamespace) -> Sheet:
     last = DAYS // 7 + 1
     place, week, product = np.nonzero(w.display[:, :last] | (w.shelf < w.list)[None, :last])
     monday = START - pd.Timedelta(days=1) + pd.to_timedelta(7 * week, unit="D")
-    c = table(place=np.array(w.c["places"], dtype=object)[place], week_on=show(pd.DatetimeIndex(monday), 10))
-    c["display"], c["mailer"] = w.display[place, week, product].astype(int), w.mailer[week, product].astype(int)
+    c = table(
+        place=np.array(w.c["places"], dtype=object)[place],
+        week_on=show(pd.DatetimeIndex(monday), 10),
+    )
+    c["display"], c["mailer"] = (
+        w.display[place, week, product].astype(int),
+        w.mailer[week, product].astype(int),
+    )
     cells = fill("promotions", c=c, g=w.products.iloc[product])
     return Sheet("promotions.csv", cells).plant("promotions", stream(w.seed, "promotions"))
 
 
-MAKERS = [zendesk, surveymonkey, wenjuanxing, hubspot, messages, experiments, choices, reviews, market, promotions]
+MAKERS = [
+    zendesk,
+    surveymonkey,
+    wenjuanxing,
+    hubspot,
+    messages,
+    experiments,
+    choices,
+    reviews,
+    market,
+    promotions,
+]

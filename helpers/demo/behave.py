@@ -1,4 +1,6 @@
-"""What the simulated people do: demand, advertising, leaving, orders, baskets. docs/twin.md gives the equations."""
+"""What the simulated people do: demand, advertising, leaving, orders, baskets. docs/twin.md gives
+the equations.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def simulate(customers: int, seed: int) -> SimpleNamespace:
 
 
 def _products(w: SimpleNamespace) -> pd.DataFrame:
-    """160 products: name, category, base price, unit cost, popularity; prices and promotions by week beside them."""
+    """160 products: name, category, base price, unit cost, popularity; prices and promotions by
+    week beside them.
+    """
     rng, rows = stream(0, "products"), []  # the same range for every seed
     for category, c in w.c["categories"].items():
         for k in range(20):
@@ -43,15 +47,28 @@ def _products(w: SimpleNamespace) -> pd.DataFrame:
             name = f"{c['nouns'][k % 10]} {adjective}"
             cost = round(price * c["cost"] * rng.uniform(0.9, 1.1) / 1.19, 2)
             rows.append(
-                (f"{c['code']}-{k + 1:03d}", name, category, w.c["vendors"][k % 4], price, cost, rng.pareto(3.0) + 0.5)
+                (
+                    f"{c['code']}-{k + 1:03d}",
+                    name,
+                    category,
+                    w.c["vendors"][k % 4],
+                    price,
+                    cost,
+                    rng.pareto(3.0) + 0.5,
+                )
             )
-    p = pd.DataFrame(rows, columns=["product_id", "name", "category", "brand", "price", "cost", "popularity"])
+    p = pd.DataFrame(
+        rows, columns=["product_id", "name", "category", "brand", "price", "cost", "popularity"]
+    )
     for key in ("elasticity", "display", "mailer", "pull_forward", "more"):
         p[key] = [w.c["categories"][c][key] for c in p.category]
     rng, j = stream(w.seed, "prices"), len(p)
-    change = np.cumsum(rng.random((WEEKS, j)) < 1 / 7, axis=0)  # list prices hold for seven weeks on average
+    # list prices hold for seven weeks on average
+    change = np.cumsum(rng.random((WEEKS, j)) < 1 / 7, axis=0)
     level = np.exp(rng.normal(0, w.c["list_change"], (WEEKS + 1, j)))
-    w.list = np.round(np.round(p.price.to_numpy() * np.take_along_axis(level, change, axis=0), 1) - 0.05, 2)
+    w.list = np.round(
+        np.round(p.price.to_numpy() * np.take_along_axis(level, change, axis=0), 1) - 0.05, 2
+    )
     promoted = rng.random((WEEKS, j)) < w.c["promoted"]
     depth = np.where(promoted, rng.choice(w.c["depths"], (WEEKS, j)), 0)
     w.shelf = np.round(w.list * (1 - depth), 2)
@@ -68,26 +85,44 @@ def _ads(w: SimpleNamespace) -> pd.DataFrame:
     for name, a in w.c["ads"].items():
         rng = stream(w.seed, f"ads {name}")
         weekly = np.exp(rng.normal(0, 0.45, WEEKS))
-        on = np.repeat(rng.random(WEEKS // 4 + 1) > 0.15, 4)[:WEEKS]  # some months without this campaign
-        spend = a["spend"] * w.n / 5000 * np.repeat(weekly * on, 7)[1 : HORIZON + 1] * rng.uniform(0.85, 1.15, HORIZON)
+        # some months without this campaign
+        on = np.repeat(rng.random(WEEKS // 4 + 1) > 0.15, 4)[:WEEKS]
+        spend = (
+            a["spend"]
+            * w.n
+            / 5000
+            * np.repeat(weekly * on, 7)[1 : HORIZON + 1]
+            * rng.uniform(0.85, 1.15, HORIZON)
+        )
         spend = np.round(spend, 2)
-        parts.append(pd.DataFrame({"channel": name, "day": range(HORIZON), "spend": spend} | respond(spend, a, w.n)))
+        parts.append(
+            pd.DataFrame(
+                {"channel": name, "day": range(HORIZON), "spend": spend} | respond(spend, a, w.n)
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
 def respond(spend: np.ndarray, a: dict, n: int) -> dict[str, np.ndarray]:
-    """Geometric carry-over, then Hill saturation: `carried` spend (1 is its planned mean) and `response`."""
+    """Geometric carry-over, then Hill saturation: `carried` spend (1 is its planned mean) and
+    `response`.
+    """
     carried = np.empty(len(spend))
     level = 1.0
     for t, x in enumerate(spend / (a["spend"] * n / 5000)):
         level = a["carry_over"] * level + (1 - a["carry_over"]) * x
         carried[t] = level
     powered = carried ** a["slope"]
-    return {"carried": carried, "response": a["ceiling"] * powered / (powered + a["half"] ** a["slope"])}
+    return {
+        "carried": carried,
+        "response": a["ceiling"] * powered / (powered + a["half"] ** a["slope"]),
+    }
 
 
 def _demand(w: SimpleNamespace) -> np.ndarray:
-    """Demand factor by kind of place and day: season x weekday x growth x (1 + what advertising adds)."""
+    """Demand factor by kind of place and day: season x weekday x growth x (1 + what advertising
+    adds).
+    """
     month = np.array(w.c["months"])[DATES.month - 1]
     growth = 1 + w.c["growth"] * (np.arange(HORIZON) - DAYS / 2) / 365
     w.response = w.ads.response.to_numpy().reshape(-1, HORIZON)
@@ -98,12 +133,16 @@ def _demand(w: SimpleNamespace) -> np.ndarray:
 
 
 def _people(w: SimpleNamespace) -> pd.DataFrame:
-    """Traits that drive behaviour, beside the identities; times are days since the first day, rates are by day."""
+    """Traits that drive behaviour, beside the identities; times are days since the first day, rates
+    are by day.
+    """
     rng, c = stream(w.seed, "people"), w.c["people"]
     p, n = identities(w.n, w.seed), w.n
     p["number"] = [f"C-{i + 1:06d}" for i in rng.permutation(n)]
     p["channels"] = pick(rng, c["channels"], n)
-    home = np.where(p.channels == "both", np.where(rng.random(n) < 0.55, "web", "store"), p.channels)
+    home = np.where(
+        p.channels == "both", np.where(rng.random(n) < 0.55, "web", "store"), p.channels
+    )
     p["home"] = np.where(p.country == "CH", "web", home).astype(object)
     p.loc[p.country == "CH", "channels"] = "web"
     p["taste"] = pick(rng, c["tastes"], n)
@@ -119,7 +158,8 @@ def _people(w: SimpleNamespace) -> pd.DataFrame:
     p["hazard"] = hazard
     level = w.cumulated[(p.home == "store").astype(int)]
     top = level[:, DAYS - 1]
-    drawn = (level < (rng.random(n) * top)[:, None]).sum(axis=1) - 1  # inverse of the cumulated demand
+    # inverse of the cumulated demand
+    drawn = (level < (rng.random(n) * top)[:, None]).sum(axis=1) - 1
     p["acquired"] = np.where(old, -age, drawn + rng.uniform(0.4, 0.75, n))
     p["clock"] = rng.exponential(size=n)  # the person's own luck in staying
     p["lines"] = c["lines"]["mean"] * np.exp(rng.normal(0, c["lines"]["spread"], n))
@@ -131,20 +171,28 @@ def _people(w: SimpleNamespace) -> pd.DataFrame:
     return p
 
 
-def _survivors(rng: np.random.Generator, c: dict, z: np.ndarray, old: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Chance of leaving by day, and the age of those known before, who are the ones that had not left yet."""
+def _survivors(
+    rng: np.random.Generator, c: dict, z: np.ndarray, old: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chance of leaving by day, and the age of those known before, who are the ones that had not
+    left yet.
+    """
     shape, mean = c["dropout"]["shape"], c["dropout"]["mean"] / 365
     hazard = rng.gamma(shape, mean / shape, len(z)) * np.exp(c["engagement"]["dropout"] * z)
     age = rng.uniform(1, 1000, len(z))
     while (gone := old & (rng.random(len(z)) > np.exp(-hazard * age))).any():
-        hazard[gone] = rng.gamma(shape, mean / shape, gone.sum()) * np.exp(c["engagement"]["dropout"] * z[gone])
+        hazard[gone] = rng.gamma(shape, mean / shape, gone.sum()) * np.exp(
+            c["engagement"]["dropout"] * z[gone]
+        )
         age[gone] = rng.uniform(1, 1000, gone.sum())
         old = gone
     return hazard, age
 
 
 def _cases(w: SimpleNamespace) -> pd.DataFrame:
-    """Service cases while people are with the shop: when, topic, minutes to the first reply, bad or not."""
+    """Service cases while people are with the shop: when, topic, minutes to the first reply, bad or
+    not.
+    """
     rng, s, p = stream(w.seed, "cases"), w.c["service"], w.people
     start = np.maximum(p.acquired.to_numpy(), 0)
     count = rng.poisson(s["cases"] / 365 * np.maximum(HORIZON - start, 0))
@@ -152,7 +200,12 @@ def _cases(w: SimpleNamespace) -> pd.DataFrame:
     k["t"] = start[k.person] + rng.random(len(k)) * (HORIZON - start[k.person])
     slow = k.t.between(s["slow_from"], s["slow_to"])
     k["reply"] = (
-        np.round(rng.lognormal(np.log(np.where(slow, s["reply_minutes"]["slow"], s["reply_minutes"]["normal"])), 0.9))
+        np.round(
+            rng.lognormal(
+                np.log(np.where(slow, s["reply_minutes"]["slow"], s["reply_minutes"]["normal"])),
+                0.9,
+            )
+        )
         + 1
     )
     late = k.reply > s["bad_after"]
@@ -163,7 +216,9 @@ def _cases(w: SimpleNamespace) -> pd.DataFrame:
 
 
 def _tests(w: SimpleNamespace) -> pd.DataFrame:
-    """Who was in which test or did the act unasked: person, arm (-1 outside the test), when, luck and extra chance."""
+    """Who was in which test or did the act unasked: person, arm (-1 outside the test), when, luck
+    and extra chance.
+    """
     p, parts = w.people, []
     for e, (name, x) in enumerate(w.c["experiments"].items()):
         rng = stream(w.seed, name)
@@ -173,15 +228,27 @@ def _tests(w: SimpleNamespace) -> pd.DataFrame:
             outside = ~inside & (t > 0)
         else:
             t = x["from"] + (x["to"] - x["from"]) * rng.random(w.n)
-            inside = (p.acquired < t) & ((p.channels != "store") | (name == "EXP-REWARD")) & (rng.random(w.n) < 0.7)
+            inside = (
+                (p.acquired < t)
+                & ((p.channels != "store") | (name == "EXP-REWARD"))
+                & (rng.random(w.n) < 0.7)
+            )
             outside = ~inside & (p.acquired < t)
         arms = len(x["variants"])
-        arm = (rng.random(w.n) < x["split"]).astype(int) if "split" in x else rng.integers(0, arms, w.n)
+        arm = (
+            (rng.random(w.n) < x["split"]).astype(int)
+            if "split" in x
+            else rng.integers(0, arms, w.n)
+        )
         logit = np.log(x["everyone"] / (1 - x["everyone"])) if x.get("everyone") else -99
-        keen = rng.random(w.n) < 1 / (1 + np.exp(-logit - w.c["people"]["engagement"]["onboarding"] * p.engagement))
+        keen = rng.random(w.n) < 1 / (
+            1 + np.exp(-logit - w.c["people"]["engagement"]["onboarding"] * p.engagement)
+        )
         extra = p.sensitivity.map(x.get("extra", {"low": 0, "middle": 0, "high": 0})).astype(float)
         rows = np.flatnonzero(inside | (outside & keen))
-        part = pd.DataFrame({"test": e, "person": rows, "t": t[rows], "arm": np.where(inside, arm, -1)[rows]})
+        part = pd.DataFrame(
+            {"test": e, "person": rows, "t": t[rows], "arm": np.where(inside, arm, -1)[rows]}
+        )
         part["chance"], part["luck"], part["delay"] = (
             extra.to_numpy()[rows],
             rng.random(len(rows)),
@@ -192,9 +259,11 @@ def _tests(w: SimpleNamespace) -> pd.DataFrame:
 
 
 def _dropout(w: SimpleNamespace, test: int = -1, treated: bool = True) -> np.ndarray:
-    """Day on which each person leaves; with `test`, as it would be were everybody in that test (not) treated.
+    """Day on which each person leaves; with `test`, as it would be were everybody in that test
+    (not) treated.
 
-    The chance of leaving is constant between events; each act or bad experience multiplies it from then on.
+    The chance of leaving is constant between events; each act or bad experience multiplies it from
+    then on.
     """
     p, n = w.people, w.n
     names = list(w.c["experiments"])
@@ -212,7 +281,10 @@ def _dropout(w: SimpleNamespace, test: int = -1, treated: bool = True) -> np.nda
     bad = w.cases[w.cases.bad].drop_duplicates("person")  # the first bad experience
     at = np.full(n, np.inf)
     at[bad.person] = bad.t
-    times, factors = np.array([*times, at]), np.array([*factors, np.full(n, w.c["service"]["hazard"])])
+    times, factors = (
+        np.array([*times, at]),
+        np.array([*factors, np.full(n, w.c["service"]["hazard"])]),
+    )
     order = np.argsort(times, axis=0, kind="stable")
     end = np.maximum(p.acquired, 0).to_numpy() + p.clock.to_numpy() / p.hazard.to_numpy()
     for row in order:
@@ -233,10 +305,14 @@ def _consent(w: SimpleNamespace) -> np.ndarray:
 
 
 def _mail(w: SimpleNamespace) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """E-mail campaigns and every contact: holdout, opened, clicked, left the list, and the extra order it may cause."""
+    """E-mail campaigns and every contact: holdout, opened, clicked, left the list, and the extra
+    order it may cause.
+    """
     rng, m, p = stream(w.seed, "mail"), w.c["mail"], w.people
     days = np.linspace(14, DAYS - 12, m["campaigns"]).astype(int)
-    mails = pd.DataFrame({"campaign_id": [f"01J{k:04d}MAIL" for k in range(len(days))], "t": days + 10 / 24})
+    mails = pd.DataFrame(
+        {"campaign_id": [f"01J{k:04d}MAIL" for k in range(len(days))], "t": days + 10 / 24}
+    )
     mails["kind"] = np.where(np.arange(len(days)) % 3 == 1, "offer", "newsletter")
     themes = w.words["mail_themes"]
     mails["name"] = [
@@ -271,7 +347,9 @@ def _mail(w: SimpleNamespace) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _styles(w: SimpleNamespace, mails: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Style and subject of each mail: half of the mails of a kind speak to feelings, the others tell facts."""
+    """Style and subject of each mail: half of the mails of a kind speak to feelings, the others
+    tell facts.
+    """
     rng, styles = stream(w.seed, "styles"), np.array(list(w.c["mail"]["style"]), dtype=object)
     style, subject = np.empty(len(mails), dtype=object), np.empty(len(mails), dtype=object)
     for kind in ("newsletter", "offer"):
@@ -286,10 +364,12 @@ def _styles(w: SimpleNamespace, mails: pd.DataFrame) -> tuple[np.ndarray, np.nda
 
 
 def _orders(w: SimpleNamespace) -> pd.DataFrame:
-    """Every order, and every order that would have been: person, place, day, cause, and whether it happened (`real`).
+    """Every order, and every order that would have been: person, place, day, cause, and whether it
+    happened (`real`).
 
-    Base orders come from a Poisson process in demand time up to the latest day on which the person could have left;
-    `real` keeps those before the day on which they did. So each test knows both of its outcomes.
+    Base orders come from a Poisson process in demand time up to the latest day on which the person
+    could have left; `real` keeps those before the day on which they did. So each test knows both of
+    its outcomes.
     """
     rng, p = stream(w.seed, "orders"), w.people
     w.both = {}
@@ -321,7 +401,9 @@ def _orders(w: SimpleNamespace) -> pd.DataFrame:
     hour = np.empty(len(o))
     for kind in (0, 1):
         rows = np.flatnonzero(o.kind == kind)
-        hour[rows] = rng.choice(24, len(rows), p=clock[kind] / clock[kind].sum()) + rng.random(len(rows))
+        hour[rows] = rng.choice(24, len(rows), p=clock[kind] / clock[kind].sum()) + rng.random(
+            len(rows)
+        )
     o["t"] = np.round((o.day + hour / 24) * 86400) / 86400
     opening = p.acquired.to_numpy()[o.person]
     o.loc[o.forced & (o.cause < 100), "t"] = opening[o.forced & (o.cause < 100)]
@@ -333,32 +415,49 @@ def _orders(w: SimpleNamespace) -> pd.DataFrame:
 
 
 def _extras(w: SimpleNamespace) -> list[pd.DataFrame]:
-    """Orders that mail and tests cause, also those that the held-out half would have made (`real` False)."""
+    """Orders that mail and tests cause, also those that the held-out half would have made (`real`
+    False).
+    """
     m, p = w.messages[w.messages.extra], w.people
     sent = ~m.holdout & ~m.bounced
-    out = [table(person=m.person, day=np.floor(m.t + 0.5 + 6 * m.delay), cause=100 + m.mail, real=sent, source=m.index)]
+    out = [
+        table(
+            person=m.person,
+            day=np.floor(m.t + 0.5 + 6 * m.delay),
+            cause=100 + m.mail,
+            real=sent,
+            source=m.index,
+        )
+    ]
     for e, x in enumerate(w.c["experiments"].values()):
         if "extra" not in x:
             continue
         d = w.tests[(w.tests.test == e) & (w.tests.arm >= 0)]
         d = d[(d.luck < d.chance) & (p.end.to_numpy()[d.person] > d.t)]
-        works = np.array([0.0, *[x.get("factors", {}).get(v, 1.0) for v in x["variants"][1:]]])[d.arm] > 0
+        works = (
+            np.array([0.0, *[x.get("factors", {}).get(v, 1.0) for v in x["variants"][1:]]])[d.arm]
+            > 0
+        )
         day = np.floor(d.t + 1 + (x["days"] - 2) * d.delay)
         out.append(table(person=d.person, day=day, cause=200 + e, real=works, source=d.index))
     for part in out:
         part["forced"] = True
         # people of the stores alone come by in their store; shops are shut on Sundays
         part["kind"] = (p.channels.to_numpy()[part.person] == "store").astype(int)
-        shut = (part.kind == 1) & (DATES.day_of_week[part.day.clip(upper=HORIZON - 1).astype(int)] == 6)
+        shut = (part.kind == 1) & (
+            DATES.day_of_week[part.day.clip(upper=HORIZON - 1).astype(int)] == 6
+        )
         part["day"] = (part.day + shut).astype(int)
     return out
 
 
 def _lines(w: SimpleNamespace) -> pd.DataFrame:
-    """What is in each basket. Products are bought as independent Poisson counts, so price elasticities hold exactly.
+    """What is in each basket. Products are bought as independent Poisson counts, so price
+    elasticities hold exactly.
 
-    Count of product j in an order = lines x weight j at this place, week, taste and price sensitivity; weights add up
-    to 1 at base prices. Forced orders (first orders, extra orders) hold one line at least; other empty ones vanish.
+    Count of product j in an order = lines x weight j at this place, week, taste and price
+    sensitivity; weights add up to 1 at base prices. Forced orders (first orders, extra orders) hold
+    one line at least; other empty ones vanish.
     """
     rng, p, o, g = stream(w.seed, "lines"), w.people, w.orders, w.products
     tastes, levels, j = list(w.c["people"]["tastes"]), w.c["people"]["sensitivity"], len(g)
@@ -368,12 +467,14 @@ def _lines(w: SimpleNamespace) -> pd.DataFrame:
     who = o.person.to_numpy()
     week = (o.day.to_numpy() + 1) // 7
     taste, level = (
-        pd.Categorical(p[k], list(v)).codes.astype(int)[who] for k, v in (("taste", tastes), ("sensitivity", levels))
+        pd.Categorical(p[k], list(v)).codes.astype(int)[who]
+        for k, v in (("taste", tastes), ("sensitivity", levels))
     )
     cell = pd.Categorical(o.place, w.c["places"]).codes.astype(int) * WEEKS + week
     cell = (cell * len(tastes) + taste) * len(levels) + level
     flat, fav = cum.reshape(-1, j), p.favourite.to_numpy()[who]
-    scaled = (flat / flat[:, -1:] + np.arange(len(flat))[:, None]).reshape(-1)  # one sorted list for all cells
+    # one sorted list for all cells
+    scaled = (flat / flat[:, -1:] + np.arange(len(flat))[:, None]).reshape(-1)
     padded = np.concatenate([np.zeros((len(flat), 1)), flat], axis=1)
     low, high = padded[cell, starts[fav]], padded[cell, starts[fav + 1]]
     normal = _category_shares(w)[taste, fav]
@@ -400,22 +501,29 @@ def _category_shares(w: SimpleNamespace) -> np.ndarray:
 
 
 def _weights(w: SimpleNamespace) -> np.ndarray:
-    """Demand weight by place, week, taste, price sensitivity and product; sums to 1 at base prices and mean season."""
+    """Demand weight by place, week, taste, price sensitivity and product; sums to 1 at base prices
+    and mean season.
+    """
     g, levels = w.products, w.c["people"]["sensitivity"]
     e = np.outer([x["factor"] for x in levels.values()], g.elasticity)[None]  # 1, levels, products
     listed = (w.list / g.price.to_numpy())[:, None] ** e
-    lift = (1 + g.display.to_numpy() * w.display) * (1 + g.mailer.to_numpy() * w.mailer)  # place, week, product
+    # place, week, product
+    lift = (1 + g.display.to_numpy() * w.display) * (1 + g.mailer.to_numpy() * w.mailer)
     promo = (w.shelf / w.list)[None, :, None] ** e[None] * lift[:, :, None]
     pull = np.ones_like(promo)
     for k, part in enumerate(w.c["pull_weeks"], start=1):
         pull[:, k:] -= g.pull_forward.to_numpy() * part * (promo[:, :-k] - 1)
     month = (START + pd.to_timedelta(7 * np.arange(WEEKS) + 2, unit="D")).month.to_numpy()
-    tilt = [1 + c["tilt"] * np.cos(2 * np.pi * (month - c["peak"]) / 12) for c in w.c["categories"].values()]
+    tilt = [
+        1 + c["tilt"] * np.cos(2 * np.pi * (month - c["peak"]) / 12)
+        for c in w.c["categories"].values()
+    ]
     tilt = np.repeat(np.array(tilt).T, 20, axis=1)  # week, product
     popular = g.popularity / g.groupby("category").popularity.transform("sum")
     taste = np.repeat(_category_shares(w), 20, axis=1) * popular.to_numpy()
     w.pull, w.promo = pull, promo
-    common = listed[None] * promo * np.maximum(pull, 0.1) * tilt[None, :, None]  # place, week, level, product
+    # place, week, level, product
+    common = listed[None] * promo * np.maximum(pull, 0.1) * tilt[None, :, None]
     return common[:, :, None] * taste[None, None, :, None]
 
 
@@ -430,8 +538,12 @@ def _add_pairs(w: SimpleNamespace, keys: np.ndarray, rng: np.random.Generator) -
     return np.concatenate([keys, *more])
 
 
-def _prices(w: SimpleNamespace, d: pd.DataFrame, week: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    """Prices, discounts and revenue of each line. Prices hold tax; `revenue` is before tax, in euro."""
+def _prices(
+    w: SimpleNamespace, d: pd.DataFrame, week: np.ndarray, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Prices, discounts and revenue of each line. Prices hold tax; `revenue` is before tax, in
+    euro.
+    """
     o, p = w.orders, w.people
     row, product = d["order"].to_numpy(), d["product"].to_numpy()
     kind, who = o.kind.to_numpy(), o.person.to_numpy()
@@ -442,11 +554,17 @@ def _prices(w: SimpleNamespace, d: pd.DataFrame, week: np.ndarray, rng: np.rando
     d["gross"] = np.round(d.quantity * d.shelf, 2)
     deal = (kind[row] == 0) & (rng.random(len(d)) < w.c["deal"])
     d["line_discount"] = np.round(np.where(deal, 0.05 * d.gross, 0), 2)
-    chance = p.sensitivity.map({k: v["code"] for k, v in w.c["people"]["sensitivity"].items()}).to_numpy(float)[who]
+    chance = p.sensitivity.map(
+        {k: v["code"] for k, v in w.c["people"]["sensitivity"].items()}
+    ).to_numpy(float)[who]
     mailed = (o.cause >= 100) & (o.cause < 200)
     code = (kind == 0) & (mailed | (rng.random(len(o)) < chance))
     o["code"] = np.where(
-        code, np.where(mailed, "MAIL" + (o.cause - 99).astype(str), np.where(o.forced, "WELCOME10", "SAVE10")), ""
+        code,
+        np.where(
+            mailed, "MAIL" + (o.cause - 99).astype(str), np.where(o.forced, "WELCOME10", "SAVE10")
+        ),
+        "",
     )
     after = np.bincount(row, d.gross - d.line_discount, len(o))
     o["discount"] = np.round(np.where(code, 0.10 * after, 0), 2)
@@ -478,7 +596,8 @@ def _after_sale(w: SimpleNamespace) -> None:
     late = (o.kind == 1) & (DATES.day_of_week[np.clip(o.back_t, 0, HORIZON - 1).astype(int)] == 6)
     o["back_t"] = np.floor(o.back_t + late) + rng.uniform(0.45, 0.75, len(o))
     o["real"] &= o["lines"] > 0
-    d["back"] &= ~((o.t < DAYS) & (o.back_t >= DAYS)).to_numpy()[row]  # the exports end with the window
+    # the exports end with the window
+    d["back"] &= ~((o.t < DAYS) & (o.back_t >= DAYS)).to_numpy()[row]
     kept = ~o.cancelled.to_numpy()[row] & ~d.back
     o["value"] = np.bincount(row, np.where(kept, d.revenue, 0), len(o))
     o["margin"] = np.bincount(row, np.where(kept, d.revenue - d.cost, 0), len(o))

@@ -31,7 +31,9 @@ def load(name: str) -> dict:
 
 
 def stream(seed: int, part: str) -> np.random.Generator:
-    """An independent random stream for one part, so that a change in one part leaves the others as they were."""
+    """An independent random stream for one part, so that a change in one part leaves the others as
+    they were.
+    """
     return np.random.default_rng([seed, zlib.crc32(part.encode())])
 
 
@@ -43,20 +45,26 @@ def pick(rng: np.random.Generator, groups: dict, n: int) -> np.ndarray:
 
 def local(t: np.ndarray) -> pd.DatetimeIndex:
     """Shop-clock times (no zone, whole seconds) of days counted from START."""
-    return pd.DatetimeIndex(START + pd.to_timedelta(np.round(np.asarray(t, float) * 86400), unit="s")).as_unit("s")
+    return pd.DatetimeIndex(
+        START + pd.to_timedelta(np.round(np.asarray(t, float) * 86400), unit="s")
+    ).as_unit("s")
 
 
 def utc(t: np.ndarray) -> pd.DatetimeIndex:
     """The same moments in UTC (no zone); the doubled hour in autumn counts as summer time."""
     times = local(t)
-    zoned = times.tz_localize(ZONE, ambiguous=np.ones(len(times), bool), nonexistent="shift_forward")
+    zoned = times.tz_localize(
+        ZONE, ambiguous=np.ones(len(times), bool), nonexistent="shift_forward"
+    )
     return zoned.tz_convert("UTC").tz_localize(None)
 
 
 def show(times: pd.DatetimeIndex, length: int = 19) -> np.ndarray:
     """Times as text such as 2026-09-30 17:00:00, cut to `length` letters, empty where missing."""
     shown = np.datetime_as_string(times.as_unit("s").values).tolist()
-    return np.array(["" if x == "NaT" else x[:length].replace("T", " ") for x in shown], dtype=object)
+    return np.array(
+        ["" if x == "NaT" else x[:length].replace("T", " ") for x in shown], dtype=object
+    )
 
 
 NUMBERS = {
@@ -67,7 +75,9 @@ TIMES = {"utc": (utc, 19), "local": (local, 19), "minute": (utc, 16)}
 
 
 def write(values: np.ndarray, form: str = "") -> np.ndarray:
-    """Values as text cells in one of the forms above, `flag` (true, false) or as they are; empty where missing."""
+    """Values as text cells in one of the forms above, `flag` (true, false) or as they are; empty
+    where missing.
+    """
     values = np.asarray(values)
     if form in TIMES:
         zone, length = TIMES[form]
@@ -76,14 +86,22 @@ def write(values: np.ndarray, form: str = "") -> np.ndarray:
         return np.where(values.astype(bool), "true", "false").astype(object)
     if form:
         way, missing = NUMBERS[form].format, " --" if form == "dash" else ""
-        return np.array([way(v) if v == v else missing for v in values.astype(float).tolist()], dtype=object)
+        return np.array(
+            [way(v) if v == v else missing for v in values.astype(float).tolist()], dtype=object
+        )
     return np.array(
-        [v if isinstance(v, str) else "" if v is None or v != v else str(v) for v in values.tolist()], dtype=object
+        [
+            v if isinstance(v, str) else "" if v is None or v != v else str(v)
+            for v in values.tolist()
+        ],
+        dtype=object,
     )
 
 
 def fill(kind: str, **frames: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The columns of a file as columns.yaml states them, filled from these frames, which have equal lengths."""
+    """The columns of a file as columns.yaml states them, filled from these frames, which have equal
+    lengths.
+    """
     n, out = len(next(iter(frames.values()))), {}
     for column, spec in load("columns")[kind].items():
         if not spec or spec.startswith("="):
@@ -98,5 +116,8 @@ def fill(kind: str, **frames: pd.DataFrame) -> dict[str, np.ndarray]:
 def table(**columns: np.ndarray) -> pd.DataFrame:
     """A frame from columns whose indexes do not matter."""
     return pd.DataFrame(
-        {k: np.asarray(v) if hasattr(v, "__len__") and not isinstance(v, str) else v for k, v in columns.items()}
+        {
+            k: np.asarray(v) if hasattr(v, "__len__") and not isinstance(v, str) else v
+            for k, v in columns.items()
+        }
     )

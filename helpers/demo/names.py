@@ -13,7 +13,8 @@ from faker import Faker
 from helpers.demo.constants import load, pick, stream
 
 LOCALES = {"de": "de_DE", "gb": "en_GB", "fr": "fr_FR"}
-PHONE_FORMS = [  # how people write +49 30 23125001: by country code, the rest, and a cut after the third digit
+# how people write +49 30 23125001: by country code, the rest, and a cut after the third digit
+PHONE_FORMS = [
     lambda c, r: f"+{c}{r}",
     lambda c, r: f"+{c} {r[:3]} {r[3:]}",
     lambda c, r: f"00{c}{r}",
@@ -54,7 +55,9 @@ def _ascii(name: str) -> str:
     """
     for umlaut, letters in {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}.items():
         name = name.lower().replace(umlaut, letters)
-    return re.sub("[^a-z]", "", unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode())
+    return re.sub(
+        "[^a-z]", "", unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    )
 
 
 def _draw(rng: np.random.Generator, pool: list, n: int) -> np.ndarray:
@@ -84,10 +87,14 @@ def _phones(rng: np.random.Generator, locale: np.ndarray) -> np.ndarray:
 
 
 def identities(n: int, seed: int) -> pd.DataFrame:
-    """The people as they really are: one row each, with names, contacts, and later names and addresses."""
+    """The people as they really are: one row each, with names, contacts, and later names and
+    addresses.
+    """
     rng, words = stream(seed, "names"), load("words")
     shares, world = load("world")["variation"]["people"], load("world")["people"]
-    p = pd.DataFrame({"locale": pick(rng, world["locales"], n), "gender": rng.choice(["f", "m"], n)}).astype(object)
+    p = pd.DataFrame(
+        {"locale": pick(rng, world["locales"], n), "gender": rng.choice(["f", "m"], n)}
+    ).astype(object)
     for column, key in (("first", "gender"), ("last", ""), ("last2", "")):
         p[column] = ""
         for loc in world["locales"]:
@@ -104,15 +111,20 @@ def identities(n: int, seed: int) -> pd.DataFrame:
             p["country"] = np.where(swiss, "CH", "DE").astype(object)
             p["region"], p["store"] = [c[2] for c in place], [c[3] for c in place]
         streets = _draw(rng, _pools("de")["street"], n)
-        p[f"street{k}"] = [f"{s} {h}" for s, h in zip(streets, rng.integers(1, 150, n), strict=True)]
-        p[f"zip{k}"] = [c[1] + f"{z:02d}" for c, z in zip(place, rng.integers(0, 100, n), strict=True)]
+        p[f"street{k}"] = [
+            f"{s} {h}" for s, h in zip(streets, rng.integers(1, 150, n), strict=True)
+        ]
+        p[f"zip{k}"] = [
+            c[1] + f"{z:02d}" for c, z in zip(place, rng.integers(0, 100, n), strict=True)
+        ]
         p[f"city{k}"] = [c[0] for c in place]
     p["partner"], p["homonym_of"] = -1, -1
     _pair(p, rng, shares)
     p["changed"] = (rng.random(n) < shares["changed_name"]) & (p.locale != "cn")
     p["moved"] = (rng.random(n) < shares["moved"]) & (p.country == "DE") & (p.partner < 0)
     local = [
-        _ascii(f.split("|")[0]) + "." + _ascii(x.split("|")[0]) for f, x in zip(p["first"], p["last"], strict=True)
+        _ascii(f.split("|")[0]) + "." + _ascii(x.split("|")[0])
+        for f, x in zip(p["first"], p["last"], strict=True)
     ]
     p["dotted"] = rng.random(n) < shares["dotted_mail"]
     domain = np.where(p.dotted, words["dotted_domain"], _draw(rng, words["domains"], n))
@@ -120,7 +132,9 @@ def identities(n: int, seed: int) -> pd.DataFrame:
     box = [_mailbox(x, f, b) for x, f, b in zip(local, form, p.born, strict=True)]
     p["email"], p["email2"] = _unique(box, domain), ""
     rows = np.flatnonzero(rng.random(n) < shares["second_email"])
-    p.loc[rows, "email2"] = [f"{local[i].replace('.', '_')}{i}@{words['domains'][i % 3]}" for i in rows]
+    p.loc[rows, "email2"] = [
+        f"{local[i].replace('.', '_')}{i}@{words['domains'][i % 3]}" for i in rows
+    ]
     p["phone"] = _phones(rng, p.locale.to_numpy())
     shared = rng.random(n)
     for i in np.flatnonzero(p.partner >= 0):
@@ -132,7 +146,9 @@ def identities(n: int, seed: int) -> pd.DataFrame:
 
 
 def _pair(p: pd.DataFrame, rng: np.random.Generator, shares: dict) -> None:
-    """Couples take one name and address; homonyms take another person's whole name and nothing else."""
+    """Couples take one name and address; homonyms take another person's whole name and nothing
+    else.
+    """
     n = len(p)
     couples, twins = int(n * shares["couple"]), int(n * shares["homonym"])
     chosen = rng.permutation(n)[: 2 * (couples + twins)]
@@ -154,7 +170,9 @@ def _mailbox(local: str, form: int, born: int) -> str:
 
 
 def _unique(box: list[str], domain: np.ndarray) -> list[str]:
-    """Addresses, with a number added from the second of a kind on; dots do not make a difference."""
+    """Addresses, with a number added from the second of a kind on; dots do not make a
+    difference.
+    """
     frame = pd.DataFrame({"key": [b.replace(".", "") for b in box], "domain": domain})
     nth = frame.groupby(["key", "domain"]).cumcount()
     return [f"{b}{f'.x{k}' if k else ''}@{d}" for b, d, k in zip(box, domain, nth, strict=True)]
@@ -173,10 +191,11 @@ def _typo(word: str, u: float) -> str:
 
 
 def view(p: pd.DataFrame, rng: np.random.Generator, later: np.ndarray) -> pd.DataFrame:
-    """How one source writes these people down: first, last, name, email, phone, street, zip, city, and what varies.
+    """How one source writes these people down: first, last, name, email, phone, street, zip, city,
+    and what varies.
 
-    `later` says which records were made after a change of name or address. The boolean columns named as in
-    world.yaml, variation, say what was done to each record.
+    `later` says which records were made after a change of name or address. The boolean columns
+    named as in world.yaml, variation, say what was done to each record.
     """
     rates, n, words = load("world")["variation"]["records"], len(p), load("words")
     did = {k: rng.random(n) < r for k, r in rates.items()}
@@ -192,16 +211,24 @@ def view(p: pd.DataFrame, rng: np.random.Generator, later: np.ndarray) -> pd.Dat
     first = np.where(did["nickname"], nick, p["first"])
     last = np.where(changed, p["last2"], p["last"])
     side = did["characters"].astype(int)
-    first, last = ([x.split("|")[s % (x.count("|") + 1)] for x, s in zip(v, side, strict=True)] for v in (first, last))
+    first, last = (
+        [x.split("|")[s % (x.count("|") + 1)] for x, s in zip(v, side, strict=True)]
+        for v in (first, last)
+    )
     for names, k in ((first, 0), (last, 1)):
         for i in np.flatnonzero(did["typo_name"] & ((u[0] < 0.5) == bool(k))):
             names[i] = _typo(names[i], u[1][i])
         for i in np.flatnonzero(did["upper_name"]):
             names[i] = names[i].upper()
     mail = np.where(did["second_email"], p.email2, p.email)
-    mail = [_write_mail(*row) for row in zip(mail, did["dots"], did["plus_tag"], did["email_case"], u[2], strict=True)]
+    mail = [
+        _write_mail(*row)
+        for row in zip(mail, did["dots"], did["plus_tag"], did["email_case"], u[2], strict=True)
+    ]
     street = np.where(moved, p.street2, p.street)
-    street = [_typo(s, v) if t else s for s, t, v in zip(street, did["typo_street"], u[0], strict=True)]
+    street = [
+        _typo(s, v) if t else s for s, t, v in zip(street, did["typo_street"], u[0], strict=True)
+    ]
     phone = [_write_phone(x, f) for x, f in zip(p.phone, form, strict=True)]
     phone = np.where(did["no_phone"] | (p.country == "CH"), "", np.array(phone, dtype=object))
     name = [
@@ -209,8 +236,20 @@ def view(p: pd.DataFrame, rng: np.random.Generator, later: np.ndarray) -> pd.Dat
         for f, x, lf, zh in zip(first, last, did["last_first"], did["characters"], strict=True)
     ]
     zips, city = np.where(moved, p.zip2, p.zip), np.where(moved, p.city2, p.city)
-    out = {"first": first, "last": last, "name": name, "email": mail, "phone": phone, "street": street}
-    out |= {"zip": zips, "city": city, "country": p.country.to_numpy(), "region": p.region.to_numpy()}
+    out = {
+        "first": first,
+        "last": last,
+        "name": name,
+        "email": mail,
+        "phone": phone,
+        "street": street,
+    }
+    out |= {
+        "zip": zips,
+        "city": city,
+        "country": p.country.to_numpy(),
+        "region": p.region.to_numpy(),
+    }
     did |= {"moved": moved, "changed_name": changed}
     return pd.DataFrame({k: np.array(v, dtype=object) for k, v in out.items()} | did, index=p.index)
 

@@ -1,4 +1,6 @@
-"""Raw files in the making: text cells, the defects planted in them, and the line where each record starts."""
+"""Raw files in the making: text cells, the defects planted in them, and the line where each record
+starts.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,20 @@ BAD_BYTE = "\ue000"  # stands for a byte that is no UTF-8 until the file is writ
 
 
 def _swap(cell: str) -> str:
-    return re.sub(r"^(\d{4})-(\d\d)-(\d\d)", lambda m: f"{m[1]}-{m[3]}-{m[2]}" if int(m[3]) <= 12 else m[0], cell)
+    return re.sub(
+        r"^(\d{4})-(\d\d)-(\d\d)",
+        lambda m: f"{m[1]}-{m[3]}-{m[2]}" if int(m[3]) <= 12 else m[0],
+        cell,
+    )
 
 
 def _stray(cell: str) -> str:
     return cell and (
-        f" {cell.upper()} " if len(cell) % 2 else f"{cell.lower()}  " if cell != cell.lower() else f" {cell}"
+        f" {cell.upper()} "
+        if len(cell) % 2
+        else f"{cell.lower()}  "
+        if cell != cell.lower()
+        else f" {cell}"
     )
 
 
@@ -28,7 +38,8 @@ def _spoil(cell: str) -> str:
     return cell[: len(cell) // 2] + BAD_BYTE + cell[len(cell) // 2 :] if len(cell) > 3 else cell
 
 
-CHANGES = {  # what may be done to one cell; a change that leaves the cell as it was is tried on another row
+# what may be done to one cell; a change that leaves the cell as it was is tried on another row
+CHANGES = {
     "swap": _swap,
     "stray": _stray,
     "bytes": _spoil,
@@ -40,35 +51,44 @@ CHANGES = {  # what may be done to one cell; a change that leaves the cell as it
 
 
 class Sheet:
-    """One raw file: a column of text cells for each header name, hidden columns beside them, and its defects.
+    """One raw file: a column of text cells for each header name, hidden columns beside them, and
+    its defects.
 
-    `person` (index, -1 for none), `order` (index of a true order line, -1 for none), `whole` (the row is a record by
-    itself), `safe` (no other row needs it) and `locked` (no defect may be planted) have one entry a row. `above` and
-    `below` hold layout rows (lists of cells), `titles` of which are no header. A sheet without header has one column,
-    whose cells are whole lines.
+    `person` (index, -1 for none), `order` (index of a true order line, -1 for none), `whole` (the
+    row is a record by itself), `safe` (no other row needs it) and `locked` (no defect may be
+    planted) have one entry a row. `above` and `below` hold layout rows (lists of cells), `titles`
+    of which are no header. A sheet without header has one column, whose cells are whole lines.
     """
 
     def __init__(self, file: str, columns: dict, **options) -> None:
-        o = SimpleNamespace(header=list(columns), sep=",", encoding="utf-8", above=[], below=[], person=-1, order=-1)
+        o = SimpleNamespace(
+            header=list(columns), sep=",", encoding="utf-8", above=[], below=[], person=-1, order=-1
+        )
         o.__dict__.update({"whole": True, "safe": True, "locked": False, "titles": 0} | options)
         self.file, self.o = file, o
         self.n = len(next(iter(columns.values())))
         self.cells = {c: np.array(v, dtype=object) for c, v in columns.items()}
         self.hidden = {
-            k: np.array(np.broadcast_to(getattr(o, k), self.n)) for k in ("person", "order", "whole", "safe", "locked")
+            k: np.array(np.broadcast_to(getattr(o, k), self.n))
+            for k in ("person", "order", "whole", "safe", "locked")
         }
-        self.at = np.arange(self.n, dtype=float)  # place in the file; copies stand half a step below
+        # place in the file; copies stand half a step below
+        self.at = np.arange(self.n, dtype=float)
         self.defects: list[tuple] = []  # row, column, kind, expect
 
     def note(self, rows: np.ndarray, kind: str, expect: str, column: str = "") -> None:
-        """Record rows (a mask or numbers) that are as they are on purpose; nothing more is planted in them."""
+        """Record rows (a mask or numbers) that are as they are on purpose; nothing more is planted
+        in them.
+        """
         rows = np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
         self.hidden["locked"][rows] = True
         self.defects += [(int(r), column, kind, expect) for r in rows]
 
     def plant(self, rules: str, rng: np.random.Generator, number: int = 1) -> Sheet:
-        """Plant the defects of this source; its first file gets at least one of each kind, rates permitting."""
+        """Plant the defects of this source; its first file gets at least one of each kind, rates
+        permitting.
+        """
         rows = self.n
         for rule in load("dirt")[rules] if rows else []:
             if rule["do"] == "cut":
@@ -97,7 +117,9 @@ class Sheet:
                 if value == cells[row]:
                     continue
                 if "also" in rule and rule["also"] in self.cells:
-                    self.cells[rule["also"]][row] = self._change(do, self.cells[rule["also"]][row], values, rng)
+                    self.cells[rule["also"]][row] = self._change(
+                        do, self.cells[rule["also"]][row], values, rng
+                    )
                 cells[row] = value
             chosen.append(int(row))
         if do in ("copy", "alter"):
@@ -126,10 +148,14 @@ class Sheet:
         return new
 
     def write(self, folder: Path) -> SimpleNamespace:
-        """Write the file; return its `defects`, `people` and `orders` with the line where each record starts."""
+        """Write the file; return its `defects`, `people` and `orders` with the line where each
+        record starts.
+        """
         order = np.argsort(self.at, kind="stable")
         chunks: list[str] = []
-        out = csv.writer(SimpleNamespace(write=chunks.append), delimiter=self.o.sep, lineterminator="\n")
+        out = csv.writer(
+            SimpleNamespace(write=chunks.append), delimiter=self.o.sep, lineterminator="\n"
+        )
         columns = [c[order].tolist() for c in self.cells.values()]
         head = [*self.o.above, self.o.header] if self.o.header else []
         out.writerows(head)
@@ -155,9 +181,12 @@ class Sheet:
         folder.joinpath(self.file).write_bytes(body)
         layout = [(starts[i], "", "title row", "layout") for i in range(self.o.titles)]
         layout += [
-            (starts[len(chunks) - len(self.o.below) + i], "", "total row", "layout") for i in range(len(self.o.below))
+            (starts[len(chunks) - len(self.o.below) + i], "", "total row", "layout")
+            for i in range(len(self.o.below))
         ]
-        found = layout + [(starts[place[r]], column, kind, expect) for r, column, kind, expect in self.defects]
+        found = layout + [
+            (starts[place[r]], column, kind, expect) for r, column, kind, expect in self.defects
+        ]
         named = np.flatnonzero(self.hidden["person"] >= 0)
         lines = np.flatnonzero(self.hidden["order"] >= 0)
         return SimpleNamespace(

@@ -16,11 +16,14 @@ MARK = "files.txt"  # in truth/: the files that this program wrote
 def write_twin(out: Path, customers: int = 5000, seed: int = 1, events: bool = True) -> Path:
     """Write out/raw/* and out/truth/*, and out/client.yaml where there is none; return `out`.
 
-    The same seed and size give the same bytes; `events` False leaves the site events out. Raises PlaybookError where
-    raw/ or truth/ hold files that an earlier run did not write. docs/twin.md says what is simulated and how.
+    The same seed and size give the same bytes; `events` False leaves the site events out. Raises
+    PlaybookError where raw/ or truth/ hold files that an earlier run did not write. docs/twin.md
+    says what is simulated and how.
     """
     if customers < 20:
-        raise PlaybookError(f"{customers} customers are too few for a simulated shop. Ask for 20 or more.")
+        raise PlaybookError(
+            f"{customers} customers are too few for a simulated shop. Ask for 20 or more."
+        )
     out = Path(out)
     raw, true = out / "raw", out / "truth"
     _make_room(out)
@@ -57,12 +60,18 @@ def _make_room(out: Path) -> None:
     """Take away what an earlier run wrote; refuse to work beside files of another hand."""
     mark = out / "truth" / MARK
     known = set(mark.read_text(encoding="utf-8").split("\n")) if mark.is_file() else set()
-    found = [p for f in ("raw", "truth") if (out / f).is_dir() for p in sorted((out / f).iterdir()) if p != mark]
+    found = [
+        p
+        for f in ("raw", "truth")
+        if (out / f).is_dir()
+        for p in sorted((out / f).iterdir())
+        if p != mark
+    ]
     for path in found:
         if f"{path.parent.name}/{path.name}" not in known:
             raise PlaybookError(
-                f"{path.parent.name}/{path.name} in the folder of the simulated client was not written by it. "
-                "Move that file away, or give another folder with --out."
+                f"{path.parent.name}/{path.name} in the folder of the simulated client was not"
+                " written by it. Move that file away, or give another folder with --out."
             )
     for path in found:
         path.unlink()

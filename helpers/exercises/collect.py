@@ -9,10 +9,12 @@ def days_with_orders(run: Store) -> Answers:
     """Different days with an order."""
     orders = run.read("staged_orders")
     return orders.ordered_on.nunique().execute(), {
-        "That counts the days in Greenwich. The shop's own day is `ordered_on`.": orders.ordered_at.date()
-        .nunique()
-        .execute(),
-        "That counts lines, and a day has many lines. Count different days with `nunique`.": orders.count().execute(),
+        "That counts the days in Greenwich. The shop's own day is `ordered_on`.": (
+            orders.ordered_at.date().nunique().execute()
+        ),
+        "That counts lines, and a day has many lines. Count different days with `nunique`.": (
+            orders.count().execute()
+        ),
     }
 
 
@@ -22,9 +24,12 @@ def average_order_value(run: Store) -> Answers:
     orders = run.read("staged_orders")
     revenue = orders.revenue.sum().execute()
     return revenue / orders.order_id.nunique().execute(), {
-        "That is the average line. Add up the lines of each order first.": orders.revenue.mean().execute(),
-        "That is revenue for each customer. Divide by the number of orders.": revenue
-        / orders.customer_id.nunique().execute(),
+        "That is the average line. Add up the lines of each order first.": (
+            orders.revenue.mean().execute()
+        ),
+        "That is revenue for each customer. Divide by the number of orders.": (
+            revenue / orders.customer_id.nunique().execute()
+        ),
     }
 
 

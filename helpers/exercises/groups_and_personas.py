@@ -10,7 +10,9 @@ def share_known(run: Store) -> Answers:
     people = run.frame("personas")
     mine = people[people["persona"].notna()]
     return mine["known"].mean(), {
-        "That is a number of people. Divide by the number of people with a persona.": int(mine["known"].sum()),
+        "That is a number of people. Divide by the number of people with a persona.": int(
+            mine["known"].sum()
+        ),
         "That is the share whose persona is a first guess.": (~mine["known"]).mean(),
         "That is the number of personas.": mine["persona"].nunique(),
     }
@@ -30,13 +32,20 @@ def sales_per_head(run: Store) -> Answers:
 
 @exercise
 def other_favourite(run: Store) -> Answers:
-    """Customers whose favourite is not named in their group, over those with a favourite and a group."""
+    """Customers whose favourite is not named in their group, over those with a favourite and a
+    group.
+    """
     people = run.frame("personas").dropna(subset=["group", "favourite"])
-    named = [f.lower() in g.lower() for f, g in zip(people["favourite"], people["group"], strict=True)]
+    named = [
+        f.lower() in g.lower() for f, g in zip(people["favourite"], people["group"], strict=True)
+    ]
     share = 1 - sum(named) / max(len(named), 1)
     return share, {
-        "That is the share whose favourite is in the name. The question asks for the others.": 1 - share,
-        "That is a number of people. Divide by those who have a favourite and a group.": len(named) - sum(named),
+        "That is the share whose favourite is in the name. The question asks for the others.": 1
+        - share,
+        "That is a number of people. Divide by those who have a favourite and a group.": len(named)
+        - sum(named),
         "Mind the capitals: compare both in small letters.": 1
-        - sum(f in g for f, g in zip(people["favourite"], people["group"], strict=True)) / max(len(named), 1),
+        - sum(f in g for f, g in zip(people["favourite"], people["group"], strict=True))
+        / max(len(named), 1),
     }

@@ -11,8 +11,12 @@ def share_of_top_tenth(run: Store) -> Answers:
     tenth = value.head(round(len(value) / 10))
     return tenth.sum() / value.sum(), {
         "That is an amount of money. Divide by the predicted value of everybody.": tenth.sum(),
-        "That is the tenth with the lowest. Sort the other way round.": value.tail(len(tenth)).sum() / value.sum(),
-        "That is their share of customers, which is a tenth by choice. Add up `predicted_value`.": 0.1,
+        "That is the tenth with the lowest. Sort the other way round.": (
+            value.tail(len(tenth)).sum() / value.sum()
+        ),
+        "That is their share of customers, which is a tenth by choice. Add up `predicted_value`.": (
+            0.1
+        ),
     }
 
 
@@ -21,12 +25,16 @@ def lost_to_discount(run: Store) -> Answers:
     """What discounting takes off, as a share of the undiscounted value."""
     values = run.frame("values")
     values = values[values["average_value"].notna()]
-    whole, now = (values["expected_orders"] * values["average_value"]).sum(), values["predicted_value"].sum()
+    whole, now = (
+        (values["expected_orders"] * values["average_value"]).sum(),
+        values["predicted_value"].sum(),
+    )
     return 1 - now / whole, {
         "That is the share that is left. How much is taken away?": now / whole,
         "That is an amount of money. Divide it by the value without discounting.": whole - now,
-        "Multiply for each customer first, then add up: a product of two sums is not the sum of products.": 1
-        - now / (values["expected_orders"].sum() * values["average_value"].mean()),
+        "Multiply for each customer first, then add up: a product of two sums is not the sum of products.": (
+            1 - now / (values["expected_orders"].sum() * values["average_value"].mean())
+        ),
     }
 
 
@@ -36,8 +44,8 @@ def may_bring_nothing(run: Store) -> Answers:
     values = run.frame("values")
     ranged = values["low"].notna()
     return int((values["low"] == 0).sum()), {
-        "That counts those who will surely bring something. Where does the interval begin at 0?": int(
-            (values["low"] > 0).sum()
+        "That counts those who will surely bring something. Where does the interval begin at 0?": (
+            int((values["low"] > 0).sum())
         ),
         "That counts everybody with an interval.": int(ranged.sum()),
         "Those are the ones with a predicted value of 0. Look at the lower end of the interval.": int(

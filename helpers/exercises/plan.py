@@ -20,8 +20,9 @@ def share_of_first_month(run: Store) -> Answers:
     quarter = sales.loc[sales["grain"] == "quarter", "target"].iloc[0]
     return months.iloc[0] / quarter, {
         "That is money. Divide it by the target of the quarter.": months.iloc[0],
-        "The quarter counts itself too in that sum. Divide by the row with the grain quarter.": months.iloc[0]
-        / (2 * quarter),
+        "The quarter counts itself too in that sum. Divide by the row with the grain quarter.": (
+            months.iloc[0] / (2 * quarter)
+        ),
     }
 
 
@@ -30,9 +31,12 @@ def target_with_more_growth(run: Store) -> Answers:
     """Baseline times 1.1."""
     quarter = _all_sales(run).query("grain == 'quarter'").iloc[0]
     return quarter["baseline"] * 1.1, {
-        "That adds ten percent to a target that already asks for growth. Start from the baseline.": quarter["target"]
-        * 1.1,
-        "That is the gap. The target is the baseline and the gap together.": quarter["baseline"] * 0.1,
+        "That adds ten percent to a target that already asks for growth. Start from the baseline.": (
+            quarter["target"] * 1.1
+        ),
+        "That is the gap. The target is the baseline and the gap together.": (
+            quarter["baseline"] * 0.1
+        ),
     }
 
 
@@ -40,13 +44,24 @@ def target_with_more_growth(run: Store) -> Answers:
 def keenest_on_discounts(run: Store) -> Answers:
     """The segment with the largest share at a discount."""
     lines = plan.with_traits(run.read("orders"), run.read("products"), run.read("segments"))
-    offers = plan.profile(lines, "offer").to_pandas().query("value == 'at a discount'").set_index("segment")
+    offers = (
+        plan.profile(lines, "offer")
+        .to_pandas()
+        .query("value == 'at a discount'")
+        .set_index("segment")
+    )
     share, money = offers["share"], offers["revenue"]
     mistakes = {
-        "That segment buys least of its sales at a discount. Look for the largest share.": share.idxmin(),
-        "That segment buys most at a discount in money. The question is about the share.": money.idxmax(),
+        "That segment buys least of its sales at a discount. Look for the largest share.": (
+            share.idxmin()
+        ),
+        "That segment buys most at a discount in money. The question is about the share.": (
+            money.idxmax()
+        ),
     }
-    return share.idxmax(), {hint: wrong for hint, wrong in mistakes.items() if wrong != share.idxmax()}
+    return share.idxmax(), {
+        hint: wrong for hint, wrong in mistakes.items() if wrong != share.idxmax()
+    }
 
 
 @exercise
@@ -55,6 +70,8 @@ def at_stake_with_contacted(run: Store) -> Answers:
     people = run.frame("audiences")
     value = people.groupby("is_holdout")["expected_value"].sum()
     return value.get(False, 0.0), {
-        "That counts the holdout too, and they will not be contacted.": people["expected_value"].sum(),
+        "That counts the holdout too, and they will not be contacted.": (
+            people["expected_value"].sum()
+        ),
         "That is the holdout. The others will be contacted.": value.get(True, 0.0),
     }

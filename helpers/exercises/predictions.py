@@ -11,7 +11,9 @@ def base_rate(run: Store) -> Answers:
     return row["buyers"] / row["customers"], {
         "That counts people. Divide by the customers who were tested.": int(row["buyers"]),
         "That is the share that did not buy.": 1 - row["buyers"] / row["customers"],
-        "That is a lift: how much more often the first tenth bought. What share of all did?": row["lift"],
+        "That is a lift: how much more often the first tenth bought. What share of all did?": row[
+            "lift"
+        ],
     }
 
 
@@ -20,12 +22,18 @@ def lines_gain(run: Store) -> Answers:
     """One less the ratio of the two errors."""
     rows = run.frame("line_methods")
     lines = rows[rows["kind"] == "category"]
-    best, naive = (lines.loc[which, "error"].iloc[0] for which in (lines["chosen"], lines["way"] == "seasonal naive"))
+    best, naive = (
+        lines.loc[which, "error"].iloc[0]
+        for which in (lines["chosen"], lines["way"] == "seasonal naive")
+    )
     return 1 - best / naive, {
         "That is the difference of the errors. Divide it by the naive one.": naive - best,
         "That is what is left of the error. How much of it is gone?": best / naive,
-        "That is on sums of four weeks. Use the mean of the three.": 1
-        - lines.loc[lines["chosen"], "four_weeks"].iloc[0] / lines.set_index("way").loc["seasonal naive", "four_weeks"],
+        "That is on sums of four weeks. Use the mean of the three.": (
+            1
+            - lines.loc[lines["chosen"], "four_weeks"].iloc[0]
+            / lines.set_index("way").loc["seasonal naive", "four_weeks"]
+        ),
     }
 
 
@@ -35,7 +43,11 @@ def first_hundred(run: Store) -> Answers:
     people = run.frame("purchase_scores").sort_values("rank")
     first = people.head(100)["probability"]
     return first.sum(), {
-        "That is their mean chance. How many buyers do a hundred such chances add up to?": first.mean(),
-        "That is the sum over all customers. Choose the first hundred by rank.": people["probability"].sum(),
+        "That is their mean chance. How many buyers do a hundred such chances add up to?": (
+            first.mean()
+        ),
+        "That is the sum over all customers. Choose the first hundred by rank.": (
+            people["probability"].sum()
+        ),
         "That is everybody in the list: not all of them will buy.": len(first),
     }

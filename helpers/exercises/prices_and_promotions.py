@@ -15,13 +15,16 @@ def surely_elastic(run: Store) -> Answers:
         "That counts every category whose dot is below minus one. The whole interval must be.": int(
             (rows["elasticity"] < -1).sum()
         ),
-        "That counts intervals that begin below minus one. They must also end there.": int((rows["low"] < -1).sum()),
+        "That counts intervals that begin below minus one. They must also end there.": int(
+            (rows["low"] < -1).sum()
+        ),
         "That counts the segments too. Take the rows with the scope category.": int(
             (run.frame("elasticities")["high"] < -1).sum()
         ),
     }
     wrong["That counts intervals that end above minus one, the others."] = len(rows) - right
-    once = {n: hint for hint, n in reversed(wrong.items()) if n != right}  # two mistakes may give the same number
+    # two mistakes may give the same number
+    once = {n: hint for hint, n in reversed(wrong.items()) if n != right}
     return right, {hint: n for n, hint in once.items()}
 
 
@@ -31,7 +34,9 @@ def ten_percent_more(run: Store) -> Answers:
     e = _categories(run)["elasticity"].min()
     return 1 - 1.1**e, {
         "That is what is left of the units. How much of them is gone?": 1.1**e,
-        "That is the elasticity times ten percent, which is right for small changes only. Use the power.": -0.1 * e,
+        "That is the elasticity times ten percent, which is right for small changes only. Use the power.": (
+            -0.1 * e
+        ),
         "That is for a price ten percent lower.": 0.9**e - 1,
     }
 

@@ -11,10 +11,12 @@ def highest_over_average(run: Store) -> Answers:
     highest, average = tiers["per_member"].iloc[-1], tiers["sales"].sum() / tiers["members"].sum()
     return highest / average, {
         "That is an amount of money. Divide by what the average customer buys.": highest,
-        "You compared with the lowest tier. Compare with the average of all customers.": highest
-        / tiers["per_member"].iloc[0],
-        "That averages over tiers, large and small alike. Divide all sales by all members.": highest
-        / tiers["per_member"].mean(),
+        "You compared with the lowest tier. Compare with the average of all customers.": (
+            highest / tiers["per_member"].iloc[0]
+        ),
+        "That averages over tiers, large and small alike. Divide all sales by all members.": (
+            highest / tiers["per_member"].mean()
+        ),
     }
 
 
@@ -31,12 +33,19 @@ def busiest_day(run: Store) -> Answers:
 @exercise
 def fall_out(run: Store) -> Answers:
     """Customers between the threshold of the second tier and a tenth more."""
-    tiers, sales = run.frame("tiers").sort_values("threshold"), run.frame("segments")["yearly_sales"]
+    tiers, sales = (
+        run.frame("tiers").sort_values("threshold"),
+        run.frame("segments")["yearly_sales"],
+    )
     line = tiers["threshold"].iloc[1]
     return int(((sales >= line) & (sales < 1.1 * line)).sum()), {
-        "That counts all below the new line. Who is below the old one is not in the tier anyway.": int(
-            (sales < 1.1 * line).sum()
+        "That counts all below the new line. Who is below the old one is not in the tier anyway.": (
+            int((sales < 1.1 * line).sum())
         ),
-        "That counts those who stay. Who reaches the old line, but not the new one?": int((sales >= 1.1 * line).sum()),
-        "You lowered the line. Multiply by 1.1.": int(((sales < line) & (sales >= 0.9 * line)).sum()),
+        "That counts those who stay. Who reaches the old line, but not the new one?": int(
+            (sales >= 1.1 * line).sum()
+        ),
+        "You lowered the line. Multiply by 1.1.": int(
+            ((sales < line) & (sales >= 0.9 * line)).sum()
+        ),
     }

@@ -12,7 +12,9 @@ def lost_by_correction(run: Store) -> Answers:
     return int((looks & ~found["sure"]).sum()), {
         "That is how many look significant before the correction.": int(looks.sum()),
         "That is how many are sure after it.": int(found["sure"].sum()),
-        "That is all that are not sure, also those that never looked significant.": int((~found["sure"]).sum()),
+        "That is all that are not sure, also those that never looked significant.": int(
+            (~found["sure"]).sum()
+        ),
     }
 
 

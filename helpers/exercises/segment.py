@@ -28,7 +28,9 @@ def silent_in_class_a(run: Store) -> Answers:
     return int((top & silent).sum()), {
         "That counts the silent customers of all classes.": int(silent.sum()),
         "That counts all of class A. Which of them are silent?": int(top.sum()),
-        "That is where both are false, or only one is true. Join the two tests with `&`.": int((top | silent).sum()),
+        "That is where both are false, or only one is true. Join the two tests with `&`.": int(
+            (top | silent).sum()
+        ),
     }
 
 
@@ -41,6 +43,8 @@ def risen_to_important_value(run: Store) -> Answers:
         "That counts those who stayed, too. Leave out the row that begins with the same type.": int(
             moves.loc[to, "customers"].sum()
         ),
-        "That counts those who left the type. Look at `to_segment`.": int(moves.loc[was & ~to, "customers"].sum()),
+        "That counts those who left the type. Look at `to_segment`.": int(
+            moves.loc[was & ~to, "customers"].sum()
+        ),
         "That counts the rows of the table. Add up `customers`.": int((to & ~was).sum()),
     }

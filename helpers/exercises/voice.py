@@ -16,8 +16,9 @@ def kappa_by_hand(run: Store) -> Answers:
     return analyze.cohen_kappa(TEXTS["lesson_codes"]), {
         "That is how often they agree. Take away what chance alone would give.": seen,
         "That is how often chance alone would make them agree.": chance,
-        "That is the agreement beyond chance. Divide it by the most that there could be, one less chance.": seen
-        - chance,
+        "That is the agreement beyond chance. Divide it by the most that there could be, one less chance.": (
+            seen - chance
+        ),
         "That counts only the passages in which both saw it.": share[0, 0],
     }
 
@@ -28,8 +29,12 @@ def mood_right(run: Store) -> Answers:
     rows = analyze.add_mood(analyze.lesson())
     said, marked = rows["mood"] < -0.05, rows["unhappy"].astype(bool)
     return (said == marked).mean(), {
-        "That is the share of unhappy sentences that mood found. Count the happy ones, too.": said[marked].mean(),
-        "That is the share that mood calls unhappy. Compare it with the marks, line by line.": said.mean(),
+        "That is the share of unhappy sentences that mood found. Count the happy ones, too.": (
+            said[marked].mean()
+        ),
+        "That is the share that mood calls unhappy. Compare it with the marks, line by line.": (
+            said.mean()
+        ),
         "That is the share of unhappy marks.": marked.mean(),
         "That is a number of sentences. Divide it by all of them.": int((said == marked).sum()),
     }

@@ -1,7 +1,22 @@
 """Step 6, monitor: response, key figures, targets against actual, alerts, what changed."""
 
-from helpers.monitor.alerts import daily_parts, daily_totals, every_day, false_alarms, find_alerts, say_alerts, watch
-from helpers.monitor.figures import changes, count_periods, figures, key_figures, readable, say_changes
+from helpers.monitor.alerts import (
+    daily_parts,
+    daily_totals,
+    every_day,
+    false_alarms,
+    find_alerts,
+    say_alerts,
+    watch,
+)
+from helpers.monitor.figures import (
+    changes,
+    count_periods,
+    figures,
+    key_figures,
+    readable,
+    say_changes,
+)
 from helpers.monitor.pacing import pace, rest, say_pace
 from helpers.monitor.response import (
     ANSWERS,

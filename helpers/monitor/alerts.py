@@ -1,4 +1,6 @@
-"""Alerts: one unusual day, or a lasting shift, against a weekday baseline; with the first likely cause."""
+"""Alerts: one unusual day, or a lasting shift, against a weekday baseline; with the first likely
+cause.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from helpers.show import words
 WEEKS = 8  # the baseline of a day: the median of the same weekday in so many weeks before
 LEARN = 28  # so many days more are watched in silence, to learn how large ordinary noise is
 UNUSUAL = 4.0  # a day is unusual so many standard deviations from its baseline
-SLACK = 0.5  # CUSUM: moves below this (standard deviations a day) are let pass; finds shifts twice as large
+# CUSUM: moves below this (standard deviations a day) are let pass; finds shifts twice as large
+SLACK = 0.5
 LIMIT = 6.0  # CUSUM: alarm when the excess adds up to this
 LASTS = 14  # a shift has lasted at least so many days
 CLIP = 3.0  # one day adds at most this to the CUSUM: a single day is not a shift
@@ -30,7 +33,11 @@ COLUMNS = ["happened_on", "metric", "kind", "value", "expected", "size", "since"
 def daily_totals(orders: ir.Table) -> ir.Table:
     """One row a day: `sales` and `orders`."""
     bought = _.order_id.nunique(where=_.quantity > 0)
-    return orders.group_by("ordered_on").agg(sales=_.revenue.sum().round(2), orders=bought).order_by("ordered_on")
+    return (
+        orders.group_by("ordered_on")
+        .agg(sales=_.revenue.sum().round(2), orders=bought)
+        .order_by("ordered_on")
+    )
 
 
 def daily_parts(orders: ir.Table, products: ir.Table) -> ir.Table:
@@ -56,16 +63,19 @@ def daily_parts(orders: ir.Table, products: ir.Table) -> ir.Table:
 def every_day(daily: pd.DataFrame, last_on: date) -> pd.DataFrame:
     """The daily totals indexed by day, with 0 on days without an order, up to last_on."""
     days = daily.set_index(pd.DatetimeIndex(daily["ordered_on"])).drop(columns="ordered_on")
-    return days.reindex(pd.date_range(days.index.min() if len(days) else last_on, last_on, name="day"), fill_value=0)
+    return days.reindex(
+        pd.date_range(days.index.min() if len(days) else last_on, last_on, name="day"), fill_value=0
+    )
 
 
 def watch(daily: pd.Series) -> pd.DataFrame:
-    """Watch a daily figure: value, expected, size, `unusual`, and on the day a shift alarms, `shift_since`.
+    """Watch a daily figure: value, expected, size, `unusual`, and on the day a shift alarms,
+    `shift_since`.
 
-    The expected value is the median of the same weekday in the eight weeks before; size is the relative difference
-    in standard deviations of ordinary days. A day is unusual beyond UNUSUAL. A shift alarms when the CUSUM
-    (Page 1954) of the sizes passes LIMIT and has lasted two weeks; then the baseline moves to the new level.
-    `daily` has one value for each day, indexed by day.
+    The expected value is the median of the same weekday in the eight weeks before; size is the
+    relative difference in standard deviations of ordinary days. A day is unusual beyond UNUSUAL. A
+    shift alarms when the CUSUM (Page 1954) of the sizes passes LIMIT and has lasted two weeks; then
+    the baseline moves to the new level. `daily` has one value for each day, indexed by day.
     """
     actual, level, n = daily.to_numpy(float), daily.to_numpy(float).copy(), len(daily)
     expected, off, size = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
@@ -77,7 +87,8 @@ def watch(daily: pd.Series) -> pd.DataFrame:
         expected[t], off[t] = usual, actual[t] / usual - 1
         past = np.abs(off[max(t - 91, 0) : t])
         past = past[~np.isnan(past)]
-        noise = 1.4826 * np.median(past) if len(past) >= LEARN else 0.0  # from the median absolute deviation
+        # from the median absolute deviation
+        noise = 1.4826 * np.median(past) if len(past) >= LEARN else 0.0
         if not noise:
             continue
         size[t] = off[t] / noise
@@ -111,11 +122,14 @@ class _Cusum:
         self.total = max(0.0, self.total + self.sign * float(np.clip(size, -CLIP, CLIP)) - SLACK)
 
 
-def find_alerts(watched: dict[str, pd.DataFrame], parts: pd.DataFrame, country: str) -> pd.DataFrame:
-    """Every alarm of the watched figures with its first likely cause (table `alerts`); the latest first.
+def find_alerts(
+    watched: dict[str, pd.DataFrame], parts: pd.DataFrame, country: str
+) -> pd.DataFrame:
+    """Every alarm of the watched figures with its first likely cause (table `alerts`); the latest
+    first.
 
-    `watched` holds what `watch` gave, by metric; `parts` what `daily_parts` gave; holidays are those of `country`.
-    The value of a shift is the mean day since it began.
+    `watched` holds what `watch` gave, by metric; `parts` what `daily_parts` gave; holidays are
+    those of `country`. The value of a shift is the mean day since it began.
     """
     parts, rows = parts.assign(day=pd.to_datetime(parts["ordered_on"])), []
     for metric, days in watched.items():
@@ -141,17 +155,22 @@ def find_alerts(watched: dict[str, pd.DataFrame], parts: pd.DataFrame, country: 
 
 
 def say_alerts(alerts: pd.DataFrame, metric: str) -> dict[str, str]:
-    """What the alarms of a figure add up to, in words: headline, evidence and action of a finding."""
+    """What the alarms of a figure add up to, in words: headline, evidence and action of a
+    finding.
+    """
     mine = alerts[alerts["metric"] == metric].sort_values("happened_on", ascending=False)
     shifts, n = mine[mine["kind"] == "shift"], int((mine["kind"] == "day").sum())
     told = [
-        f"from {words.day(s.since)} {words.percent(s.value / s.expected - 1, signed=True)} a day ({s.cause})"
+        f"from {words.day(s.since)} {words.percent(s.value / s.expected - 1, signed=True)} a day"
+        f" ({s.cause})"
         for s in shifts.itertuples()
     ]
     down = [words.day(s.since) for s in shifts.itertuples() if s.value < s.expected][:1]
     return {
-        "headline": f"{metric.capitalize()} had {n} unusual day{'s' * (n != 1)} and {len(shifts)} lasting "
-        f"shift{'s' * (len(shifts) != 1)} in the days watched.",
+        "headline": (
+            f"{metric.capitalize()} had {n} unusual day{'s' * (n != 1)} and {len(shifts)} lasting "
+            f"shift{'s' * (len(shifts) != 1)} in the days watched."
+        ),
         "evidence": f"Lasting shifts: {words.listing(told)}." if told else "",
         "action": f"find out what began on {down[0]} and lowered {metric}" if down else "",
     }
@@ -163,22 +182,30 @@ def holidays_near(first: pd.Timestamp, last: pd.Timestamp, country: str) -> list
     >>> holidays_near(pd.Timestamp("2017-11-21"), pd.Timestamp("2017-11-21"), "US")
     ['Thanksgiving Day']
     """
-    return stats.public_holidays(country, first - pd.Timedelta(days=AFTER), last + pd.Timedelta(days=BEFORE)).tolist()
+    return stats.public_holidays(
+        country, first - pd.Timedelta(days=AFTER), last + pd.Timedelta(days=BEFORE)
+    ).tolist()
 
 
 def what_moved(parts: pd.DataFrame, metric: str, first: pd.Timestamp, last: pd.Timestamp) -> str:
-    """The category, store or hour that moved furthest beyond what all moved together, or that none did.
+    """The category, store or hour that moved furthest beyond what all moved together, or that none
+    did.
 
     The move is that from the same weekdays in the eight weeks before `first`.
     """
     span = pd.date_range(first, last)
     weeks = -(-len(span) // 7)  # so that the weeks looked back at lie before the span
-    back = pd.Series([d - pd.Timedelta(weeks=weeks + w) for d in span for w in range(WEEKS)]).value_counts()
+    back = pd.Series(
+        [d - pd.Timedelta(weeks=weeks + w) for d in span for w in range(WEEKS)]
+    ).value_counts()
     usual = parts[metric] * parts["day"].map(back).fillna(0) / WEEKS
     moved = parts[metric].where(parts["day"].isin(span), 0) - usual
-    by = pd.DataFrame({"usual": usual, "moved": moved}).groupby([parts["kind"], parts["part"]]).sum()
+    by = (
+        pd.DataFrame({"usual": usual, "moved": moved}).groupby([parts["kind"], parts["part"]]).sum()
+    )
     by = by[by["usual"] > 0]
-    whole = by.groupby("kind")["moved"].sum().get("hour", 0.0)  # an order has one hour, but several categories
+    # an order has one hour, but several categories
+    whole = by.groupby("kind")["moved"].sum().get("hour", 0.0)
     together = by.groupby("kind").transform("sum")
     beyond = (by["moved"] - by["usual"] * together["moved"] / together["usual"]) / (whole or np.nan)
     if not beyond.max() >= STANDS_OUT:
@@ -191,10 +218,14 @@ def what_moved(parts: pd.DataFrame, metric: str, first: pd.Timestamp, last: pd.T
 
 
 def false_alarms(daily: pd.Series, draws: int = 20, seed: int = 1) -> float:
-    """Shift alarms in 400 days when nothing lasting happens: each weekday's values in random order, watched again."""
+    """Shift alarms in 400 days when nothing lasting happens: each weekday's values in random order,
+    watched again.
+    """
     rng, n = np.random.default_rng(seed), max(len(daily) - 7 * WEEKS, 1)
     count = 0
     for _draw in range(draws):
-        mixed = daily.groupby(daily.index.day_of_week).transform(lambda v: rng.permutation(v.to_numpy()))
+        mixed = daily.groupby(daily.index.day_of_week).transform(
+            lambda v: rng.permutation(v.to_numpy())
+        )
         count += watch(mixed)["shift_since"].notna().sum()
     return float(count / draws / n * 400)

@@ -29,9 +29,9 @@ COLUMNS = ["since", "metric", "unit", "before", "now", "change", "usual_low", "u
 def count_periods(orders: ir.Table, last_on: date) -> ir.Table:
     """Sums for every period of four weeks, one ending each week: `weeks_ago` 0 ends on last_on.
 
-    An order is in four overlapping periods; one that only brings goods back counts with its money alone.
-    Columns: weeks_ago, oldest (days before last_on), sales, orders, customers, known_sales (of known customers),
-    discounted (sales on lines with a discount).
+    An order is in four overlapping periods; one that only brings goods back counts with its money
+    alone. Columns: weeks_ago, oldest (days before last_on), sales, orders, customers, known_sales
+    (of known customers), discounted (sales on lines with a discount).
     """
     age = ibis.literal(last_on).delta(orders.ordered_on, unit="day")
     lines = orders.mutate(age=age).mutate(week=(_.age / 7).floor().cast("int64"))
@@ -61,7 +61,8 @@ def figures(periods: pd.DataFrame) -> pd.DataFrame:
     """The key figures of each whole period, one column a figure, indexed by `weeks_ago`."""
     whole = int((periods["oldest"].max() + 1) // 7) - WEEKS + 1 if len(periods) else 0
     p = periods.set_index("weeks_ago").astype(float).reindex(range(whole))
-    p[["customers", "orders"]] = p[["customers", "orders"]].where(p[["customers", "orders"]] > 0)  # or it divides by 0
+    # or it divides by 0
+    p[["customers", "orders"]] = p[["customers", "orders"]].where(p[["customers", "orders"]] > 0)
     return pd.DataFrame(
         {
             "sales": p["sales"],
@@ -91,12 +92,15 @@ def key_figures(by_period: pd.DataFrame, last_on: date) -> pd.DataFrame:
     )
 
 
-def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
-    """What moved since the last period and since the last run, and how sure that is (table `changes`).
+def changes(
+    kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | None
+) -> pd.DataFrame:
+    """What moved since the last period and since the last run, and how sure that is (table
+    `changes`).
 
-    `before` holds the key figures of the last run, or is None. A change is measured against all earlier changes
-    of the same figure from one period to the next, so season and chance are both in what is usual; `usual_low`
-    and `usual_high` hold nine in ten of them.
+    `before` holds the key figures of the last run, or is None. A change is measured against all
+    earlier changes of the same figure from one period to the next, so season and chance are both in
+    what is usual; `usual_low` and `usual_high` hold nine in ten of them.
     """
     earlier = by_period.shift(-WEEKS)
     past = (by_period / earlier.where(earlier != 0) - 1).iloc[WEEKS:]
@@ -112,22 +116,31 @@ def changes(kpis: pd.DataFrame, by_period: pd.DataFrame, before: pd.DataFrame | 
         )
     both = pd.concat(rows, ignore_index=True).rename(columns={"value": "now"})
     both["change"] = both["now"] / both["before"].where(both["before"] != 0) - 1
-    both["usual_low"], both["usual_high"] = (both["metric"].map(past.quantile(end)) for end in stats.ENDS)
+    both["usual_low"], both["usual_high"] = (
+        both["metric"].map(past.quantile(end)) for end in stats.ENDS
+    )
     both["earlier"] = both["metric"].map(past.count())
     both["sure"] = [_sure(r) for r in both.itertuples()]
     return both.loc[both["before"].notna(), COLUMNS].reset_index(drop=True)
 
 
 def say_changes(moved: pd.DataFrame, currency: str) -> dict[str, str]:
-    """What the last period brought, in words: headline and evidence of a finding; `moved` is what `changes` gave."""
+    """What the last period brought, in words: headline and evidence of a finding; `moved` is what
+    `changes` gave.
+    """
     period = moved[moved["since"] == "last period"].set_index("metric")
     if "sales" not in period.index:
         return {"headline": "There is no earlier period to compare the last four weeks with."}
     now, odd = period.loc["sales"], period.index[period["sure"].str.startswith(MORE)]
     return {
-        "headline": f"Sales of the last four weeks are {words.money(now['now'], currency)}, "
-        f"{words.percent(now['change'], 1, signed=True)} on the four weeks before.",
-        "evidence": f"That is {now['sure']}. Figures that moved more than usual: {words.listing(odd) or 'none'}.",
+        "headline": (
+            f"Sales of the last four weeks are {words.money(now['now'], currency)}, "
+            f"{words.percent(now['change'], 1, signed=True)} on the four weeks before."
+        ),
+        "evidence": (
+            f"That is {now['sure']}. Figures that moved more than usual:"
+            f" {words.listing(odd) or 'none'}."
+        ),
     }
 
 
@@ -137,25 +150,40 @@ def readable(figures: pd.DataFrame, currency: str) -> pd.DataFrame:
     >>> readable(pd.DataFrame({"unit": ["count", "money"], "now": [1234.5, 31.574]}), "")["now"].tolist()
     ['1,234', '31.57']
     """
-    say = {"money": lambda v: _price(v, currency), "count": words.count, "share": lambda v: words.percent(v, 1)}
+    say = {
+        "money": lambda v: _price(v, currency),
+        "count": words.count,
+        "share": lambda v: words.percent(v, 1),
+    }
     columns = [c for c in ("value", "previous", "before", "now") if c in figures]
     return figures.assign(
-        **{c: [say[unit](v) for unit, v in zip(figures["unit"], figures[c], strict=True)] for c in columns}
+        **{
+            c: [say[unit](v) for unit, v in zip(figures["unit"], figures[c], strict=True)]
+            for c in columns
+        }
     )
 
 
 def _sure(row) -> str:
     if row.same:
         return "the same days as in the last run" + (
-            ": nothing changed" if not round(row.change, 6) else ", so the data or the rules changed, not the customers"
+            ": nothing changed"
+            if not round(row.change, 6)
+            else ", so the data or the rules changed, not the customers"
         )
     if row.earlier < FEW:
         return f"too little history to tell: {row.earlier} earlier changes"
-    verdict = "within the usual ups and downs" if row.usual_low <= row.change <= row.usual_high else MORE
+    verdict = (
+        "within the usual ups and downs" if row.usual_low <= row.change <= row.usual_high else MORE
+    )
     low, high = (words.percent(end, 1, signed=True) for end in (row.usual_low, row.usual_high))
     return f"{verdict}: nine in ten of {row.earlier} earlier changes lay between {low} and {high}"
 
 
 def _price(amount: float, currency: str) -> str:
     # An average order moves by cents; sales do not.
-    return f"{amount:,.2f}{words.NBSP}{currency}".strip() if abs(amount) < 1000 else words.money(amount, currency)
+    return (
+        f"{amount:,.2f}{words.NBSP}{currency}".strip()
+        if abs(amount) < 1000
+        else words.money(amount, currency)
+    )

@@ -13,34 +13,45 @@ from helpers import stats
 from helpers.show import words
 
 DAYS_BEFORE = 91  # spend in so many days before a campaign says how good a customer was
-ANSWERS = {"coupon": "used a coupon", "click": "clicked", "": "answered"}  # ways to answer a campaign, in words
+# ways to answer a campaign, in words
+ANSWERS = {"coupon": "used a coupon", "click": "clicked", "": "answered"}
 FIFTHS = ["lowest fifth", "second", "middle", "fourth", "highest fifth"]
 
 
 def answered_by(messages: ir.Table, redemptions: ir.Table) -> str:
-    """How answers are on file: "coupon" where coupons of these campaigns are, else "click", and empty where neither."""
+    """How answers are on file: "coupon" where coupons of these campaigns are, else "click", and
+    empty where neither.
+    """
     if redemptions.semi_join(messages, "campaign_id").count().to_pandas():
         return "coupon"
     return "click" if messages.clicked_at.count().to_pandas() else ""
 
 
-def reached(campaigns: ir.Table, messages: ir.Table, redemptions: ir.Table, how: str = "coupon") -> ir.Table:
-    """One row a campaign and customer it reached, with `responded`: used a coupon of it, or clicked.
+def reached(
+    campaigns: ir.Table, messages: ir.Table, redemptions: ir.Table, how: str = "coupon"
+) -> ir.Table:
+    """One row a campaign and customer it reached, with `responded`: used a coupon of it, or
+    clicked.
 
-    `how` is what `answered_by` gave. Holdouts were not reached and are left out. No rows where answers are not on file.
+    `how` is what `answered_by` gave. Holdouts were not reached and are left out. No rows where
+    answers are not on file.
     """
     sent = messages.filter(~_.is_holdout.fill_null(False), ibis.literal(how != ""))
     clicked = sent.filter(_.clicked_at.notnull())
     answers = redemptions if how == "coupon" else clicked
     used = answers.select("campaign_id", "customer_id").distinct().mutate(used=True)
-    facts = campaigns.select("campaign_id", "name", "starts_on", "ends_on", audience=_.audience.fill_null("not known"))
+    facts = campaigns.select(
+        "campaign_id", "name", "starts_on", "ends_on", audience=_.audience.fill_null("not known")
+    )
     return (
         sent.select("campaign_id", "customer_id")
         .distinct()
         .join(facts, "campaign_id")
         .left_join(used, ["campaign_id", "customer_id"])
         .mutate(responded=_.used.fill_null(False))
-        .select("campaign_id", "customer_id", "name", "audience", "starts_on", "ends_on", "responded")
+        .select(
+            "campaign_id", "customer_id", "name", "audience", "starts_on", "ends_on", "responded"
+        )
     )
 
 
@@ -63,9 +74,13 @@ def count_responses(people: ir.Table, orders: ir.Table) -> ir.Table:
 
 
 def add_rates(counts: pd.DataFrame, first_on: date, last_on: date) -> pd.DataFrame:
-    """Add `rate` with its 90 % interval, and `covered`: the days from first_on to last_on hold the whole campaign."""
+    """Add `rate` with its 90 % interval, and `covered`: the days from first_on to last_on hold the
+    whole campaign.
+    """
     days = counts[["starts_on", "ends_on"]].apply(pd.to_datetime)
-    covered = (days["starts_on"] >= pd.Timestamp(first_on)) & (days["ends_on"] <= pd.Timestamp(last_on))
+    covered = (days["starts_on"] >= pd.Timestamp(first_on)) & (
+        days["ends_on"] <= pd.Timestamp(last_on)
+    )
     return with_rate(counts).assign(covered=covered.astype(bool))
 
 
@@ -81,20 +96,27 @@ def pool_rates(counts: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def count_by_earlier_spend(people: ir.Table, orders: ir.Table) -> ir.Table:
-    """Customers reached and responding, by audience and `fifth` (0 to 4) of sales before their campaign.
+    """Customers reached and responding, by audience and `fifth` (0 to 4) of sales before their
+    campaign.
 
-    Sales are those a day in the 91 days before the campaign began, or in as many as the orders hold.
+    Sales are those a day in the 91 days before the campaign began, or in as many as the orders
+    hold.
     """
     daily = orders.group_by("customer_id", "ordered_on").agg(revenue=_.revenue.sum())
     before = (
         people.join(daily, "customer_id")
-        .filter(_.ordered_on < _.starts_on, _.ordered_on >= _.starts_on - ibis.interval(days=DAYS_BEFORE))
+        .filter(
+            _.ordered_on < _.starts_on,
+            _.ordered_on >= _.starts_on - ibis.interval(days=DAYS_BEFORE),
+        )
         .group_by("campaign_id", "customer_id")
         .agg(spent=_.revenue.sum())
     )
     span = orders.agg(first_on=_.ordered_on.min())
     ranked = people.left_join(before, ["campaign_id", "customer_id"]).cross_join(span)
-    days = ibis.least(DAYS_BEFORE, ibis.greatest(ranked.starts_on.delta(ranked.first_on, unit="day"), 1))
+    days = ibis.least(
+        DAYS_BEFORE, ibis.greatest(ranked.starts_on.delta(ranked.first_on, unit="day"), 1)
+    )
     ranked = ranked.mutate(a_day=(ranked.spent.fill_null(0.0) / days).round(4))
     order = ibis.window(order_by=["a_day", "customer_id", "campaign_id"])
     return (
@@ -108,14 +130,17 @@ def count_by_earlier_spend(people: ir.Table, orders: ir.Table) -> ir.Table:
 def with_rate(counts: pd.DataFrame) -> pd.DataFrame:
     """Add `rate` = responded / reached with `low` and `high` of its 90 % Wilson interval."""
     rate = counts["responded"] / counts["reached"].where(counts["reached"] > 0)
-    return counts.assign(rate=rate.astype(float), **stats.share_interval(counts["responded"], counts["reached"]))
+    return counts.assign(
+        rate=rate.astype(float), **stats.share_interval(counts["responded"], counts["reached"])
+    )
 
 
 def say_types(by_type: pd.DataFrame, wide: pd.DataFrame) -> dict[str, str]:
-    """Which type of campaign is answered most, in words: headline, evidence and action of a finding.
+    """Which type of campaign is answered most, in words: headline, evidence and action of a
+    finding.
 
-    `by_type` is what `pool_rates` gave; `wide` holds the rates of types (rows) by fifth of earlier sales (columns).
-    Action is empty where the best and the last cannot be told apart.
+    `by_type` is what `pool_rates` gave; `wide` holds the rates of types (rows) by fifth of earlier
+    sales (columns). Action is empty where the best and the last cannot be told apart.
     """
     best, last = by_type.iloc[0], by_type.iloc[-1]
     name, share = best["audience"], lambda row: words.percent(row["rate"], 1)

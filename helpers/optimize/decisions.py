@@ -1,7 +1,8 @@
 """The decision log: what was advised, what people decided, and what came of it.
 
-`decisions.csv` in the client's folder is edited by people. Its columns status, actual and note are theirs: they are
-read and never overwritten. Advice that comes again is the same decision, known by its id.
+`decisions.csv` in the client's folder is edited by people. Its columns status, actual and note are
+theirs: they are read and never overwritten. Advice that comes again is the same decision, known by
+its id.
 """
 
 from __future__ import annotations
@@ -43,13 +44,16 @@ def advice(found: list[Finding], advised_on: date, run_id: str) -> pd.DataFrame:
         for f in found
         if f.kind == "finding" and f.action
     ]
-    return _typed(pd.DataFrame(rows, columns=_columns())).drop_duplicates("decision_id", ignore_index=True)
+    return _typed(pd.DataFrame(rows, columns=_columns())).drop_duplicates(
+        "decision_id", ignore_index=True
+    )
 
 
 def read_decisions(path: Path) -> pd.DataFrame:
     """The log as people left it; empty where there is no file.
 
-    Comma or semicolon may part the columns. Raises PlaybookError that names file, line and column of what is wrong.
+    Comma or semicolon may part the columns. Raises PlaybookError that names file, line and column
+    of what is wrong.
     """
     if not path.is_file():
         return _typed(pd.DataFrame(columns=_columns()))
@@ -63,7 +67,9 @@ def read_decisions(path: Path) -> pd.DataFrame:
     reader = csv.DictReader(text.splitlines(keepends=True), delimiter=parted_by)
     lacking = [c for c in NEEDED if c not in (reader.fieldnames or [])]
     if lacking:
-        raise PlaybookError(f'{shown}, line 1: column "{lacking[0]}" is missing. Put the heading back.')
+        raise PlaybookError(
+            f'{shown}, line 1: column "{lacking[0]}" is missing. Put the heading back.'
+        )
     rows, ids = [], {}
     for row in reader:
         where = f"{shown}, line {reader.line_num}, column"
@@ -71,12 +77,20 @@ def read_decisions(path: Path) -> pd.DataFrame:
             continue
         if None in row:
             raise PlaybookError(
-                f"{shown}, line {reader.line_num}: more cells than columns. Put text that holds a comma in quotes."
+                f"{shown}, line {reader.line_num}: more cells than columns. Put text that holds a"
+                " comma in quotes."
             )
-        rows.append(_checked({c: re.sub(r"^'(?=\s*[=+\-@])", "", (v or "").strip()) for c, v in row.items()}, where))
+        rows.append(
+            _checked(
+                {c: re.sub(r"^'(?=\s*[=+\-@])", "", (v or "").strip()) for c, v in row.items()},
+                where,
+            )
+        )
         name = rows[-1]["decision_id"]
         if name in ids:
-            raise PlaybookError(f'{where} "decision_id": "{name}" stands in line {ids[name]} too. Keep one line.')
+            raise PlaybookError(
+                f'{where} "decision_id": "{name}" stands in line {ids[name]} too. Keep one line.'
+            )
         ids[name] = reader.line_num
     return _typed(pd.DataFrame(rows, columns=_columns(reader.fieldnames)))
 
@@ -84,8 +98,9 @@ def read_decisions(path: Path) -> pd.DataFrame:
 def merge_decisions(kept: pd.DataFrame, advised: pd.DataFrame) -> pd.DataFrame:
     """The log with today's advice in it: each id once, what people wrote untouched.
 
-    Advice that nobody has taken up yet shows today's figures, with its first check date; once it is accepted,
-    rejected or done, the figures it was decided on stay. Decisions that are no longer advised stay in the log.
+    Advice that nobody has taken up yet shows today's figures, with its first check date; once it is
+    accepted, rejected or done, the figures it was decided on stay. Decisions that are no longer
+    advised stay in the log.
     """
     new = advised[~advised["decision_id"].isin(kept["decision_id"])]
     log = pd.concat([kept, new], ignore_index=True) if len(kept) else new.reset_index(drop=True)
@@ -98,13 +113,19 @@ def merge_decisions(kept: pd.DataFrame, advised: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_decisions(log: pd.DataFrame, path: Path) -> None:
-    """Write the log for people to edit; a spreadsheet opens it, and a half-written file is never left behind."""
+    """Write the log for people to edit; a spreadsheet opens it, and a half-written file is never
+    left behind.
+    """
     write_csv(log, path)
 
 
 def what_came(log: pd.DataFrame, as_of: date) -> pd.DataFrame:
-    """Add `outcome` to the log: what came of each decision, or whether it is time to look, in words."""
-    return log.assign(outcome=pd.Series([_outcome(r, as_of) for r in log.itertuples()], log.index, dtype="str"))
+    """Add `outcome` to the log: what came of each decision, or whether it is time to look, in
+    words.
+    """
+    return log.assign(
+        outcome=pd.Series([_outcome(r, as_of) for r in log.itertuples()], log.index, dtype="str")
+    )
 
 
 def _outcome(row, as_of: date) -> str:
@@ -115,7 +136,11 @@ def _outcome(row, as_of: date) -> str:
             return "looked at; no value was expected"
         low, high = (row.expected if pd.isna(end) else end for end in (row.low, row.high))
         return (
-            "less than expected" if row.actual < low else "more than expected" if row.actual > high else "as expected"
+            "less than expected"
+            if row.actual < low
+            else "more than expected"
+            if row.actual > high
+            else "as expected"
         )
     if pd.isna(row.check_on):
         return "no date to check"
@@ -128,11 +153,17 @@ def _columns(more: list[str] | None = None) -> list[str]:
 
 
 def _checked(row: dict[str, str], where: str) -> dict:
-    """One line of the file with its numbers and days read; raises PlaybookError for what cannot be read."""
+    """One line of the file with its numbers and days read; raises PlaybookError for what cannot be
+    read.
+    """
     if not row["decision_id"]:
-        raise PlaybookError(f'{where} "decision_id": empty. Give the line its id back, or delete the line.')
+        raise PlaybookError(
+            f'{where} "decision_id": empty. Give the line its id back, or delete the line.'
+        )
     if row["status"] not in STATUSES:
-        raise PlaybookError(f'{where} "status": "{row["status"]}" is not one of {", ".join(STATUSES)}.')
+        raise PlaybookError(
+            f'{where} "status": "{row["status"]}" is not one of {", ".join(STATUSES)}.'
+        )
     return row | {
         c: _read(row.get(c, ""), kind, f'{where} "{c}"')
         for columns, kind in ((NUMBERS, float), (DAYS, date.fromisoformat))
@@ -145,7 +176,9 @@ def _read(text: str, kind, where: str):
         return kind(text) if text else None
     except ValueError:
         example = "a number such as 1250.50" if kind is float else "a day such as 2017-12-31"
-        raise PlaybookError(f'{where}: "{text}" cannot be read. Write {example}, or leave it empty.') from None
+        raise PlaybookError(
+            f'{where}: "{text}" cannot be read. Write {example}, or leave it empty.'
+        ) from None
 
 
 def _typed(log: pd.DataFrame) -> pd.DataFrame:
@@ -160,8 +193,11 @@ def _typed(log: pd.DataFrame) -> pd.DataFrame:
 def say_log(log: pd.DataFrame) -> str:
     """What stands in the log, in a sentence; `log` is what `what_came` gave."""
     due = int(log["outcome"].str.startswith("due").sum())
-    taken, known = int(log["status"].isin(["accepted", "done"]).sum()), int(log["actual"].notna().sum())
+    taken, known = (
+        int(log["status"].isin(["accepted", "done"]).sum()),
+        int(log["actual"].notna().sum()),
+    )
     return (
-        f"{len(log)} pieces of advice stand in the decision log: {taken} taken up, {known} with a known result, "
-        f"{due} due for a look."
+        f"{len(log)} pieces of advice stand in the decision log: {taken} taken up, {known} with a"
+        f" known result, {due} due for a look."
     )

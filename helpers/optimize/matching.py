@@ -1,8 +1,9 @@
-"""The effect of a campaign without an experiment: like is compared with like, and the method is put to a test.
+"""The effect of a campaign without an experiment: like is compared with like, and the method is put
+to a test.
 
-Customers that a campaign reached are paired with customers it did not reach who were as likely to be reached
-(propensity score, Rosenbaum and Rubin 1983), and the change of the one is set against that of the other
-(difference in differences).
+Customers that a campaign reached are paired with customers it did not reach who were as likely to
+be reached (propensity score, Rosenbaum and Rubin 1983), and the change of the one is set against
+that of the other (difference in differences).
 """
 
 from __future__ import annotations
@@ -36,13 +37,22 @@ COVARIATES = [
     "redemptions_before",
 ]
 DOUBTS = {
-    "before and after": "anything else that changed with the calendar counts as the campaign's work",
-    "reached against all others": "the campaign was sent to good customers, who would have bought more anyway",
-    "matched pairs": "pairs are alike only in what was recorded, and customers without a twin are left out",
-    "matched pairs, period before": "a check: the campaign had not begun, so an honest method finds about nothing",
+    "before and after": (
+        "anything else that changed with the calendar counts as the campaign's work"
+    ),
+    "reached against all others": (
+        "the campaign was sent to good customers, who would have bought more anyway"
+    ),
+    "matched pairs": (
+        "pairs are alike only in what was recorded, and customers without a twin are left out"
+    ),
+    "matched pairs, period before": (
+        "a check: the campaign had not begun, so an honest method finds about nothing"
+    ),
 }
 METHODS = list(DOUBTS)
-CALIPER = 0.2  # a pair differs by at most so many standard deviations of the score's logit (Austin 2011)
+# a pair differs by at most so many standard deviations of the score's logit (Austin 2011)
+CALIPER = 0.2
 NEAREST = 50  # so many candidates above and below are looked at for each customer
 BALANCED = 0.1  # differences below this, in standard deviations, count as balanced (Austin 2009)
 FEWEST = 100  # a campaign that reached fewer is not compared
@@ -66,17 +76,25 @@ NO_WINDOW = Window("", date(1900, 1, 1), 1)  # before all data: no customer has 
 
 
 def contacts(campaigns: ir.Table, messages: ir.Table) -> ir.Table:
-    """One row a campaign and customer it reached, with the campaign's name, audience and first day."""
-    sent = messages.filter(~_.is_holdout.fill_null(False)).select("campaign_id", "customer_id").distinct()
-    return sent.join(campaigns.select("campaign_id", "name", "audience", "starts_on"), "campaign_id").select(
-        "campaign_id", "customer_id", "name", "audience", "starts_on"
+    """One row a campaign and customer it reached, with the campaign's name, audience and
+    first day.
+    """
+    sent = (
+        messages.filter(~_.is_holdout.fill_null(False))
+        .select("campaign_id", "customer_id")
+        .distinct()
     )
+    return sent.join(
+        campaigns.select("campaign_id", "name", "audience", "starts_on"), "campaign_id"
+    ).select("campaign_id", "customer_id", "name", "audience", "starts_on")
 
 
 def before_after(orders: ir.Table, people: ir.Table, days: int) -> ir.Table:
-    """Sales of the reached in the `days` from a campaign's start less those in the `days` before, a customer.
+    """Sales of the reached in the `days` from a campaign's start less those in the `days` before, a
+    customer.
 
-    One row a campaign: customers, change, spread (standard deviation), and the days that were counted.
+    One row a campaign: customers, change, spread (standard deviation), and the days that were
+    counted.
     """
     daily = orders.group_by("customer_id", "ordered_on").agg(revenue=_.revenue.sum())
     near = people.join(daily, "customer_id").mutate(day=_.ordered_on.delta(_.starts_on, unit="day"))
@@ -93,19 +111,24 @@ def before_after(orders: ir.Table, people: ir.Table, days: int) -> ir.Table:
 
 
 def with_room(campaigns: pd.DataFrame, first_on: date, last_on: date, days: int) -> pd.DataFrame:
-    """The campaigns with `days` of data after their start and twice as many before it; the largest first.
+    """The campaigns with `days` of data after their start and twice as many before it; the largest
+    first.
 
-    `campaigns` is what `before_after` gave; `low` and `high` of the 90 % interval of the change are added.
+    `campaigns` is what `before_after` gave; `low` and `high` of the 90 % interval of the change are
+    added.
     """
     start, span = pd.to_datetime(campaigns["starts_on"]), pd.Timedelta(days=days)
-    room = (start - 2 * span >= pd.Timestamp(first_on)) & (start + span <= pd.Timestamp(last_on) + pd.Timedelta(days=1))
+    room = (start - 2 * span >= pd.Timestamp(first_on)) & (
+        start + span <= pd.Timestamp(last_on) + pd.Timedelta(days=1)
+    )
     half = stats.Z * campaigns["spread"] / np.sqrt(campaigns["customers"])
     known = campaigns.assign(low=campaigns["change"] - half, high=campaigns["change"] + half)[room]
     return known.sort_values(["customers", "starts_on"], ascending=False, ignore_index=True)
 
 
 def choose_window(roomy: pd.DataFrame, campaign: str, days: int) -> Window:
-    """The window of the named campaign, or of the largest one; NO_WINDOW where none is large enough.
+    """The window of the named campaign, or of the largest one; NO_WINDOW where none is large
+    enough.
 
     `roomy` is what `with_room` gave. Raises PlaybookError for a campaign that is not in it.
     """
@@ -118,18 +141,26 @@ def choose_window(roomy: pd.DataFrame, campaign: str, days: int) -> Window:
     chosen = large[large["campaign_id"] == campaign] if campaign else large
     if chosen.empty:
         return NO_WINDOW
-    return Window(chosen["campaign_id"].iloc[0], pd.Timestamp(chosen["starts_on"].iloc[0]).date(), days)
+    return Window(
+        chosen["campaign_id"].iloc[0], pd.Timestamp(chosen["starts_on"].iloc[0]).date(), days
+    )
 
 
-def customer_history(orders: ir.Table, people: ir.Table, redemptions: ir.Table, window: Window) -> ir.Table:
+def customer_history(
+    orders: ir.Table, people: ir.Table, redemptions: ir.Table, window: Window
+) -> ir.Table:
     """One row a customer who bought before the window: what was known of them, and `sales_after`.
 
-    `reached` says whether the campaign reached them. Sales and orders `_before` are averages over all earlier
-    days, scaled to the length of the window; `_recent` are those of the window's length just before.
+    `reached` says whether the campaign reached them. Sales and orders `_before` are averages over
+    all earlier days, scaled to the length of the window; `_recent` are those of the window's length
+    just before.
     """
     start, span = window.starts_on, timedelta(days=window.days)
     known = orders.filter(_.customer_id.notnull())
-    past, recent = known.ordered_on < start, (known.ordered_on < start) & (known.ordered_on >= start - span)
+    past, recent = (
+        known.ordered_on < start,
+        (known.ordered_on < start) & (known.ordered_on >= start - span),
+    )
     after = (known.ordered_on >= start) & (known.ordered_on < start + span)
     bought = known.quantity > 0
     length = known.filter(past).agg(first_on=_.ordered_on.min())
@@ -159,11 +190,22 @@ def customer_history(orders: ir.Table, people: ir.Table, redemptions: ir.Table, 
     counts = other.group_by("customer_id").agg(
         campaigns_before=(other.starts_on < start).sum(), campaigns_alongside=near.sum()
     )
-    used = redemptions.filter(_.redeemed_on < start).group_by("customer_id").agg(redemptions_before=_.count())
+    used = (
+        redemptions.filter(_.redeemed_on < start)
+        .group_by("customer_id")
+        .agg(redemptions_before=_.count())
+    )
     ours = people.filter(_.campaign_id == window.campaign_id).select("customer_id", reached=True)
     joined = each.left_join(counts, "customer_id").drop("customer_id_right")
-    joined = joined.left_join(used, "customer_id").drop("customer_id_right").left_join(ours, "customer_id")
-    zero = {c: joined[c].fill_null(0) for c in ("campaigns_before", "campaigns_alongside", "redemptions_before")}
+    joined = (
+        joined.left_join(used, "customer_id")
+        .drop("customer_id_right")
+        .left_join(ours, "customer_id")
+    )
+    zero = {
+        c: joined[c].fill_null(0)
+        for c in ("campaigns_before", "campaigns_alongside", "redemptions_before")
+    }
     return (
         joined.mutate(**zero, reached=_.reached.fill_null(False))
         .select("customer_id", "reached", *COVARIATES, "sales_after")
@@ -172,24 +214,33 @@ def customer_history(orders: ir.Table, people: ir.Table, redemptions: ir.Table, 
 
 
 def share_reached(history: pd.DataFrame) -> pd.DataFrame:
-    """Share of customers that the campaign reached, by `tenth` of earlier sales: 1 spent least, 10 most."""
+    """Share of customers that the campaign reached, by `tenth` of earlier sales: 1 spent least, 10
+    most.
+    """
     tenth = np.ceil(history["sales_before"].rank(method="first", pct=True) * 10).astype(int)
     return history.groupby(tenth.rename("tenth"))["reached"].mean().rename("share").reset_index()
 
 
 def match_pairs(history: pd.DataFrame) -> pd.DataFrame:
-    """Pair each reached customer with a like one who was not reached: columns reached, other (row labels).
+    """Pair each reached customer with a like one who was not reached: columns reached, other (row
+    labels).
 
-    Each customer is used once, the closest pairs are made first, and those without a twin are left out.
+    Each customer is used once, the closest pairs are made first, and those without a twin are left
+    out.
     """
     if history["reached"].nunique() < 2:
         return pd.DataFrame(columns=["reached", "other"])
     plain = history[COVARIATES].astype(float)
     known = np.sign(plain) * np.log1p(plain.abs())  # returns make sales negative
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(known, history["reached"])
-    # Rounded, so that the order of additions in the engine or in a library cannot change who is paired with whom.
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(
+        known, history["reached"]
+    )
+    # Rounded, so that the order of additions in the engine or in a library cannot change who is
+    # paired with whom.
     logit = pd.Series(model.decision_function(known), history.index).round(6)
-    ours, others = (logit[history["reached"] == side].sort_values(kind="stable") for side in (True, False))
+    ours, others = (
+        logit[history["reached"] == side].sort_values(kind="stable") for side in (True, False)
+    )
     place = np.searchsorted(others, ours)[:, None] + np.arange(-NEAREST, NEAREST)
     inside = (place >= 0) & (place < len(others))
     gap = np.abs(ours.to_numpy()[:, None] - others.to_numpy()[place.clip(0, len(others) - 1)])
@@ -200,32 +251,45 @@ def match_pairs(history: pd.DataFrame) -> pd.DataFrame:
         if i not in pairs and other not in taken:
             pairs[i] = other
             taken.add(other)
-    return pd.DataFrame({"reached": ours.index[list(pairs)], "other": others.index[list(pairs.values())]})
+    return pd.DataFrame(
+        {"reached": ours.index[list(pairs)], "other": others.index[list(pairs.values())]}
+    )
 
 
 def balance(history: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Standardised mean difference, reached less others, of each covariate before and after matching.
+    """Standardised mean difference, reached less others, of each covariate before and after
+    matching.
 
-    In standard deviations: the root mean of the two groups' variances before matching, in both columns.
+    In standard deviations: the root mean of the two groups' variances before matching, in both
+    columns.
     """
-    ours, others = (history.loc[history["reached"] == side, COVARIATES].astype(float) for side in (True, False))
+    ours, others = (
+        history.loc[history["reached"] == side, COVARIATES].astype(float) for side in (True, False)
+    )
     spread = np.sqrt((ours.var() + others.var()) / 2)
     spread = spread.where(spread > 0)
-    left = history.loc[pairs["reached"], COVARIATES].mean() - history.loc[pairs["other"], COVARIATES].mean()
+    left = (
+        history.loc[pairs["reached"], COVARIATES].mean()
+        - history.loc[pairs["other"], COVARIATES].mean()
+    )
     table = pd.DataFrame({"before": (ours.mean() - others.mean()) / spread, "after": left / spread})
     return table.dropna(subset="before").rename_axis("covariate").reset_index()
 
 
 def pair_differences(history: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """For each pair, how much more the reached customer's sales changed than the other's (currency)."""
+    """For each pair, how much more the reached customer's sales changed than the other's
+    (currency).
+    """
     change = (history["sales_after"] - history["sales_before"]).astype(float)
     return change.loc[pairs["reached"]].to_numpy() - change.loc[pairs["other"]].to_numpy()
 
 
 def estimate_effects(history: pd.DataFrame, placebo: pd.DataFrame) -> pd.DataFrame:
-    """Four ways to say what a campaign brought a customer, the naive ones first (table `campaign_effects`).
+    """Four ways to say what a campaign brought a customer, the naive ones first (table
+    `campaign_effects`).
 
-    `history` is that of the campaign's window, `placebo` that of the same length of time just before.
+    `history` is that of the campaign's window, `placebo` that of the same length of time just
+    before.
     """
     columns = ["method", "customers", "effect", "low", "high", "balance", "doubt"]
     ours, others = history[history["reached"]], history[~history["reached"]]
@@ -269,13 +333,17 @@ def say_effect(effects: pd.DataFrame, currency: str) -> dict[str, str]:
     )
     passed = check.low <= 0 <= check.high
     trial = (
-        f"On the time before the campaign, where the truth is zero, it finds {words.money(check.low)} to "
-        f"{words.money(check.high)}: {'it passes' if passed else 'it fails, so do not trust it'}."
+        "On the time before the campaign, where the truth is zero, it finds"
+        f" {words.money(check.low)} to {words.money(check.high)}:"
+        f" {'it passes' if passed else 'it fails, so do not trust it'}."
     )
     return {
         "headline": headline,
-        "evidence": f"Before and after says {words.money(plain.effect)}, the reached against all others "
-        f"{words.money(raw.effect)}; neither is an effect. {pairs.customers:,} of {plain.customers:,} "
-        f"reached customers have a twin. {trial} The largest difference left within pairs is "
-        f"{pairs.balance:.2f} standard deviations{'' if pairs.balance < BALANCED else ', more than one would wish'}.",
+        "evidence": (
+            f"Before and after says {words.money(plain.effect)}, the reached against all others"
+            f" {words.money(raw.effect)}; neither is an effect. {pairs.customers:,} of"
+            f" {plain.customers:,} reached customers have a twin. {trial} The largest difference"
+            f" left within pairs is {pairs.balance:.2f} standard"
+            f" deviations{'' if pairs.balance < BALANCED else ', more than one would wish'}."
+        ),
     }

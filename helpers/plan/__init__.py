@@ -13,5 +13,20 @@ from helpers.plan.audiences import (
     write_lists,
     yearly_value,
 )
-from helpers.plan.strategy import TRAITS, coupon_response, discount_depth, profile, strategy_table, with_traits
-from helpers.plan.targets import by_month, checked, grid, group_small, largest_difference, parts_apart, target_tree
+from helpers.plan.strategy import (
+    TRAITS,
+    coupon_response,
+    discount_depth,
+    profile,
+    strategy_table,
+    with_traits,
+)
+from helpers.plan.targets import (
+    by_month,
+    checked,
+    grid,
+    group_small,
+    largest_difference,
+    parts_apart,
+    target_tree,
+)

@@ -1,4 +1,6 @@
-"""Lists of people worth acting on: a reason each, consent respected, a random holdout, safe files."""
+"""Lists of people worth acting on: a reason each, consent respected, a random holdout, safe
+files.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,9 @@ EXPORTED = ["customer_id", "reason", "expected_value", "consent"]
 def buying(orders: ir.Table, as_of: date) -> ir.Table:
     """Each customer's rhythm and sales as seen on `as_of`, and what came after it.
 
-    recency: days since the last order; usual_gap: mean days between days with an order, empty below two;
-    spent: sales in the two quarters up to `as_of`; usual: what that is a quarter; came: sales in the quarter
-    after it, for a look back. Money in currency.
+    recency: days since the last order; usual_gap: mean days between days with an order, empty below
+    two; spent: sales in the two quarters up to `as_of`; usual: what that is a quarter; came: sales
+    in the quarter after it, for a look back. Money in currency.
     """
     seen, recent = _.ordered_on <= as_of, _.ordered_on > as_of - timedelta(days=USUAL_DAYS)
     bought = seen & (_.quantity >= 0)  # a return is no order
@@ -60,8 +62,8 @@ def buying(orders: ir.Table, as_of: date) -> ir.Table:
 def list_audiences(segments: pd.DataFrame, bought: pd.DataFrame) -> pd.DataFrame:
     """The people on each list of words.yaml: audience, customer_id, reason, expected_value.
 
-    `bought` is the frame of `buying`. `expected_value` is what is at stake in the next quarter, in currency:
-    usual sales, or one more order of the usual size.
+    `bought` is the frame of `buying`. `expected_value` is what is at stake in the next quarter, in
+    currency: usual sales, or one more order of the usual size.
     """
     known = segments.merge(bought[["customer_id", "spent", "usual"]], on="customer_id")
     parts = []
@@ -85,7 +87,9 @@ def add_consent(listed: pd.DataFrame, customers: pd.DataFrame, channel: str) -> 
     Raises PlaybookError for another channel.
     """
     if channel not in ("email", "sms", "ads"):
-        raise PlaybookError(f'contact_by: there is no consent for "{channel}". Write email, sms or ads.')
+        raise PlaybookError(
+            f'contact_by: there is no consent for "{channel}". Write email, sms or ads.'
+        )
     say, consents = wording("consent"), customers.set_index("customer_id")[f"consent_{channel}"]
     known = listed["customer_id"].map(consents.map({True: say["given"], False: say["refused"]}))
     return listed.assign(consent=known.astype("str").where(known.notna(), say["unknown"]))
@@ -94,19 +98,24 @@ def add_consent(listed: pd.DataFrame, customers: pd.DataFrame, channel: str) -> 
 def with_holdout(listed: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """Add `is_holdout`: True for a random `share` of each list, rounded to whole people.
 
-    Chance is a hash of seed and customer, so neither the order of the rows nor the run matters: mostly the same
-    people are kept out each time, which keeps their history clean (Kohavi, Tang and Xu 2020).
+    Chance is a hash of seed and customer, so neither the order of the rows nor the run matters:
+    mostly the same people are kept out each time, which keeps their history clean (Kohavi, Tang and
+    Xu 2020).
     """
-    drawn = listed["customer_id"].map(lambda c: blake2b(f"{seed}/{c}".encode(), digest_size=8).hexdigest())
+    drawn = listed["customer_id"].map(
+        lambda c: blake2b(f"{seed}/{c}".encode(), digest_size=8).hexdigest()
+    )
     place = drawn.astype("str").groupby(listed["audience"]).rank(method="first")
     size = listed.groupby("audience")["customer_id"].transform("size")
     return listed.assign(is_holdout=place <= (share * size).round())
 
 
 def smallest_effect(contacted: int, held_out: int, spread: float) -> float:
-    """The smallest difference of means a person that two groups would show, in the unit of `spread`.
+    """The smallest difference of means a person that two groups would show, in the unit of
+    `spread`.
 
-    Two-sided 5 % t-test with 80 % power (Bloom 1995); not a number where a group has fewer than two people.
+    Two-sided 5 % t-test with 80 % power (Bloom 1995); not a number where a group has fewer than two
+    people.
 
     >>> round(smallest_effect(64, 64, 1.0), 2)
     0.5
@@ -120,13 +129,18 @@ def smallest_effect(contacted: int, held_out: int, spread: float) -> float:
 def look_back(orders: ir.Table, segments: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """What came of the people whom the rule of the silent lists would have named a quarter ago.
 
-    One row a person: `usual` sales of a quarter, `came`: sales in the quarter since, `missing`: how much less that
-    is than the other important customers kept of their usual sales. The rule is today's: as late as today's cut
-    line and as many usual gaps, and among as large a top by sales. Empty with too short a history.
+    One row a person: `usual` sales of a quarter, `came`: sales in the quarter since, `missing`: how
+    much less that is than the other important customers kept of their usual sales. The rule is
+    today's: as late as today's cut line and as many usual gaps, and among as large a top by sales.
+    Empty with too short a history.
     """
     then = as_of - timedelta(days=QUARTER)
     first = orders.ordered_on.min().to_pandas()
-    if pd.isna(first) or pd.Timestamp(first).date() > then - timedelta(days=USUAL_DAYS) or not segments["m_high"].any():
+    if (
+        pd.isna(first)
+        or pd.Timestamp(first).date() > then - timedelta(days=USUAL_DAYS)
+        or not segments["m_high"].any()
+    ):
         return pd.DataFrame({"usual": [], "came": [], "missing": []}, dtype=float)
     people = buying(orders, then).to_pandas()
     times = (segments["dormant_after"] / segments["usual_gap"])[segments["m_high"]].median()
@@ -140,7 +154,9 @@ def look_back(orders: ir.Table, segments: pd.DataFrame, as_of: date) -> pd.DataF
 
 
 class Helps(NamedTuple):
-    """What a contact is reckoned to bring back: the share, at most, and in words what that rests on."""
+    """What a contact is reckoned to bring back: the share, at most, and in words what that rests
+    on.
+    """
 
     share: float
     most: float
@@ -150,15 +166,23 @@ class Helps(NamedTuple):
 
 
 def contact_helps(measured: pd.DataFrame, assumed: float, best: float) -> Helps:
-    """The part of the missing sales that a contact brings back: as measured (`message_response`), else as assumed.
+    """The part of the missing sales that a contact brings back: as measured (`message_response`),
+    else as assumed.
 
-    `best` is the largest share that any segment's coupons reached, the most that an assumption may promise.
+    `best` is the largest share that any segment's coupons reached, the most that an assumption may
+    promise.
     """
     says = wording("helps")
     for found in measured[measured["measured"].astype(bool)].itertuples():
         ends = {c: words.percent(getattr(found, c), 1) for c in ("rescued", "low", "high")}
         sure = says["measured_sure"].format(held=words.count(found.held_out))
-        return Helps(found.rescued, found.high, says["measured"].format(**ends), sure, says["measured_action"])
+        return Helps(
+            found.rescued,
+            found.high,
+            says["measured"].format(**ends),
+            sure,
+            says["measured_action"],
+        )
     said = says["assumed"].format(share=words.percent(assumed))
     return Helps(assumed, best, said, says["assumed_sure"], says["assumed_action"])
 
@@ -166,20 +190,25 @@ def contact_helps(measured: pd.DataFrame, assumed: float, best: float) -> Helps:
 def yearly_value(back: pd.DataFrame, people: int, rescued: float, best: float) -> pd.Series:
     """What reaching so many people each quarter may bring in a year: value, low, high in currency.
 
-    `back` is the frame of `look_back`. value: the mean missing sales a person, of which the part `rescued` is
-    assumed to come back; low: 0, contact may change nothing; high: the upper end of the 90 % bootstrap interval of
-    the mean, of which the part `best` comes back, if that is more.
+    `back` is the frame of `look_back`. value: the mean missing sales a person, of which the part
+    `rescued` is assumed to come back; low: 0, contact may change nothing; high: the upper end of
+    the 90 % bootstrap interval of the mean, of which the part `best` comes back, if that is more.
     """
     times = max(people, 0) * 365 / QUARTER
     _low, most = stats.bootstrap_interval(back["missing"].to_numpy())
     return pd.Series(
-        {"value": back["missing"].mean() * times * rescued, "low": 0.0, "high": most * times * np.fmax(rescued, best)}
+        {
+            "value": back["missing"].mean() * times * rescued,
+            "low": 0.0,
+            "high": most * times * np.fmax(rescued, best),
+        }
     )
 
 
 def summary(listed: pd.DataFrame) -> pd.DataFrame:
-    """One row a list: people, consent_not_known, kept_out, contacted, at_stake (currency), and the mean expected
-    value a person of both groups, which chance should make alike."""
+    """One row a list: people, consent_not_known, kept_out, contacted, at_stake (currency), and the
+    mean expected value a person of both groups, which chance should make alike.
+    """
     rows = listed.assign(
         unknown=listed["consent"] == wording("consent")["unknown"],
         out=listed["expected_value"].where(listed["is_holdout"]),
@@ -197,15 +226,21 @@ def summary(listed: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_lists(run: Store, listed: pd.DataFrame, names: str) -> list[Path]:
-    """Write the lists asked for as CSV for a channel to import, without the holdout, and give back the files.
+    """Write the lists asked for as CSV for a channel to import, without the holdout, and give back
+    the files.
 
     `names` are lists of words.yaml, between commas; PlaybookError for another. The files lie in
-    `private/audiences/<run>/`, which only the owner may read. Lists of this run are written anew, and those of
-    runs that are no longer kept are deleted.
+    `private/audiences/<run>/`, which only the owner may read. Lists of this run are written anew,
+    and those of runs that are no longer kept are deleted.
     """
-    wanted, known = [n for n in (name.strip() for name in names.split(",")) if n], list(wording("audiences"))
+    wanted, known = (
+        [n for n in (name.strip() for name in names.split(",")) if n],
+        list(wording("audiences")),
+    )
     if not set(wanted) <= set(known):
-        raise PlaybookError(f'lists: "{names}" names a list that is not there. Known: {", ".join(known)}.')
+        raise PlaybookError(
+            f'lists: "{names}" names a list that is not there. Known: {", ".join(known)}.'
+        )
     home = run.client.folder / "private" / "audiences"
     for old in home.iterdir() if home.is_dir() else []:
         kept = old.name != run.folder.name and (run.client.folder / "runs" / old.name).is_dir()
@@ -222,6 +257,12 @@ def write_lists(run: Store, listed: pd.DataFrame, names: str) -> list[Path]:
 
 def _reason(person: tuple, pattern: str) -> str:
     say = wording("gap")
-    gap = say["unknown"] if np.isnan(person.usual_gap) else say["known"].format(days=words.count(person.usual_gap))
+    gap = (
+        say["unknown"]
+        if np.isnan(person.usual_gap)
+        else say["known"].format(days=words.count(person.usual_gap))
+    )
     figures = {"recency": person.recency, "spent": person.spent, "order": person.aov}
-    return pattern.format(gap=gap, days=USUAL_DAYS, **{name: words.count(n) for name, n in figures.items()})
+    return pattern.format(
+        gap=gap, days=USUAL_DAYS, **{name: words.count(n) for name, n in figures.items()}
+    )

@@ -12,15 +12,18 @@ from helpers.plan.wording import wording
 from helpers.show import words
 
 TRAITS = ["product_group", "offer", "store", "channel", "weekday", "part_of_day"]
-MIN_PEOPLE, MIN_SHARE, MIN_INDEX = 30, 0.005, 105  # below these no base for a choice, or no matter for one
+# below these no base for a choice, or no matter for one
+MIN_PEOPLE, MIN_SHARE, MIN_INDEX = 30, 0.005, 105
 MOST = 3  # groups named in a cell
 
 
 def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.Table:
-    """Order lines of the customers in a segment: segment, customer_id, revenue, discount, and traits of the line.
+    """Order lines of the customers in a segment: segment, customer_id, revenue, discount, and
+    traits of the line.
 
-    The traits are `category`, `channel`, `product_group` (the fine group with its category), `offer` (at a discount
-    or full price), `store` (the customer's main store or another), `weekday` and `part_of_day`.
+    The traits are `category`, `channel`, `product_group` (the fine group with its category),
+    `offer` (at a discount or full price), `store` (the customer's main store or another), `weekday`
+    and `part_of_day`.
     """
     goods = products.select("product_id", "category", fine=_.subcategory)
     lines = (
@@ -29,9 +32,15 @@ def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.
         .drop("product_id_right")
     )
     spent = lines.group_by("customer_id", "store_id").agg(spent=_.revenue.sum().round(2))
-    place = ibis.row_number().over(group_by="customer_id", order_by=[ibis.desc("spent"), "store_id"])
-    main = spent.mutate(place=place).filter(_.place == 0).select("customer_id", main_store=_.store_id)
-    parts = [(_.ordered_at_local.hour() < until, name) for name, until in wording("part_of_day").items()]
+    place = ibis.row_number().over(
+        group_by="customer_id", order_by=[ibis.desc("spent"), "store_id"]
+    )
+    main = (
+        spent.mutate(place=place).filter(_.place == 0).select("customer_id", main_store=_.store_id)
+    )
+    parts = [
+        (_.ordered_at_local.hour() < until, name) for name, until in wording("part_of_day").items()
+    ]
     return lines.inner_join(main, "customer_id").select(
         "segment",
         "customer_id",
@@ -39,10 +48,14 @@ def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.
         "discount",
         category=_.category.fill_null("not grouped"),
         channel=_.channel.fill_null("not known"),
-        product_group=ibis.coalesce(_.fine + " (" + _.category + ")", _.fine, _.category, ibis.literal("not grouped")),
+        product_group=ibis.coalesce(
+            _.fine + " (" + _.category + ")", _.fine, _.category, ibis.literal("not grouped")
+        ),
         offer=ibis.cases((_.discount > 0, "at a discount"), else_="full price"),
         store=ibis.cases(
-            (_.store_id.isnull(), "not known"), (_.store_id == _.main_store, "main store"), else_="another store"
+            (_.store_id.isnull(), "not known"),
+            (_.store_id == _.main_store, "main store"),
+            else_="another store",
         ),
         weekday=_.ordered_on.day_of_week.full_name(),
         part_of_day=ibis.cases(*parts),
@@ -52,20 +65,36 @@ def with_traits(orders: ir.Table, products: ir.Table, segments: ir.Table) -> ir.
 def profile(lines: ir.Table, trait: str) -> ir.Table:
     """How each segment's sales are spread over the values of a trait, beside all customers.
 
-    One row a segment and value: `buyers`, `revenue`, `share` of the segment's sales with its 90 % interval `low`
-    to `high`, `overall` (the share among all) and `index` (share / overall x 100). The interval is that of a
-    ratio of two sums over customers (Cochran 1977, section 6.4), so a few heavy buyers make it wide.
+    One row a segment and value: `buyers`, `revenue`, `share` of the segment's sales with its 90 %
+    interval `low` to `high`, `overall` (the share among all) and `index` (share / overall x 100).
+    The interval is that of a ratio of two sums over customers (Cochran 1977, section 6.4), so a few
+    heavy buyers make it wide.
     """
     each = lines.group_by("segment", "customer_id").agg(total=_.revenue.sum().round(2))
     size = each.group_by("segment").agg(n=_.count(), x=_.total.sum(), xx=(_.total * _.total).sum())
-    part = lines.group_by("segment", "customer_id", value=_[trait]).agg(part=_.revenue.sum().round(2))
+    part = lines.group_by("segment", "customer_id", value=_[trait]).agg(
+        part=_.revenue.sum().round(2)
+    )
     cell = (
         part.inner_join(each, ["segment", "customer_id"])
         .group_by("segment", "value")
-        .agg(buyers=_.count(), revenue=_.part.sum().round(2), yy=(_.part * _.part).sum(), xy=(_.part * _.total).sum())
+        .agg(
+            buyers=_.count(),
+            revenue=_.part.sum().round(2),
+            yy=(_.part * _.part).sum(),
+            xy=(_.part * _.total).sum(),
+        )
     )
-    overall = part.group_by("value").agg(all_revenue=_.part.sum()).mutate(overall=_.all_revenue / _.all_revenue.sum())
-    shares = cell.inner_join(size, "segment").inner_join(overall, "value").mutate(share=_.revenue / _.x.nullif(0))
+    overall = (
+        part.group_by("value")
+        .agg(all_revenue=_.part.sum())
+        .mutate(overall=_.all_revenue / _.all_revenue.sum())
+    )
+    shares = (
+        cell.inner_join(size, "segment")
+        .inner_join(overall, "value")
+        .mutate(share=_.revenue / _.x.nullif(0))
+    )
     squares = ibis.greatest(_.yy - 2 * _.share * _.xy + _.share * _.share * _.xx, 0.0)
     error = stats.Z * (squares * _.n / (_.n - 1).nullif(0)).sqrt() / _.x.nullif(0)
     return (
@@ -86,25 +115,39 @@ def profile(lines: ir.Table, trait: str) -> ir.Table:
 
 
 def discount_depth(lines: ir.Table) -> ir.Table:
-    """`depth` of discounts by segment: what was given away over the shelf value, among lines at a discount."""
-    reduced = lines.filter(_.discount > 0).group_by("segment").agg(off=_.discount.sum(), paid=_.revenue.sum())
+    """`depth` of discounts by segment: what was given away over the shelf value, among lines at a
+    discount.
+    """
+    reduced = (
+        lines.filter(_.discount > 0)
+        .group_by("segment")
+        .agg(off=_.discount.sum(), paid=_.revenue.sum())
+    )
     return reduced.select("segment", depth=_.off / (_.off + _.paid).nullif(0)).order_by("segment")
 
 
 def coupon_response(messages: ir.Table, redemptions: ir.Table, before: ir.Table) -> pd.DataFrame:
-    """How often a campaign that was sent to people of each segment was answered with a coupon of it.
+    """How often a campaign that was sent to people of each segment was answered with a coupon of
+    it.
 
-    `before` holds the segments of an earlier day (table `segments_before`): a type must be known before the contact,
-    and only campaigns sent after that day count. Returns segment, people, reached (contacts: a person and a campaign),
-    responded, rate, low, high and overall (the rate of all contacts). The 90 % interval is Wilson's, on as many
-    contacts as people with several of them are worth (Kish 1965, ratio of cluster totals).
+    `before` holds the segments of an earlier day (table `segments_before`): a type must be known
+    before the contact, and only campaigns sent after that day count. Returns segment, people,
+    reached (contacts: a person and a campaign), responded, rate, low, high and overall (the rate of
+    all contacts). The 90 % interval is Wilson's, on as many contacts as people with several of them
+    are worth (Kish 1965, ratio of cluster totals).
     """
     pair = ["customer_id", "campaign_id"]
     sent = messages.filter(~_.is_holdout.fill_null(False)).select(*pair, "sent_at")
     recent = sent.join(before.select("customer_id", "segment", "as_of"), "customer_id")
-    contacts = recent.filter(recent.sent_at.date() > recent.as_of).select(*pair, "segment").distinct()
+    contacts = (
+        recent.filter(recent.sent_at.date() > recent.as_of).select(*pair, "segment").distinct()
+    )
     used = redemptions.select(*pair).distinct().mutate(used=1)
-    each = contacts.left_join(used, pair).group_by("segment", "customer_id").agg(n=_.count(), k=_.used.count())
+    each = (
+        contacts.left_join(used, pair)
+        .group_by("segment", "customer_id")
+        .agg(n=_.count(), k=_.used.count())
+    )
     sums = each.group_by("segment").agg(
         people=_.count(),
         reached=_.n.sum(),
@@ -121,7 +164,9 @@ def coupon_response(messages: ir.Table, redemptions: ir.Table, before: ir.Table)
 
 
 def _worth(by: pd.DataFrame) -> pd.Series:
-    """How many independent contacts the contacts of each segment are worth; never more than there are."""
+    """How many independent contacts the contacts of each segment are worth; never more than there
+    are.
+    """
     rate, people = by["rate"], by["people"]
     squares = (by["kk"] - 2 * rate * by["nk"] + rate * rate * by["nn"]).clip(lower=0)
     variance = squares * people / (people - 1).where(people > 1) / by["reached"] ** 2
@@ -132,7 +177,8 @@ def _worth(by: pd.DataFrame) -> pd.Series:
 def level(row: pd.Series) -> str:
     """Whether a share lies `above` or `below` that of all customers, or is as `usual`.
 
-    It must differ by a twentieth at least, and its interval must leave the share of all customers out.
+    It must differ by a twentieth at least, and its interval must leave the share of all customers
+    out.
 
     >>> level(pd.Series({"share": 0.30, "low": 0.27, "high": 0.33, "overall": 0.20}))
     'above'
@@ -144,24 +190,38 @@ def level(row: pd.Series) -> str:
 
 
 def stand_outs(shares: pd.DataFrame) -> pd.DataFrame:
-    """The values of a trait that a segment buys more of than others do, the surest first, with `low` as index too.
+    """The values of a trait that a segment buys more of than others do, the surest first, with
+    `low` as index too.
 
-    Values with too few buyers or too small a share are left out; `share`, `low` and `high` are as in `profile`.
+    Values with too few buyers or too small a share are left out; `share`, `low` and `high` are as
+    in `profile`.
     """
     base = shares[(shares["buyers"] >= MIN_PEOPLE) & (shares["share"] >= MIN_SHARE)]
-    above = base[pd.Series([level(row) == "above" for _, row in base.iterrows()], base.index, dtype=bool)]
-    return above.assign(sure=above["low"] / above["overall"]).sort_values("sure", ascending=False).head(MOST)
+    above = base[
+        pd.Series([level(row) == "above" for _, row in base.iterrows()], base.index, dtype=bool)
+    ]
+    return (
+        above.assign(sure=above["low"] / above["overall"])
+        .sort_values("sure", ascending=False)
+        .head(MOST)
+    )
 
 
 def strategy_table(
-    segments: pd.DataFrame, profiles: dict[str, pd.DataFrame], depth: pd.DataFrame, response: pd.DataFrame
+    segments: pd.DataFrame,
+    profiles: dict[str, pd.DataFrame],
+    depth: pd.DataFrame,
+    response: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row a segment: product, price, place and promotion, each a choice and its evidence, and an action.
+    """One row a segment: product, price, place and promotion, each a choice and its evidence, and
+    an action.
 
-    `profiles` holds a frame of `profile` by trait. The choice follows from the evidence by `level`; the words
-    stand in words.yaml.
+    `profiles` holds a frame of `profile` by trait. The choice follows from the evidence by `level`;
+    the words stand in words.yaml.
     """
-    sizes = segments.groupby("segment").agg(customers=("customer_id", "size"), revenue=("monetary", "sum"))
+    sizes = segments.groupby("segment").agg(
+        customers=("customer_id", "size"), revenue=("monetary", "sum")
+    )
     rows = []
     for name, size in sizes.sort_values("revenue", ascending=False).iterrows():
         own = {trait: shares[shares["segment"] == name] for trait, shares in profiles.items()}
@@ -179,7 +239,17 @@ def strategy_table(
             }
         )
     return pd.DataFrame(
-        rows, columns=["segment", "customers", "revenue", "product", "price", "place", "promotion", "action"]
+        rows,
+        columns=[
+            "segment",
+            "customers",
+            "revenue",
+            "product",
+            "price",
+            "place",
+            "promotion",
+            "action",
+        ],
     )
 
 
@@ -195,7 +265,9 @@ def _price(shares: pd.DataFrame, depth: pd.Series) -> str:
     if reduced.empty:
         return say["usual"] + " " + say["none"]
     row = reduced.iloc[0]
-    return f"{say[level(row)]} " + say["evidence"].format(**_shares(row), depth=words.percent(depth.iloc[0]))
+    return f"{say[level(row)]} " + say["evidence"].format(
+        **_shares(row), depth=words.percent(depth.iloc[0])
+    )
 
 
 def _place(own: dict[str, pd.DataFrame]) -> str:

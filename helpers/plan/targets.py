@@ -1,4 +1,6 @@
-"""A tree of sales targets that adds up: quarter, months, categories, each with what would come by itself."""
+"""A tree of sales targets that adds up: quarter, months, categories, each with what would come by
+itself.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,12 @@ from helpers.plan.wording import wording
 from helpers.show import words
 
 ALL, OTHER = "all", "other"
-MOST_MOVED = 2  # a share is not taken to have risen by more since last year, nor to have fallen by more
-CLEAR = 0.9  # last year's shares must have been off by less than this part of what the recent ones were
-BASE, MONTH, WEEKS_A_YEAR = 8, 4, 52  # weeks whose shares count as recent, of a month, and of a year
+# a share is not taken to have risen by more since last year, nor to have fallen by more
+MOST_MOVED = 2
+# last year's shares must have been off by less than this part of what the recent ones were
+CLEAR = 0.9
+# weeks whose shares count as recent, of a month, and of a year
+BASE, MONTH, WEEKS_A_YEAR = 8, 4, 52
 WEEKS = 13  # the span of 3c that is nearest to a quarter
 APART = 0.05  # share of its forecast by which a category must differ from 3c before that is said
 COLUMNS = [
@@ -38,7 +43,8 @@ COLUMNS = [
 
 
 def group_small(sales: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Daily sales (ordered_on, category, revenue) with all but the `most` largest categories joined as "other".
+    """Daily sales (ordered_on, category, revenue) with all but the `most` largest categories joined
+    as "other".
 
     >>> tiny = pd.DataFrame({"ordered_on": ["2017-01-01"] * 3, "category": ["a", "b", "c"], "revenue": [9.0, 1.0, 2.0]})
     >>> group_small(tiny, 1).set_index("category")["revenue"].to_dict()
@@ -51,9 +57,11 @@ def group_small(sales: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def periods(as_of: date) -> pd.DataFrame:
-    """The current and the next quarter: period, known_until (last day its baseline may know), starts_on, ends_on.
+    """The current and the next quarter: period, known_until (last day its baseline may know),
+    starts_on, ends_on.
 
-    The current quarter's baseline knows nothing of that quarter, or pacing against it would be no test.
+    The current quarter's baseline knows nothing of that quarter, or pacing against it would be no
+    test.
 
     >>> periods(date(2017, 11, 30)).astype(str).values.tolist()[0]
     ['current', '2017-09-30', '2017-10-01', '2017-12-31']
@@ -67,33 +75,44 @@ def periods(as_of: date) -> pd.DataFrame:
     )
 
 
-def target_tree(sales: pd.DataFrame, tested: pd.DataFrame, as_of: date, growth: float) -> pd.DataFrame:
-    """The targets of the current and the next quarter: by quarter and month, for all sales and by category.
+def target_tree(
+    sales: pd.DataFrame, tested: pd.DataFrame, as_of: date, growth: float
+) -> pd.DataFrame:
+    """The targets of the current and the next quarter: by quarter and month, for all sales and by
+    category.
 
-    `sales` holds ordered_on, category, revenue by day up to `as_of`; `tested` is the back-test that chooses the
-    method, as far as it was known then. The target is (1 + growth) x baseline in each leaf (category and month);
-    every sum above is the sum of its leaves to the cent. `low`, `high` (90 %) and `chance` come from simulated
-    paths and do not add up: errors of parts partly cancel. A period with too short a history before it has no rows,
-    nor has one in which nothing would be sold.
+    `sales` holds ordered_on, category, revenue by day up to `as_of`; `tested` is the back-test that
+    chooses the method, as far as it was known then. The target is (1 + growth) x baseline in each
+    leaf (category and month); every sum above is the sum of its leaves to the cent. `low`, `high`
+    (90 %) and `chance` come from simulated paths and do not add up: errors of parts partly cancel.
+    A period with too short a history before it has no rows, nor has one in which nothing would be
+    sold.
     """
     parts = [pd.DataFrame(columns=COLUMNS)]
     for p in periods(as_of).itertuples(index=False):
         past = sales[sales["ordered_on"] <= p.known_until]
         if past["ordered_on"].nunique() >= stats.FEWEST_DAYS:
             draws = _simulate(past, _known(tested, p.known_until), p)
-            parts += [_tree(draws, growth).assign(period=p.period)] if draws[ALL].to_numpy().any() else []
+            parts += (
+                [_tree(draws, growth).assign(period=p.period)]
+                if draws[ALL].to_numpy().any()
+                else []
+            )
     filled = [part for part in parts if len(part)] or parts
     return pd.concat(filled, ignore_index=True).assign(metric="sales", unit="currency")[COLUMNS]
 
 
 def parts_apart(ahead: pd.DataFrame, lines: pd.DataFrame, currency: str) -> str:
-    """A sentence (with a space before it) on the category whose baseline lies farthest from its forecast in 3c.
+    """A sentence (with a space before it) on the category whose baseline lies farthest from its
+    forecast in 3c.
 
-    `ahead`: the tree of the next quarter; `lines`: the table `line_forecast`. Empty where they are near each other, or
-    where the quarter does not begin on the first day that 3c looks at.
+    `ahead`: the tree of the next quarter; `lines`: the table `line_forecast`. Empty where they are
+    near each other, or where the quarter does not begin on the first day that 3c looks at.
     """
     theirs = lines[(lines["kind"] == "category") & (lines["weeks"] == WEEKS)]
-    theirs = theirs.assign(starts_on=pd.to_datetime(theirs["ordered_on"]), scope_value=theirs["part"])
+    theirs = theirs.assign(
+        starts_on=pd.to_datetime(theirs["ordered_on"]), scope_value=theirs["part"]
+    )
     mine = ahead[(ahead["grain"] == "quarter") & (ahead["scope"] == "category")]
     mine = mine.assign(starts_on=pd.to_datetime(mine["starts_on"]))
     both = mine.merge(theirs, on=["starts_on", "scope_value"], suffixes=("", "_3c"))
@@ -104,9 +123,9 @@ def parts_apart(ahead: pd.DataFrame, lines: pd.DataFrame, currency: str) -> str:
     row = both.loc[off[both.index].idxmax()]
     here, there = words.money(row["baseline"], currency), words.money(row["forecast"], currency)
     return (
-        f" The parts are forecast otherwise than in 3c: here each is a share of all sales, there a way tested on the "
-        f"parts was chosen ({row['method']}). {row['scope_value']} differs most: {here} here "
-        f"for the quarter, {there} there for {WEEKS} weeks."
+        " The parts are forecast otherwise than in 3c: here each is a share of all sales, there a"
+        f" way tested on the parts was chosen ({row['method']}). {row['scope_value']} differs most:"
+        f" {here} here for the quarter, {there} there for {WEEKS} weeks."
     )
 
 
@@ -120,38 +139,62 @@ def difficulty(chance: float) -> str:
 
 
 def largest_difference(tree: pd.DataFrame) -> float:
-    """The largest amount by which a baseline, target or gap differs from the sum of its parts, in currency.
+    """The largest amount by which a baseline, target or gap differs from the sum of its parts, in
+    currency.
 
-    Quarters are held against their months, all sales against the categories. 0 means that the tree adds up.
+    Quarters are held against their months, all sales against the categories. 0 means that the tree
+    adds up.
     """
     worst = []
     for column, whole, by in (
         ("grain", "quarter", ["period", "scope", "scope_value"]),
         ("scope", ALL, ["period", "grain", "starts_on"]),
     ):
-        sums = tree.assign(whole=tree[column] == whole).groupby(["whole", *by])[["baseline", "target", "gap"]].sum()
+        sums = (
+            tree.assign(whole=tree[column] == whole)
+            .groupby(["whole", *by])[["baseline", "target", "gap"]]
+            .sum()
+        )
         worst += [(sums.loc[True] - sums.loc[False]).abs().max(axis=None)] if len(tree) else []
     return round(max(worst, default=0.0), 2)
 
 
 def by_month(sales: pd.DataFrame, tree: pd.DataFrame) -> pd.DataFrame:
-    """Sales of the whole months so far beside baseline, low, high and target of those planned; empty where none."""
+    """Sales of the whole months so far beside baseline, low, high and target of those planned;
+    empty where none.
+    """
     days = sales.groupby("ordered_on")["revenue"].sum()
     months = days.groupby(days.index.to_period("M")).sum()
-    whole = (months.index.start_time >= days.index.min()) & (months.index.end_time.normalize() <= days.index.max())
+    whole = (months.index.start_time >= days.index.min()) & (
+        months.index.end_time.normalize() <= days.index.max()
+    )
     planned = tree[(tree["grain"] == "month") & (tree["scope"] == ALL)]
     planned = planned.set_index(pd.PeriodIndex(pd.to_datetime(planned["starts_on"]), freq="M"))
-    both = months[whole].rename("sales").to_frame().join(planned[["baseline", "low", "high", "target"]], how="outer")
+    both = (
+        months[whole]
+        .rename("sales")
+        .to_frame()
+        .join(planned[["baseline", "low", "high", "target"]], how="outer")
+    )
     return both.set_axis(both.index.start_time).rename_axis("month").reset_index()
 
 
 def checked(sales: pd.DataFrame, tree: pd.DataFrame) -> pd.DataFrame:
-    """The monthly leaves of the current quarter whose month is over: baseline, low, high, `actual` and `inside`."""
-    past = (tree["period"] == "current") & (tree["grain"] == "month") & (tree["scope"] == "category")
+    """The monthly leaves of the current quarter whose month is over: baseline, low, high, `actual`
+    and `inside`.
+    """
+    past = (
+        (tree["period"] == "current") & (tree["grain"] == "month") & (tree["scope"] == "category")
+    )
     over = tree[past & (pd.to_datetime(tree["ends_on"]) <= sales["ordered_on"].max())]
     month = sales["ordered_on"].dt.to_period("M").dt.start_time
     actual = sales.groupby([month, "category"], as_index=False)["revenue"].sum()
-    both = over.merge(actual, how="left", left_on=["starts_on", "scope_value"], right_on=["ordered_on", "category"])
+    both = over.merge(
+        actual,
+        how="left",
+        left_on=["starts_on", "scope_value"],
+        right_on=["ordered_on", "category"],
+    )
     both = both.assign(actual=both["revenue"].fillna(0.0))[
         ["scope_value", "starts_on", "baseline", "low", "high", "actual"]
     ]
@@ -159,16 +202,33 @@ def checked(sales: pd.DataFrame, tree: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid(tree: pd.DataFrame, period: str) -> pd.DataFrame:
-    """The targets of a period as a grid that adds up both ways: months and quarter across, categories and all down."""
+    """The targets of a period as a grid that adds up both ways: months and quarter across,
+    categories and all down.
+    """
     part = tree[tree["period"] == period]
-    spans = pd.to_datetime(part["starts_on"]).dt.strftime("%B").where(part["grain"] == "month", "quarter")
-    wide = part.assign(span=spans).pivot_table("target", ["scope", "scope_value"], "span", sort=False).astype(float)
+    spans = (
+        pd.to_datetime(part["starts_on"])
+        .dt.strftime("%B")
+        .where(part["grain"] == "month", "quarter")
+    )
+    wide = (
+        part.assign(span=spans)
+        .pivot_table("target", ["scope", "scope_value"], "span", sort=False)
+        .astype(float)
+    )
     across = sorted(wide.columns, key="quarter".__eq__)  # the quarter last, months in their order
-    return wide[across].sort_values(across[-1:], ascending=False).reset_index("scope_value").reset_index(drop=True)
+    return (
+        wide[across]
+        .sort_values(across[-1:], ascending=False)
+        .reset_index("scope_value")
+        .reset_index(drop=True)
+    )
 
 
 def _known(tested: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
-    ends = pd.to_datetime(tested["ordered_on"]) + pd.to_timedelta(7 * tested["weeks"].astype(int) - 1, unit="D")
+    ends = pd.to_datetime(tested["ordered_on"]) + pd.to_timedelta(
+        7 * tested["weeks"].astype(int) - 1, unit="D"
+    )
     return tested[ends <= until]
 
 
@@ -176,22 +236,33 @@ def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[s
     """Paths of daily sales in the period: of all, and of each category as its share of all."""
     method, width, _coverage = stats.choose_method(tested)
     days = pd.date_range(past["ordered_on"].min(), past["ordered_on"].max())
-    wide = past.pivot_table("revenue", "ordered_on", "category", aggfunc="sum").reindex(days).fillna(0.0)
+    wide = (
+        past.pivot_table("revenue", "ordered_on", "category", aggfunc="sum")
+        .reindex(days)
+        .fillna(0.0)
+    )
     total, ahead = wide.sum(axis=1), (period.ends_on - days[-1]).days
     whole = stats.sales_paths(total, ahead, method, width=width)[period.starts_on :]
     weekly = _weeks(wide)
     way = _share_way(weekly)
     strays, df = _strays(weekly, way, ahead)
     months = whole.index.to_period("M")
-    shares = pd.DataFrame({m: _shares(weekly, len(weekly), _weeks_of(m, days[-1]), way) for m in months.unique()})
+    shares = pd.DataFrame(
+        {m: _shares(weekly, len(weekly), _weeks_of(m, days[-1]), way) for m in months.unique()}
+    )
     draws = {ALL: whole}
     for number, category in enumerate(wide.columns):
-        # A category follows all sales; how far its share strays from that is its own, and once astray it stays.
-        moved = 1 + strays[category] * np.random.default_rng(number).standard_t(df, whole.shape[1] // 2)
+        # A category follows all sales; how far its share strays from that is its own, and once
+        # astray it stays.
+        moved = 1 + strays[category] * np.random.default_rng(number).standard_t(
+            df, whole.shape[1] // 2
+        )
         moved = np.clip(np.concatenate([moved, 2 - moved]), 0, None)
         drawn, share = whole * moved, shares.loc[category, months].to_numpy()
         level = drawn.mean(axis=1)
-        draws[category] = drawn.mul(share * whole.mean(axis=1) / level.where(level > 0), axis=0).fillna(0.0)
+        draws[category] = drawn.mul(
+            share * whole.mean(axis=1) / level.where(level > 0), axis=0
+        ).fillna(0.0)
     return draws
 
 
@@ -210,14 +281,16 @@ def _weeks_of(month: pd.Period, last: pd.Timestamp) -> range:
 def _shares(weekly: pd.DataFrame, origin: int, ahead: range, way: str) -> pd.Series:
     """The share of all sales that each category will have in the weeks `ahead` of week `origin`.
 
-    "recent": its share of the eight weeks before. "season": its share of the same weeks a year ago, moved as its recent
-    share has moved since then; a category that was not there yet keeps its recent share.
+    "recent": its share of the eight weeks before. "season": its share of the same weeks a year ago,
+    moved as its recent share has moved since then; a category that was not there yet keeps its
+    recent share.
     """
     recent = _share(weekly.iloc[max(origin - BASE, 0) : origin])
     if way == "recent":
         return recent
     base = weekly.iloc[origin - WEEKS_A_YEAR - BASE : origin - WEEKS_A_YEAR]
-    then = _share(base).where((base > 0).all())  # what began in these weeks, or sells seldom, tells no pace
+    # what began in these weeks, or sells seldom, tells no pace
+    then = _share(base).where((base > 0).all())
     weeks = [origin - WEEKS_A_YEAR + w % WEEKS_A_YEAR for w in ahead]
     pace = (recent / then).clip(1 / MOST_MOVED, MOST_MOVED)
     moved = (_share(weekly.iloc[weeks]) * pace).fillna(recent)
@@ -230,9 +303,11 @@ def _share(weekly: pd.DataFrame) -> pd.Series:
 
 
 def _share_way(weekly: pd.DataFrame) -> str:
-    """What foretold the shares of past months better, all categories together: last year's "season", or the "recent".
+    """What foretold the shares of past months better, all categories together: last year's
+    "season", or the "recent".
 
-    The recent share stands where the difference is small, and where fewer than three months have a year before them.
+    The recent share stands where the difference is small, and where fewer than three months have a
+    year before them.
     """
     first, block = WEEKS_A_YEAR + BASE, MONTH
     origins = range(first, len(weekly) - block + 1, block)
@@ -246,10 +321,12 @@ def _share_way(weekly: pd.DataFrame) -> str:
 
 
 def _strays(weekly: pd.DataFrame, way: str, ahead: int) -> tuple[pd.Series, int]:
-    """How far the share of each category in a month lay from what was foretold from some earlier week.
+    """How far the share of each category in a month lay from what was foretold from some earlier
+    week.
 
-    By category the root mean square of all such past errors, as a part of the share foretold, for months up to `ahead`
-    days off; and the number of months that do not overlap, as degrees of freedom.
+    By category the root mean square of all such past errors, as a part of the share foretold, for
+    months up to `ahead` days off; and the number of months that do not overlap, as degrees of
+    freedom.
     """
     n = len(weekly)
     base = min(BASE, n // 2) if way == "recent" else WEEKS_A_YEAR + BASE
@@ -266,12 +343,16 @@ def _strays(weekly: pd.DataFrame, way: str, ahead: int) -> tuple[pd.Series, int]
 
 def _tree(draws: dict[str, pd.DataFrame], growth: float) -> pd.DataFrame:
     sums = {name: paths.groupby(paths.index.to_period("M")).sum() for name, paths in draws.items()}
-    leaves = pd.DataFrame({name: months.mean(axis=1).round(2) for name, months in sums.items() if name != ALL})
+    leaves = pd.DataFrame(
+        {name: months.mean(axis=1).round(2) for name, months in sums.items() if name != ALL}
+    )
     aims = (leaves * (1 + growth)).round(2)
     rows = []
     for name, months in sums.items():
         parts = leaves.columns if name == ALL else [name]
-        spans = [("quarter", months.index)] + [("month", months.index[[i]]) for i in range(len(months))]
+        spans = [("quarter", months.index)] + [
+            ("month", months.index[[i]]) for i in range(len(months))
+        ]
         rows += [
             {
                 "grain": grain,

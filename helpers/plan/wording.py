@@ -11,4 +11,6 @@ import yaml
 @cache
 def wording(part: str) -> dict:
     """One part of words.yaml: choices, actions, lists, or degrees of difficulty."""
-    return yaml.safe_load(resources.files("helpers.plan").joinpath("words.yaml").read_text(encoding="utf-8"))[part]
+    return yaml.safe_load(
+        resources.files("helpers.plan").joinpath("words.yaml").read_text(encoding="utf-8")
+    )[part]

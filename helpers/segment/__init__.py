@@ -81,7 +81,15 @@ from helpers.segment.groups import (
     what_follows,
 )
 from helpers.segment.historic import add_historic, historic_parts
-from helpers.segment.holdout import against_rule, backtest, deciles, level_needed, score_values, silent, tracked
+from helpers.segment.holdout import (
+    against_rule,
+    backtest,
+    deciles,
+    level_needed,
+    score_values,
+    silent,
+    tracked,
+)
 from helpers.segment.lifetime import (
     PLAIN,
     VALUE_VERSION,
@@ -152,7 +160,15 @@ from helpers.segment.reasons import (
     sign_panel,
     strongest_sign,
 )
-from helpers.segment.rfm import VERSION, add_type, comparable_window, cut_lines, everyone, rfm, types
+from helpers.segment.rfm import (
+    VERSION,
+    add_type,
+    comparable_window,
+    cut_lines,
+    everyone,
+    rfm,
+    types,
+)
 from helpers.segment.stage import add_stage, gap_ratios, rhythm, share_longer
 from helpers.segment.tiers import (
     add_benefits,

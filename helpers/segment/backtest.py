@@ -1,4 +1,6 @@
-"""Which sign foretells that an important customer will spend less? A back-test over many earlier days."""
+"""Which sign foretells that an important customer will spend less? A back-test over many earlier
+days.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ SIGNS = {
 
 
 class Rules(NamedTuple):
-    """What decides type and stage: the window in days, the cut lines, the share of gaps that is unusual."""
+    """What decides type and stage: the window in days, the cut lines, the share of gaps that is
+    unusual.
+    """
 
     window: int
     lines: pd.Series
@@ -30,7 +34,8 @@ class Rules(NamedTuple):
 
 
 def segments_on(orders: ir.Table, customers: pd.DataFrame, day: date, rules: Rules) -> pd.DataFrame:
-    """Type, cell of the matrix, class and stage of all customers as they would have been seen on `day`.
+    """Type, cell of the matrix, class and stage of all customers as they would have been seen on
+    `day`.
 
     From no later order; see `add_type`, `add_value_type`, `add_abc` and `add_stage`.
     """
@@ -40,20 +45,31 @@ def segments_on(orders: ir.Table, customers: pd.DataFrame, day: date, rules: Rul
     return add_stage(people, rhythm(people, ratios, rules.unusual), day)
 
 
-def past_signs(orders: ir.Table, customers: pd.DataFrame, as_of: date, rules: Rules) -> pd.DataFrame:
-    """The important customers on earlier days, the signs they showed, and what they spent afterwards.
+def past_signs(
+    orders: ir.Table, customers: pd.DataFrame, as_of: date, rules: Rules
+) -> pd.DataFrame:
+    """The important customers on earlier days, the signs they showed, and what they spent
+    afterwards.
 
-    One row a day and customer: on, customer_id, one bool column a sign, `since`: sales in the half window after
-    that day, and `before`: sales of the window that ended on it, for as many days. The days lie four weeks
-    apart; each has a whole window before it and half a window after it.
+    One row a day and customer: on, customer_id, one bool column a sign, `since`: sales in the half
+    window after that day, and `before`: sales of the window that ended on it, for as many days. The
+    days lie four weeks apart; each has a whole window before it and half a window after it.
     """
     half = max(rules.window // 2, 1)
     first = orders.ordered_on.min().to_pandas() + timedelta(days=rules.window - 1)
     days = [as_of - timedelta(days=half + EVERY * k) for k in range(MOST)]
-    parts = [pd.DataFrame({"on": [], "customer_id": [], "before": [], "since": []} | {sign: [] for sign in SIGNS})]
+    parts = [
+        pd.DataFrame(
+            {"on": [], "customer_id": [], "before": [], "since": []} | {sign: [] for sign in SIGNS}
+        )
+    ]
     for day in (d for d in days if pd.Timestamp(d) >= first):
         then = segments_on(orders, customers, day, rules)
-        after = rfm(orders, day + timedelta(days=half), half).to_pandas().set_index("customer_id")["monetary"]
+        after = (
+            rfm(orders, day + timedelta(days=half), half)
+            .to_pandas()
+            .set_index("customer_id")["monetary"]
+        )
         then = then[then["m_high"]]
         parts.append(
             pd.DataFrame(
@@ -72,11 +88,12 @@ def past_signs(orders: ir.Table, customers: pd.DataFrame, as_of: date, rules: Ru
 def warning_signs(past: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """How well each sign of `past_signs` foretold lower sales, and who shows it in `now`.
 
-    One row a sign. days: on how many days somebody showed it; days_told: on how many of them their sales then did
-    worse than those of the other important customers; change and others: of the sales of those who showed it and
-    of the others, over all days; extra: the difference, day by day, weighted by sales, with the ends low and high
-    of its 90 % interval, by bootstrap over customers; customers_now, sales_now; lost_now: how many of
-    these are lost already. Empty where nobody showed it.
+    One row a sign. days: on how many days somebody showed it; days_told: on how many of them their
+    sales then did worse than those of the other important customers; change and others: of the
+    sales of those who showed it and of the others, over all days; extra: the difference, day by
+    day, weighted by sales, with the ends low and high of its 90 % interval, by bootstrap over
+    customers; customers_now, sales_now; lost_now: how many of these are lost already. Empty where
+    nobody showed it.
     """
     rows = []
     for sign, showed in SIGNS.items():
@@ -94,10 +111,12 @@ def warning_signs(past: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_sign(signs: pd.DataFrame, window_days: int) -> pd.DataFrame:
-    """The row of `warning_signs` with the largest sure loss, or none, and what is at stake in a year.
+    """The row of `warning_signs` with the largest sure loss, or none, and what is at stake in a
+    year.
 
-    stake: the extra loss of the past, on the present sales of those who show the sign, if all year as many do; with
-    its interval stake_low to stake_high, in currency. Sure means that the whole interval is a loss.
+    stake: the extra loss of the past, on the present sales of those who show the sign, if all year
+    as many do; with its interval stake_low to stake_high, in currency. Sure means that the whole
+    interval is a loss.
     """
     best = signs[signs["high"] < 0].sort_values("extra").head(1)
     lost = -best[["extra", "high", "low"]].mul(best["sales_now"] * 365 / window_days, axis=0)
@@ -105,19 +124,34 @@ def best_sign(signs: pd.DataFrame, window_days: int) -> pd.DataFrame:
 
 
 def _foretold(past: pd.DataFrame, showed: pd.Series) -> dict[str, float]:
-    sums = past.groupby(["on", showed.rename("showed")])[["before", "since"]].sum().unstack("showed")
-    sums = sums.reindex(columns=pd.MultiIndex.from_product([["before", "since"], [False, True]])).dropna()
+    sums = (
+        past.groupby(["on", showed.rename("showed")])[["before", "since"]].sum().unstack("showed")
+    )
+    sums = sums.reindex(
+        columns=pd.MultiIndex.from_product([["before", "since"], [False, True]])
+    ).dropna()
     growth = sums["since"] / sums["before"]
     before, since = sums["before"].sum(), sums["since"].sum()
     others, known = growth[False], past[past["on"].isin(sums.index)]
     if not len(known):
-        return {"days": 0, "days_told": 0} | dict.fromkeys(["change", "others", "extra", "low", "high"], np.nan)
+        return {"days": 0, "days_told": 0} | dict.fromkeys(
+            ["change", "others", "extra", "low", "high"], np.nan
+        )
     change, usual = since[True] / before[True], (sums["before", True] * others).sum() / before[True]
-    # Each customer's influence on the ratio (Taylor linearisation), all days of one customer together.
+    # Each customer's influence on the ratio (Taylor linearisation), all days of one customer
+    # together.
     surplus = known["since"] - known["before"] * known["on"].map(others)
     against = -known["on"].map(sums["before", True] / sums["before", False]) * surplus
-    own = (surplus - (change - usual) * known["before"]).where(showed, against).groupby(known["customer_id"]).sum()
-    low, high = (change - usual + len(own) * end / before[True] for end in stats.bootstrap_interval(own.to_numpy()))
+    own = (
+        (surplus - (change - usual) * known["before"])
+        .where(showed, against)
+        .groupby(known["customer_id"])
+        .sum()
+    )
+    low, high = (
+        change - usual + len(own) * end / before[True]
+        for end in stats.bootstrap_interval(own.to_numpy())
+    )
     return {
         "days": len(sums),
         "days_told": int((growth[True] < others).sum()),

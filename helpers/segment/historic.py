@@ -13,30 +13,42 @@ from helpers.show import words
 def add_historic(people: pd.DataFrame, costs: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
     """Add serve, win and historic_value (currency) to the rows of `won`.
 
-    historic_value: yearly sales x years, which is all sales so far, less goods, handling, the cost to serve
-    (`serve_costs`) and the cost to win (`cost_to_win`). What advertising cost is known for new customers only; win is
-    empty for the others, and nothing is taken off.
+    historic_value: yearly sales x years, which is all sales so far, less goods, handling, the cost
+    to serve (`serve_costs`) and the cost to win (`cost_to_win`). What advertising cost is known for
+    new customers only; win is empty for the others, and nothing is taken off.
     """
     by = costs.set_index("channel")
     channel = people["channel"].where(people["channel"].map(by["cost_each"]).notna(), ALL)
     known = people["is_new"] | channel.map(by["source"]).eq("settings")
-    serve = people["customer_id"].map(served.set_index("customer_id")["serve"]).astype(float).fillna(0.0)
+    serve = (
+        people["customer_id"]
+        .map(served.set_index("customer_id")["serve"])
+        .astype(float)
+        .fillna(0.0)
+    )
     win = channel.map(by["cost_each"]).where(known).astype(float)
-    return people.assign(serve=serve, win=win, historic_value=people["money"] - serve - win.fillna(0.0))
+    return people.assign(
+        serve=serve, win=win, historic_value=people["money"] - serve - win.fillna(0.0)
+    )
 
 
 def historic_parts(people: pd.DataFrame) -> pd.DataFrame:
-    """From sales to historic value, for all customers and a mean one (`add_historic`): part, customer, total.
+    """From sales to historic value, for all customers and a mean one (`add_historic`): part,
+    customer, total.
 
-    The first part names yearly sales and years of a mean customer, where four weeks or more are known. A cost
-    of which nothing is known is empty.
+    The first part names yearly sales and years of a mean customer, where four weeks or more are
+    known. A cost of which nothing is known is empty.
     """
     years = people["T"].mul(7).add(1).div(YEAR).mean()  # the first day counts
     sums = people[["sales", "money", "serve", "win", "historic_value"]].sum()
     costs = {"goods and handling": sums["sales"] - sums["money"]}
     costs |= {"cost to serve": sums["serve"], "cost to win": sums["win"]}
     long = years >= SHORT / YEAR
-    mean = f" ({words.money(sums['sales'] / len(people) / years)} a year x {years:.2f} years)" if long else ""
+    mean = (
+        f" ({words.money(sums['sales'] / len(people) / years)} a year x {years:.2f} years)"
+        if long
+        else ""
+    )
     rows = {
         f"sales so far{mean}": sums["sales"],
         **{f"less {name}": -cost if cost else np.nan for name, cost in costs.items()},

@@ -1,4 +1,6 @@
-"""Would the values have been right? Fit on an earlier part of the data, compare with what customers then did."""
+"""Would the values have been right? Fit on an earlier part of the data, compare with what customers
+then did.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,23 @@ from helpers.segment.lifetime import (
 )
 from helpers.show import words
 
-SCORES = ["said_over_came", "mean_error", "rank_correlation", "rank_of_orders", "top_tenth_caught", "ranges_held"]
+SCORES = [
+    "said_over_came",
+    "mean_error",
+    "rank_correlation",
+    "rank_of_orders",
+    "top_tenth_caught",
+    "ranges_held",
+]
 COLUMNS = ["method", "customer_id", "said_orders", "said", "orders", "actual", "needed"]
 
 
 def backtest(lines: ir.Table, as_of: date, days: int) -> pd.DataFrame:
     """What each method would have said `days` days ago about the time since, and what came.
 
-    One row a method and customer with an order by then: said_orders and said (money), orders and actual, and `needed`:
-    the level at which the customer's interval would have held the actual money. The plain rule says that all will be
-    as in the `days` before. Nothing is discounted.
+    One row a method and customer with an order by then: said_orders and said (money), orders and
+    actual, and `needed`: the level at which the customer's interval would have held the actual
+    money. The plain rule says that all will be as in the `days` before. Nothing is discounted.
     """
     split = as_of - timedelta(days=days)
     people = add_history(histories(lines, split).to_pandas(), split)
@@ -45,7 +54,9 @@ def backtest(lines: ir.Table, as_of: date, days: int) -> pd.DataFrame:
     for name, model in fit_models(people).items():
         parts = simulations(model, people, days)
         cuts = np.cumsum([0, *(p.shape[1] for p in parts)])
-        needed = [_needed(p, actual[a:b]) for p, a, b in zip(parts, cuts[:-1], cuts[1:], strict=True)]
+        needed = [
+            _needed(p, actual[a:b]) for p, a, b in zip(parts, cuts[:-1], cuts[1:], strict=True)
+        ]
         said[name] = predict(model, people, days), np.concatenate(needed)
     rows = [
         values[["customer_id"]].assign(
@@ -60,9 +71,10 @@ def backtest(lines: ir.Table, as_of: date, days: int) -> pd.DataFrame:
 def score_values(tested: pd.DataFrame) -> pd.DataFrame:
     """One row a method of `backtest`: how close it came.
 
-    said_over_came: all money; mean_error: absolute, of a customer, in currency; rank_correlation (Spearman) of said and
-    actual money, rank_of_orders the same of orders; top_tenth_caught: share of the money that came from the tenth of
-    the customers whom it ranks first; ranges_held: share of customers whose 90 % interval held.
+    said_over_came: all money; mean_error: absolute, of a customer, in currency; rank_correlation
+    (Spearman) of said and actual money, rank_of_orders the same of orders; top_tenth_caught: share
+    of the money that came from the tenth of the customers whom it ranks first; ranges_held: share
+    of customers whose 90 % interval held.
     """
     rows = [_scores(name, own) for name, own in tested.groupby("method", sort=False)]
     return pd.DataFrame(rows, columns=["method", "customers", *SCORES])
@@ -71,10 +83,11 @@ def score_values(tested: pd.DataFrame) -> pd.DataFrame:
 def against_rule(tested: pd.DataFrame, name: str) -> pd.DataFrame:
     """How a model did beside the plain rule, in one row, or none where it was not tested.
 
-    total and caught: said_over_came and top_tenth_caught of `score_values`, rule_total, rule_caught those of the rule;
-    gain: by how much less it errs for one customer, in currency, with its 90 % interval low to high, as span in
-    words; verdict: better, worse, or neither where the interval holds zero; rank_by: in words, the model where it is
-    better, else the rule, which costs nothing; rank_column: of `value_customers` or of `period`.
+    total and caught: said_over_came and top_tenth_caught of `score_values`, rule_total, rule_caught
+    those of the rule; gain: by how much less it errs for one customer, in currency, with its 90 %
+    interval low to high, as span in words; verdict: better, worse, or neither where the interval
+    holds zero; rank_by: in words, the model where it is better, else the rule, which costs nothing;
+    rank_column: of `value_customers` or of `period`.
     """
     if name not in set(tested["method"]):
         return pd.DataFrame()
@@ -85,9 +98,13 @@ def against_rule(tested: pd.DataFrame, name: str) -> pd.DataFrame:
     ours, rule = scores.loc[name], scores.loc[PLAIN]
     found = {"total": ours["said_over_came"], "rule_total": rule["said_over_came"]}
     found |= {"caught": ours["top_tenth_caught"], "rule_caught": rule["top_tenth_caught"]}
-    span = " to ".join(f"{words.money(abs(end))} {'smaller' if end > 0 else 'larger'}" for end in (low, high))
+    span = " to ".join(
+        f"{words.money(abs(end))} {'smaller' if end > 0 else 'larger'}" for end in (low, high)
+    )
     found |= {"gain": less.mean(), "low": low, "high": high, "span": span}
-    verdict = "better than" if low > 0 else "worse than" if high < 0 else "no better and no worse than"
+    verdict = (
+        "better than" if low > 0 else "worse than" if high < 0 else "no better and no worse than"
+    )
     by_model = f"what {name} expects of them", "predicted_value"
     rank_by, column = by_model if low > 0 else ("the money of the last period", "money")
     return pd.DataFrame([found | {"verdict": verdict, "rank_by": rank_by, "rank_column": column}])
@@ -96,26 +113,37 @@ def against_rule(tested: pd.DataFrame, name: str) -> pd.DataFrame:
 def deciles(tested: pd.DataFrame, name: str) -> pd.DataFrame:
     """Customers in ten equal groups by what the method said, the highest first: mean money of each.
 
-    Columns: decile, what came, and what the method and the plain rule said, by their names. Empty if it was not tested.
+    Columns: decile, what came, and what the method and the plain rule said, by their names. Empty
+    if it was not tested.
     """
     wide = tested.pivot(index="customer_id", columns="method", values="said")
     if name not in wide:
         return pd.DataFrame()
     wide["what came"] = tested[tested["method"] == name].set_index("customer_id")["actual"]
-    wide["decile"] = np.ceil(wide[name].rank(ascending=False, method="first", pct=True) * 10).astype(int)
+    wide["decile"] = np.ceil(
+        wide[name].rank(ascending=False, method="first", pct=True) * 10
+    ).astype(int)
     return wide.groupby("decile")[["what came", name, PLAIN]].mean().reset_index()
 
 
 def level_needed(tested: pd.DataFrame, name: str) -> float:
-    """The level that an interval must claim so that nine in ten held in the back-test; never below 90 %."""
+    """The level that an interval must claim so that nine in ten held in the back-test; never below
+    90 %.
+    """
     needed = tested.loc[tested["method"] == name, "needed"].dropna()
-    return float(needed.quantile(stats.LEVEL, interpolation="higher")) if len(needed) else float(LEVELS[0])
+    return (
+        float(needed.quantile(stats.LEVEL, interpolation="higher"))
+        if len(needed)
+        else float(LEVELS[0])
+    )
 
 
 def tracked(lines: ir.Table, as_of: date, days: int) -> pd.DataFrame:
-    """Repeat orders of each week, those that came and those that each model, fitted `days` days ago, expected.
+    """Repeat orders of each week, those that came and those that each model, fitted `days` days
+    ago, expected.
 
-    One row a week, of the customers with an order by then: week_on (its last day), actual, and a column a model.
+    One row a week, of the customers with an order by then: week_on (its last day), actual, and a
+    column a model.
     """
     split = as_of - timedelta(days=days)
     people = add_history(histories(lines, split).to_pandas(), split)
@@ -125,10 +153,20 @@ def tracked(lines: ir.Table, as_of: date, days: int) -> pd.DataFrame:
     first = pd.to_datetime(people["first_on"])
     born = first.value_counts().sort_index()
     ends = pd.date_range(as_of, first.min(), freq=f"-{WEEK}D")[::-1]
-    known = lines.semi_join(histories(lines, split), "customer_id").filter(_.quantity >= 0, _.ordered_on <= as_of)
-    daily = known.select("customer_id", "ordered_on").distinct().group_by("ordered_on").agg(n=_.count()).to_pandas()
+    known = lines.semi_join(histories(lines, split), "customer_id").filter(
+        _.quantity >= 0, _.ordered_on <= as_of
+    )
+    daily = (
+        known.select("customer_id", "ordered_on")
+        .distinct()
+        .group_by("ordered_on")
+        .agg(n=_.count())
+        .to_pandas()
+    )
     orders = daily.set_index(pd.to_datetime(daily["ordered_on"]))["n"].sub(born, fill_value=0)
-    rows = pd.DataFrame({"week_on": ends, "actual": np.diff([orders[:e].sum() for e in ends], prepend=0)})
+    rows = pd.DataFrame(
+        {"week_on": ends, "actual": np.diff([orders[:e].sum() for e in ends], prepend=0)}
+    )
     ages = (ends.to_numpy()[:, None] - born.index.to_numpy()) / np.timedelta64(WEEK, "D")
     for name, model in models.items():
         repeats = MODELS[name].expected(model.counts.params, np.maximum(ages, 0)) @ born.to_numpy()
@@ -137,10 +175,11 @@ def tracked(lines: ir.Table, as_of: date, days: int) -> pd.DataFrame:
 
 
 def silent(lines: ir.Table, seen: pd.DataFrame, as_of: date, days: int) -> pd.Series:
-    """What became in `days` days of those who had been seen before, but without an order: people, orders, money, high.
+    """What became in `days` days of those who had been seen before, but without an order: people,
+    orders, money, high.
 
-    `seen` has customer_id and first_seen_at. orders and money are means; high is the end of the interval from nothing
-    up that holds nine in ten of them.
+    `seen` has customer_id and first_seen_at. orders and money are means; high is the end of the
+    interval from nothing up that holds nine in ten of them.
     """
     split = as_of - timedelta(days=days)
     known = pd.to_datetime(seen["first_seen_at"]) < pd.Timestamp(split) + pd.Timedelta(days=1)
@@ -177,9 +216,13 @@ def _scores(name: str, rows: pd.DataFrame) -> dict[str, object]:
         "rank_correlation": _rank(rows["said"], rows["actual"]),
         "rank_of_orders": _rank(rows["said_orders"], rows["orders"]),
         "top_tenth_caught": rows.loc[top, "actual"].sum() / whole,
-        "ranges_held": (rows["needed"] <= LEVELS[0]).mean() if rows["needed"].notna().any() else np.nan,
+        "ranges_held": (rows["needed"] <= LEVELS[0]).mean()
+        if rows["needed"].notna().any()
+        else np.nan,
     }
 
 
 def _rank(said: pd.Series, actual: pd.Series) -> float:
-    return said.rank().corr(actual.rank()) if said.nunique() > 1 and actual.nunique() > 1 else np.nan
+    return (
+        said.rank().corr(actual.rank()) if said.nunique() > 1 and actual.nunique() > 1 else np.nan
+    )

@@ -1,4 +1,6 @@
-"""What customers will still be worth: their histories, and the value of the time ahead with its range."""
+"""What customers will still be worth: their histories, and the value of the time ahead with its
+range.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,14 @@ FEWEST = 100  # customers who came back, for a model
 SETS, EACH = 20, 15  # sets of parameters, and draws with each
 MOST = 200_000  # histories to fit on: more hardly change a parameter
 ROWS = 20_000  # customers simulated at a time
-LEVELS = np.array([0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995])  # an interval may have to be widened to
+# an interval may have to be widened to
+LEVELS = np.array([0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995])
 
 
 class Model(NamedTuple):
-    """A fitted model of how often and how much; without `spend` every order has the mean value `mean`."""
+    """A fitted model of how often and how much; without `spend` every order has the mean value
+    `mean`.
+    """
 
     name: str
     counts: Fit
@@ -43,10 +48,11 @@ class Model(NamedTuple):
 
 
 def histories(lines: ir.Table, until: date) -> ir.Table:
-    """One row a customer with an order up to `until`: first_on, last_on, order_days, sales and money.
+    """One row a customer with an order up to `until`: first_on, last_on, order_days, sales and
+    money.
 
-    `lines` carry `margin`, whose sum is the money. Orders of one day count as one. A return is no order, but lowers
-    sales and money. Lines without a customer are left out.
+    `lines` carry `margin`, whose sum is the money. Orders of one day count as one. A return is no
+    order, but lowers sales and money. Lines without a customer are left out.
     """
     return _sums(lines, until).filter(_.order_days > 0)
 
@@ -69,8 +75,9 @@ def _sums(lines: ir.Table, until: date) -> ir.Table:
 def add_history(people: pd.DataFrame, until: date) -> pd.DataFrame:
     """Add what the models read: x, t_x, T and value.
 
-    x: repeat orders; t_x: weeks from the first order to the last; T: weeks from the first order to the end of `until`;
-    value: money of an order, over all of them. The papers call t_x recency; the recency of RFM is T - t_x.
+    x: repeat orders; t_x: weeks from the first order to the last; T: weeks from the first order to
+    the end of `until`; value: money of an order, over all of them. The papers call t_x recency; the
+    recency of RFM is T - t_x.
     """
     first, last = pd.to_datetime(people["first_on"]), pd.to_datetime(people["last_on"])
     orders = people["order_days"].astype(float)
@@ -83,29 +90,39 @@ def add_history(people: pd.DataFrame, until: date) -> pd.DataFrame:
 
 
 def period(lines: ir.Table, until: date, days: int) -> pd.DataFrame:
-    """Orders, sales and money of each customer in the `days` days up to `until`; a return alone is money, no order."""
+    """Orders, sales and money of each customer in the `days` days up to `until`; a return alone is
+    money, no order.
+    """
     rows = _sums(lines.filter(_.ordered_on > until - timedelta(days=days)), until).to_pandas()
-    return rows.rename(columns={"order_days": "orders"})[["customer_id", "orders", "sales", "money"]]
+    return rows.rename(columns={"order_days": "orders"})[
+        ["customer_id", "orders", "sales", "money"]
+    ]
 
 
 def too_thin(people: pd.DataFrame) -> str:
-    """Why these histories carry no model, or nothing: too few who came back, or too short a time."""
+    """Why these histories carry no model, or nothing: too few who came back, or too short a
+    time.
+    """
     again = people[people["x"] > 0]
     if len(again) < FEWEST:
         return f"only {len(again)} customers came back, and a model needs {FEWEST}"
     gap = (again["t_x"] / again["x"]).median()
     if people["T"].max() < 2 * gap:
-        return f"the data reach back {people['T'].max():.0f} weeks, less than two usual gaps of {gap:.0f} weeks"
+        return (
+            f"the data reach back {people['T'].max():.0f} weeks, less than two usual gaps of"
+            f" {gap:.0f} weeks"
+        )
     return ""
 
 
 def fit_models(people: pd.DataFrame) -> dict[str, Model]:
-    """The models of purchases that the histories carry, the likelier first, each with the model of their value.
+    """The models of purchases that the histories carry, the likelier first, each with the model of
+    their value.
 
-    BG/NBD comes first only where it is likelier by more than `TIE`: to it, whoever came once is still there. Empty
-    where the data are too thin or no model converges. Of more than `MOST` different histories a part is drawn. Value is
-    fitted on all orders of those who came back, the first one too: nothing says that it differs, and it is all that is
-    known of who came once.
+    BG/NBD comes first only where it is likelier by more than `TIE`: to it, whoever came once is
+    still there. Empty where the data are too thin or no model converges. Of more than `MOST`
+    different histories a part is drawn. Value is fitted on all orders of those who came back, the
+    first one too: nothing says that it differs, and it is all that is known of who came once.
     """
     if too_thin(people):
         return {}
@@ -118,27 +135,41 @@ def fit_models(people: pd.DataFrame) -> dict[str, Model]:
     mean = people["money"].sum() / people["order_days"].sum()
     fits = {name: kind.fit(*columns, same.to_numpy(float)) for name, kind in MODELS.items()}
     models = [Model(name, fit, known, mean) for name, fit in fits.items() if fit.converged]
-    return {m.name: m for m in sorted(models, key=lambda m: TIE * (m.name == "BG/NBD") - m.counts.log_likelihood)}
+    return {
+        m.name: m
+        for m in sorted(models, key=lambda m: TIE * (m.name == "BG/NBD") - m.counts.log_likelihood)
+    }
 
 
 def parameters(models: dict[str, Model]) -> pd.DataFrame:
-    """One row a model: model, parameters with their standard errors as text, log_likelihood, repeats_in_a_year.
+    """One row a model: model, parameters with their standard errors as text, log_likelihood,
+    repeats_in_a_year.
 
-    A parameter that the data leave open is called open. repeats_in_a_year: what a new customer is expected to order
-    again within a year.
+    A parameter that the data leave open is called open. repeats_in_a_year: what a new customer is
+    expected to order again within a year.
     """
     rows = [
-        (m.name, _with_errors(m.counts), m.counts.log_likelihood, MODELS[m.name].expected(m.counts.params, YEAR / WEEK))
+        (
+            m.name,
+            _with_errors(m.counts),
+            m.counts.log_likelihood,
+            MODELS[m.name].expected(m.counts.params, YEAR / WEEK),
+        )
         for m in models.values()
     ]
     spend = next((m.spend for m in models.values()), None)
     rows += [("gamma-gamma", _with_errors(spend), spend.log_likelihood, np.nan)] if spend else []
-    return pd.DataFrame(rows, columns=["model", "parameters", "log_likelihood", "repeats_in_a_year"])
+    return pd.DataFrame(
+        rows, columns=["model", "parameters", "log_likelihood", "repeats_in_a_year"]
+    )
 
 
 def _with_errors(fit: Fit) -> str:
     told = zip(fit.names, fit.params, fit.errors, strict=True)
-    return ", ".join(f"{n} {_short(v, 3)} ± {_short(e, 2)}" if np.isfinite(e) else f"{n} open" for n, v, e in told)
+    return ", ".join(
+        f"{n} {_short(v, 3)} ± {_short(e, 2)}" if np.isfinite(e) else f"{n} open"
+        for n, v, e in told
+    )
 
 
 def _short(value: float, digits: int) -> str:
@@ -146,44 +177,67 @@ def _short(value: float, digits: int) -> str:
 
 
 def predict(model: Model, people: pd.DataFrame, days: int, rate: float = 0.0) -> pd.DataFrame:
-    """The next `days` of each customer: prob_alive, expected_orders, average_value, predicted_value.
+    """The next `days` of each customer: prob_alive, expected_orders, average_value,
+    predicted_value.
 
     predicted_value is discounted at `rate` a year to today, each order from its own day.
     """
     kind, theta, weeks = MODELS[model.name], model.counts.params, days / WEEK
     x, t_x, T, value = (people[c].to_numpy(float) for c in ("x", "t_x", "T", "value"))
     stays, soon = kind.alive(theta, x, t_x, T), kind.ahead(theta, weeks, x, T)
-    each = gamma_gamma.conditional(model.spend.params, x + 1, value) if model.spend else np.full(len(x), model.mean)
+    each = (
+        gamma_gamma.conditional(model.spend.params, x + 1, value)
+        if model.spend
+        else np.full(len(x), model.mean)
+    )
     # By parts, the discounted stream needs the expectation at a few moments only (Gauss's rule).
-    delta, (nodes, weights) = np.log1p(rate) * WEEK / YEAR, np.polynomial.legendre.leggauss(3 if rate else 1)
+    delta, (nodes, weights) = (
+        np.log1p(rate) * WEEK / YEAR,
+        np.polynomial.legendre.leggauss(3 if rate else 1),
+    )
     moments = (nodes + 1) / 2 * weeks
     between = [
-        w / 2 * weeks * np.exp(-delta * t) * kind.ahead(theta, t, x, T) for t, w in zip(moments, weights, strict=True)
+        w / 2 * weeks * np.exp(-delta * t) * kind.ahead(theta, t, x, T)
+        for t, w in zip(moments, weights, strict=True)
     ]
     discounted = np.exp(-delta * weeks) * soon + delta * sum(between)
     return people[["customer_id"]].assign(
-        prob_alive=stays, expected_orders=stays * soon, average_value=each, predicted_value=stays * discounted * each
+        prob_alive=stays,
+        expected_orders=stays * soon,
+        average_value=each,
+        predicted_value=stays * discounted * each,
     )
 
 
-def value_customers(people: pd.DataFrame, model: Model, days: int, rate: float, level: float = LEVEL) -> pd.DataFrame:
-    """What `predict` gives, and low and high: the ends of an interval of each customer's own value, by simulation.
+def value_customers(
+    people: pd.DataFrame, model: Model, days: int, rate: float, level: float = LEVEL
+) -> pd.DataFrame:
+    """What `predict` gives, and low and high: the ends of an interval of each customer's own value,
+    by simulation.
 
-    Each draw takes a set of parameters as likely as the data leave them, says at random who has left, how often the
-    others order and for how much. An interval that would begin at nothing, or nearly, begins there and holds `level` of
-    the draws; the others leave out as many below as above. It always holds the predicted value.
+    Each draw takes a set of parameters as likely as the data leave them, says at random who has
+    left, how often the others order and for how much. An interval that would begin at nothing, or
+    nearly, begins there and holds `level` of the draws; the others leave out as many below as
+    above. It always holds the predicted value.
     """
     values = predict(model, people, days, rate)
     ends = [ends_at(d, level) for d in simulations(model, people, days)]
     low, high = np.concatenate(ends).T if ends else np.empty((2, 0))
     whole = values["expected_orders"] * values["average_value"]
     later = (values["predicted_value"] / whole.where(whole > 0)).fillna(1.0)
-    low, high = np.minimum(low * later, values["predicted_value"]), np.maximum(high * later, values["predicted_value"])
+    low, high = (
+        np.minimum(low * later, values["predicted_value"]),
+        np.maximum(high * later, values["predicted_value"]),
+    )
     return values.assign(low=low, high=high, method=model.name)
 
 
-def plain_values(people: pd.DataFrame, last: pd.DataFrame, days: int, scale: float, rate: float) -> pd.DataFrame:
-    """As `value_customers` where no model holds: the last period (`period`) times `scale`, discounted."""
+def plain_values(
+    people: pd.DataFrame, last: pd.DataFrame, days: int, scale: float, rate: float
+) -> pd.DataFrame:
+    """As `value_customers` where no model holds: the last period (`period`) times `scale`,
+    discounted.
+    """
     before = people[["customer_id"]].merge(last, how="left").fillna({"orders": 0.0, "money": 0.0})
     mean = before["money"].sum() / (before["orders"].sum() or 1)
     return people[["customer_id"]].assign(
@@ -197,8 +251,11 @@ def plain_values(people: pd.DataFrame, last: pd.DataFrame, days: int, scale: flo
     )
 
 
-def value_silent(values: pd.DataFrame, customers: pd.DataFrame, like: pd.Series, scale: float) -> pd.DataFrame:
-    """Add the customers without an order: each is worth what such customers were before (`silent`), times `scale`.
+def value_silent(
+    values: pd.DataFrame, customers: pd.DataFrame, like: pd.Series, scale: float
+) -> pd.DataFrame:
+    """Add the customers without an order: each is worth what such customers were before (`silent`),
+    times `scale`.
 
     Where nobody like them was seen before, nothing is expected of them.
     """
@@ -217,7 +274,8 @@ def value_silent(values: pd.DataFrame, customers: pd.DataFrame, like: pd.Series,
 def value_by(values: pd.DataFrame, segments: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
     """What the groups of customers are expected to bring, the most first.
 
-    One row a group: customers, still_there (mean chance of those with one), each, expected (all together) and share.
+    One row a group: customers, still_there (mean chance of those with one), each, expected (all
+    together) and share.
     """
     groups = (
         values.merge(segments[["customer_id", by]], on="customer_id")
@@ -234,10 +292,12 @@ def value_by(values: pd.DataFrame, segments: pd.DataFrame, by: str = "segment") 
 
 
 def alive_curves(model: Model | None, people: pd.DataFrame) -> pd.DataFrame:
-    """How the chance that a customer is still there falls with silence, for few, some and many orders.
+    """How the chance that a customer is still there falls with silence, for few, some and many
+    orders.
 
-    One row a week of silence up to the ninetieth percentile, and a column a number of orders: the median, the upper
-    quartile and the top twentieth of those who came back, each known for as long as three in four are.
+    One row a week of silence up to the ninetieth percentile, and a column a number of orders: the
+    median, the upper quartile and the top twentieth of those who came back, each known for as long
+    as three in four are.
     """
     if not model:
         return pd.DataFrame()
@@ -252,8 +312,13 @@ def alive_curves(model: Model | None, people: pd.DataFrame) -> pd.DataFrame:
 
 
 def simulations(model: Model, people: pd.DataFrame, days: int, seed: int = 1) -> list[np.ndarray]:
-    """Simulated money of the next `days`, undiscounted: draws down, customers across, in parts of `ROWS` customers."""
-    return [_draws(model, people.iloc[k : k + ROWS], days, seed + k) for k in range(0, len(people), ROWS)]
+    """Simulated money of the next `days`, undiscounted: draws down, customers across, in parts of
+    `ROWS` customers.
+    """
+    return [
+        _draws(model, people.iloc[k : k + ROWS], days, seed + k)
+        for k in range(0, len(people), ROWS)
+    ]
 
 
 def ends_at(draws: np.ndarray, level: float) -> np.ndarray:
@@ -273,7 +338,11 @@ def _draws(model: Model, people: pd.DataFrame, days: int, seed: int) -> np.ndarr
             here = np.flatnonzero(rng.random(len(x)) < stays)
             n, money = kind.draw(theta, days / WEEK, x[here], T[here], rng), np.zeros(len(x))
             some, here = n[n > 0], here[n > 0]
-            drawn = some * model.mean if spend is None else gamma_gamma.draw(spend, some, x[here] + 1, value[here], rng)
+            drawn = (
+                some * model.mean
+                if spend is None
+                else gamma_gamma.draw(spend, some, x[here] + 1, value[here], rng)
+            )
             money[here] = drawn
             rows.append(money)
     return np.array(rows)

@@ -1,4 +1,6 @@
-"""Segments side by side: their profile, who moved between two periods, and the money that moved with them."""
+"""Segments side by side: their profile, who moved between two periods, and the money that moved
+with them.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,23 @@ KINDS = {
     ("general", "none"): "ordered no more",
     ("none", "none"): "no order in either",
 }
-GROUPS = {"segment": "type", "value_type": "cell of the matrix", "abc": "class", "stage": "stage", "tier": "tier"}
-MOVED = {"fell": "stayed important", "rose": "stayed general"}  # who moved, and those beside them who did not
+GROUPS = {
+    "segment": "type",
+    "value_type": "cell of the matrix",
+    "abc": "class",
+    "stage": "stage",
+    "tier": "tier",
+}
+# who moved, and those beside them who did not
+MOVED = {"fell": "stayed important", "rose": "stayed general"}
 ACTIONS = {by: {t["name"]: t["action"] for t in RULES[k].values()}
            for by, k in (("segment", "types"), ("value_type", "value_types"))}  # fmt: skip
 STRATA, FEWEST = 5, 20  # equal parts by earlier sales; movers and stayers needed for a comparison
 
 
 def profile(people: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
-    """One row a group, most sales first: customers, revenue, their shares (0 to 1), average_order in currency.
+    """One row a group, most sales first: customers, revenue, their shares (0 to 1), average_order
+    in currency.
 
     For types and cells of the value matrix, also the action of types.yaml.
     """
@@ -49,42 +59,65 @@ def profile(people: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
 def moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """Who moved from which type to which (table `segment_moves`), with their sales in both windows.
 
-    A customer of `now` who is not in `then` comes from "not yet a customer". One without an order in a
-    window stands under "no order in the window" there, not under the type.
+    A customer of `now` who is not in `then` comes from "not yet a customer". One without an order
+    in a window stands under "no order in the window" there, not under the type.
     """
     both = now.merge(then, on="customer_id", how="left", suffixes=("", "_then"))
-    came = both["segment_then"].where(both["frequency_then"] > 0, GONE).where(both["segment_then"].notna(), UNSEEN)
+    came = (
+        both["segment_then"]
+        .where(both["frequency_then"] > 0, GONE)
+        .where(both["segment_then"].notna(), UNSEEN)
+    )
     went = both["segment"].where(both["frequency"] > 0, GONE)
-    pairs = both.assign(from_segment=came, to_segment=went).groupby(["from_segment", "to_segment"], as_index=False)
+    pairs = both.assign(from_segment=came, to_segment=went).groupby(
+        ["from_segment", "to_segment"], as_index=False
+    )
     return pairs.agg(
-        customers=("customer_id", "size"), revenue_before=("monetary_then", "sum"), revenue_now=("monetary", "sum")
+        customers=("customer_id", "size"),
+        revenue_before=("monetary_then", "sum"),
+        revenue_now=("monetary", "sum"),
     ).round(2)
 
 
 def migration(moved: pd.DataFrame) -> pd.DataFrame:
-    """The migration matrix: of each type then (rows), the share that is which type now (columns, 0 to 1)."""
+    """The migration matrix: of each type then (rows), the share that is which type now (columns, 0
+    to 1).
+    """
     wide = moved.pivot(index="from_segment", columns="to_segment", values="customers").fillna(0)
     wide = wide.div(wide.sum(axis=1), axis=0)
     order = [*types()["segment"], GONE, UNSEEN]
-    return wide.reindex(index=[s for s in order if s in wide.index], columns=[s for s in order if s in wide.columns])
+    return wide.reindex(
+        index=[s for s in order if s in wide.index], columns=[s for s in order if s in wide.columns]
+    )
 
 
 def bridge(moved: pd.DataFrame) -> pd.DataFrame:
-    """From the sales of the earlier window to those of this one: customers and money by kind of move.
+    """From the sales of the earlier window to those of this one: customers and money by kind of
+    move.
 
     The changes add up to the whole change in sales of known customers.
     """
     level = {name: name.split()[0] for name in types()["segment"]}
     ends = [moved[c].map(level).fillna("none") for c in ("from_segment", "to_segment")]
-    kind = pd.Series([KINDS[pair] for pair in zip(*ends, strict=True)], index=moved.index, dtype="str")
+    kind = pd.Series(
+        [KINDS[pair] for pair in zip(*ends, strict=True)], index=moved.index, dtype="str"
+    )
     sums = moved.groupby(kind)[["customers", "revenue_before", "revenue_now"]].sum()
     sums = sums.reindex([k for k in dict.fromkeys(KINDS.values()) if k in sums.index])
-    return sums.assign(change=sums["revenue_now"] - sums["revenue_before"]).rename_axis("move").reset_index()
+    return (
+        sums.assign(change=sums["revenue_now"] - sums["revenue_before"])
+        .rename_axis("move")
+        .reset_index()
+    )
 
 
 def sales_change(then: pd.DataFrame, now: pd.DataFrame, by: str) -> pd.DataFrame:
-    """What became of the groups of `then`: customers, share that ordered since, sales before and since, change."""
-    both = then.merge(now[["customer_id", "frequency", "monetary"]], on="customer_id", suffixes=("", "_since"))
+    """What became of the groups of `then`: customers, share that ordered since, sales before and
+    since, change.
+    """
+    both = then.merge(
+        now[["customer_id", "frequency", "monetary"]], on="customer_id", suffixes=("", "_since")
+    )
     groups = (
         both.assign(again=both["frequency_since"] > 0)
         .groupby(by, as_index=False)
@@ -99,11 +132,12 @@ def sales_change(then: pd.DataFrame, now: pd.DataFrame, by: str) -> pd.DataFrame
 
 
 def changed_since(before: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFrame:
-    """How many customers changed group since an earlier run (its table `segments`); empty where there is none.
+    """How many customers changed group since an earlier run (its table `segments`); empty where
+    there is none.
 
-    One row a kind of group, then those who are new and those who are no longer there: what, since (the day of the
-    earlier run), customers, share (of those in both), and sales_before and sales_now, their sales in the windows of
-    the two runs. Says so where the rules are others.
+    One row a kind of group, then those who are new and those who are no longer there: what, since
+    (the day of the earlier run), customers, share (of those in both), and sales_before and
+    sales_now, their sales in the windows of the two runs. Says so where the rules are others.
     """
     names = ["what", "since", "customers", "share", "sales_before", "sales_now"]
     if before is None or before.empty:
@@ -116,9 +150,13 @@ def changed_since(before: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFram
         for column, name in GROUPS.items()
         if f"{column}_before" in both
     }
-    came, gone = (a[~a["customer_id"].isin(b["customer_id"])] for a, b in ((now, before), (before, now)))
+    came, gone = (
+        a[~a["customer_id"].isin(b["customer_id"])] for a, b in ((now, before), (before, now))
+    )
     rows["not known then"] = came.assign(monetary_before=0.0)
-    rows["not known any more"] = gone.rename(columns={"monetary": "monetary_before"}).assign(monetary=0.0)
+    rows["not known any more"] = gone.rename(columns={"monetary": "monetary_before"}).assign(
+        monetary=0.0
+    )
     since, known = pd.Timestamp(before["as_of"].max()), max(len(both), 1)
     return pd.DataFrame(
         [
@@ -130,15 +168,20 @@ def changed_since(before: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFram
 
 
 def _rules(people: pd.DataFrame, column: str) -> set[str]:
-    """The rules that a kind of group rests on: the thresholds of tiers, last in the version, concern tiers alone."""
-    return {v if column == "tier" else v.split(", tiers")[0] for v in people["rule_version"].unique()}
+    """The rules that a kind of group rests on: the thresholds of tiers, last in the version,
+    concern tiers alone.
+    """
+    return {
+        v if column == "tier" else v.split(", tiers")[0] for v in people["rule_version"].unique()
+    }
 
 
 def movers(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Who of those with an order in the earlier window rose to an important type, fell from one, or stayed.
+    """Who of those with an order in the earlier window rose to an important type, fell from one, or
+    stayed.
 
-    customer_id, move ("rose", "stayed general", "fell", "stayed important"), and of both windows orders, sales and
-    average order. Who ordered no more and was important fell.
+    customer_id, move ("rose", "stayed general", "fell", "stayed important"), and of both windows
+    orders, sales and average order. Who ordered no more and was important fell.
     """
     both = then[then["frequency"] > 0].merge(now, on="customer_id", suffixes=("_then", ""))
     was, is_ = both["m_high_then"].astype(bool), both["m_high"].astype(bool)
@@ -148,17 +191,22 @@ def movers(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
 
 
 def parts_of_change(moved: pd.DataFrame) -> pd.DataFrame:
-    """The change in sales of those who rose and fell, as the sum of two parts: orders, and the average order.
+    """The change in sales of those who rose and fell, as the sum of two parts: orders, and the
+    average order.
 
-    Sales are orders times average order by definition, so this is bookkeeping, not a cause. The change in the one
-    counts at the mean of the other before and after (Bennet 1920). One row a move: customers, ordered_no_more (those of
-    them without an order now), change, by_orders, by_average_order, share_by_orders.
+    Sales are orders times average order by definition, so this is bookkeeping, not a cause. The
+    change in the one counts at the mean of the other before and after (Bennet 1920). One row a
+    move: customers, ordered_no_more (those of them without an order now), change, by_orders,
+    by_average_order, share_by_orders.
     """
     f0, f1 = moved["frequency_then"], moved["frequency"]
     v0 = moved["aov_then"].astype(float)
-    v1 = moved["aov"].astype(float).where(f1 > 0, v0)  # no order: none of the change is due to its size
+    # no order: none of the change is due to its size
+    v1 = moved["aov"].astype(float).where(f1 > 0, v0)
     parts = moved.assign(
-        change=f1 * v1 - f0 * v0, by_orders=(f1 - f0) * (v0 + v1) / 2, by_average_order=(v1 - v0) * (f0 + f1) / 2
+        change=f1 * v1 - f0 * v0,
+        by_orders=(f1 - f0) * (v0 + v1) / 2,
+        by_average_order=(v1 - v0) * (f0 + f1) / 2,
     )
     sums = parts.groupby("move").agg(
         customers=("customer_id", "size"),
@@ -168,18 +216,21 @@ def parts_of_change(moved: pd.DataFrame) -> pd.DataFrame:
         by_average_order=("by_average_order", "sum"),
     )
     sums = sums.reindex([m for m in MOVED if m in sums.index])
-    return sums.assign(share_by_orders=sums["by_orders"] / sums["change"].where(sums["change"] != 0)).reset_index()
+    return sums.assign(
+        share_by_orders=sums["by_orders"] / sums["change"].where(sums["change"] != 0)
+    ).reset_index()
 
 
 def drivers(moved: pd.DataFrame, signs: pd.DataFrame) -> pd.DataFrame:
     """How those who fell and rose differ from those who stayed, in signs other than their sales.
 
-    moved: of `movers`; signs: of `move_signs`, a numeric column a sign. Those who moved are compared with those of
-    equal earlier sales (fifths) who stayed, so that having little or much to lose is no sign. One row a move and sign:
-    move (as "fell: service cases"), when (before or since), movers and stayers (plain means), difference in standard
-    deviations with the ends low and high of its 90 % interval (robust to unequal spread), and sure: it stands out
-    among all these comparisons (Holm 1979, at one in ten). Left out: signs that are the same for all, or known of
-    fewer than twenty who moved or stayed.
+    moved: of `movers`; signs: of `move_signs`, a numeric column a sign. Those who moved are
+    compared with those of equal earlier sales (fifths) who stayed, so that having little or much to
+    lose is no sign. One row a move and sign: move (as "fell: service cases"), when (before or
+    since), movers and stayers (plain means), difference in standard deviations with the ends low
+    and high of its 90 % interval (robust to unequal spread), and sure: it stands out among all
+    these comparisons (Holm 1979, at one in ten). Left out: signs that are the same for all, or
+    known of fewer than twenty who moved or stayed.
     """
     rows, data = [], moved.merge(signs, on="customer_id", how="left")
     for move, stayed in MOVED.items():
@@ -208,10 +259,12 @@ def in_words(signs: pd.DataFrame) -> pd.Series:
 
 
 def _difference(x: pd.Series, did: pd.Series, sales: pd.Series) -> dict[str, float]:
-    # Least squares with a constant for each fifth of earlier sales (Frisch and Waugh 1933), White's standard error.
+    # Least squares with a constant for each fifth of earlier sales (Frisch and Waugh 1933), White's
+    # standard error.
     fifth = np.ceil(sales.rank(pct=True) * STRATA)
     d, y = (v - v.groupby(fifth).transform("mean") for v in (did, x / x.std()))
-    weight = (d**2).sum() or np.nan  # nothing to compare with where each fifth holds movers only, or stayers only
+    # nothing to compare with where each fifth holds movers only, or stayers only
+    weight = (d**2).sum() or np.nan
     difference = (d * y).sum() / weight
     error = np.sqrt((d**2 * (y - difference * d) ** 2).sum()) / weight
     off = stats.Z * error

@@ -1,9 +1,10 @@
-"""The Pareto/NBD model: as BG/NBD, but people leave at any time, not only after a purchase (Schmittlein, Morrison,
-Colombo 1987).
+"""The Pareto/NBD model: as BG/NBD, but people leave at any time, not only after a purchase
+(Schmittlein, Morrison, Colombo 1987).
 
-A customer buys at random with a rate of their own (gamma with shape r and rate alpha) and leaves at random with
-another rate of their own (gamma with shape s and rate beta). A history is x repeat purchases, the last of them t_x
-after the first purchase, watched for T; times in any unit, here weeks.
+A customer buys at random with a rate of their own (gamma with shape r and rate alpha) and leaves at
+random with another rate of their own (gamma with shape s and rate beta). A history is x repeat
+purchases, the last of them t_x after the first purchase, watched for T; times in any unit, here
+weeks.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ FAR = 36  # e to the minus this is nothing
 ROWS = 50_000  # at a time, so that memory stays small
 
 
-def score(theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, weight: np.ndarray) -> tuple:
+def score(
+    theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, weight: np.ndarray
+) -> tuple:
     """The log-likelihood of weighted histories, and its gradient by r, alpha, s and beta."""
     r, alpha, s, beta = theta
     value, slope = 0.0, np.zeros(4)
@@ -43,7 +46,10 @@ def fit(x: np.ndarray, t_x: np.ndarray, T: np.ndarray, weight: np.ndarray | None
     weight = np.ones(len(x)) if weight is None else weight
     scale = float(T @ weight / weight.sum()) or 1.0
     return maximise(
-        lambda p: score(p, x, t_x, T, weight), NAMES, np.array([0.8, scale / 3, 0.8, scale / 2]), weight.sum()
+        lambda p: score(p, x, t_x, T, weight),
+        NAMES,
+        np.array([0.8, scale / 3, 0.8, scale / 2]),
+        weight.sum(),
     )
 
 
@@ -66,13 +72,19 @@ def alive(theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> n
 
 
 def ahead(theta: np.ndarray, t: float, x: np.ndarray, T: np.ndarray) -> np.ndarray:
-    """Purchases expected in the next `t` of a customer who has not left: rate times the time that they stay."""
+    """Purchases expected in the next `t` of a customer who has not left: rate times the time that
+    they stay.
+    """
     r, alpha, s, beta = theta
     return (r + x) / (alpha + T) * _lifetime(s, beta + T, t)
 
 
-def draw(theta: np.ndarray, t: float, x: np.ndarray, T: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Purchases in the next `t`, at random, of customers who have not left: given that, the two rates are free."""
+def draw(
+    theta: np.ndarray, t: float, x: np.ndarray, T: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Purchases in the next `t`, at random, of customers who have not left: given that, the two
+    rates are free.
+    """
     r, alpha, s, beta = theta
     rate, leaves = rng.gamma(r + x) / (alpha + T), rng.gamma(s, size=x.shape) / (beta + T)
     stays = rng.exponential(size=x.shape) / np.maximum(leaves, 1e-300)
@@ -90,17 +102,22 @@ def _stayed(theta: np.ndarray, x: np.ndarray, T: np.ndarray) -> np.ndarray:
     return -(r + x) * np.log(alpha + T) - s * np.log(beta + T)
 
 
-def _parts(theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The log of (stayed + left), a history each, and its gradient: what of the likelihood hangs on the times.
+def _parts(
+    theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The log of (stayed + left), a history each, and its gradient: what of the likelihood hangs on
+    the times.
 
-    Left: the integral over the moment u of leaving, from t_x to T, of s (alpha + u)^-(r + x) (beta + u)^-(s + 1).
-    On the scale z = k (ln(alpha + u) - ln(alpha + t_x)) with k = r + s + x it is e^-z times a slow function, so
-    Gauss's rule finds it to many digits where the hypergeometric form cancels or overflows.
+    Left: the integral over the moment u of leaving, from t_x to T, of s (alpha + u)^-(r + x) (beta
+    + u)^-(s + 1). On the scale z = k (ln(alpha + u) - ln(alpha + t_x)) with k = r + s + x it is
+    e^-z times a slow function, so Gauss's rule finds it to many digits where the hypergeometric
+    form cancels or overflows.
     """
     r, alpha, s, beta = theta
     k = (r + s + x)[:, None]
     far = k[:, 0] * (np.log(alpha + T) - np.log(alpha + t_x))
-    far = np.minimum(far, FAR * k[:, 0] / np.maximum(r + x - 1, 1e-9))[:, None]  # beyond this nothing is left of it
+    # beyond this nothing is left of it
+    far = np.minimum(far, FAR * k[:, 0] / np.maximum(r + x - 1, 1e-9))[:, None]
     log_a = np.log(alpha + t_x)[:, None] + far * NODES / k
     u = np.exp(log_a)
     log_b = np.log(u - alpha + beta)
@@ -109,7 +126,13 @@ def _parts(theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> 
     g = WEIGHTS * np.exp(g - top[:, None])
     total = g.sum(axis=1)
     with np.errstate(divide="ignore"):  # who bought at T has had no time to leave
-        left = np.log(s) - k[:, 0] * np.log(alpha + t_x) - np.log(k[:, 0]) + np.log(far[:, 0] * total) + top
+        left = (
+            np.log(s)
+            - k[:, 0] * np.log(alpha + t_x)
+            - np.log(k[:, 0])
+            + np.log(far[:, 0] * total)
+            + top
+        )
     stayed = _stayed(theta, x, T)
     both = np.logaddexp(stayed, left)
     gone, g = np.exp(left - both), g / total[:, None]

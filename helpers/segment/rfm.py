@@ -13,13 +13,16 @@ import pandas as pd
 import yaml
 from ibis import _
 
-RULES = yaml.safe_load(resources.files("helpers.segment").joinpath("types.yaml").read_text(encoding="utf-8"))
+RULES = yaml.safe_load(
+    resources.files("helpers.segment").joinpath("types.yaml").read_text(encoding="utf-8")
+)
 VERSION: str = RULES["version"]
 LONGEST_WINDOW = 364  # days: 52 whole weeks
 
 
 def comparable_window(first_on: date, as_of: date, asked: int = 0) -> int:
-    """A window in days that fits twice between two days, so that there is a period before to compare with.
+    """A window in days that fits twice between two days, so that there is a period before to
+    compare with.
 
     The one asked for, cut to fit; with 0 the longest of whole weeks, at most 52 of them.
 
@@ -32,12 +35,13 @@ def comparable_window(first_on: date, as_of: date, asked: int = 0) -> int:
 
 
 def rfm(orders: ir.Table, as_of: date, window_days: int) -> ir.Table:
-    """One row a customer with an order up to `as_of`: recency, frequency, monetary value and what they rest on.
+    """One row a customer with an order up to `as_of`: recency, frequency, monetary value and what
+    they rest on.
 
-    recency: whole days from the last order to `as_of`, however long ago; frequency and monetary: orders, and
-    sales less returns, in the `window_days` days that end on `as_of`; aov: their ratio, empty without orders;
-    usual_gap: mean days between the days with an order, empty below two such days. A return is no order.
-    Lines without a customer are left out.
+    recency: whole days from the last order to `as_of`, however long ago; frequency and monetary:
+    orders, and sales less returns, in the `window_days` days that end on `as_of`; aov: their ratio,
+    empty without orders; usual_gap: mean days between the days with an order, empty below two such
+    days. A return is no order. Lines without a customer are left out.
     """
     bought, recent = _.quantity >= 0, _.ordered_on > as_of - timedelta(days=window_days)
     people = (
@@ -59,7 +63,8 @@ def rfm(orders: ir.Table, as_of: date, window_days: int) -> ir.Table:
 
 
 def everyone(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.DataFrame:
-    """Add to the rows of `rfm` the customers known by `as_of` who never ordered, with zero orders and sales.
+    """Add to the rows of `rfm` the customers known by `as_of` who never ordered, with zero orders
+    and sales.
 
     `first_on` becomes the first order or the day the customer was first seen, whichever is earlier.
     """
@@ -81,13 +86,16 @@ def everyone(rows: pd.DataFrame, customers: pd.DataFrame, as_of: date) -> pd.Dat
 def cut_lines(people: pd.DataFrame, cut: str, given: dict[str, float] | None = None) -> pd.Series:
     """Where high begins for recency (days), frequency (orders) and monetary (currency).
 
-    `cut` is "median", "mean", or the share of customers that is low, such as "0.75". Only customers with an
-    order in the window count; with none, the lines are empty. ValueError for another `cut`. The lines `given`
-    by name (the setting `rfm_cuts`) beat it. Days and orders are whole, so their lines are rounded down.
+    `cut` is "median", "mean", or the share of customers that is low, such as "0.75". Only customers
+    with an order in the window count; with none, the lines are empty. ValueError for another `cut`.
+    The lines `given` by name (the setting `rfm_cuts`) beat it. Days and orders are whole, so their
+    lines are rounded down.
     """
     buyers = people.loc[people["frequency"] > 0, ["recency", "frequency", "monetary"]].astype(float)
     low = 0.5 if cut in ("median", "mean") else float(cut)
-    lines = buyers.quantile(low).mask(buyers.columns == "recency", buyers["recency"].quantile(1 - low))
+    lines = buyers.quantile(low).mask(
+        buyers.columns == "recency", buyers["recency"].quantile(1 - low)
+    )
     lines = buyers.mean() if cut == "mean" else lines
     lines.update(pd.Series(given or {}, dtype=float))
     return lines.where(lines.index == "monetary", np.floor(lines))
@@ -96,8 +104,9 @@ def cut_lines(people: pd.DataFrame, cut: str, given: dict[str, float] | None = N
 def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:
     """Add r_high, f_high, m_high and the RFM type, `segment`.
 
-    High is a last order at most `lines.recency` days ago, more than `lines.frequency` orders and more than
-    `lines.monetary` of sales. Who never ordered is low in all three. Every customer gets exactly one type.
+    High is a last order at most `lines.recency` days ago, more than `lines.frequency` orders and
+    more than `lines.monetary` of sales. Who never ordered is low in all three. Every customer gets
+    exactly one type.
     """
     high = pd.DataFrame(
         {
@@ -106,12 +115,20 @@ def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:
             "m_high": people["monetary"] > lines["monetary"],
         }
     )
-    names = types().set_index("code")["segment"].loc[["".join(code) for code in product("LH", repeat=3)]]
-    return people.assign(**high, segment=names.iloc[high.to_numpy(dtype=int) @ [4, 2, 1]].set_axis(people.index))
+    names = (
+        types()
+        .set_index("code")["segment"]
+        .loc[["".join(code) for code in product("LH", repeat=3)]]
+    )
+    return people.assign(
+        **high, segment=names.iloc[high.to_numpy(dtype=int) @ [4, 2, 1]].set_axis(people.index)
+    )
 
 
 def types() -> pd.DataFrame:
-    """The eight types in their order: code, segment, recency, frequency and monetary in words, action."""
+    """The eight types in their order: code, segment, recency, frequency and monetary in words,
+    action.
+    """
     words = {"H": "high", "L": "low"}
     return pd.DataFrame(
         [

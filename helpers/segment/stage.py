@@ -15,9 +15,11 @@ LOST = 0.1  # lost is ten times as rare as dormant
 
 
 def gap_ratios(orders: ir.Table, as_of: date) -> ir.Table:
-    """How long past gaps were: `times_usual_gap`, the customer's own mean gap (to one decimal), and how many `gaps`.
+    """How long past gaps were: `times_usual_gap`, the customer's own mean gap (to one decimal), and
+    how many `gaps`.
 
-    A gap lies between two days with an order of the same customer. Only customers with a known rhythm count.
+    A gap lies between two days with an order of the same customer. Only customers with a known
+    rhythm count.
     """
     days = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of, _.quantity >= 0)
     days = days.select("customer_id", "ordered_on").distinct()
@@ -36,11 +38,13 @@ def share_longer(ratios: pd.DataFrame) -> pd.DataFrame:
 
 
 def rhythm(people: pd.DataFrame, ratios: pd.DataFrame, unusual: float) -> pd.Series:
-    """The client's rhythm: usual_gap in days, and how many times the usual gap make dormant and lost.
+    """The client's rhythm: usual_gap in days, and how many times the usual gap make dormant and
+    lost.
 
-    usual_gap is the median customer's mean gap. Dormant is a silence that at most the share `unusual` of past
-    gaps outlasted; lost is one that at most a tenth of that share did. Where fewer gaps are known than such a
-    share needs, the line is that of purchases at random, whose gaps are exponential: -ln(share).
+    usual_gap is the median customer's mean gap. Dormant is a silence that at most the share
+    `unusual` of past gaps outlasted; lost is one that at most a tenth of that share did. Where
+    fewer gaps are known than such a share needs, the line is that of purchases at random, whose
+    gaps are exponential: -ln(share).
 
     >>> none = pd.DataFrame({"times_usual_gap": [], "gaps": []})
     >>> rhythm(pd.DataFrame({"usual_gap": [7.0, None]}), none, unusual=0.1).round(1).tolist()
@@ -48,7 +52,9 @@ def rhythm(people: pd.DataFrame, ratios: pd.DataFrame, unusual: float) -> pd.Ser
     """
     known, longer = ratios["gaps"].sum(), share_longer(ratios)
     dormant, lost = (
-        longer.loc[longer["longer"] <= share + 1e-12, "times_usual_gap"].min() if known * share >= 1 else -np.log(share)
+        longer.loc[longer["longer"] <= share + 1e-12, "times_usual_gap"].min()
+        if known * share >= 1
+        else -np.log(share)
         for share in (unusual, unusual * LOST)
     )
     return pd.Series({"usual_gap": people["usual_gap"].median(), "dormant": dormant, "lost": lost})
@@ -57,17 +63,24 @@ def rhythm(people: pd.DataFrame, ratios: pd.DataFrame, unusual: float) -> pd.Ser
 def add_stage(people: pd.DataFrame, rhythm: pd.Series, as_of: date) -> pd.DataFrame:
     """Add dormant_after and lost_after (days of silence), standing and stage.
 
-    The lines are multiples of the customer's own usual gap from `KNOWN_FROM` days with an order, else of the client's.
-    Silence: days since the last order; where none is known (a return is no order) the stage is "no order yet".
-    new_days: what the client's usual customer is lost after, and the time a first order stays new; it is new
-    only where the data reach back at least the client's dormant line before it.
-    standing: new, passing (old, and all orders within new_days of the first) or long-term.
-    stage: no order yet, lost, dormant, new or active, the first that fits.
+    The lines are multiples of the customer's own usual gap from `KNOWN_FROM` days with an order,
+    else of the client's. Silence: days since the last order; where none is known (a return is no
+    order) the stage is "no order yet". new_days: what the client's usual customer is lost after,
+    and the time a first order stays new; it is new only where the data reach back at least the
+    client's dormant line before it. standing: new, passing (old, and all orders within new_days of
+    the first) or long-term. stage: no order yet, lost, dormant, new or active, the first that fits.
     """
-    typical = rhythm["usual_gap"] if pd.notna(rhythm["usual_gap"]) else people["recency"].astype(float).max()
+    typical = (
+        rhythm["usual_gap"]
+        if pd.notna(rhythm["usual_gap"])
+        else people["recency"].astype(float).max()
+    )
     usual = people["usual_gap"].where(people["order_days"] >= KNOWN_FROM, typical)
     silence, age = (_days(people[c], as_of) for c in ("last_on", "first_on"))
-    new_days, watched = rhythm["lost"] * typical, (people["first_on"] - people["first_on"].min()).dt.days
+    new_days, watched = (
+        rhythm["lost"] * typical,
+        (people["first_on"] - people["first_on"].min()).dt.days,
+    )
     new = (age <= new_days) & (watched > rhythm["dormant"] * typical)
     span = (people["last_on"] - people["first_on"]).dt.days
     lines = {"dormant_after": usual * rhythm["dormant"], "lost_after": usual * rhythm["lost"]}

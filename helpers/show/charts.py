@@ -18,7 +18,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from helpers.show import findings, words
 
 ACCENT, GREY, INK, SOFT, BAND = "#0f6b66", "#a9b1b5", "#1d2327", "#5b6670", "#d9ebe9"
-PICTURE = {"format": "png", "dpi": 144, "bbox_inches": "tight", "facecolor": "white", "metadata": {"Software": None}}
+PICTURE = {
+    "format": "png",
+    "dpi": 144,
+    "bbox_inches": "tight",
+    "facecolor": "white",
+    "metadata": {"Software": None},
+}
 EMPTY = "Nothing to draw: this client's data hold no rows for it."
 
 
@@ -76,10 +82,20 @@ def lines(
         return
     _fig, ax = plt.subplots()
     if band:
-        ax.fill_between(frame[x], frame[band[0]].astype(float), frame[band[1]].astype(float), color=BAND, linewidth=0)
+        ax.fill_between(
+            frame[x],
+            frame[band[0]].astype(float),
+            frame[band[1]].astype(float),
+            color=BAND,
+            linewidth=0,
+        )
     for i, name in enumerate(reversed(ys)):
         drawn = frame[[x, name]].dropna()
-        color = ACCENT if name == ys[0] else plt.colormaps["Greys"](0.75 - 0.4 * i / max(len(ys) - 1, 1))
+        color = (
+            ACCENT
+            if name == ys[0]
+            else plt.colormaps["Greys"](0.75 - 0.4 * i / max(len(ys) - 1, 1))
+        )
         ax.plot(drawn[x], drawn[name], color=color, zorder=3 if name == ys[0] else 2)
     if len(ys) > 1:
         _label_ends(ax, frame, x, ys)
@@ -106,14 +122,19 @@ def bars(
     alt: str = "",
     most: int = 15,
 ) -> None:
-    """Horizontal bars with the value written at each; upright where the labels are numbers or dates.
+    """Horizontal bars with the value written at each; upright where the labels are numbers or
+    dates.
 
     `highlight` is the label (or labels) drawn in the accent colour; with none, all are.
     """
     if _nothing(frame, [value]):
         return
     frame = frame.head(most) if not pd.api.types.is_numeric_dtype(frame[label]) else frame
-    named = {highlight} if isinstance(highlight, str | int) else set(frame[label] if highlight is None else highlight)
+    named = (
+        {highlight}
+        if isinstance(highlight, str | int)
+        else set(frame[label] if highlight is None else highlight)
+    )
     colors = [ACCENT if v in named else GREY for v in frame[label]]
     alt = alt or _alt("Bar chart", title, frame, value, label, percent)
     if pd.api.types.is_numeric_dtype(frame[label]):
@@ -124,7 +145,9 @@ def bars(
         return _finish(ax, title, label, unit or value, percent, alt)
     _fig, ax = plt.subplots(figsize=(8, 0.9 + 0.34 * len(frame)))
     drawn = ax.barh([_short(v) for v in frame[label]], frame[value], color=colors, height=0.68)
-    ax.bar_label(drawn, [_tick(v, percent) for v in frame[value]], padding=4, color=SOFT, fontsize=9.5)
+    ax.bar_label(
+        drawn, [_tick(v, percent) for v in frame[value]], padding=4, color=SOFT, fontsize=9.5
+    )
     ax.invert_yaxis()
     ax.grid(visible=False)
     ax.tick_params(left=False, bottom=False, labelbottom=False)
@@ -153,7 +176,14 @@ def dots(
     at = np.arange(len(frame))
     if line is not None:
         ax.axvline(line, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    ax.hlines(at, frame[low].astype(float), frame[high].astype(float), color=ACCENT, alpha=0.4, linewidth=4)
+    ax.hlines(
+        at,
+        frame[low].astype(float),
+        frame[high].astype(float),
+        color=ACCENT,
+        alpha=0.4,
+        linewidth=4,
+    )
     ax.scatter(frame[value], at, color=ACCENT, zorder=3, s=34)
     ax.set_yticks(at, [_short(v) for v in frame[label]])
     ax.set_ylim(-0.7, len(frame) - 0.3)
@@ -163,7 +193,8 @@ def dots(
     ax.spines[["left"]].set_visible(False)
     if percent:
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    elif (frame[[value, low, high]].astype(float).dropna() % 1 == 0).all(axis=None):  # ranks and counts
+    # ranks and counts
+    elif (frame[[value, low, high]].astype(float).dropna() % 1 == 0).all(axis=None):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if not percent and frame[[value, low, high]].abs().max(axis=None) >= 1000:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
@@ -178,7 +209,15 @@ def dots(
     )
 
 
-def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: bool = False, alt: str = "") -> None:
+def heat(
+    frame: pd.DataFrame,
+    title: str,
+    *,
+    x: str = "",
+    y: str = "",
+    percent: bool = False,
+    alt: str = "",
+) -> None:
     """A heat map of a wide frame: index down, columns across, the value written in each cell."""
     if _nothing(frame[frame.notna().any(axis=1)]):
         return
@@ -187,11 +226,13 @@ def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: 
         lambda v: (
             ""
             if pd.isna(v)
-            else f"{v * 100:.0f}"
-            if percent
-            else words.count(v)
-            if v == round(v) and abs(v) < 1000
-            else words.money(v)
+            else (
+                f"{v * 100:.0f}"
+                if percent
+                else words.count(v)
+                if v == round(v) and abs(v) < 1000
+                else words.money(v)
+            )
         )
     )
     sns.heatmap(
@@ -209,17 +250,14 @@ def heat(frame: pd.DataFrame, title: str, *, x: str = "", y: str = "", percent: 
     ax.grid(False)  # an empty cell stays empty
     plt.setp(ax.get_yticklabels(), rotation=0)
     plt.setp(ax.get_xticklabels(), rotation=0 if frame.shape[1] < 16 else 90)
-    _finish(
-        ax,
-        title,
-        x,
-        y,
-        False,
-        alt
-        or f"Heat map. {title} {len(frame)} rows by {frame.shape[1]} columns, from "
-        f"{_tick(np.nanmin(frame.to_numpy(float)), percent)} to {_tick(np.nanmax(frame.to_numpy(float)), percent)}.",
-        own_x=True,
-    )
+    _finish(ax, title, x, y, False, alt or _heat_seen(frame, title, percent), own_x=True)
+
+
+def _heat_seen(frame: pd.DataFrame, title: str, percent: bool) -> str:
+    cells = frame.to_numpy(float)
+    lowest, highest = _tick(np.nanmin(cells), percent), _tick(np.nanmax(cells), percent)
+    size = f"{len(frame)} rows by {frame.shape[1]} columns"
+    return f"Heat map. {title} {size}, from {lowest} to {highest}."
 
 
 def scatter(
@@ -238,13 +276,16 @@ def scatter(
 ) -> None:
     """Points; `group` colours them, `cross` draws two cut lines, `labels` renames the axes.
 
-    For a map of few things, `names` is a column written at each point, and `size` one that its area shows.
+    For a map of few things, `names` is a column written at each point, and `size` one that its area
+    shows.
     """
     if _nothing(frame, [y]):
         return
     _fig, ax = plt.subplots(figsize=(8, 4.6))
     groups = list(dict.fromkeys(frame[group])) if group else [""]
-    palette = dict(zip(groups, [ACCENT, *sns.color_palette("Greys", len(groups) + 1)[1:]], strict=False))
+    palette = dict(
+        zip(groups, [ACCENT, *sns.color_palette("Greys", len(groups) + 1)[1:]], strict=False)
+    )
     for name in reversed(groups):
         part = frame[frame[group] == name] if group else frame
         area = 30 + 1200 * (part[size] / frame[size].max()).astype(float) if size else 9
@@ -254,7 +295,9 @@ def scatter(
         _write_names(ax, frame, x, y, names, size)
     elif group:
         handles, labelled = ax.get_legend_handles_labels()
-        ax.legend(handles[::-1], labelled[::-1], loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
+        ax.legend(
+            handles[::-1], labelled[::-1], loc="upper left", bbox_to_anchor=(1, 1), markerscale=2
+        )
     if log:
         ax.set(xscale="log", yscale="log")
         for axis in (ax.xaxis, ax.yaxis):
@@ -275,9 +318,11 @@ def _write_names(ax: Axes, frame: pd.DataFrame, x: str, y: str, names: str, size
 
 
 def tree(fitted: object, names: list[str], title: str, *, says: str = "yes", alt: str = "") -> None:
-    """A fitted decision tree of scikit-learn with few questions, read from left to right, for teaching.
+    """A fitted decision tree of scikit-learn with few questions, read from left to right, for
+    teaching.
 
-    `names` are its features in words, `says` what the share in each box does. The darker a box, the larger its share.
+    `names` are its features in words, `says` what the share in each box does. The darker a box, the
+    larger its share.
     """
     t = fitted.tree_
     share, seen = t.value[:, 0, -1] / t.value[:, 0].sum(axis=1), t.n_node_samples
@@ -291,13 +336,27 @@ def tree(fitted: object, names: list[str], title: str, *, says: str = "yes", alt
                 x2, y2 = at[child]
                 ax.plot([x, x2], [y, y2], color=GREY, linewidth=1.2, zorder=1)
                 spot = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-                ax.text(x + 0.5 * (x2 - x), y + 0.5 * (y2 - y), word, fontsize=8, color=SOFT, ha="center", bbox=spot)
+                ax.text(
+                    x + 0.5 * (x2 - x),
+                    y + 0.5 * (y2 - y),
+                    word,
+                    fontsize=8,
+                    color=SOFT,
+                    ha="center",
+                    bbox=spot,
+                )
         cut = t.threshold[node]
         cut = np.floor(cut) if cut % 1 == 0.5 else cut  # halfway between two whole numbers
         limit = f"{cut:,.0f}" if abs(cut) >= 100 else f"{cut:.3g}"
-        asked = "" if t.feature[node] < 0 else f"{_wrap(names[t.feature[node]])}\nat most {limit}?\n"
+        asked = (
+            "" if t.feature[node] < 0 else f"{_wrap(names[t.feature[node]])}\nat most {limit}?\n"
+        )
         label = f"{asked}{words.percent(share[node])} {says} ({words.count(seen[node])})"
-        box = {"boxstyle": "round,pad=0.35", "facecolor": shade(0.08 + 0.62 * share[node]), "edgecolor": "#c9cdcf"}
+        box = {
+            "boxstyle": "round,pad=0.35",
+            "facecolor": shade(0.08 + 0.62 * share[node]),
+            "edgecolor": "#c9cdcf",
+        }
         ax.text(x, y, label, fontsize=7.6, color=INK, ha="center", va="center", bbox=box, zorder=2)
     ax.set(xlim=(-0.5, depth + 0.45), ylim=(leaves - 0.4, -0.6))
     ax.axis("off")
@@ -311,11 +370,17 @@ def tree(fitted: object, names: list[str], title: str, *, says: str = "yes", alt
 
 
 def _tree_places(t: object) -> dict[int, tuple[float, float]]:
-    """Where each node stands: its depth, and leaves one below the other with parents in their middle."""
+    """Where each node stands: its depth, and leaves one below the other with parents in their
+    middle.
+    """
     at, free = {}, iter(range(t.node_count))
 
     def place(node: int, depth: int) -> float:
-        ends = [place(child, depth + 1) for child in (t.children_left[node], t.children_right[node]) if child >= 0]
+        ends = [
+            place(child, depth + 1)
+            for child in (t.children_left[node], t.children_right[node])
+            if child >= 0
+        ]
         at[node] = depth, sum(ends) / len(ends) if ends else next(free)
         return at[node][1]
 
@@ -324,12 +389,20 @@ def _tree_places(t: object) -> dict[int, tuple[float, float]]:
 
 
 def graph(
-    frame: pd.DataFrame, title: str, *, order: list[str], ends: str = "", unit: str = "share of moves", alt: str = ""
+    frame: pd.DataFrame,
+    title: str,
+    *,
+    order: list[str],
+    ends: str = "",
+    unit: str = "share of moves",
+    alt: str = "",
 ) -> None:
-    """A transition graph: nodes in `order` from left to right, moves on above the line, moves back below it.
+    """A transition graph: nodes in `order` from left to right, moves on above the line, moves back
+    below it.
 
-    `frame` has a row a move: source, target, share (of what follows the source) and moves (how many). Width shows how
-    many; moves to the node `ends` point down. Nodes without a move are left out.
+    `frame` has a row a move: source, target, share (of what follows the source) and moves (how
+    many). Width shows how many; moves to the node `ends` point down. Nodes without a move are left
+    out.
     """
     if _nothing(frame):
         return
@@ -338,19 +411,34 @@ def graph(
     at = {n: i for i, n in enumerate(nodes)}
     _fig, ax = plt.subplots(figsize=(8, 4.6))
     most = frame["moves"].max()
-    spans = [at[t] - at[s] for s, t in zip(frame["source"], frame["target"], strict=True) if t in at]
+    spans = [
+        at[t] - at[s] for s, t in zip(frame["source"], frame["target"], strict=True) if t in at
+    ]
     floor = -0.2 + 0.28 * min([0, *spans])  # names stand below the moves back
     for row in frame.itertuples():
         width = 1 + 7 * (row.moves / most) ** 0.5
         color, text = (ACCENT if row.moves > most / 20 else GREY), _tick(row.share, True)
         x, on = at[row.source], at.get(row.target)
         if on is None:
-            arrow = {"arrowstyle": "-|>", "color": GREY, "lw": width, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 12}
+            arrow = {
+                "arrowstyle": "-|>",
+                "color": GREY,
+                "lw": width,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "mutation_scale": 12,
+            }
             ax.annotate("", (x, floor - 1.1), (x, floor - 0.42), arrowprops=arrow, zorder=1)
             ax.text(x, floor - 1.17, text, ha="center", va="top", fontsize=9, color=SOFT)
             continue
         bend = 0.55 / (1 + abs(on - x) * 0.12)  # longer moves are flatter, so that all fit
-        style = {"arrowstyle": "-|>", "color": color, "lw": width, "alpha": 0.75, "mutation_scale": 9 + width}
+        style = {
+            "arrowstyle": "-|>",
+            "color": color,
+            "lw": width,
+            "alpha": 0.75,
+            "mutation_scale": 9 + width,
+        }
         style |= {"connectionstyle": f"arc3,rad={-bend}", "shrinkA": 9, "shrinkB": 9}
         ax.annotate("", (on, 0), (x, 0), arrowprops=style, zorder=2)
         # A quadratic curve passes its middle at half of its bend.
@@ -362,11 +450,19 @@ def graph(
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})  # fmt: skip
     if ends:
         ax.text(-0.55, floor - 1.17, f"{_say(ends)}:", ha="right", va="top", fontsize=9, color=SOFT)
-    ax.set(xlim=(-0.6, len(nodes) - 0.4), ylim=(floor - 1.4, 0.35 + 0.28 * max([1, *spans])), yticks=[], xticks=[])
+    ax.set(
+        xlim=(-0.6, len(nodes) - 0.4),
+        ylim=(floor - 1.4, 0.35 + 0.28 * max([1, *spans])),
+        yticks=[],
+        xticks=[],
+    )
     ax.set_aspect("equal")
     ax.spines[:].set_visible(False)
     top = frame.loc[frame["moves"].idxmax()]
-    default = f"Transition graph. {title} {len(nodes)} acts; most often {top['source']} is followed by {top['target']}."
+    default = (
+        f"Transition graph. {title} {len(nodes)} acts; most often {top['source']} is followed by"
+        f" {top['target']}."
+    )
     _finish(ax, title, unit, "", False, alt or default, own_x=True)
 
 
@@ -380,16 +476,22 @@ def _amounts(axis: Axis) -> FuncFormatter:
     return FuncFormatter(write)
 
 
-def _finish(ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x: bool = False) -> None:
+def _finish(
+    ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x: bool = False
+) -> None:
     ax.set_title(words.agree(title), x=0, wrap=True)
     ax.set_xlabel(_say(x))
     ax.set_ylabel(_say(y))
     if (not own_x and ax.lines) or (ax.patches and ax.get_ylabel()):
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else _amounts(ax.yaxis))
+        ax.yaxis.set_major_formatter(
+            PercentFormatter(1, decimals=0) if percent else _amounts(ax.yaxis)
+        )
     picture = BytesIO()
     ax.figure.savefig(picture, **PICTURE)
     plt.close(ax.figure)
-    display(Image(data=picture.getvalue(), width=ax.figure.get_figwidth() * 96, alt=words.agree(alt)))
+    display(
+        Image(data=picture.getvalue(), width=ax.figure.get_figwidth() * 96, alt=words.agree(alt))
+    )
 
 
 def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
@@ -407,7 +509,8 @@ def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
             fontsize=9.5,
             color=ACCENT if name == ys[0] else SOFT,
             annotation_clip=False,
-            path_effects=[withStroke(linewidth=4, foreground="white")],  # a line that ends early meets others
+            # a line that ends early meets others
+            path_effects=[withStroke(linewidth=4, foreground="white")],
         )
 
 
@@ -420,16 +523,24 @@ def _nothing(frame: pd.DataFrame, values: list[str] | None = None) -> bool:
     return True
 
 
-def _alt(kind: str, title: str, frame: pd.DataFrame, value: str, by: str, percent: bool = False) -> str:
+def _alt(
+    kind: str, title: str, frame: pd.DataFrame, value: str, by: str, percent: bool = False
+) -> str:
     v = frame[value].astype(float)
     if v.isna().all():
         return f"{kind}. {title} {len(frame)} points."
     at = frame.loc[v.idxmax(), by] if v.notna().any() else ""
     at = words.category(at) if isinstance(at, str) else at
-    at = words.day(at) if isinstance(at, pd.Timestamp) else _tick(at, False) if isinstance(at, float) else at
+    at = (
+        words.day(at)
+        if isinstance(at, pd.Timestamp)
+        else _tick(at, False)
+        if isinstance(at, float)
+        else at
+    )
     return (
-        f"{kind}. {title} {len(frame)} points from {_tick(v.min(), percent)} to {_tick(v.max(), percent)}, "
-        f"the highest at {at}."
+        f"{kind}. {title} {len(frame)} points from {_tick(v.min(), percent)} to"
+        f" {_tick(v.max(), percent)}, the highest at {at}."
     )
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Finding:
-    """One finding. `value` is money a year, with its likely range; `id` is stable from run to run."""
+    """One finding. `value` is money a year, with its likely range; `id` is stable from run
+    to run.
+    """
 
     id: str
     kind: str  # finding, or unseen
@@ -77,9 +79,10 @@ def finding(
 ) -> None:
     """Show a finding and keep it.
 
-    Build every sentence from the data. `value` is what acting on it is worth in a year, in the client's
-    currency, with the range `low` to `high`; leave it out where the finding is not about money.
-    Give an `id` to a finding that advises something, so that it stays the same decision in the next run.
+    Build every sentence from the data. `value` is what acting on it is worth in a year, in the
+    client's currency, with the range `low` to `high`; leave it out where the finding is not about
+    money. Give an `id` to a finding that advises something, so that it stays the same decision in
+    the next run.
     """
     headline, evidence, action, sure = (words.agree(t) for t in (headline, evidence, action, sure))
     _keep(
@@ -130,7 +133,9 @@ def needs(*names: str, what: str) -> bool:
     later = [n for n in names if _run.comes_later(n)]
     missing = [n for n in names if n in later or _empty(n)]
     if missing:
-        where = [f"{n} ({'made by' if n in later else 'from the'} {tables.get(n).by})" for n in missing]
+        where = [
+            f"{n} ({'made by' if n in later else 'from the'} {tables.get(n).by})" for n in missing
+        ]
         unseen(f"{what[0].upper()}{what[1:]}.", f"{' and '.join(where)}.")
     return not missing
 
@@ -153,7 +158,9 @@ def text(sentence: str) -> None:
 
 
 def nothing(sentence: str) -> None:
-    """Say why there is no table or picture; a report leaves out the words below that tell how to read it."""
+    """Say why there is no table or picture; a report leaves out the words below that tell how to
+    read it.
+    """
     _box("nothing", f"<p>{html.escape(words.agree(sentence))}</p>")
 
 
@@ -178,11 +185,17 @@ def _save() -> None:
     folder = _run.folder / "findings"
     folder.mkdir(parents=True, exist_ok=True)
     rows = [asdict(f) for f in _findings]
-    (folder / f"{_run.notebook}.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / f"{_run.notebook}.json").write_text(
+        json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8"
+    )
 
 
 def _box(kind: str, inner: str) -> None:
-    bar = "border-left:3px solid #0f6b66;padding:.2rem .9rem;margin:.4rem 0" if kind not in ("said", "nothing") else ""
+    bar = (
+        "border-left:3px solid #0f6b66;padding:.2rem .9rem;margin:.4rem 0"
+        if kind not in ("said", "nothing")
+        else ""
+    )
     display(HTML(f'<div class="{kind}" style="{bar}">{inner}</div>'))
 
 

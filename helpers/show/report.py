@@ -1,4 +1,6 @@
-"""The report: an index page made of findings and tables, and a page a notebook. One file each, no script."""
+"""The report: an index page made of findings and tables, and a page a notebook. One file each, no
+script.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,12 @@ TAGS = {
     "blockquote",
     "hr",
 }
-ATTRIBUTES = {"*": {"class"}, "a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan", "scope"}}
+ATTRIBUTES = {
+    "*": {"class"},
+    "a": {"href"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan", "scope"},
+}
 INWARD = re.compile(r"(\w[\w-]*\.html)?(#[\w-]+)?", re.ASCII)
 LEFT_OUT = '<p class="source">A table with customer numbers is left out of the report.</p>'
 
@@ -117,7 +124,9 @@ def build(folder: Path, client: Client) -> Path:
                 "toc": page.toc,
                 "before": before,
                 "after": after,
-                "chapters": [p for p in pages if p.step == page.step and p != page and page.name[2] == "_"],
+                "chapters": [
+                    p for p in pages if p.step == page.step and p != page and page.name[2] == "_"
+                ],
             },
         )
     _write(place / "index.html", "index.html.j2", common | _index(folder, client, found, pages))
@@ -125,9 +134,11 @@ def build(folder: Path, client: Client) -> Path:
 
 
 def read_page(path: Path) -> Page:
-    """The page of an executed notebook: headings, outputs, and markdown tagged `report`; all of it made safe.
+    """The page of an executed notebook: headings, outputs, and markdown tagged `report`; all of it
+    made safe.
 
-    Markdown that says how to read the cell above it is left out where that cell had nothing to show.
+    Markdown that says how to read the cell above it is left out where that cell had nothing to
+    show.
     """
     nb, parts, toc, heading, title = nbformat.read(path, as_version=4), [], [], "", path.stem
     for above, cell in zip([None, *nb.cells], nb.cells, strict=False):
@@ -137,7 +148,9 @@ def read_page(path: Path) -> Page:
             if any(line.startswith("# ") for line in lines):
                 title = next(line for line in lines if line.startswith("# "))[2:].strip()
                 question = next((line for line in lines if line.startswith("**")), "")
-                heading = Markup('<h1>{}</h1><p class="lead">{}</p>').format(title, question.strip("*"))
+                heading = Markup('<h1>{}</h1><p class="lead">{}</p>').format(
+                    title, question.strip("*")
+                )
                 continue
             for line in lines if "report" not in tags else []:
                 if re.match(r"#{2,3} ", line):
@@ -153,19 +166,27 @@ def read_page(path: Path) -> Page:
 def _shows_nothing(cell: dict | None) -> bool:
     if cell is None or cell.cell_type != "code":
         return False
-    return all('class="nothing"' in output.get("data", {}).get("text/html", "") for output in cell.outputs)
+    return all(
+        'class="nothing"' in output.get("data", {}).get("text/html", "") for output in cell.outputs
+    )
 
 
 def safe(html: str) -> Markup:
     """HTML with only the tags and attributes that a page needs: no script, no style, no address.
 
-    A link leads to another page of the report or to a place on a page; any other, such as //host, is taken out.
+    A link leads to another page of the report or to a place on a page; any other, such as //host,
+    is taken out.
 
     >>> safe('<a href="04_segment.html#s1">a</a> <a href="//host">b</a> <a href="https://host">c</a>')
     Markup('<a href="04_segment.html#s1">a</a> <a>b</a> <a>c</a>')
     """
     cleaned = nh3.clean(
-        html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=_inward, url_schemes=set(), link_rel=None
+        html,
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        attribute_filter=_inward,
+        url_schemes=set(),
+        link_rel=None,
     )
     return Markup(cleaned)
 
@@ -204,7 +225,9 @@ def _output(output: dict) -> Markup:
     if "image/png" in data:
         alt = output.metadata.get("image/png", {}).get("alt") or output.metadata.get("alt", "Chart")
         png = data["image/png"].replace("\n", "")
-        return Markup('<figure><img alt="{}" src="data:image/png;base64,{}"></figure>').format(alt, png)
+        return Markup('<figure><img alt="{}" src="data:image/png;base64,{}"></figure>').format(
+            alt, png
+        )
     return Markup("")
 
 
@@ -218,7 +241,12 @@ def _table(cleaned: Markup) -> Markup:
     caption = found.group(1).strip() if found else "Table"
     names = re.findall(r"<th\b[^>]*>(.*?)</th>", html, re.DOTALL)
     body = html.replace(found.group(0), "") if found else html
-    body = re.sub(r"(<table)([^>]*>)", rf'\1 data-columns="{len(names)}"\2<caption>{{}}</caption>', body, count=1)
+    body = re.sub(
+        r"(<table)([^>]*>)",
+        rf'\1 data-columns="{len(names)}"\2<caption>{{}}</caption>',
+        body,
+        count=1,
+    )
     body = re.sub(r"<tr>(.*?)</tr>", lambda row: _labelled(row, names), body, flags=re.DOTALL)
     label = escape(Markup(caption).striptags())
     return Markup(
@@ -238,11 +266,18 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
     ranked = rank(found)
     top = max((abs(v) for f in ranked for v in (f.value, f.high) if v), default=1.0)
     kpis, pacing = stored_frame(folder, "kpis"), stored_frame(folder, "pacing")
-    told = {name: [words.sentence(f.headline) for f in found if f.id in ids] for name, ids in TOLD.items()}
+    told = {
+        name: [words.sentence(f.headline) for f in found if f.id in ids]
+        for name, ids in TOLD.items()
+    }
     advice = sum(f.kind == "finding" and bool(f.action) for f in found)
     lead = [
         *told.pop("Lead"),
-        f"{advice} pieces of advice follow from the data; those below come first." if advice else "",
+        (
+            f"{advice} pieces of advice follow from the data; those below come first."
+            if advice
+            else ""
+        ),
     ]
     trust = [(name, " ".join(sentences)) for name, sentences in told.items()]
     trust.append(("About the data", client.settings.about))
@@ -264,11 +299,16 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
 def _unseen(found: list[Finding]) -> list[dict[str, str]]:
     """What could not be seen, one row for each thing that would show it."""
     takes = dict.fromkeys(f.action for f in found)
-    return [{"headline": " ".join(f.headline for f in found if f.action == a), "action": a} for a in takes]
+    return [
+        {"headline": " ".join(f.headline for f in found if f.action == a), "action": a}
+        for a in takes
+    ]
 
 
 def rank(found: list[Finding]) -> list[Finding]:
-    """The three to seven findings for the index: by value, then those that advise, then what to know."""
+    """The three to seven findings for the index: by value, then those that advise, then what to
+    know.
+    """
     listed = [f for f in found if f.kind == "finding"]
     worth = sorted((f for f in listed if f.value), key=lambda f: -f.value)
     advising = [f for f in listed if f.action and not f.value]
@@ -306,7 +346,9 @@ def _shown(f: Finding, top: float, currency: str, titles: dict[str, str]) -> dic
 def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame) -> list[dict]:
     style = {"money": words.money, "share": lambda v: words.percent(v, 1), "count": words.count}
     weeks = _weekly(sales)
-    kpis = kpis.sort_values("metric", key=lambda m: m != "sales", kind="stable") if len(kpis) else kpis
+    kpis = (
+        kpis.sort_values("metric", key=lambda m: m != "sales", kind="stable") if len(kpis) else kpis
+    )
     kpis = kpis[kpis["value"].notna()] if len(kpis) else kpis
     cards = [
         {
@@ -321,7 +363,8 @@ def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame) -> list[dict]:
     if cards and len(weeks) > 2:
         span = max(weeks.max() - weeks.min(), 1e-9)
         cards[0]["points"] = " ".join(
-            f"{i * 120 / (len(weeks) - 1):.1f},{22 - 20 * (v - weeks.min()) / span:.1f}" for i, v in enumerate(weeks)
+            f"{i * 120 / (len(weeks) - 1):.1f},{22 - 20 * (v - weeks.min()) / span:.1f}"
+            for i, v in enumerate(weeks)
         )
         cards[0]["alt"] = (
             f"Sales by week over {len(weeks)} whole weeks, from {words.money(weeks.min())} to "
@@ -350,7 +393,10 @@ def _targets(pacing: pd.DataFrame, client: Client) -> dict:
     if pacing.empty:
         return {"targets": [], "targets_done": False, "target_note": "", "target_caption": ""}
     whole, currency = pacing[pacing["scope"] == "all"].iloc[0], client.settings.currency
-    made = f"A target is the forecast from before the period plus {words.percent(client.settings.sales_growth)}."
+    made = (
+        "A target is the forecast from before the period plus"
+        f" {words.percent(client.settings.sales_growth)}."
+    )
     parts = pacing[pacing["scope"] != "all"].sort_values("target", ascending=False).head(9)
     rows = pacing[pacing["scope"] == "all"].head(1)
     rows = pd.concat([rows, parts]) if len(parts) > 1 else rows  # a lone part says the same as all
@@ -361,9 +407,11 @@ def _targets(pacing: pd.DataFrame, client: Client) -> dict:
             "target": words.money(r.target),
             "actual": words.money(r.actual),
             "light": r.light,
-            "expected": words.money(r.expected)
-            if done
-            else f"{words.money(r.expected)} ({words.money(r.low)} to {words.money(r.high)})",
+            "expected": (
+                words.money(r.expected)
+                if done
+                else f"{words.money(r.expected)} ({words.money(r.low)} to {words.money(r.high)})"
+            ),
             "words": _pace(r, done),
         }
         for r in rows.itertuples()
@@ -373,36 +421,58 @@ def _targets(pacing: pd.DataFrame, client: Client) -> dict:
         "targets": shown,
         "targets_done": done,
         "target_caption": f"Sales against target, {span}, {currency}",
-        "target_note": f"The period is over: this is how it ended. {made}"
-        if done
-        else f"{words.percent(whole['elapsed'])} of the period is gone; where it is heading if nothing changes. {made}",
+        "target_note": (
+            f"The period is over: this is how it ended. {made}"
+            if done
+            else (
+                f"{words.percent(whole['elapsed'])} of the period is gone; where it is heading if"
+                f" nothing changes. {made}"
+            )
+        ),
     }
 
 
 def _pace(r: object, done: bool) -> str:
     if done:
-        return "reached" if r.actual >= r.target else f"missed by {words.percent(1 - r.actual / r.target, 1)}"
+        return (
+            "reached"
+            if r.actual >= r.target
+            else f"missed by {words.percent(1 - r.actual / r.target, 1)}"
+        )
     return f"{words.percent(r.chance)} likely to reach"
 
 
 def _badges(folder: Path, client: Client) -> list[str]:
     sales = stored_frame(folder, "sales_daily")
-    span = [f"{words.day(sales['ordered_on'].min())} to {words.day(sales['ordered_on'].max())}"] if len(sales) else []
+    span = (
+        [f"{words.day(sales['ordered_on'].min())} to {words.day(sales['ordered_on'].max())}"]
+        if len(sales)
+        else []
+    )
     return client.settings.badges + span
 
 
 def _footer(record: dict, client: Client) -> str:
-    extra = {k: v for ps in record["parameters"].values() for k, v in ps.items() if k not in ("client", "as_of")}
+    extra = {
+        k: v
+        for ps in record["parameters"].values()
+        for k, v in ps.items()
+        if k not in ("client", "as_of")
+    }
     inputs = ", ".join(f"{n} {h[:8]}" for n, h in record["inputs"].items())
     made_by = f"Made by the marketing playbook {record['versions']['marketing-playbook']}"
     part = ""
     if record.get("copied_from"):
-        part = f" Only {record['only']} was run again, on a copy of {record['copied_from']}; the other pages are older."
+        part = (
+            f" Only {record['only']} was run again, on a copy of {record['copied_from']}; the other"
+            " pages are older."
+        )
     return (
-        f"{made_by} from {len(client.sources())} "
-        f"files in {record.get('seconds', 0):.0f} seconds; run {record['run_id']}; parameters "
-        f"{', '.join(f'{k}={v}' for k, v in extra.items()) or 'as in the notebooks'}. Figures are computed from the "
-        f"data; amounts in {client.settings.currency}. Fingerprints of the inputs: {inputs}.{part}"
+        f"{made_by} from {len(client.sources())} files in {record.get('seconds', 0):.0f} seconds;"
+        f" run {record['run_id']}; parameters"
+        f" {', '.join(f'{k}={v}' for k, v in extra.items()) or 'as in the notebooks'}. Figures are"
+        f" computed from the data; amounts in {client.settings.currency}. Fingerprints of the"
+        f" inputs: {inputs}.{part}"
     )
 
 
@@ -413,4 +483,6 @@ def stored_frame(folder: Path, table: str) -> pd.DataFrame:
 
 
 def _write(path: Path, template: str, values: dict) -> None:
-    path.write_text(_templates.get_template(template).render(values), encoding="utf-8", newline="\n")
+    path.write_text(
+        _templates.get_template(template).render(values), encoding="utf-8", newline="\n"
+    )

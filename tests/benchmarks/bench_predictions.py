@@ -34,8 +34,12 @@ def with_ibis(path: Path) -> pd.DataFrame:
 
     con = connect()
     con.raw_sql("SET enable_progress_bar = false")
-    lines = con.read_parquet(str(path)).mutate(discount=ibis.literal(0.0), channel=ibis.literal("web"))
-    on = ibis.memtable(pd.DataFrame({"on": pd.to_datetime(DAYS)}), schema={"on": "timestamp"}).cast({"on": "date"})
+    lines = con.read_parquet(str(path)).mutate(
+        discount=ibis.literal(0.0), channel=ibis.literal("web")
+    )
+    on = ibis.memtable(pd.DataFrame({"on": pd.to_datetime(DAYS)}), schema={"on": "timestamp"}).cast(
+        {"on": "date"}
+    )
     return purchase.order_history(lines, on, PERIOD).to_pandas()[[*KEYS, *SUMS]]
 
 
@@ -44,15 +48,26 @@ def with_pandas(path: Path) -> pd.DataFrame:
     lines = pd.read_parquet(path).dropna(subset=["customer_id"])
     lines["ordered_on"] = pd.to_datetime(lines["ordered_on"])
     lines["bought"] = lines["order_id"].where(lines["quantity"] > 0)
-    by = lines.groupby(["customer_id", "ordered_on"]).agg(orders=("bought", "nunique"), revenue=("revenue", "sum"))
+    by = lines.groupby(["customer_id", "ordered_on"]).agg(
+        orders=("bought", "nunique"), revenue=("revenue", "sum")
+    )
     by, found = by.reset_index(), []
     for day in map(pd.Timestamp, DAYS):
         past = by[by["ordered_on"] <= day]
         ago = (day - past["ordered_on"]).dt.days
         now, before, lately = ago < PERIOD, (ago >= PERIOD) & (ago < 2 * PERIOD), ago < 4 * PERIOD
-        columns = {"orders_now": past["orders"].where(now), "orders_before": past["orders"].where(before)}
-        columns |= {"orders_lately": past["orders"].where(lately), "sales_now": past["revenue"].where(now)}
-        columns |= {"sales_lately": past["revenue"].where(lately), "order_days": (past["orders"] > 0) * 1}
+        columns = {
+            "orders_now": past["orders"].where(now),
+            "orders_before": past["orders"].where(before),
+        }
+        columns |= {
+            "orders_lately": past["orders"].where(lately),
+            "sales_now": past["revenue"].where(now),
+        }
+        columns |= {
+            "sales_lately": past["revenue"].where(lately),
+            "order_days": (past["orders"] > 0) * 1,
+        }
         sums = pd.DataFrame(columns).groupby(past["customer_id"]).sum()
         found.append(sums[sums["order_days"] > 0].reset_index().assign(on=day))
     return pd.concat(found)[[*KEYS, *SUMS]]

@@ -93,12 +93,20 @@ def with_pandas(path: Path) -> pd.DataFrame:
     as_of = pd.Timestamp(AS_OF)
     lines = lines[lines["customer_id"].notna() & (lines["ordered_on"] <= as_of)]
     recent = lines[lines["ordered_on"] > as_of - pd.Timedelta(days=WINDOW)]
-    days = lines[lines["quantity"] >= 0].groupby("customer_id")["ordered_on"].agg(["min", "max", "nunique"])
-    people = days.set_axis(["first_on", "last_on", "order_days"], axis=1).reindex(lines["customer_id"].unique())
+    days = (
+        lines[lines["quantity"] >= 0]
+        .groupby("customer_id")["ordered_on"]
+        .agg(["min", "max", "nunique"])
+    )
+    people = days.set_axis(["first_on", "last_on", "order_days"], axis=1).reindex(
+        lines["customer_id"].unique()
+    )
     people["order_days"] = people["order_days"].fillna(0)
     orders = recent[recent["quantity"] >= 0].groupby("customer_id")["order_id"].nunique()
     people["frequency"] = orders.reindex(people.index).fillna(0)
-    people["monetary"] = recent.groupby("customer_id")["revenue"].sum().reindex(people.index).fillna(0).round(2)
+    people["monetary"] = (
+        recent.groupby("customer_id")["revenue"].sum().reindex(people.index).fillna(0).round(2)
+    )
     people["recency"] = (as_of - people["last_on"]).dt.days
     people["aov"] = people["monetary"] / people["frequency"].where(people["frequency"] > 0)
     span = (people["last_on"] - people["first_on"]).dt.days
@@ -110,7 +118,9 @@ def with_pandas(path: Path) -> pd.DataFrame:
     code = np.where(people["r_high"], "H", "L").astype(object)
     for mark in ("f_high", "m_high"):
         code = code + np.where(people[mark], "H", "L").astype(object)
-    people["segment"] = pd.Series(code, people.index).map(segment.types().set_index("code")["segment"])
+    people["segment"] = pd.Series(code, people.index).map(
+        segment.types().set_index("code")["segment"]
+    )
     return people.rename_axis("customer_id").reset_index()
 
 
@@ -127,16 +137,34 @@ def with_lifetimes(path: Path) -> pd.DataFrame:
         ).reset_index()
 
 
-WAYS = {"helper": with_ibis, "DuckDB SQL": with_sql, "plain pandas": with_pandas, "lifetimes": with_lifetimes}
+WAYS = {
+    "helper": with_ibis,
+    "DuckDB SQL": with_sql,
+    "plain pandas": with_pandas,
+    "lifetimes": with_lifetimes,
+}
 
 
 def assert_equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
     """Raise AssertionError unless both hold the same customers with the same values, money to the cent."""
-    dates, money, words = ["first_on", "last_on"], ["monetary", "aov"], ["segment", "r_high", "f_high", "m_high"]
+    dates, money, words = (
+        ["first_on", "last_on"],
+        ["monetary", "aov"],
+        ["segment", "r_high", "f_high", "m_high"],
+    )
     numbers = [c for c in one.columns if c not in ("customer_id", *dates, *words)]
-    types = dict.fromkeys(dates, "datetime64[s]") | dict.fromkeys(numbers, "float64") | dict.fromkeys(words, "str")
-    a, b = (f.sort_values("customer_id").set_index("customer_id").astype(types)[list(types)] for f in (one, other))
-    pd.testing.assert_frame_equal(a.drop(columns=money), b.drop(columns=money), check_index_type=False)
+    types = (
+        dict.fromkeys(dates, "datetime64[s]")
+        | dict.fromkeys(numbers, "float64")
+        | dict.fromkeys(words, "str")
+    )
+    a, b = (
+        f.sort_values("customer_id").set_index("customer_id").astype(types)[list(types)]
+        for f in (one, other)
+    )
+    pd.testing.assert_frame_equal(
+        a.drop(columns=money), b.drop(columns=money), check_index_type=False
+    )
     pd.testing.assert_frame_equal(a[money], b[money], check_index_type=False, rtol=0, atol=0.011)
 
 
@@ -165,7 +193,9 @@ def peak_memory() -> float:
         import resource
     except ImportError:
         return float("nan")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**30 if sys.platform == "darwin" else 2**20
+    )
 
 
 def alone(job: Callable, *arguments: object) -> Any:
@@ -182,7 +212,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orders.parquet"
         alone(generate, path, rows)
-        rounds = [{n: alone(timed, n, path) for n in WAYS if i == 0 or n != "lifetimes"} for i in range(ROUNDS)]
+        rounds = [
+            {n: alone(timed, n, path) for n in WAYS if i == 0 or n != "lifetimes"}
+            for i in range(ROUNDS)
+        ]
         results = {name: pd.read_pickle(path.with_name(f"{name}.pickle")) for name in WAYS}
     helper = results["helper"]
     assert_agrees(helper, results.pop("lifetimes"))

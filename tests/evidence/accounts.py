@@ -20,7 +20,9 @@ def score(made: World) -> dict[str, pd.DataFrame]:
 
     run, system = made.run, segment.account_system(AccountRules())
     ids = segment.account_ids(run.read("accounts"), run.read("deals"), run.read("customers"))
-    values = segment.account_values(ids, run.read("deals"), run.read("orders"), run.as_of).to_pandas()
+    values = segment.account_values(
+        ids, run.read("deals"), run.read("orders"), run.as_of
+    ).to_pandas()
     values = segment.add_win_rate(values)
     checks = segment.account_checks(run.frame("accounts"), values, system, run.as_of)
     points = segment.account_points(checks, segment.point_scale(checks, system))
@@ -33,7 +35,9 @@ def score(made: World) -> dict[str, pd.DataFrame]:
             points, weights[way] / weights[way][checked].sum() * checked
         )
     for name, indicator in PLAIN.items():
-        rankings[name] = segment.score_accounts(points, (weights["given"] * 0 + 1).where(weights.index == indicator, 0))
+        rankings[name] = segment.score_accounts(
+            points, (weights["given"] * 0 + 1).where(weights.index == indicator, 0)
+        )
     true = quality(made)
     rows = []
     for name, scored in rankings.items():
@@ -48,8 +52,14 @@ def quality(made: World) -> pd.DataFrame:
     number = raw["customer_id"].set_axis(raw.index + 2)  # by line: the header is the first
     place = made.run.folder / "tables" / "staged_accounts.parquet"
     ours = made.run.con.read_parquet(str(place)).to_pandas().query("source_file == 'accounts.csv'")
-    ours = ours.assign(number=ours["source_line"].map(number))[["customer_id", "number"]].drop_duplicates()
-    true = made.truth("accounts").astype({"customer_id": "str"}).rename(columns={"customer_id": "number"})
+    ours = ours.assign(number=ours["source_line"].map(number))[
+        ["customer_id", "number"]
+    ].drop_duplicates()
+    true = (
+        made.truth("accounts")
+        .astype({"customer_id": "str"})
+        .rename(columns={"customer_id": "number"})
+    )
     return ours.merge(true, on="number")[["customer_id", "quality"]]
 
 
@@ -64,7 +74,9 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
             "mean": wide.mean(),
             "low": wide.quantile(0.05),
             "high": wide.quantile(0.95),
-            "better_than_credit_score": wide.gt(plain, axis=0).mean().where(wide.columns != plain.name, np.nan),
+            "better_than_credit_score": wide.gt(plain, axis=0)
+            .mean()
+            .where(wide.columns != plain.name, np.nan),
         }
     )
     return table.loc[wide.columns].round(3).rename_axis("ranking").reset_index()

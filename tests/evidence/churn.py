@@ -36,7 +36,9 @@ def score(made: World) -> dict[str, pd.DataFrame]:
     run = made.run
     tables, as_of = {n: run.read(n) for n in SIGNS}, run.as_of
     first = tables["orders"].ordered_on.min().to_pandas().date()
-    gone = segment.set_horizon(tables["orders"], as_of, segment.comparable_window(first, as_of), 0.05)
+    gone = segment.set_horizon(
+        tables["orders"], as_of, segment.comparable_window(first, as_of), 0.05
+    )
     people = segment.looks(tables, segment.look_days(as_of, first, gone), gone, as_of)
     people = segment.add_alive(segment.by_rule(people, {}), gone)
     alive = segment.by_rhythm(people[people["is_alive"]], 0.05)
@@ -57,15 +59,33 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     if name == "churn_ranking":
         by = rows.groupby(["target", "way"], sort=False)
         means = by[["customers", "base", "auc", "average_precision", "first_tenth"]].mean()
-        return means.assign(auc_low=by["auc"].min(), auc_high=by["auc"].max(), seeds=by.size()).round(4).reset_index()
+        return (
+            means.assign(auc_low=by["auc"].min(), auc_high=by["auc"].max(), seeds=by.size())
+            .round(4)
+            .reset_index()
+        )
     if name == "churn_backtest":
-        rows = rows.assign(beat_the_plain_rule=rows["extra_low"] > 0, lost_to_it=rows["extra_high"] < 0)
+        rows = rows.assign(
+            beat_the_plain_rule=rows["extra_low"] > 0, lost_to_it=rows["extra_high"] < 0
+        )
         by = rows.groupby("way", sort=False)
-        means = by[["precision", "lift", "recall", "money", "lead_days", "beat_the_plain_rule", "lost_to_it"]].mean()
+        means = by[
+            [
+                "precision",
+                "lift",
+                "recall",
+                "money",
+                "lead_days",
+                "beat_the_plain_rule",
+                "lost_to_it",
+            ]
+        ].mean()
         return means.assign(seeds=by.size()).round(4).reset_index()
     if name == "churn_calibration":
         by = rows.groupby(["day", "tenth"])
-        sums = by[["customers", "said", "no_order_in_horizon", "no_order_in_year", "gone_by_horizon"]].sum(min_count=1)
+        sums = by[
+            ["customers", "said", "no_order_in_horizon", "no_order_in_year", "gone_by_horizon"]
+        ].sum(min_count=1)
         shares = sums.drop(columns="customers").div(sums["customers"], axis=0)
         return pd.concat([sums["customers"].astype(int), shares], axis=1).round(4).reset_index()
     known = rows.dropna(subset=["effect", "truth"])
@@ -79,11 +99,15 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     return means.assign(standard_error_of_mean=error, seeds=by.size()).round(4).reset_index()
 
 
-def truth_of(made: World, alive: pd.DataFrame, as_of, horizon: int, prob: pd.Series) -> pd.DataFrame:
+def truth_of(
+    made: World, alive: pd.DataFrame, as_of, horizon: int, prob: pd.Series
+) -> pd.DataFrame:
     """The last look at those alive, beside the targets."""
     now = alive[alive["on"] == alive["on"].max()].merge(made.people, on="customer_id")
     if now.empty:
-        raise ValueError(f"nobody is left to rank on {as_of}: {len(alive)} looks, {len(made.people)} people known")
+        raise ValueError(
+            f"nobody is left to rank on {as_of}: {len(alive)} looks, {len(made.people)} people known"
+        )
     day = (pd.Timestamp(as_of) - START).days + 1
     return now.assign(
         plain_score=now["silence"],
@@ -101,13 +125,19 @@ def not_alive(people: pd.DataFrame) -> pd.Series:
 
     last = people[people["on"] == people["on"].max()]
     x, t_x, T = _history(last)
-    return pd.Series(1 - bgnbd.alive(bgnbd.fit(x, t_x, T).params, x, t_x, T), last["customer_id"].to_numpy())
+    return pd.Series(
+        1 - bgnbd.alive(bgnbd.fit(x, t_x, T).params, x, t_x, T), last["customer_id"].to_numpy()
+    )
 
 
 def ranking(now: pd.DataFrame) -> pd.DataFrame:
     """One row a target and way."""
     rows = []
-    for target, name in {"gone": "gone", "soon": "gone soon", "silent": "silent for a year"}.items():
+    for target, name in {
+        "gone": "gone",
+        "soon": "gone soon",
+        "silent": "silent for a year",
+    }.items():
         for way in WAYS:
             said, true = now[f"{way}_score"], now[target]
             first = true[said.rank(ascending=False, method="first") <= round(0.1 * len(now))]
@@ -162,7 +192,9 @@ def sign_sizes(customers: int, seed: int) -> pd.DataFrame:
     for sign, share in often.items():
         shown = panel[_shows(panel, REASONS["signs"][sign]) > 0]
         p = world.people.iloc[shown["customer_id"].astype(int)]
-        there = p["end"].to_numpy() > (shown["on"] - START).dt.days.to_numpy() - gone.step  # who had left cannot leave
+        there = (
+            p["end"].to_numpy() > (shown["on"] - START).dt.days.to_numpy() - gone.step
+        )  # who had left cannot leave
         more = no_order(p, gone.horizon, service["hazard"]) - no_order(p, gone.horizon, 1)
         true[sign] = share * (there * more).mean()
     found = signs.assign(kind="sign", truth=signs["sign"].map(true))
@@ -176,9 +208,15 @@ def test_sizes(made: World) -> pd.DataFrame:
     experiments = made.run.read("experiments").to_pandas()
     judged = effects.judge_tests(experiments, {})
     tests = segment.experiment_effects(effects.readable(experiments, judged))
-    true_ones = made.truth("effects").query("group == 'all'").set_index(["experiment_id", "variant"])["effect"]
+    true_ones = (
+        made.truth("effects")
+        .query("group == 'all'")
+        .set_index(["experiment_id", "variant"])["effect"]
+    )
     true = true_ones.reindex(pd.MultiIndex.from_frame(tests[["experiment", "variant"]])).to_numpy()
-    named = tests.assign(kind="experiment", sign=tests["experiment"] + ": " + tests["variant"], shown=tests["units"])
+    named = tests.assign(
+        kind="experiment", sign=tests["experiment"] + ": " + tests["variant"], shown=tests["units"]
+    )
     return named.assign(truth=true)[["kind", "sign", "shown", "effect", "low", "high", "truth"]]
 
 
@@ -207,7 +245,10 @@ def clean_shop(customers: int, seed: int) -> tuple[dict, SimpleNamespace]:
         "discount": t["discount"] / 1.19,
         "channel": np.where(t["kind"] == 0, "web", "store"),
     }
-    k = w.cases[(w.cases["t"] < DAYS - 0.1) & (w.cases["t"] < w.people["end"].to_numpy()[w.cases["person"]] + 30)]
+    k = w.cases[
+        (w.cases["t"] < DAYS - 0.1)
+        & (w.cases["t"] < w.people["end"].to_numpy()[w.cases["person"]] + 30)
+    ]
     rated = stream(seed, "rated").random(len(k)) < w.c["service"]["rated"]
     opened = START + pd.to_timedelta(k["t"].round(4), unit="D")
     cases = {
@@ -221,10 +262,14 @@ def clean_shop(customers: int, seed: int) -> tuple[dict, SimpleNamespace]:
     found = {}
     for name, columns in {"orders": lines, "tickets": cases}.items():
         known = tables.get(name).schema
-        frame = pd.DataFrame({c: v.to_numpy() if hasattr(v, "to_numpy") else v for c, v in columns.items()})
+        frame = pd.DataFrame(
+            {c: v.to_numpy() if hasattr(v, "to_numpy") else v for c, v in columns.items()}
+        )
         for c in frame.select_dtypes("datetime"):
             frame[c] = frame[c].astype("datetime64[us]")
-        found[name] = tables.conform(ibis.memtable(frame, schema=ibis.schema({c: known[c] for c in frame})), name)
+        found[name] = tables.conform(
+            ibis.memtable(frame, schema=ibis.schema({c: known[c] for c in frame})), name
+        )
     return found, w
 
 

@@ -24,7 +24,10 @@ MET = {  # what may become of a line with a defect, by what a careful reader sho
 def score(made: World) -> dict[str, pd.DataFrame]:
     """Matching and defects of one twin."""
     lines = fates(made.opened, made.run, made.cleaned)
-    return {"matching": score_matching(made.folder, made.opened), "defects": score_defects(made.folder, lines)}
+    return {
+        "matching": score_matching(made.folder, made.opened),
+        "defects": score_defects(made.folder, lines),
+    }
 
 
 def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -44,48 +47,80 @@ def fates(opened, run, cleaned) -> pd.DataFrame:
     for table, done in cleaned.items():
         counted = {g for g in opened.groups if opened.counted_in(g) == table}
         lines = done.marked.filter(done.marked.source_line.notnull())
-        lines = lines.select("source_name", "source_file", "source_line", "fate", "rule").to_pandas()
+        lines = lines.select(
+            "source_name", "source_file", "source_line", "fate", "rule"
+        ).to_pandas()
         seen.append(lines[lines["source_name"].isin(counted)])
     lines = pd.concat(seen).rename(columns={"source_file": "file", "source_line": "line"})
     held = (
-        lines.groupby(["file", "line"])["fate"].agg(lambda f: (f == "held").any()).rename("held_in_part").reset_index()
+        lines.groupby(["file", "line"])["fate"]
+        .agg(lambda f: (f == "held").any())
+        .rename("held_in_part")
+        .reset_index()
     )
     lines["fate"] = pd.Categorical(
         lines["fate"].fillna("loaded"), ["loaded", "duplicate", "filtered", "held"], ordered=True
     )
-    best = lines.sort_values("fate").drop_duplicates(["file", "line"])[["file", "line", "fate", "rule"]]
+    best = lines.sort_values("fate").drop_duplicates(["file", "line"])[
+        ["file", "line", "fate", "rule"]
+    ]
     return best.merge(held, on=["file", "line"])
 
 
 def score_defects(folder: Path, lines: pd.DataFrame) -> pd.DataFrame:
     """For each kind of defect: planted, met; and the good lines, with how many were held."""
-    planted = pd.read_csv(folder / "truth" / "defects.csv").drop_duplicates(["file", "line", "kind"])
+    planted = pd.read_csv(folder / "truth" / "defects.csv").drop_duplicates(
+        ["file", "line", "kind"]
+    )
     both = planted.merge(lines, on=["file", "line"], how="left")
     both["fate"] = both["fate"].astype("str").fillna("layout")  # no data row came of it
     both["met"] = [fate in MET[e] for fate, e in zip(both["fate"], both["expect"], strict=True)]
     both.loc[both["kind"] == "swapped day and month", "met"] = (
         both["fate"] == "held"
     )  # loaded with a wrong day is no mending
-    both["met"] |= (both["expect"] == "held") & both["held_in_part"].eq(True)  # one answer of a questionnaire
+    both["met"] |= (both["expect"] == "held") & both["held_in_part"].eq(
+        True
+    )  # one answer of a questionnaire
     twice = _older_copies(folder, both[(both["kind"] == "overlap row") & ~both["met"]], lines)
-    both["met"] |= both.set_index(["file", "line"]).index.isin(list(twice))  # its older copy was left out instead
-    kinds = both.groupby(["kind", "expect"]).agg(planted=("met", "size"), met=("met", "sum")).reset_index()
-    good = lines.merge(planted[["file", "line"]].drop_duplicates(), on=["file", "line"], how="left", indicator=True)
-    good = good[(good["_merge"] == "left_only") & ~good.set_index(["file", "line"]).index.isin(list(twice.values()))]
+    both["met"] |= both.set_index(["file", "line"]).index.isin(
+        list(twice)
+    )  # its older copy was left out instead
+    kinds = (
+        both.groupby(["kind", "expect"])
+        .agg(planted=("met", "size"), met=("met", "sum"))
+        .reset_index()
+    )
+    good = lines.merge(
+        planted[["file", "line"]].drop_duplicates(), on=["file", "line"], how="left", indicator=True
+    )
+    good = good[
+        (good["_merge"] == "left_only")
+        & ~good.set_index(["file", "line"]).index.isin(list(twice.values()))
+    ]
     bad = good["fate"].astype("str").isin(["held", "duplicate"]) | (
         (good["fate"] == "filtered")
         & ~good["rule"].isin(["cancelled web order", "cancelled receipt", "after the last day"])
     )
-    none = {"kind": "good lines wrongly left out", "expect": "loaded", "planted": len(good), "met": int((~bad).sum())}
+    none = {
+        "kind": "good lines wrongly left out",
+        "expect": "loaded",
+        "planted": len(good),
+        "met": int((~bad).sum()),
+    }
     return pd.concat([kinds, pd.DataFrame([none])])
 
 
 def _older_copies(folder: Path, rows: pd.DataFrame, lines: pd.DataFrame) -> dict[tuple, tuple]:
     """For each of these lines the equal line of another file that was taken as the duplicate."""
     shop = [f for f in lines["file"].unique() if f.startswith("shopify")]
-    texts = {f: (folder / "raw" / f).read_text(encoding="utf-8", errors="replace").splitlines() for f in shop}
+    texts = {
+        f: (folder / "raw" / f).read_text(encoding="utf-8", errors="replace").splitlines()
+        for f in shop
+    }
     left_out = lines[(lines["fate"] == "duplicate") & lines["file"].isin(list(texts))]
-    known = {texts[f][n - 1]: (f, n) for f, n in zip(left_out["file"], left_out["line"], strict=True)}
+    known = {
+        texts[f][n - 1]: (f, n) for f, n in zip(left_out["file"], left_out["line"], strict=True)
+    }
     asked = zip(rows["file"], rows["line"], strict=True)
     return {(f, n): known[texts[f][n - 1]] for f, n in asked if texts[f][n - 1] in known}
 
@@ -102,12 +137,18 @@ def score_matching(folder: Path, opened) -> pd.DataFrame:
             FROM {part.sql(part.rows, style)}"""
         lines.append(opened.query(query).df())
     known = pd.concat(lines).dropna().merge(truth, on=["file", "line"])
-    who = known.groupby("record")["person"].agg(lambda s: s.mode().iloc[0]).rename("true").reset_index()
+    who = (
+        known.groupby("record")["person"]
+        .agg(lambda s: s.mode().iloc[0])
+        .rename("true")
+        .reset_index()
+    )
     who = who.merge(found[["record", "person", "email"]], on="record")
     mail = who["email"].str.strip().str.lower().fillna(who["record"])
     return pd.DataFrame(
         [
-            {"method": m, "records": len(who), "people": who["true"].nunique()} | pairs(who["true"], label)
+            {"method": m, "records": len(who), "people": who["true"].nunique()}
+            | pairs(who["true"], label)
             for m, label in (("ours", who["person"]), ("equal e-mail", mail))
         ]
     )

@@ -53,14 +53,24 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     if name == "groups":
         by = rows.groupby(["method", "orders"], sort=False)
         table = by.agg(
-            customers=("customers", "mean"), taste=("taste", "mean"), lowest=("taste", "min"), highest=("taste", "max")
+            customers=("customers", "mean"),
+            taste=("taste", "mean"),
+            lowest=("taste", "min"),
+            highest=("taste", "max"),
         )
         return table.assign(channel=by["channel"].mean(), seeds=seeds).round(3).reset_index()
     if name == "groups_found":
         counts = rows.groupby(["twin", "verdict", "groups"]).size().rename("seeds").reset_index()
         return counts
     if name == "needs":
-        return rows.drop(columns="seed").groupby("factor", sort=False).mean().assign(seeds=seeds).round(3).reset_index()
+        return (
+            rows.drop(columns="seed")
+            .groupby("factor", sort=False)
+            .mean()
+            .assign(seeds=seeds)
+            .round(3)
+            .reset_index()
+        )
     judged = rows.dropna(subset=["p"])
     told = judged.groupby("division", sort=False)["p"].agg(
         [("judged", "size"), ("said_yes", lambda p: (p < 0.1).sum())]
@@ -78,15 +88,24 @@ def recovery(made: World, now: features.Habits, k: int) -> list[dict]:
     ways["latent classes"] = latent_classes(counts, known, k)
     ways["favourite category"] = counts.idxmax(axis=1)
     rfm = segment.rfm(made.run.read("orders"), made.run.as_of, 364).to_pandas()
-    ways["RFM type"] = segment.add_type(rfm, segment.cut_lines(rfm, "median")).set_index("customer_id")["segment"]
+    ways["RFM type"] = segment.add_type(rfm, segment.cut_lines(rfm, "median")).set_index(
+        "customer_id"
+    )["segment"]
     ways["best possible"] = best_possible(made, counts)
     truth = made.people.set_index("customer_id")
     rows = []
     for name, groups in ways.items():
         for least in ORDERS:
-            who = now.people.index[now.people["orders"] >= least].intersection(truth.index).intersection(groups.index)
+            who = (
+                now.people.index[now.people["orders"] >= least]
+                .intersection(truth.index)
+                .intersection(groups.index)
+            )
             own, true = groups[who].astype("str"), truth.loc[who]
-            agree = {c: adjusted_rand_score(true[t], own) for c, t in (("taste", "taste"), ("channel", "home_channel"))}
+            agree = {
+                c: adjusted_rand_score(true[t], own)
+                for c, t in (("taste", "taste"), ("channel", "home_channel"))
+            }
             rows.append({"method": name, "orders": least, "customers": len(who), **agree})
     return rows
 
@@ -105,7 +124,9 @@ def best_possible(made: World, counts: pd.DataFrame) -> pd.Series:
     for taste, rule in people["tastes"].items():
         weights = np.array(rule["weights"], float) / sum(rule["weights"])
         shares = (1 - liked) * weights + liked * np.eye(len(parts))  # one row a favourite
-        logs[taste] = np.log(rule["share"]) + logsumexp(seen @ np.log(shares).T + np.log(weights), axis=1)
+        logs[taste] = np.log(rule["share"]) + logsumexp(
+            seen @ np.log(shares).T + np.log(weights), axis=1
+        )
     return pd.DataFrame(logs, index=counts.index).idxmax(axis=1)
 
 
@@ -114,11 +135,15 @@ def latent_classes(counts: pd.DataFrame, known: pd.Index, k: int, steps: int = 2
     rows = counts.loc[known].to_numpy()
     start = features.dirichlet(rows)
     logs = np.log(rows + start) - np.log(rows + start).mean(axis=1, keepdims=True)
-    groups = segment.assign_groups(segment.make_groups(pd.DataFrame(logs), "k-means", k), pd.DataFrame(logs))
+    groups = segment.assign_groups(
+        segment.make_groups(pd.DataFrame(logs), "k-means", k), pd.DataFrame(logs)
+    )
     part = np.eye(k)[groups.astype(int) - 1] * 0.9 + 0.1 / k
     alpha = np.array([10 * (p @ rows + 1) / (p @ rows + 1).sum() for p in part.T])
     for _step in range(steps):
-        for j, a in enumerate(alpha):  # Minka's fixed point, each customer weighted by the chance of the class
+        for j, a in enumerate(
+            alpha
+        ):  # Minka's fixed point, each customer weighted by the chance of the class
             up = part[:, j] @ (digamma(rows + a) - digamma(a))
             down = part[:, j] @ (digamma(rows.sum(axis=1) + a.sum()) - digamma(a.sum()))
             alpha[j] = np.clip(a * up / down, 1e-3, 1e4)
@@ -132,7 +157,12 @@ def likelihood(rows: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Log-likelihood of counts under each Dirichlet, one column a class."""
     total = rows.sum(axis=1)
     return np.stack(
-        [gammaln(a.sum()) - gammaln(a.sum() + total) + (gammaln(rows + a) - gammaln(a)).sum(axis=1) for a in alpha],
+        [
+            gammaln(a.sum())
+            - gammaln(a.sum() + total)
+            + (gammaln(rows + a) - gammaln(a)).sum(axis=1)
+            for a in alpha
+        ],
         axis=1,
     )
 
@@ -147,7 +177,9 @@ def without_groups(now: features.Habits) -> dict:
     counts = counts.melt("customer_id", var_name="part", value_name="n").assign(facet="what")
     counts = pd.concat([counts[counts["n"] > 0], now.counts[now.counts["facet"] != "what"]])
     usual = features.usual_habits(counts, now.people)
-    smooth = now._replace(counts=counts, usual=usual, features=features.habit_features(counts, now.people, usual))
+    smooth = now._replace(
+        counts=counts, usual=usual, features=features.habit_features(counts, now.people, usual)
+    )
     k, verdict = segment.choose_number(segment.group_numbers(smooth.shape.loc[now.known]))
     return {"twin": "without groups", "groups": k, "verdict": verdict}
 
@@ -165,19 +197,30 @@ def needs(made: World) -> list[dict]:
         {"factor": f, "people": len(who), "found": float((factor == f).any()), "agreement": np.nan}
         for f in true.columns
     ]
-    centred = true.sub(true.mean(axis=1), axis=0)  # the scores compare needs within a person, so does the truth
+    centred = true.sub(
+        true.mean(axis=1), axis=0
+    )  # the scores compare needs within a person, so does the truth
     for row in rows:
         if row["found"]:
-            row["agreement"] = scores[factor.index[factor == row["factor"]][0]].corr(centred[row["factor"]])
+            row["agreement"] = scores[factor.index[factor == row["factor"]][0]].corr(
+                centred[row["factor"]]
+            )
     right = (found.need.loc[who.index].map(factor) == true.idxmax(axis=1)).mean()
-    return [*rows, {"factor": "the strongest", "people": len(who), "found": np.nan, "agreement": right}]
+    return [
+        *rows,
+        {"factor": "the strongest", "people": len(who), "found": np.nan, "agreement": right},
+    ]
 
 
 def answers(made: World, early: features.Habits, k: int, cut: date) -> list[dict]:
     """Whether personas of the earlier time answered the messages of the later differently."""
     run, orders = made.run, made.run.read("orders")
     groups = grouped(early.shape, early.known, "k-means", k)
-    sent = segment.contacts(run.read("messages"), orders, run.read("redemptions"), (cut, run.as_of), DAYS).to_pandas()
+    sent = segment.contacts(
+        run.read("messages"), orders, run.read("redemptions"), (cut, run.as_of), DAYS
+    ).to_pandas()
     types = segment.plain_groups(orders, early, cut, 182)["RFM type"]
-    told = segment.answer_tests(segment.compare_answers(sent, {"persona": groups, "RFM type": types}))
+    told = segment.answer_tests(
+        segment.compare_answers(sent, {"persona": groups, "RFM type": types})
+    )
     return told[["division", "p"]].to_dict("records") or [{"division": "persona", "p": np.nan}]

@@ -20,10 +20,16 @@ def score(made: World) -> dict[str, pd.DataFrame]:
     orders, truth = made.run.read("orders"), made.people
     begin, end = store.body(store.order_days(orders))
     lines = segment.with_goods(orders, made.run.read("products"))
-    found = segment.habits(lines, begin, end).to_pandas().merge(truth, on="customer_id", suffixes=("", "_true"))
+    found = (
+        segment.habits(lines, begin, end)
+        .to_pandas()
+        .merge(truth, on="customer_id", suffixes=("", "_true"))
+    )
     sold = lines.filter(lines.quantity >= 0, lines.category.notnull(), lines.customer_id.notnull())
     counts = sold.group_by("customer_id", "category").agg(n=sold.count()).to_pandas()
-    most = counts.sort_values(["n", "category"], ascending=[False, True]).drop_duplicates("customer_id")
+    most = counts.sort_values(["n", "category"], ascending=[False, True]).drop_duplicates(
+        "customer_id"
+    )
     found["most_lines"] = found["customer_id"].map(most.set_index("customer_id")["category"])
     common = found[["favourite_true", "home_channel"]].mode().iloc[0]
     rows = []
@@ -36,7 +42,9 @@ def score(made: World) -> dict[str, pd.DataFrame]:
             "channel": some["channel"] == some["home_channel"],
             "channel_plain": some["home_channel"] == common["home_channel"],
         }
-        rows.append({"orders": name, "customers": len(some)} | {k: v.mean() for k, v in right.items()})
+        rows.append(
+            {"orders": name, "customers": len(some)} | {k: v.mean() for k, v in right.items()}
+        )
     return {"habits": pd.DataFrame(rows)}
 
 

@@ -50,12 +50,23 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
         own_error=(rows["chance"] - rows["came"]).abs(),
         own_naive_error=(rows["naive"] - rows["came"]).abs(),
     )
-    what = ["true", "covered", "bias", "naive_covered", "naive_bias", "own_error", "own_naive_error"]
+    what = [
+        "true",
+        "covered",
+        "bias",
+        "naive_covered",
+        "naive_bias",
+        "own_error",
+        "own_naive_error",
+    ]
     by = rows.groupby(["within", "step"], as_index=False).agg(
         intervals=("seed", "size"), **{w: (w, "mean") for w in what}
     )
     every = pd.DataFrame(
-        [{"within": "all", "step": "all", "intervals": len(rows)} | rows[what].astype(float).mean().to_dict()]
+        [
+            {"within": "all", "step": "all", "intervals": len(rows)}
+            | rows[what].astype(float).mean().to_dict()
+        ]
     )
     return (
         pd.concat([by.astype({"within": object, "step": object}), every], ignore_index=True)

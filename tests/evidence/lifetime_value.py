@@ -22,7 +22,9 @@ def score(made: World) -> dict[str, pd.DataFrame]:
     rows, tenths = [], []
     for name, one in told.items():
         rows.append({"method": name, "customers": len(one)} | scores(one))
-        place = np.ceil(one["said"].rank(ascending=False, method="first", pct=True) * 10).astype(int)
+        place = np.ceil(one["said"].rank(ascending=False, method="first", pct=True) * 10).astype(
+            int
+        )
         means = one.groupby(place.rename("decile"))[["said", "margin_after"]].agg(["sum", "size"])
         own = {
             "method": name,
@@ -55,9 +57,13 @@ def forecasts(made: World) -> dict[str, pd.DataFrame]:
     window = segment.comparable_window(lines.ordered_on.min().to_pandas().date(), run.as_of)
     tested = segment.backtest(lines, run.as_of, window)
     models = segment.fit_models(people)
-    found = {PLAIN: segment.plain_values(people, segment.period(lines, run.as_of, DAYS), DAYS, 1.0, 0.0)}
+    found = {
+        PLAIN: segment.plain_values(people, segment.period(lines, run.as_of, DAYS), DAYS, 1.0, 0.0)
+    }
     for name, model in models.items():
-        found[name] = segment.value_customers(people, model, DAYS, 0.0, segment.level_needed(tested, name))
+        found[name] = segment.value_customers(
+            people, model, DAYS, 0.0, segment.level_needed(tested, name)
+        )
     found["chosen by likelihood"] = found[next(iter(models))]
     truth = made.people.drop_duplicates("person", keep=False)
     truth = truth[truth["member"] | (truth["channels"] == "web")]
@@ -86,8 +92,12 @@ def scores(one: pd.DataFrame) -> dict[str, float]:
         "caught_by_top_tenth": came[top].sum() / came.sum(),
         "intervals": int(ranged.sum()),
         "covered": held[ranged].mean() if ranged.any() else np.nan,
-        "covered_if_probably_there": held[ranged & (one["prob_alive"] > 0.5)].mean() if ranged.any() else np.nan,
-        "alive_auc": auc(one["prob_alive"], still) if ranged.any() else auc(one["said_orders"], still),
+        "covered_if_probably_there": held[ranged & (one["prob_alive"] > 0.5)].mean()
+        if ranged.any()
+        else np.nan,
+        "alive_auc": auc(one["prob_alive"], still)
+        if ranged.any()
+        else auc(one["said_orders"], still),
         "alive_said": one["prob_alive"].mean(),
         "alive_true": still.mean(),
     }

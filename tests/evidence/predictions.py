@@ -48,10 +48,14 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds, shops and intervals, and how many there were."""
     if name == "season":
         rows = rows.assign(
-            bias=rows["effect"] - rows["truth"], covered=rows["truth"].between(rows["low"], rows["high"])
+            bias=rows["effect"] - rows["truth"],
+            covered=rows["truth"].between(rows["low"], rows["high"]),
         )
         return pd.concat(
-            [_pooled(rows, ["channel", "kind"]), _pooled(rows.assign(channel="both"), ["channel", "kind"])]
+            [
+                _pooled(rows, ["channel", "kind"]),
+                _pooled(rows.assign(channel="both"), ["channel", "kind"]),
+            ]
         )
     if name == "lines_ahead":
         return _lines(rows)
@@ -59,7 +63,16 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
         return rows.set_index("seed").round(4).reset_index()
     rows = rows.assign(beat_the_plain_rule=rows["extra_low"] > 0, lost_to_it=rows["extra_high"] < 0)
     by = rows.groupby("way", sort=False)
-    columns = ["auc", "average_precision", "brier", "lift", "extra", "beat_the_plain_rule", "lost_to_it", "chosen"]
+    columns = [
+        "auc",
+        "average_precision",
+        "brier",
+        "lift",
+        "extra",
+        "beat_the_plain_rule",
+        "lost_to_it",
+        "chosen",
+    ]
     means = by[[*columns, "said_over_seen", "auc_year_after"]].mean()
     return means.assign(shops=by.size()).round(4).reset_index()
 
@@ -69,9 +82,17 @@ def contacts(made: World) -> pd.DataFrame:
     from helpers import effects
 
     run, told = made.run, made.truth("messages")
-    shown = effects.message_effect({t: run.read(t) for t in ("messages", "orders")}, run.as_of, QUARTER)
+    shown = effects.message_effect(
+        {t: run.read(t) for t in ("messages", "orders")}, run.as_of, QUARTER
+    )
     true = told["caused_revenue"].sum() / told["sent"].sum() * shown.added / shown.money
-    seen = {"sent": shown.sent, "held": shown.held, "added": shown.added, "low": shown.low, "high": shown.high}
+    seen = {
+        "sent": shown.sent,
+        "held": shown.held,
+        "added": shown.added,
+        "low": shown.low,
+        "high": shown.high,
+    }
     return pd.DataFrame([seen | {"truth": true, "covered": shown.low <= true <= shown.high}])
 
 
@@ -124,7 +145,8 @@ def lines_ahead(w: SimpleNamespace) -> pd.DataFrame:
     total = paths.mean(axis=1).to_numpy()[: 7 * AHEAD].reshape(AHEAD, 7).sum(axis=1)
     ways = line_forecast.forecast_parts(parts, total, _feasts())
     plain = {
-        f"plain {k}": ways[w] for k, w in enumerate(["seasonal naive", "four-week mean", line_forecast.SHARE_RULE])
+        f"plain {k}": ways[w]
+        for k, w in enumerate(["seasonal naive", "four-week mean", line_forecast.SHARE_RULE])
     }
     for name, frame in plain.items():
         spans = line_forecast._spans(name, frame, None, parts.columns)
@@ -145,7 +167,12 @@ def purchase(shop: dict, w: SimpleNamespace) -> pd.DataFrame:
     from helpers import analyze, tables
     from helpers.demo.constants import DAYS
 
-    goods = pd.DataFrame({"product_id": w.products.index.astype("str"), "category": w.products["category"].to_numpy()})
+    goods = pd.DataFrame(
+        {
+            "product_id": w.products.index.astype("str"),
+            "category": w.products["category"].to_numpy(),
+        }
+    )
     known = {"orders": shop["orders"], "products": tables.conform(ibis.memtable(goods), "products")}
     period = analyze.choose_period(known["orders"], LAST).days
     people = analyze.known_on(known, analyze.cut_days(known["orders"], LAST, period), period, LAST)
@@ -154,7 +181,10 @@ def purchase(shop: dict, w: SimpleNamespace) -> pd.DataFrame:
     scored = analyze.purchase_scores(people, period, contest)
     later = set(w.orders.loc[w.orders["real"] & (w.orders["t"] >= DAYS), "person"].astype("str"))
     after = roc_auc_score(scored["customer_id"].isin(later), scored["probability"])
-    both = {"said_over_seen": (said["said"] * said["customers"]).sum() / said["buyers"].sum(), "auc_year_after": after}
+    both = {
+        "said_over_seen": (said["said"] * said["customers"]).sum() / said["buyers"].sum(),
+        "auc_year_after": after,
+    }
     return models.assign(**{k: np.where(models["chosen"], v, np.nan) for k, v in both.items()})
 
 

@@ -34,13 +34,17 @@ def score(made: World) -> dict[str, pd.DataFrame]:
     seed = int(made.folder.name.removeprefix("twin"))
     for k in range(SHOPS):
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(clean_shop(Path(folder), 1000 * seed + k).assign(shop=f"clean shop of {CUSTOMERS}"))
+            rows.append(
+                clean_shop(Path(folder), 1000 * seed + k).assign(shop=f"clean shop of {CUSTOMERS}")
+            )
     return {"prices": pd.concat(rows, ignore_index=True)}
 
 
 def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     """By shop and measure, over categories and seeds."""
-    rows = rows.assign(off=rows["estimate"] - rows["truth"], held=rows["truth"].between(rows["low"], rows["high"]))
+    rows = rows.assign(
+        off=rows["estimate"] - rows["truth"], held=rows["truth"].between(rows["low"], rows["high"])
+    )
     by = rows.groupby(["shop", "measure"], sort=False)
     return pd.DataFrame(
         {
@@ -60,7 +64,10 @@ def clean_shop(folder: Path, seed: int) -> pd.DataFrame:
     write_twin(folder, CUSTOMERS, seed)
     o = pd.read_csv(folder / "truth" / "orders.csv", low_memory=False)
     o = o[(o["status"] == "done") & ~o["is_return"] & (o["currency"] == "EUR")]
-    o["ordered_on"], o["store_id"] = pd.to_datetime(o["ordered_at"]).dt.normalize(), o["place"].replace(TILLS)
+    o["ordered_on"], o["store_id"] = (
+        pd.to_datetime(o["ordered_at"]).dt.normalize(),
+        o["place"].replace(TILLS),
+    )
     o["quantity"] = o["quantity"].astype(float)
     goods = pd.read_csv(folder / "truth" / "products.csv")[["product_id", "name", "category"]]
     goods["subcategory"] = pd.Series([None] * len(goods), dtype="str")
@@ -81,7 +88,9 @@ def measure(tables: dict, truth: pd.DataFrame, as_of: date) -> pd.DataFrame:
     from helpers.analyze import promotion
 
     truth = truth.set_index("category")
-    goods = analyze.choose_products(analyze.product_totals(tables["orders"], tables["products"]).to_pandas())
+    goods = analyze.choose_products(
+        analyze.product_totals(tables["orders"], tables["products"]).to_pandas()
+    )
     sold = analyze.weekly_sales(tables["orders"], goods).to_pandas()
     promoted = analyze.promoted_weeks(tables["promotions"], goods).to_pandas()
     panel = analyze.price_panel(sold, promoted, goods, as_of)
@@ -94,11 +103,22 @@ def measure(tables: dict, truth: pd.DataFrame, as_of: date) -> pd.DataFrame:
     rows = []
     for c, fit in fits.items():
         e, p, far = truth.loc[c], pooled.loc[c], student.ppf(0.95, fit.clusters - 1)
-        rows.append((c, "elasticity, pooled", e["elasticity"], p["elasticity"], p["low"], p["high"]))
-        rows.append((c, "elasticity, own data", e["elasticity"], *_ends(fit["price"], far * fit.error("price"))))
+        rows.append(
+            (c, "elasticity, pooled", e["elasticity"], p["elasticity"], p["low"], p["high"])
+        )
+        rows.append(
+            (
+                c,
+                "elasticity, own data",
+                e["elasticity"],
+                *_ends(fit["price"], far * fit.error("price")),
+            )
+        )
         for name, found in (("log-log with promotions", with_promotion), ("plain rule", plain)):
             error = far * found[c].error("price")
-            rows.append((c, f"elasticity, {name}", e["elasticity"], *_ends(found[c]["price"], error)))
+            rows.append(
+                (c, f"elasticity, {name}", e["elasticity"], *_ends(found[c]["price"], error))
+            )
         for n in ("display", "mailer"):
             rows.append((c, n, np.log1p(e[n]), *_ends(fit[n], far * fit.error(n))))
         pull = lifts.loc[c, ["pull_share", "pull_share_low", "pull_share_high"]]

@@ -52,7 +52,14 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
         table["slope"] = by[["estimate", "truth"]].apply(slope)
         return table.assign(seeds=seeds).round(4).reset_index()
     way = rows.columns[0]
-    return rows.drop(columns="seed").groupby(way, sort=False).mean().assign(seeds=seeds).round(3).reset_index()
+    return (
+        rows.drop(columns="seed")
+        .groupby(way, sort=False)
+        .mean()
+        .assign(seeds=seeds)
+        .round(3)
+        .reset_index()
+    )
 
 
 def slope(rows: pd.DataFrame) -> float:
@@ -69,7 +76,10 @@ def simulated(made: World, draw: int) -> pd.DataFrame:
     frame = people[["sensitivity"]].assign(number=[f"R{i}" for i in people.index])
     twin = SimpleNamespace(seed=1000 * draw + len(people), c=world, n=len(people), people=frame)
     cells = pd.DataFrame(around.choices(twin).cells).astype(object)
-    numbers = {c: pd.to_numeric(cells[c], errors="coerce") for c in ("task", "alternative", "chosen", "price")}
+    numbers = {
+        c: pd.to_numeric(cells[c], errors="coerce")
+        for c in ("task", "alternative", "chosen", "price")
+    }
     return cells.assign(**numbers).drop_duplicates(["respondent_id", "task", "alternative"])
 
 
@@ -77,7 +87,9 @@ def true_share(world: dict, ours: pd.Series, rivals: pd.DataFrame, n: int = 200_
     """The share of the twin's people who would take the product."""
     rng, c = np.random.default_rng(1), world["conjoint"]
     levels = world["people"]["sensitivity"]
-    factor = rng.choice([x["factor"] for x in levels.values()], n, p=[x["share"] for x in levels.values()])
+    factor = rng.choice(
+        [x["factor"] for x in levels.values()], n, p=[x["share"] for x in levels.values()]
+    )
     utility = np.zeros((n, 1 + len(rivals)))
     goods = pd.concat([ours.to_frame().T, rivals], ignore_index=True)
     for name, known in c["attributes"].items():
@@ -103,23 +115,44 @@ def part_worths(made: World) -> list[dict]:
         for name, model in (("tastes differ", analyze.fit_choices(tasks)), ("all alike", plain)):
             worths = analyze.part_worths(model, plain).set_index(["attribute", "level"])
             true = truth.reindex(worths.index)
-            centred = true - true.groupby("attribute").transform("mean").where(worths["over"].notna(), 0.0)
+            centred = true - true.groupby("attribute").transform("mean").where(
+                worths["over"].notna(), 0.0
+            )
             for at, w in worths.iterrows():
                 over = truth.get((at[0], w["over"]), np.nan)
-                rows.append(figure(name, "part-worth", centred[at], w["part_worth"], w["low"], w["high"]))
+                rows.append(
+                    figure(name, "part-worth", centred[at], w["part_worth"], w["low"], w["high"])
+                )
                 if pd.notna(w["willing"]):
                     pay = (true[at] - over) / -price
-                    rows.append(figure(name, "would pay", pay, w["willing"], w["willing_low"], w["willing_high"]))
+                    rows.append(
+                        figure(
+                            name,
+                            "would pay",
+                            pay,
+                            w["willing"],
+                            w["willing_low"],
+                            w["willing_high"],
+                        )
+                    )
             ours, rivals = (analyze.describe_products(said, model) for said in (PRODUCT, RIVALS))
             got = analyze.preference(model, ours.iloc[0], rivals).query("own").iloc[0]
             right = true_share(world, ours.iloc[0], rivals)
-            rows.append(figure(name, "share of preference", right, got["share"], got["low"], got["high"]))
+            rows.append(
+                figure(name, "share of preference", right, got["share"], got["low"], got["high"])
+            )
     return rows
 
 
 def figure(model: str, what: str, truth: float, estimate: float, low: float, high: float) -> dict:
     """One row of the study."""
-    return {"model": model, "what": what, "truth": truth, "estimate": estimate, "held": float(low <= truth <= high)}
+    return {
+        "model": model,
+        "what": what,
+        "truth": truth,
+        "estimate": estimate,
+        "held": float(low <= truth <= high),
+    }
 
 
 def factors_found(made: World) -> list[dict]:
@@ -134,9 +167,16 @@ def factors_found(made: World) -> list[dict]:
     mine = dict(zip(truth["factor"].reindex(best["item"]), best["name"], strict=True))
     rows = []
     for factor, part in truth.groupby("factor", sort=False):
-        row = {"factor": factor, "people": len(people), "found": float(factor in mine), "right_number": len(best) == 3}
+        row = {
+            "factor": factor,
+            "people": len(people),
+            "found": float(factor in mine),
+            "right_number": len(best) == 3,
+        }
         if factor in mine:
-            loads = found.loadings[found.loadings["name"] == mine[factor]].set_index("item")["loading"]
+            loads = found.loadings[found.loadings["name"] == mine[factor]].set_index("item")[
+                "loading"
+            ]
             row["loading_error"] = (loads.reindex(part.index) - part["loading"]).abs().mean()
             row["loading_bias"] = (loads.reindex(part.index) - part["loading"]).mean()
             row["score"] = found.scores[mine[factor]].reindex(people.index).corr(true[factor])
@@ -150,7 +190,9 @@ def pairs_found(made: World) -> list[dict]:
     orders, products = made.run.read("orders"), made.run.read("products")
     first, last = (f().to_pandas() for f in (orders.ordered_on.min, orders.ordered_on.max))
     cut = (last - (last - first) / 3).date()
-    counts = analyze.count_baskets(analyze.basket_items(orders, products, "product_id", cut).cache(), fewest=10)
+    counts = analyze.count_baskets(
+        analyze.basket_items(orders, products, "product_id", cut).cache(), fewest=10
+    )
     rules = analyze.pair_rules(counts)
     plain = counts.pairs.copy()
     baskets._judge(plain, counts, 0, "")
@@ -161,14 +203,22 @@ def pairs_found(made: World) -> list[dict]:
         "most frequent pairs": plain.sort_values(["baskets", "first"], ascending=[False, True]),
         "highest lift": plain.sort_values(["lift", "first"], ascending=[False, True]),
     }
-    noun = products.select("product_id", "name").to_pandas().dropna().set_index("product_id")["name"]
+    noun = (
+        products.select("product_id", "name").to_pandas().dropna().set_index("product_id")["name"]
+    )
     noun = noun.str.rsplit(" ", n=1).str[0].str.strip().str.casefold()
-    true = {frozenset(p) for p in made.truth("pairs")[["first", "second"]].map(str.casefold).to_numpy()}
+    true = {
+        frozenset(p) for p in made.truth("pairs")[["first", "second"]].map(str.casefold).to_numpy()
+    }
     rows = []
     for way, table in ways.items():
-        kinds = [frozenset(p) for p in table[["first", "second"]].apply(lambda c: c.map(noun)).to_numpy()]
+        kinds = [
+            frozenset(p) for p in table[["first", "second"]].apply(lambda c: c.map(noun)).to_numpy()
+        ]
         right = [k in true for k in kinds]
-        rows.append({"way": way, "pairs": len(kinds), "precision_6": np.mean(right[:6]) if right else 0.0})
+        rows.append(
+            {"way": way, "pairs": len(kinds), "precision_6": np.mean(right[:6]) if right else 0.0}
+        )
         rows[-1] |= {
             "precision_20": np.mean(right[:20]) if right else 0.0,
             "recall_30": len(true & set(kinds[:30])) / 6,

@@ -34,7 +34,12 @@ class World:
         """
         lines = self.truth("orders")[["file", "line", "person"]].drop_duplicates(["file", "line"])
         ours = self.run.con.read_parquet(str(self.run.folder / "tables" / "staged_orders.parquet"))
-        ours = ours.select("customer_id", file="source_file", line="source_line").distinct().to_pandas().dropna()
+        ours = (
+            ours.select("customer_id", file="source_file", line="source_line")
+            .distinct()
+            .to_pandas()
+            .dropna()
+        )
         both = ours.merge(lines, on=["file", "line"])
         who = both.groupby("customer_id")["person"].agg(lambda p: p.mode().iloc[0]).reset_index()
         return who.merge(self.truth("people"), on="person")
@@ -54,6 +59,8 @@ def world(folder: Path, customers: int, seed: int) -> World:
     cleaned = {"products": clean.clean_table(second, "products", second.as_of)}
     for table in tables.CANONICAL:
         if table != "products":
-            cleaned[table] = clean.clean_table(second, table, second.as_of, cleaned["products"].rows)
+            cleaned[table] = clean.clean_table(
+                second, table, second.as_of, cleaned["products"].rows
+            )
         second.write(table, cleaned[table].rows)
     return World(folder, opened, second, cleaned)

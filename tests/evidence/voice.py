@@ -49,7 +49,10 @@ def intervals(world: World, texts: pd.DataFrame, told: pd.DataFrame) -> pd.DataF
     rows, as_of, cleaned = [], world.run.as_of, world.cleaned
     for source, own in told.groupby("source"):
         weights = true_shares(source)
-        for of, part in {"all texts": own, "those a topic claims": own[own["topic"] != "other"]}.items():
+        for of, part in {
+            "all texts": own,
+            "those a topic claims": own[own["topic"] != "other"],
+        }.items():
             for q in topic_links.topics_by_quarter(part).itertuples():
                 if q.topic in weights:
                     name = f"share of a topic in a quarter, {source}, of {of}"
@@ -58,10 +61,21 @@ def intervals(world: World, texts: pd.DataFrame, told: pd.DataFrame) -> pd.DataF
         rows.append(["change of a share a year", t.change, t.low, t.high, 0.0])
     styles = analyze.campaign_styles(cleaned["campaigns"].rows.to_pandas())
     outcomes = analyze.style_outcomes(styles, cleaned["messages"].rows, cleaned["orders"].rows)
-    known = {"unsubscribed": 0.0, "ordered": 0.0}  # styles change what is opened and clicked, nothing else
+    known = {
+        "unsubscribed": 0.0,
+        "ordered": 0.0,
+    }  # styles change what is opened and clicked, nothing else
     for c in analyze.compare_styles(styles, outcomes).itertuples():
         if c.outcome in known:
-            rows.append([f"emotional less rational mails, {c.outcome}", c.difference, c.low, c.high, known[c.outcome]])
+            rows.append(
+                [
+                    f"emotional less rational mails, {c.outcome}",
+                    c.difference,
+                    c.low,
+                    c.high,
+                    known[c.outcome],
+                ]
+            )
         else:
             rows.append(
                 [
@@ -87,7 +101,15 @@ def intervals(world: World, texts: pd.DataFrame, told: pd.DataFrame) -> pd.DataF
     days = {d for w in slow for d in range((w - start).days, (w - start).days + 7)}
     planted = set(range(420, 481))
     rows.append(["slow days found, share", len(days & planted) / len(planted), np.nan, np.nan, 1.0])
-    rows.append(["days called slow that were not, share", len(days - planted) / max(len(days), 1), np.nan, np.nan, 0.0])
+    rows.append(
+        [
+            "days called slow that were not, share",
+            len(days - planted) / max(len(days), 1),
+            np.nan,
+            np.nan,
+            0.0,
+        ]
+    )
     return pd.DataFrame(rows, columns=["what", "value", "low", "high", "true"])
 
 
@@ -96,7 +118,14 @@ def true_shares(source: str) -> dict[str, float]:
     if source == "review":
         weights = {"quality": 4, "price": 2, "delivery": 2.5, "service": 1.5}
     else:
-        weights = {"delivery": 30, "damage": 18, "returns": 18, "invoice": 12, "product": 14, "account": 8}
+        weights = {
+            "delivery": 30,
+            "damage": 18,
+            "returns": 18,
+            "invoice": 12,
+            "product": 14,
+            "account": 8,
+        }
     return {t: w / sum(weights.values()) for t, w in weights.items()}
 
 
@@ -105,7 +134,9 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     if name == "voice_intervals":
         return _coverage(rows)
     found = []
-    for (source, language), own in rows[rows["language"] != "other"].groupby(["source", "language"]):
+    for (source, language), own in rows[rows["language"] != "other"].groupby(
+        ["source", "language"]
+    ):
         by = own.groupby("seed")
         commonest = by["true"].agg(lambda t: t.value_counts(normalize=True).iloc[0])
         right, search = own["topic"] == own["true"], own["searched"] == own["true"]
@@ -135,10 +166,15 @@ def _auc(bad: pd.Series, mood: pd.Series) -> float:
 
 def _coverage(rows: pd.DataFrame) -> pd.DataFrame:
     covered = (rows["low"] <= rows["true"]) & (rows["true"] <= rows["high"])
-    rows = rows.assign(covered=covered.astype(float).where(rows["low"].notna()), bias=rows["value"] - rows["true"])
+    rows = rows.assign(
+        covered=covered.astype(float).where(rows["low"].notna()), bias=rows["value"] - rows["true"]
+    )
     by = rows.groupby("what")
     found = by.agg(
-        seeds=("seed", "nunique"), intervals=("value", "size"), covered=("covered", "mean"), bias=("bias", "mean")
+        seeds=("seed", "nunique"),
+        intervals=("value", "size"),
+        covered=("covered", "mean"),
+        bias=("bias", "mean"),
     )
     ends = stats.share_interval(by["covered"].sum(), by["covered"].count())
     return found.join(ends).reset_index().round(4)
