@@ -270,7 +270,7 @@ class AccountIndicator(_Model):
 
 class AccountRules(_Model):
     """How business accounts are scored; without indicators the standard set of
-    segment/accounts.yaml is used.
+    segment/business/accounts.yaml is used.
     """
 
     weights: Literal["given", "entropy", "pairs", "equal"] = "given"

@@ -26,7 +26,7 @@ import helpers
 from helpers import disk, kernels, publish, store
 from helpers.client import Client, PlaybookError, RunFailed, connect, empty_spills, parse_day
 from helpers.collect import days_of_orders, held_originals, open_sources
-from helpers.optimize import write_decisions
+from helpers.optimize.decision_log import write_decisions
 from helpers.progress import Progress
 from helpers.show import report, summary
 

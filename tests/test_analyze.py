@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import analyze, stats, tables
+from helpers import stats, tables
+from helpers.analyze import cohorts, describe, forecast
 
 PRODUCTS = pd.DataFrame({"product_id": ["bread", "milk"], "category": ["bakery", "dairy"]})
 
@@ -60,17 +61,17 @@ def none_of(table):
 
 
 def test_frequencies_count_lines_orders_customers_and_money(lines, products):
-    found = analyze.frequencies(lines, products).to_pandas().set_index("category")
+    found = describe.frequencies(lines, products).to_pandas().set_index("category")
     assert found.loc["bakery"].tolist() == [4, 4, 2, 18.0]
     assert found.loc["not known", "revenue"] == 6.0
     assert found["revenue"].is_monotonic_decreasing
 
 
 def test_daily_sales_add_up_to_all_orders_and_hold_every_day(lines, products):
-    sales = analyze.complete_days(
-        analyze.sales_by_day(lines, products).to_pandas(), date(2024, 4, 10)
+    sales = describe.complete_days(
+        describe.sales_by_day(lines, products).to_pandas(), date(2024, 4, 10)
     )
-    daily = analyze.daily_total(sales)
+    daily = describe.daily_total(sales)
     assert sales["revenue"].sum() == lines.revenue.sum().execute() == 25.0
     assert len(sales) == 97 * 3
     assert (daily.index[0], daily.index[-1]) == (
@@ -84,14 +85,14 @@ def test_ages_that_nobody_told_are_shown_as_not_known(lines):
     people = ibis.memtable(
         pd.DataFrame({"customer_id": ["ann", "bob"], "age_band": ["35-44", None]})
     )
-    found = analyze.described(lines, people).to_pandas().set_index("age_band")
+    found = describe.described(lines, people).to_pandas().set_index("age_band")
     assert found["customers"].to_dict() == {"35-44": 1, "not known": 2}
     assert found["revenue"].to_dict() == {"35-44": 7.0, "not known": 11.0}
 
 
 def test_weeks_that_the_data_hold_in_part_are_left_out():
     daily = pd.Series(1.0, pd.date_range("2024-01-03", "2024-01-24"))  # a Wednesday to a Wednesday
-    weeks = analyze.full_weeks(daily)
+    weeks = describe.full_weeks(daily)
     assert weeks["week"].dt.day.tolist() == [8, 15]
     assert weeks["sales"].tolist() == [7.0, 7.0]
 
@@ -102,8 +103,8 @@ def test_weekday_and_month_part_find_what_was_planted():
         np.where(days.day_of_week == 5, 200.0, 100.0) * np.where(days.day <= 7, 1.2, 1.0), days
     )
     daily.iloc[10] = 0.0  # a closed day is no sale of nothing
-    weekdays = analyze.by_weekday(daily).set_index("part")["mean"]
-    parts = analyze.by_month_part(daily)
+    weekdays = describe.by_weekday(daily).set_index("part")["mean"]
+    parts = describe.by_month_part(daily)
     assert weekdays.idxmax() == "Saturday"
     assert weekdays["Monday"] == pytest.approx(105, abs=1)
     first, rest = parts["mean"].iloc[0], parts["mean"].iloc[1:]
@@ -112,8 +113,8 @@ def test_weekday_and_month_part_find_what_was_planted():
 
 
 def test_hours_are_those_of_the_shops_own_clock_and_of_a_mean_weekday(lines):
-    grid = analyze.week_grid(
-        analyze.by_hour(lines).to_pandas(),
+    grid = describe.week_grid(
+        describe.by_hour(lines).to_pandas(),
         pd.Series(1.0, pd.date_range("2024-01-01", "2024-04-28")),
     )
     assert grid.columns.tolist() == [15]
@@ -121,19 +122,19 @@ def test_hours_are_those_of_the_shops_own_clock_and_of_a_mean_weekday(lines):
 
 
 def test_baskets_fall_into_bands_and_the_median_is_the_order_in_the_middle(lines):
-    values = analyze.order_values(lines).to_pandas()
-    bands = analyze.basket_sizes(values).set_index("basket")
+    values = describe.order_values(lines).to_pandas()
+    bands = describe.basket_sizes(values).set_index("basket")
     assert values["orders"].sum() == 7
     assert bands["orders"].to_dict() == {"below 1": 1, "2 to 5": 3, "5 to 10": 3}
     assert bands["share_of_orders"].sum() == pytest.approx(1)
-    assert analyze.quantile(values, 0.5) == 4.0
-    assert np.isnan(analyze.quantile(values.head(0), 0.5))
+    assert describe.quantile(values, 0.5) == 4.0
+    assert np.isnan(describe.quantile(values.head(0), 0.5))
 
 
 @given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=30), st.floats(0.05, 0.99))
 def test_running_shares_end_at_one_and_count_the_rows_that_hold_a_part(revenue, part):
-    shares = analyze.add_shares(pd.DataFrame({"revenue": sorted(revenue, reverse=True)}))
-    n = analyze.rows_for(shares, part)
+    shares = describe.add_shares(pd.DataFrame({"revenue": sorted(revenue, reverse=True)}))
+    n = describe.rows_for(shares, part)
     assert shares["running_share"].iloc[-1] == pytest.approx(1)
     assert 1 <= n <= len(shares) or part > shares["running_share"].iloc[-1]
     assert shares["share"].head(n).sum() >= part - 1e-9
@@ -143,7 +144,7 @@ def test_running_shares_end_at_one_and_count_the_rows_that_hold_a_part(revenue, 
 
 
 def test_cohorts_by_hand(lines):
-    found = analyze.cohorts(lines).to_pandas()
+    found = cohorts.cohorts(lines).to_pandas()
     rows = [
         (f"{c:%Y-%m}", p, n, a, r)
         for c, p, n, a, r in found[
@@ -159,11 +160,11 @@ def test_cohorts_by_hand(lines):
 
 
 def test_months_without_a_sale_stand_with_zero_and_the_running_month_is_left_out(lines):
-    rows = analyze.cohorts(lines).to_pandas()
-    table = analyze.retention(rows, date(2024, 4, 10))
+    rows = cohorts.cohorts(lines).to_pandas()
+    table = cohorts.retention(rows, date(2024, 4, 10))
     assert len(table) == 3 + 2
     assert table.set_index(["cohort_on", "period"])["active"].tolist() == [2, 1, 0, 1, 0]
-    assert len(analyze.retention(rows, date(2024, 4, 30))) == 4 + 3
+    assert len(cohorts.retention(rows, date(2024, 4, 30))) == 4 + 3
     assert (table["low"] <= table["retention"]).all()
     assert (table["high"] >= table["retention"]).all()
 
@@ -178,12 +179,12 @@ def test_curves_part_the_first_cohort_from_the_later_ones():
             "revenue": 1.0,
         }
     )
-    curves = analyze.retention_curves(analyze.retention(rows, date(2024, 3, 31)))
-    assert curves[analyze.FROM_THE_START].tolist() == [1.0, 0.9, 0.8]
-    assert curves[analyze.LATER].tolist()[:2] == [1.0, 0.5]
+    curves = cohorts.retention_curves(cohorts.retention(rows, date(2024, 3, 31)))
+    assert curves[cohorts.FROM_THE_START].tolist() == [1.0, 0.9, 0.8]
+    assert curves[cohorts.LATER].tolist()[:2] == [1.0, 0.5]
     assert curves["customers"].tolist()[:2] == [40, 10]
-    assert analyze.half_life(curves) == 1
-    assert analyze.half_life(curves.head(1)) is None
+    assert cohorts.half_life(curves) == 1
+    assert cohorts.half_life(curves.head(1)) is None
 
 
 @settings(
@@ -208,7 +209,7 @@ def test_cohorts_hold_every_customer_month_and_every_cent(rows):
             for i, (who, d, paid) in enumerate(rows)
         ]
     )
-    found = analyze.cohorts(orders).to_pandas()
+    found = cohorts.cohorts(orders).to_pandas()
     months = {(who, f"{start + timedelta(days=d):%Y-%m}") for who, d, _ in rows}
     assert found["active"].sum() == len(months)
     assert found["revenue"].sum() == pytest.approx(
@@ -233,13 +234,13 @@ def test_expressions_compile_for_other_engines(dialect, monkeypatch):
         ibis.table(tables.get(n).schema, name=n) for n in ("orders", "products", "customers")
     )
     for expression in (
-        analyze.frequencies(orders, products),
-        analyze.sales_by_day(orders, products),
-        analyze.described(orders, customers),
-        analyze.by_store(orders),
-        analyze.by_hour(orders),
-        analyze.order_values(orders),
-        analyze.cohorts(orders),
+        describe.frequencies(orders, products),
+        describe.sales_by_day(orders, products),
+        describe.described(orders, customers),
+        describe.by_store(orders),
+        describe.by_hour(orders),
+        describe.order_values(orders),
+        cohorts.cohorts(orders),
     ):
         assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
 
@@ -255,9 +256,9 @@ def ahead():
         noise + np.array([75, 25]), index=days, columns=["big", "small"]
     ).rename_axis("ordered_on")
     sales = parts.melt(ignore_index=False, var_name="category", value_name="revenue").reset_index()
-    tested = stats.backtest(analyze.daily_total(sales), weeks=4, origins=2)
-    paths = analyze.simulate(analyze.daily_total(sales), date(2024, 5, 15), tested)
-    return sales, tested, paths, analyze.forecast(paths, sales, tested)
+    tested = stats.backtest(describe.daily_total(sales), weeks=4, origins=2)
+    paths = forecast.simulate(describe.daily_total(sales), date(2024, 5, 15), tested)
+    return sales, tested, paths, forecast.forecast(paths, sales, tested)
 
 
 def test_categories_add_up_to_all_on_each_day(ahead):
@@ -280,7 +281,7 @@ def test_a_category_is_less_sure_than_the_whole(ahead):
 
 def test_months_are_sums_of_paths(ahead):
     _, _, paths, _ = ahead
-    months = analyze.by_month(paths)
+    months = forecast.by_month(paths)
     assert months["month"].tolist() == [
         "May 2024",
         "June 2024",
@@ -299,19 +300,19 @@ def test_a_rule_without_season_is_held_against_the_same_days_a_year_ago():
     days = pd.date_range("2024-01-01", "2025-12-31")
     daily = pd.Series(np.where(days.quarter == 1, 20.0, 10.0), days)
     ahead = pd.DataFrame(index=pd.date_range("2026-01-01", "2026-03-31"))
-    said = analyze.year_ago_in_words(daily, ahead, "seasonal naive", "EUR")
+    said = forecast.year_ago_in_words(daily, ahead, "seasonal naive", "EUR")
     assert "knows no time of year" in said
     assert "1.9" in said  # twice, but for a day of the quarter before: 364 days are 52 weeks
-    assert analyze.year_ago_in_words(daily, ahead, "SARIMAX with steady level", "EUR") == ""
+    assert forecast.year_ago_in_words(daily, ahead, "SARIMAX with steady level", "EUR") == ""
     assert (
-        analyze.year_ago_in_words(daily.tail(400), ahead, "seasonal naive", "EUR") == ""
+        forecast.year_ago_in_words(daily.tail(400), ahead, "seasonal naive", "EUR") == ""
     )  # the days before not known
-    assert analyze.year_ago_in_words(daily, ahead.head(0), "seasonal naive", "EUR") == ""
+    assert forecast.year_ago_in_words(daily, ahead.head(0), "seasonal naive", "EUR") == ""
 
 
 def test_weeks_ahead_are_whole_and_follow_the_weeks_before(ahead):
     sales, _, paths, _ = ahead
-    weeks = analyze.by_week(analyze.daily_total(sales), paths)
+    weeks = forecast.by_week(describe.daily_total(sales), paths)
     assert weeks["week"].is_monotonic_increasing
     assert (weeks["week"].dt.day_of_week == 0).all()
     assert weeks["sales"].notna().sum() == 13
@@ -321,7 +322,7 @@ def test_weeks_ahead_are_whole_and_follow_the_weeks_before(ahead):
 def test_looking_back_shows_one_origin_with_calibrated_ends(ahead):
     tested = ahead[1]
     method, width, _ = stats.choose_method(tested)
-    one = analyze.looking_back(tested)
+    one = forecast.looking_back(tested)
     raw = tested[(tested["method"] == method) & (tested["weeks"] == 1)].loc[one.index]
     assert one["origin_on"].nunique() == 1
     assert np.allclose(one["high"] - one["forecast"], width * (raw["high"] - raw["forecast"]))
@@ -329,21 +330,23 @@ def test_looking_back_shows_one_origin_with_calibrated_ends(ahead):
 
 def test_a_history_of_a_few_days_gives_empty_tables_not_errors(lines, products):
     few = order_lines(("o1", "ann", date(2024, 1, 5), "bread", 2.0))
-    sales = analyze.complete_days(analyze.sales_by_day(few, products).to_pandas(), date(2024, 1, 8))
-    daily = analyze.daily_total(sales)
+    sales = describe.complete_days(
+        describe.sales_by_day(few, products).to_pandas(), date(2024, 1, 8)
+    )
+    daily = describe.daily_total(sales)
     tested = stats.backtest(daily)
-    paths = analyze.simulate(daily, date(2024, 1, 8), tested)
-    table = analyze.forecast(paths, sales, tested)
+    paths = forecast.simulate(daily, date(2024, 1, 8), tested)
+    table = forecast.forecast(paths, sales, tested)
     assert len(tested) == len(paths) == len(table) == 0
     assert set(tables.get("forecast").columns) <= set(table.columns)
-    assert len(analyze.looking_back(tested)) == len(stats.score_methods(tested)) == 0
-    kept = analyze.retention(analyze.cohorts(few).to_pandas(), date(2024, 1, 8))
-    assert len(kept) == len(analyze.retention_curves(kept)) == analyze.as_triangle(kept).size == 0
+    assert len(forecast.looking_back(tested)) == len(stats.score_methods(tested)) == 0
+    kept = cohorts.retention(cohorts.cohorts(few).to_pandas(), date(2024, 1, 8))
+    assert len(kept) == len(cohorts.retention_curves(kept)) == cohorts.as_triangle(kept).size == 0
 
 
 def test_as_of_may_fall_in_the_middle_of_a_month(lines):
     assert (
-        analyze.retention(analyze.cohorts(lines).to_pandas(), datetime(2024, 2, 29).date())[
+        cohorts.retention(cohorts.cohorts(lines).to_pandas(), datetime(2024, 2, 29).date())[
             "period"
         ].max()
         == 1

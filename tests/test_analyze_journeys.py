@@ -9,8 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import analyze, effects, tables
-from helpers.analyze import beta_geometric, funnel, ladder, paths, survival, touchpoints
+from helpers import effects, tables
+from helpers.analyze.journeys import (
+    beta_geometric,
+    conversion,
+    left_carts,
+    repeat_orders,
+    sessions,
+    survival,
+    touchpoints,
+    visit_paths,
+)
+from helpers.analyze.journeys import conversion as funnel
+from helpers.analyze.journeys import repeat_orders as ladder
+from helpers.analyze.journeys import visit_paths as paths
 from helpers.client import Journeys
 from helpers.show import charts, words
 
@@ -49,7 +61,7 @@ def acts(*rows, gap=30):
     rows = ibis.memtable(
         blank.astype(object).where(blank.notna(), None), schema={c: types[c] for c in blank.columns}
     )
-    return analyze.add_sessions(tables.conform(rows, "events"), gap)
+    return sessions.add_sessions(tables.conform(rows, "events"), gap)
 
 
 def order(customer, day, *, quantity=1.0, revenue=10.0, product="A", number=None):
@@ -89,10 +101,10 @@ def test_ids_of_different_kinds_are_different_people():
     assert found["session"].nunique() == 3
     # A purchase of customer 7 in the shop is none of visitor 7, who filled a cart.
     filled = acts(("7", 0, "add_to_cart", {"product_id": "A"}))
-    prices = analyze.usual_prices(none_of("orders"), none_of("products"), AS_OF)
+    prices = left_carts.usual_prices(none_of("orders"), none_of("products"), AS_OF)
     bought = frame("orders", [order("7", "2026-03-02")])
     assert not len(
-        analyze.later_purchases(analyze.carts(filled, prices), filled, bought).to_pandas()
+        left_carts.later_purchases(left_carts.carts(filled, prices), filled, bought).to_pandas()
     )
 
 
@@ -105,7 +117,7 @@ def test_visits_take_device_and_channel_from_their_first_act_and_know_what_they_
         ("a", 6, "page_view", mail),
         ("b", 0, "page_view"),
     )
-    found = analyze.describe_visits(analyze.visits(rows).to_pandas()).set_index("who")
+    found = sessions.describe_visits(sessions.visits(rows).to_pandas()).set_index("who")
     assert found.loc["v:a", ["device", "channel", "customer_id", "last_act"]].tolist() == [
         "mobile",
         "google / cpc",
@@ -119,7 +131,7 @@ def test_visits_take_device_and_channel_from_their_first_act_and_know_what_they_
 
 def test_our_visits_are_compared_with_those_of_the_export():
     one, two, three = ({"session_id": s} for s in ("s1", "s2", "s3"))
-    same = analyze.compare_sessions(
+    same = sessions.compare_sessions(
         acts(
             ("a", 0, "search", one),
             ("a", 5, "search", two),
@@ -144,7 +156,9 @@ LISTED = [
 
 
 def depths(order_of_steps, hours=0.0, rows=LISTED):
-    found = analyze.reach(analyze.deeds(acts(*rows)), STEPS, order_of_steps, hours).to_pandas()
+    found = conversion.reach(
+        conversion.deeds(acts(*rows)), STEPS, order_of_steps, hours
+    ).to_pandas()
     return {
         u.split("/")[0].removeprefix("v:"): n
         for u, n in zip(found["unit"], found.filter(like="at_").notna().sum(axis=1), strict=True)
@@ -172,23 +186,23 @@ def test_visitors_who_began_too_late_to_be_followed_are_left_out():
         for k, s in enumerate(STEPS[1:])
     ]
     for way in ("loose", "strict"):
-        found = analyze.reach(analyze.deeds(acts(*rows)), STEPS, way, 72).to_pandas()
+        found = conversion.reach(conversion.deeds(acts(*rows)), STEPS, way, 72).to_pandas()
         assert len(found) == 20  # those of the first five days
         assert found["at_4"].notna().mean() == 0.5
     edge = [("a", 0, "view_item"), ("b", 60, "search")]
     assert depths("loose", hours=1, rows=edge) == {"a": 1}
     assert not depths("loose", hours=1.01, rows=edge)
-    short, rules = analyze.deeds(acts(*LISTED)), Journeys()
-    visits = analyze.describe_visits(analyze.visits(acts(*LISTED)).to_pandas())
-    ways = analyze.compare_ways(
-        analyze.funnels(short, visits, rules, AS_OF), rules.time_limit_hours
+    short, rules = conversion.deeds(acts(*LISTED)), Journeys()
+    visits = sessions.describe_visits(sessions.visits(acts(*LISTED)).to_pandas())
+    ways = conversion.compare_ways(
+        conversion.funnels(short, visits, rules, AS_OF), rules.time_limit_hours
     )
     assert ways["unit"].unique().tolist() == ["visit"]
-    assert "168 hours or more" in analyze.READ["ways_short"].format(hours=rules.time_limit_hours)
+    assert "168 hours or more" in sessions.READ["ways_short"].format(hours=rules.time_limit_hours)
 
 
 def test_steps_are_counted_with_wilson_intervals_and_times():
-    reached = analyze.reach(analyze.deeds(acts(*LISTED)), STEPS).to_pandas()
+    reached = conversion.reach(conversion.deeds(acts(*LISTED)), STEPS).to_pandas()
     table = funnel.count_steps(reached, STEPS)
     assert table["reached"].tolist() == [4, 3, 2, 2]
     assert table["share"].tolist() == [1, 0.75, 0.5, 0.5]
@@ -196,7 +210,7 @@ def test_steps_are_counted_with_wilson_intervals_and_times():
     many = table.assign(
         reached=[100, 50, 20, 5], passed=[np.nan, 0.5, 0.4, 0.25], lost=[0, 50, 30, 15]
     )
-    assert analyze.leak(many).iloc[0][["before", "gone"]].tolist() == [
+    assert conversion.leak(many).iloc[0][["before", "gone"]].tolist() == [
         table["step"][0],
         50,
     ]  # most people, not the worst rate
@@ -248,28 +262,28 @@ def test_orders_that_the_site_did_not_see_are_counted():
             order("z", "2026-03-09"),
         ],
     )
-    held = analyze.tracked_share(seen, orders)
+    held = conversion.tracked_share(seen, orders)
     assert held.to_dict() == {"orders": 2, "seen": 1, "share": 0.5, "sales": 1, "strange": 0}
-    assert "the counts below are too low" in analyze.tracked_in_words(held)
-    assert "too low" not in analyze.tracked_in_words(held.replace(0.5, 1.0))
-    assert "The other way round" not in analyze.tracked_in_words(held)
+    assert "the counts below are too low" in conversion.tracked_in_words(held)
+    assert "too low" not in conversion.tracked_in_words(held.replace(0.5, 1.0))
+    assert "The other way round" not in conversion.tracked_in_words(held)
     # o7 was bought on the site and is no order of the shop; o8 came before the orders begin; a refund is no purchase.
     rows = [("a", 0, "purchase", {"order_id": "o1"}), ("a", 60, "purchase", {"order_id": "o7"})]
     rows += [("b", -600, "purchase", {"order_id": "o8"}), ("b", 90, "refund", {"order_id": "o9"})]
-    more = analyze.tracked_share(acts(*rows), orders)
+    more = conversion.tracked_share(acts(*rows), orders)
     assert more[["sales", "strange"]].tolist() == [2, 1]
     assert (
         "1 of the 2 purchases that the site holds are not among the shop's"
-        in analyze.tracked_in_words(more)
+        in conversion.tracked_in_words(more)
     )
 
 
 def test_times_are_told_in_seconds_where_they_are_short_and_the_limit_of_visitors_in_days():
-    visits = analyze.describe_visits(analyze.visits(acts(*LISTED)).to_pandas())
+    visits = sessions.describe_visits(sessions.visits(acts(*LISTED)).to_pandas())
     later = acts(*LISTED, ("e", 8 * 1440, "search"))
-    table = analyze.funnels(analyze.deeds(later), visits, Journeys(), AS_OF)
+    table = conversion.funnels(conversion.deeds(later), visits, Journeys(), AS_OF)
     waits = (
-        analyze.one_funnel(table, "visit", "loose")["wait"].str.replace(words.NBSP, " ").tolist()
+        conversion.one_funnel(table, "visit", "loose")["wait"].str.replace(words.NBSP, " ").tolist()
     )
     assert waits == ["", "2.0 min", "90 s", "3.5 min"]
     for hours, said in (
@@ -277,32 +291,32 @@ def test_times_are_told_in_seconds_where_they_are_short_and_the_limit_of_visitor
         (24, "visitor, for 24 hours"),
         (36.5, "visitor, for 36.5 hours"),
     ):
-        assert set(analyze.compare_ways(table, hours)["unit"]) == {"visit", said}
+        assert set(conversion.compare_ways(table, hours)["unit"]) == {"visit", said}
 
 
 # --- paths -----------------------------------------------------------------------------------
 
 
 def test_transitions_and_paths_by_hand():
-    deeds = analyze.deeds(acts(*LISTED))
-    named = analyze.name_transitions(analyze.transitions(deeds).to_pandas(), AS_OF).set_index(
-        ["source", "target"]
-    )
+    deeds = conversion.deeds(acts(*LISTED))
+    named = visit_paths.name_transitions(
+        visit_paths.transitions(deeds).to_pandas(), AS_OF
+    ).set_index(["source", "target"])
     looked = named.xs("looks at goods")
     assert looked["moves"].to_dict() == {"fills the cart": 3, "leaves": 1}
     assert looked["share"].sum() == pytest.approx(1)
     assert named.loc[("fills the cart", "checks out"), "seconds"] == pytest.approx(60)
     assert np.isnan(named.loc[("buys", "leaves"), "seconds"])
     assert named.xs("comes")["moves"].sum() == 5
-    best = analyze.top_paths(deeds).set_index("path")
+    best = visit_paths.top_paths(deeds).set_index("path")
     assert best.loc[
         "looks at goods > fills the cart > checks out > buys", ["visits", "bought"]
     ].tolist() == [1, 1]
     assert best["visits"].sum() == 5
-    walk = analyze.step_by_step(deeds, visits=10)
+    walk = visit_paths.step_by_step(deeds, visits=10)
     assert walk.sum().round(9).eq(1).all()
     assert walk.loc["has left", 1] == 0.5
-    order_of_acts = analyze.walk_order(named.reset_index())
+    order_of_acts = visit_paths.walk_order(named.reset_index())
     assert order_of_acts[0] == paths.COMES
     assert order_of_acts[-1] == paths.LEAVES
     assert (
@@ -330,10 +344,10 @@ def cart_rows(days=14):
         "products",
         [{"product_id": "A", "list_price": 99.0}, {"product_id": "B", "list_price": 7.0}],
     )
-    prices = analyze.usual_prices(orders, products, AS_OF)
-    carts = analyze.carts(rows, prices)
-    later = analyze.later_purchases(carts, rows, orders).to_pandas()
-    return analyze.follow_carts(carts.to_pandas(), later, AS_OF, days)
+    prices = left_carts.usual_prices(orders, products, AS_OF)
+    carts = left_carts.carts(rows, prices)
+    later = left_carts.later_purchases(carts, rows, orders).to_pandas()
+    return left_carts.follow_carts(carts.to_pandas(), later, AS_OF, days)
 
 
 def test_carts_are_followed_into_the_orders_of_the_shop():
@@ -360,30 +374,30 @@ def test_carts_are_followed_into_the_orders_of_the_shop():
 def test_a_year_of_carts_and_who_may_be_written_to():
     people = pd.DataFrame({"customer_id": ["C1"], "consent_email": [True]})
     none, rules = read(none_of("experiments").to_pandas()), Journeys()
-    year = analyze.carts_a_year(cart_rows(), people, none, rules, AS_OF)
+    year = left_carts.carts_a_year(cart_rows(), people, none, rules, AS_OF)
     # four carts in 31 days; of the three old enough to judge two were left and one of them is lost
     scale = 365 / 31 * 4 / 3
     assert year[["left", "lost", "reachable"]].tolist() == pytest.approx([2 * scale, scale, scale])
     assert year["back"] == 0.5
-    assert f"14 days. {words.percent(0.5)} are" in analyze.carts_in_words(year, 14, "EUR")
+    assert f"14 days. {words.percent(0.5)} are" in left_carts.carts_in_words(year, 14, "EUR")
     # C1 came back after a reminder, which says nothing of who comes back without one; long before it, it would.
     test = pd.DataFrame(
         {"experiment_id": "X-CART", "unit_id": ["C1", "C7"], "variant": ["mail", "control"], "outcome": "sales",
          "value": 1.0, "assigned_at": pd.Timestamp(2026, 3, 2)}
     )  # fmt: skip
     test = read(test)
-    written = analyze.carts_a_year(cart_rows(), people, test, rules, AS_OF)
+    written = left_carts.carts_a_year(cart_rows(), people, test, rules, AS_OF)
     assert written[["back", "reminded"]].tolist() == [0, 1]
     assert written["left"] == year["left"]
-    assert "Leaving out those whose owner a test reminded, 0" in analyze.carts_in_words(
+    assert "Leaving out those whose owner a test reminded, 0" in left_carts.carts_in_words(
         written, 14, "EUR"
     )
     for other in (
         test.assign(assigned_at=pd.Timestamp(2026, 3, 20)),
         test.assign(unit_id=["C7", "C1"]),
     ):
-        assert analyze.carts_a_year(cart_rows(), people, other, rules, AS_OF)["reminded"] == 0
-    fates = analyze.cart_fates(cart_rows()).set_index("fate")["carts"]
+        assert left_carts.carts_a_year(cart_rows(), people, other, rules, AS_OF)["reminded"] == 0
+    fates = left_carts.cart_fates(cart_rows()).set_index("fate")["carts"]
     assert fates.tolist() == [1, 0, 1, 1]
 
 
@@ -400,9 +414,9 @@ def test_only_an_experiment_says_what_a_reminder_wins():
     )  # fmt: skip
     people = pd.DataFrame({"customer_id": range(400), "consent_email": True})
     year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), (np.nan, "assumed")
-    effect = analyze.reminder_effect(read(tests), "cart", people)
+    effect = left_carts.reminder_effect(read(tests), "cart", people)
     assert effect["low"].item() < 3 < effect["high"].item()
-    won = analyze.won_back(year, effect, guess).iloc[0]
+    won = left_carts.won_back(year, effect, guess).iloc[0]
     assert won["value"] == pytest.approx(100 * effect["effect"].item())
     ends = [words.money(100 * effect[c].item()) for c in ("effect", "low", "high")]
     assert won[
@@ -412,14 +426,14 @@ def test_only_an_experiment_says_what_a_reminder_wins():
     assert "Among all in the test" not in won["evidence"]
     assert effect["enrolled"].item() == 400 * 365  # all in one day
     assert not len(
-        analyze.reminder_effect(read(tests).assign(outcome="ordered_again"), "cart", people)
+        left_carts.reminder_effect(read(tests).assign(outcome="ordered_again"), "cart", people)
     )  # has no price
     shuffled = tests.assign(variant=rng.permutation(tests["variant"]))
-    broken = analyze.reminder_effect(read(shuffled), "cart", people)
+    broken = left_carts.reminder_effect(read(shuffled), "cart", people)
     assert not broken["low"].item() < 3 < broken["high"].item()
-    assert not len(analyze.reminder_effect(read(tests), "basket", people))
+    assert not len(left_carts.reminder_effect(read(tests), "basket", people))
     # A margin that is known makes the value margin; the sales are said beside it.
-    half = analyze.won_back(year, effect, (0.5, "data")).iloc[0]
+    half = left_carts.won_back(year, effect, (0.5, "data")).iloc[0]
     assert half[["value", "value_low"]].tolist() == pytest.approx(
         [won["value"] / 2, won["value_low"] / 2]
     )
@@ -442,7 +456,7 @@ def test_a_reminder_is_judged_by_those_who_may_be_written_to():
         {"customer_id": range(800), "consent_email": [True] * 400 + [False] * 200 + [None] * 200}
     )
     year, guess = pd.Series({"reachable": 100.0, "left_value": 1000.0}), (np.nan, "assumed")
-    effect = analyze.reminder_effect(read(tests), "cart", people)
+    effect = left_carts.reminder_effect(read(tests), "cart", people)
     assert effect[["treated", "control", "all_treated", "all_control"]].iloc[0].tolist() == [
         200,
         200,
@@ -451,7 +465,7 @@ def test_a_reminder_is_judged_by_those_who_may_be_written_to():
     ]
     assert effect["low"].item() < 0 < effect["high"].item()
     assert effect["all_low"].item() < 3 < effect["all_high"].item()
-    none = analyze.won_back(year, effect, guess).iloc[0]
+    none = left_carts.won_back(year, effect, guess).iloc[0]
     assert none["headline"].endswith("from owners who may be written to cannot be told yet.")
     assert none[["value", "value_low", "value_high", "sales"]].isna().all()
     ends = [
@@ -469,12 +483,12 @@ def test_a_reminder_is_judged_by_those_who_may_be_written_to():
         )
         in (none["evidence"])
     )
-    nobody = analyze.reminder_effect(read(tests), "cart", people.assign(consent_email=None))
-    told = analyze.won_back(year, nobody, guess).iloc[0]
+    nobody = left_carts.reminder_effect(read(tests), "cart", people.assign(consent_email=None))
+    told = left_carts.won_back(year, nobody, guess).iloc[0]
     assert "too few people may be written to: 0 with “mail” and 0 without. So" in told["evidence"]
-    others = analyze.won_back(
+    others = left_carts.won_back(
         year,
-        analyze.reminder_effect(read(tests), "cart", people[400:].assign(consent_email=True)),
+        left_carts.reminder_effect(read(tests), "cart", people[400:].assign(consent_email=True)),
         guess,
     )
     assert others["value"].item() > 500
@@ -529,9 +543,9 @@ def test_waits_end_with_the_next_order_or_with_the_day_of_the_report():
     days = days_of(
         [("a", "2026-01-01"), ("a", "2026-01-11"), ("b", "2026-03-01"), ("b", "2026-03-01")]
     )
-    found = analyze.order_waits(days, AS_OF)
+    found = repeat_orders.order_waits(days, AS_OF)
     assert found.to_numpy().tolist() == [[1, True, 10, 1], [1, False, 30, 1], [2, False, 79, 1]]
-    earlier = analyze.order_waits(days, date(2026, 1, 5))
+    earlier = repeat_orders.order_waits(days, date(2026, 1, 5))
     assert earlier.to_numpy().tolist() == [[1, False, 4, 1]]
 
 
@@ -552,14 +566,14 @@ def test_the_ladder_knows_what_the_naive_share_does_not():
         for d in firsts
     ]
     rows = pd.DataFrame(waited, columns=["step", "again", "days"]).assign(n=1)
-    found = analyze.repeat_ladder(rows, 40).iloc[0]
+    found = repeat_orders.repeat_ladder(rows, 40).iloc[0]
     assert found["chance"] == 1
     assert found["naive"] == pytest.approx(50 / 80)
     assert found["wait"] == 40
     assert np.isnan(
-        analyze.repeat_ladder(rows.assign(again=False), 200)["chance"].item()
+        repeat_orders.repeat_ladder(rows.assign(again=False), 200)["chance"].item()
     )  # nobody was watched so long
-    assert not len(analyze.repeat_ladder(rows.head(5), 42))
+    assert not len(repeat_orders.repeat_ladder(rows.head(5), 42))
 
 
 def test_the_ladder_says_on_whom_it_rests():
@@ -568,14 +582,15 @@ def test_the_ladder_says_on_whom_it_rests():
          "high": 0.6, "soon": 13.0, "lost": [150, 140]}
     )  # fmt: skip
     past = ladder.History(None, 30, 91, 299, 2469)
-    said = analyze.weakest_step(steps, past)
+    said = repeat_orders.weakest_step(steps, past)
     assert said["evidence"].startswith(
         f"Of {words.count(2469)} customers who have ordered, the first order of 299 is"
     )
     assert "reached this step" not in said["evidence"]  # they all did
     assert "not come back by day 13" in said["action"]
     assert (
-        "200 of them reached" in analyze.weakest_step(steps.assign(lost=[1, 2]), past)["evidence"]
+        "200 of them reached"
+        in repeat_orders.weakest_step(steps.assign(lost=[1, 2]), past)["evidence"]
     )
     assert past._replace(customers=2469).in_words().startswith(f"All {words.count(2469)} customers")
 
@@ -606,12 +621,14 @@ def test_the_shifted_beta_geometric_fit_is_the_published_one_and_foretells_years
 
 
 def test_published_groups_stand_beside_the_plain_rules():
-    table = analyze.published().set_index(["group", "way"])
-    assert table.loc[("High End", analyze.SBG), ["alpha", "beta"]].round(3).tolist() == [
+    table = beta_geometric.published().set_index(["group", "way"])
+    assert table.loc[("High End", beta_geometric.SBG), ["alpha", "beta"]].round(3).tolist() == [
         0.668,
         3.806,
     ]
-    assert table.loc[("Regular", analyze.SBG), "error"] == table.loc["Regular", "error"].min()
+    assert (
+        table.loc[("Regular", beta_geometric.SBG), "error"] == table.loc["Regular", "error"].min()
+    )
 
 
 @settings(deadline=None, max_examples=20)
@@ -630,7 +647,7 @@ def test_lifetimes_end_at_the_first_long_silence():
          ("stays", "2026-01-01"), ("stays", "2026-01-25"), ("stays", "2026-02-20"), ("stays", "2026-03-15"),
          ("new", "2026-03-20")]
     )  # fmt: skip
-    found = analyze.lifetimes(days, AS_OF, 30).set_index("customer_id")
+    found = beta_geometric.lifetimes(days, AS_OF, 30).set_index("customer_id")
     assert found["days"].to_dict() == {"back": 7, "one": 0, "stays": 59}
     assert found["stopped"].to_dict() == {"back": True, "one": True, "stays": False}
     assert found["returned"].to_dict() == {"back": True, "one": False, "stays": False}
@@ -644,7 +661,7 @@ def test_the_life_table_counts_only_periods_that_were_watched_through():
             "stopped": [True, True, False, True],
         }
     )
-    table = analyze.by_period(people, date(2026, 3, 1), period=28)
+    table = beta_geometric.by_period(people, date(2026, 3, 1), period=28)
     assert table[["period", "at_risk", "stopped"]].to_numpy().tolist() == [[1, 3, 1], [2, 2, 1]]
     assert table["left"].tolist() == pytest.approx([2 / 3, 1 / 3])
 
@@ -658,7 +675,7 @@ def test_the_fit_of_a_shop_has_intervals_and_goes_beyond_what_was_seen():
     people = pd.DataFrame(
         {"first_on": first.date, "days": np.minimum(life, watched), "stopped": life <= watched}
     )
-    fit, table = analyze.fit_retention(people, date(2026, 1, 1), draws=40)
+    fit, table = beta_geometric.fit_retention(people, date(2026, 1, 1), draws=40)
     assert fit.alpha / (fit.alpha + fit.beta) == pytest.approx(0.25, abs=0.04)
     true = beta_geometric.project(beta_geometric.Fit(1.0, 3.0), table["period"].to_numpy())
     assert (table["projected"] - true).abs().max() < 0.04
@@ -674,10 +691,16 @@ def test_the_fit_of_a_shop_has_intervals_and_goes_beyond_what_was_seen():
 
 def test_a_plan_from_silence_is_refused_where_many_come_back():
     held = pd.DataFrame(
-        {"period": [9], "left": [0.5], analyze.SBG: [0.52], "last": [0.45], "exponential": [0.3]}
+        {
+            "period": [9],
+            "left": [0.5],
+            beta_geometric.SBG: [0.52],
+            "last": [0.45],
+            "exponential": [0.3],
+        }
     )
     path = pd.DataFrame({"period": [13], "projected": [0.4], "plain": [0.35], "exponential": [0.1]})
-    tested = analyze.score_retention(held, (beta_geometric.Fit(1, 1), path))
+    tested = beta_geometric.score_retention(held, (beta_geometric.Fit(1, 1), path))
     assert tested[["error", "year"]].round(2).to_numpy().tolist() == [
         [2, 0.4],
         [5, 0.35],
@@ -756,9 +779,13 @@ def test_conversion_and_feedback_stand_side_by_side():
         "tickets": frame("tickets", tickets),
         "reviews": frame("reviews", reviews),
     }
-    visits = analyze.describe_visits(analyze.visits(acts(*LISTED)).to_pandas())
-    table = analyze.journey_map(
-        given_tables, visits, analyze.repeat_ladder(pd.DataFrame({"step": []}), 30), "Shop", AS_OF
+    visits = sessions.describe_visits(sessions.visits(acts(*LISTED)).to_pandas())
+    table = touchpoints.journey_map(
+        given_tables,
+        visits,
+        repeat_orders.repeat_ladder(pd.DataFrame({"step": []}), 30),
+        "Shop",
+        AS_OF,
     )
     found = table.set_index("touchpoint")
     assert found["cases"].dropna().to_dict() == {"look": 10, "receive": 30, "use": 20}
@@ -774,10 +801,10 @@ def test_conversion_and_feedback_stand_side_by_side():
         59,
     ]  # nobody waits for what is bought in a store
     assert found["went_on"]["use"] == 58  # the refund on a receipt of its own is of some order
-    means = analyze.map_table(table).set_index("who")["good_means"]
+    means = touchpoints.map_table(table).set_index("who")["good_means"]
     assert means["uses the goods"] == "any other review, of 4 stars or more"
     silent = table.assign(answers=0, cases=np.nan, per_hundred=np.nan)
-    assert not {"ratings", "good", "good_means", "cases"} & set(analyze.map_table(silent))
+    assert not {"ratings", "good", "good_means", "cases"} & set(touchpoints.map_table(silent))
     assert found.loc["look", ["reached", "went_on"]].tolist() == [4, 4]
     assert np.isnan(found.loc["look", "share"])  # four visits say nothing
     assert found.loc["use", "good_share"] == pytest.approx(2 / 3)
@@ -787,7 +814,7 @@ def test_conversion_and_feedback_stand_side_by_side():
     assert (
         found.loc["service", "goes_on"] == "had an answer within 8 hours (cases since 1 March 2026)"
     )
-    assert analyze.sore_point(table) is None  # nothing stands out
+    assert touchpoints.sore_point(table) is None  # nothing stands out
 
     def spoken_of(key, share, low, high, good):
         worse = table.copy()
@@ -797,7 +824,7 @@ def test_conversion_and_feedback_stand_side_by_side():
             high,
             good,
         ]
-        return analyze.sore_point(worse)
+        return touchpoints.sore_point(worse)
 
     sore = spoken_of("receive", 0.1, 0.05, 0.2, 3)
     assert sore["headline"] == "In reviews, people speak worse of the wait than of other things."
@@ -811,7 +838,7 @@ def test_conversion_and_feedback_stand_side_by_side():
     assert (
         spoken_of("receive", 0.5, 0.4, 0.6, 15) is None
     )  # below the share of the others, but within its interval
-    assert analyze.sore_point(table[table["touchpoint"] != "use"]) is None
+    assert touchpoints.sore_point(table[table["touchpoint"] != "use"]) is None
 
 
 def test_the_map_says_what_the_next_thing_is():
@@ -832,14 +859,14 @@ def test_the_map_says_what_the_next_thing_is():
     ]
     other = [asked[0] | {"response_id": "b", "score": 5.0, "scale_max": 5.0}]
     waits = pd.DataFrame({"step": 1, "again": [True] * 30 + [False] * 10, "days": 20, "n": 1})
-    steps = analyze.ladder_table(analyze.repeat_ladder(waits, 14), 14, AS_OF)
+    steps = repeat_orders.ladder_table(repeat_orders.repeat_ladder(waits, 14), 14, AS_OF)
 
-    nobody = analyze.describe_visits(
-        analyze.visits(analyze.add_sessions(none_of("events"), 30)).to_pandas()
+    nobody = sessions.describe_visits(
+        sessions.visits(sessions.add_sessions(none_of("events"), 30)).to_pandas()
     )
 
     def goes_on(answers):
-        told = analyze.journey_map(
+        told = touchpoints.journey_map(
             tables | {"surveys": frame("surveys", answers)}, nobody, steps, "Shop", AS_OF
         )
         return told.set_index("touchpoint")["goes_on"].to_dict()
@@ -857,11 +884,11 @@ def mapped(**given):
     """The journey map of these rows by table, by touchpoint; all else is empty."""
     names = ("messages", "redemptions", "products", "orders", "tickets", "surveys", "reviews")
     found = {n: frame(n, given[n]) if n in given else none_of(n) for n in names}
-    nobody = analyze.describe_visits(
-        analyze.visits(analyze.add_sessions(none_of("events"), 30)).to_pandas()
+    nobody = sessions.describe_visits(
+        sessions.visits(sessions.add_sessions(none_of("events"), 30)).to_pandas()
     )
-    steps = analyze.repeat_ladder(pd.DataFrame({"step": []}), 30)
-    return analyze.journey_map(found, nobody, steps, "Shop", AS_OF).set_index("touchpoint")
+    steps = repeat_orders.repeat_ladder(pd.DataFrame({"step": []}), 30)
+    return touchpoints.journey_map(found, nobody, steps, "Shop", AS_OF).set_index("touchpoint")
 
 
 def test_reviews_of_other_brands_are_no_feedback_on_us():
@@ -927,58 +954,69 @@ def test_stages_are_read_from_the_words_of_the_help_desk():
 
 
 def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables():
-    none = analyze.add_sessions(none_of("events"), 30)
-    visits, deeds = analyze.describe_visits(analyze.visits(none).to_pandas()), analyze.deeds(none)
+    none = sessions.add_sessions(none_of("events"), 30)
+    visits, deeds = (
+        sessions.describe_visits(sessions.visits(none).to_pandas()),
+        conversion.deeds(none),
+    )
     rules = Journeys()
-    funnels = analyze.funnels(deeds, visits, rules, AS_OF)
-    assert not len(funnels) + len(analyze.by_part(funnels)) + len(analyze.where_visits_end(visits))
-    assert not len(analyze.leak(analyze.one_funnel(funnels, "visit", "loose")))
-    assert not len(analyze.name_transitions(analyze.transitions(deeds).to_pandas(), AS_OF))
-    assert not len(analyze.top_paths(deeds)) + len(analyze.step_by_step(deeds, 0))
-    assert analyze.compare_ways(funnels, 168).columns[:3].tolist() == ["unit", "order", "began"]
-    assert analyze.compare_sessions(none)["acts"] == 0
+    funnels = conversion.funnels(deeds, visits, rules, AS_OF)
+    assert (
+        not len(funnels)
+        + len(conversion.by_part(funnels))
+        + len(conversion.where_visits_end(visits))
+    )
+    assert not len(conversion.leak(conversion.one_funnel(funnels, "visit", "loose")))
+    assert not len(visit_paths.name_transitions(visit_paths.transitions(deeds).to_pandas(), AS_OF))
+    assert not len(visit_paths.top_paths(deeds)) + len(visit_paths.step_by_step(deeds, 0))
+    assert conversion.compare_ways(funnels, 168).columns[:3].tolist() == ["unit", "order", "began"]
+    assert sessions.compare_sessions(none)["acts"] == 0
     nameless = frame("orders", [order(None, "2026-03-01"), order(None, "2026-03-02")])
     few = frame("orders", [order(c, "2026-03-01") for c in "abc"])
     without = none_of("orders")
-    carts = analyze.carts(none, analyze.usual_prices(without, none_of("products"), AS_OF))
-    rows = analyze.follow_carts(
-        carts.to_pandas(), analyze.later_purchases(carts, none, without).to_pandas(), AS_OF, 14
+    carts = left_carts.carts(none, left_carts.usual_prices(without, none_of("products"), AS_OF))
+    rows = left_carts.follow_carts(
+        carts.to_pandas(), left_carts.later_purchases(carts, none, without).to_pandas(), AS_OF, 14
     )
     nobody, untested = none_of("customers").to_pandas(), read(none_of("experiments").to_pandas())
-    year = analyze.carts_a_year(rows, nobody, untested, rules, AS_OF)
-    assert analyze.cart_fates(rows)["carts"].sum() == 0
-    assert analyze.carts_in_words(year, 14, "EUR") == "No cart was filled."
+    year = left_carts.carts_a_year(rows, nobody, untested, rules, AS_OF)
+    assert left_carts.cart_fates(rows)["carts"].sum() == 0
+    assert left_carts.carts_in_words(year, 14, "EUR") == "No cart was filled."
     assert not len(
-        analyze.won_back(
-            year, analyze.reminder_effect(untested, "cart", nobody), (np.nan, "assumed")
+        left_carts.won_back(
+            year, left_carts.reminder_effect(untested, "cart", nobody), (np.nan, "assumed")
         )
     )
-    assert np.isnan(analyze.tracked_share(none, without)["share"])
+    assert np.isnan(conversion.tracked_share(none, without)["share"])
     for orders in (none_of("orders"), nameless.cast({"customer_id": "string"}), few):
-        past = analyze.history(orders, none_of("customers"), AS_OF)
-        steps = analyze.repeat_ladder(analyze.order_waits(past.days, AS_OF), past.within)
-        assert not len(steps) + len(analyze.check_ladder(past.days, AS_OF, 7))
-        assert analyze.weakest_step(steps, past) is None
-        assert not len(analyze.ladder_curves(analyze.order_waits(past.days, AS_OF), past.within))
-        people = analyze.lifetimes(past.days, AS_OF, past.silence)
-        assert analyze.fit_retention(people, AS_OF - timedelta(days=past.silence)) is None
-        assert "stay" in analyze.stay_in_words(
+        past = repeat_orders.history(orders, none_of("customers"), AS_OF)
+        steps = repeat_orders.repeat_ladder(
+            repeat_orders.order_waits(past.days, AS_OF), past.within
+        )
+        assert not len(steps) + len(repeat_orders.check_ladder(past.days, AS_OF, 7))
+        assert repeat_orders.weakest_step(steps, past) is None
+        assert not len(
+            repeat_orders.ladder_curves(repeat_orders.order_waits(past.days, AS_OF), past.within)
+        )
+        people = beta_geometric.lifetimes(past.days, AS_OF, past.silence)
+        assert beta_geometric.fit_retention(people, AS_OF - timedelta(days=past.silence)) is None
+        assert "stay" in beta_geometric.stay_in_words(
             people, past.silence
-        ) or "stop" in analyze.stay_in_words(people, past.silence)
-        tested = analyze.score_retention(
-            analyze.hold_out_retention(past.days, AS_OF, past.silence), None
+        ) or "stop" in beta_geometric.stay_in_words(people, past.silence)
+        tested = beta_geometric.score_retention(
+            beta_geometric.hold_out_retention(past.days, AS_OF, past.silence), None
         )
         assert not len(tested) + len(
             beta_geometric.plan_in_words(tested, people, pd.DataFrame({"period": []}))
         )
-        assert not len(analyze.retention_table(None, past.silence, AS_OF))
+        assert not len(beta_geometric.retention_table(None, past.silence, AS_OF))
         empty = {
             n: none_of(n)
             for n in ("messages", "redemptions", "products", "surveys", "tickets", "reviews")
         }
-        table = analyze.journey_map(empty | {"orders": orders}, visits, steps, "Shop", AS_OF)
-        assert not len(table) + len(analyze.map_table(table)) + len(analyze.as_map(table))
-        assert analyze.sore_point(table) is None
+        table = touchpoints.journey_map(empty | {"orders": orders}, visits, steps, "Shop", AS_OF)
+        assert not len(table) + len(touchpoints.map_table(table)) + len(touchpoints.as_map(table))
+        assert touchpoints.sore_point(table) is None
 
 
 def test_row_work_compiles_for_other_engines(monkeypatch):
@@ -989,20 +1027,20 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
     events, orders, products = (
         ibis.table(tables.get(n).schema, name=n) for n in ("events", "orders", "products")
     )
-    rows = analyze.add_sessions(events, 30)
+    rows = sessions.add_sessions(events, 30)
     deeds, carts = (
-        analyze.deeds(rows),
-        analyze.carts(rows, analyze.usual_prices(orders, products, AS_OF)),
+        conversion.deeds(rows),
+        left_carts.carts(rows, left_carts.usual_prices(orders, products, AS_OF)),
     )
     made = [
         rows,
-        analyze.visits(rows),
+        sessions.visits(rows),
         deeds,
-        analyze.transitions(deeds),
+        visit_paths.transitions(deeds),
         carts,
-        analyze.later_purchases(carts, rows, orders),
+        left_carts.later_purchases(carts, rows, orders),
     ]
-    made += [analyze.reach(deeds, STEPS, o, h) for o in ("loose", "strict") for h in (0, 24)]
+    made += [conversion.reach(deeds, STEPS, o, h) for o in ("loose", "strict") for h in (0, 24)]
     made += [ladder.order_days(orders)]
     for expression in made:
         for dialect in ("pyspark", "bigquery", "snowflake"):
@@ -1036,7 +1074,7 @@ def ladder_days(rows):
 
 def test_the_ladder_said_a_half_year_ago_what_then_came(true_orders):
     days, as_of = ladder_days(true_orders), date(2026, 9, 30)
-    tried = analyze.check_ladder(days, as_of, 182)
+    tried = repeat_orders.check_ladder(days, as_of, 182)
     off = {way: (tried[way] - tried["came"]).abs().mean() for way in ("chance", "naive")}
     assert off["chance"] < 0.04
     assert off["chance"] < off["naive"]
@@ -1044,7 +1082,7 @@ def test_the_ladder_said_a_half_year_ago_what_then_came(true_orders):
     dealt = true_orders.assign(
         customer=np.random.default_rng(1).permutation(true_orders["customer"])
     )
-    broken = analyze.check_ladder(ladder_days(dealt), as_of, 182)
+    broken = repeat_orders.check_ladder(ladder_days(dealt), as_of, 182)
     both = broken.merge(tried, on="step", suffixes=("", "_true"))
     assert (both["chance"] - both["came_true"]).abs().mean() > 2 * off["chance"]
 
@@ -1066,12 +1104,14 @@ def test_settings_of_journeys_are_checked(wrong):
 def test_the_graph_says_what_it_shows_and_leaves_out_what_is_not_there(monkeypatch):
     shown = []
     monkeypatch.setattr(charts, "display", shown.append)
-    moves = analyze.name_transitions(
-        analyze.transitions(analyze.deeds(acts(*LISTED))).to_pandas(), AS_OF
+    moves = visit_paths.name_transitions(
+        visit_paths.transitions(conversion.deeds(acts(*LISTED))).to_pandas(), AS_OF
     )
     charts.theme()
-    charts.graph(analyze.busiest(moves), "Ways", order=analyze.walk_order(moves), ends="leaves")
+    charts.graph(
+        visit_paths.busiest(moves), "Ways", order=visit_paths.walk_order(moves), ends="leaves"
+    )
     assert shown[0].alt.startswith("Transition graph. Ways 6 acts; most often ")
     back = pd.concat([moves, moves.tail(1).assign(source="buys", target="looks at goods")])
-    charts.graph(back, "Ways back", order=analyze.walk_order(moves), ends="leaves")
+    charts.graph(back, "Ways back", order=visit_paths.walk_order(moves), ends="leaves")
     assert "Ways back" in shown[1].alt

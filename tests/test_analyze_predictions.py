@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from statsmodels.datasets import longley
 
-from helpers import analyze, effects, plan, show, stats, tables
-from helpers.analyze import line_forecast, purchase, purchase_models, purchase_profit, sales_drivers
+from helpers import effects, show, stats, tables
+from helpers.analyze.predictions import (
+    line_forecast,
+    purchase,
+    purchase_models,
+    purchase_profit,
+    sales_drivers,
+)
 from helpers.client import Economics
+from helpers.plan import targets
 from helpers.show import words
 
-NO_FEASTS = analyze.feast_days(
+NO_FEASTS = sales_drivers.feast_days(
     pd.DataFrame(columns=["held_on", "name", "kind"]), "", date(2024, 1, 1), date(2024, 1, 2)
 )
 START = pd.Timestamp("2024-01-01")  # a Monday
@@ -97,9 +104,9 @@ def planted(days=800, seed=1, weekday=None, month=None, price=-1.5, noise=0.1):
 def test_effects_find_what_was_planted_and_not_where_it_is_shuffled():
     month = np.array([0.8, 0.9, 1, 1, 1.1, 1, 1, 1, 1, 1, 1.2, 1.4])
     sales, moves = planted(month=month)
-    found = analyze.driver_effects(analyze.explain_sales(sales, moves, NO_FEASTS)).set_index(
-        "driver"
-    )
+    found = sales_drivers.driver_effects(
+        sales_drivers.explain_sales(sales, moves, NO_FEASTS)
+    ).set_index("driver")
     shape = np.array([1, 1, 1, 1, 1, 2.0, 0.5])
     for name, true in zip(sales_drivers.WEEKDAYS, shape, strict=True):
         assert found.loc[name, "effect"] == pytest.approx(
@@ -115,9 +122,9 @@ def test_effects_find_what_was_planted_and_not_where_it_is_shuffled():
     assert found.loc["prices paid", "verdict"] == "goes with less"
     assert found["effect"].between(found["low"], found["high"]).all()
     mixed = moves.sample(frac=1, random_state=1).set_axis(moves.index)
-    lost = analyze.driver_effects(analyze.explain_sales(sales, mixed, NO_FEASTS)).set_index(
-        "driver"
-    )
+    lost = sales_drivers.driver_effects(
+        sales_drivers.explain_sales(sales, mixed, NO_FEASTS)
+    ).set_index("driver")
     assert abs(lost.loc["prices paid", "effect"]) < 0.04
 
 
@@ -126,20 +133,20 @@ def test_a_month_is_told_from_two_years_on_and_only_if_it_was_so_in_each():
     burst[1] = 1.6  # newcomers of one February
     one, moves = planted(400, month=burst)
     assert "month" not in set(
-        analyze.driver_effects(analyze.explain_sales(one, moves, NO_FEASTS))["kind"]
+        sales_drivers.driver_effects(sales_drivers.explain_sales(one, moves, NO_FEASTS))["kind"]
     )
     steady, moves = planted(800)
     first, _moves = planted(800, month=burst)
     mixed = pd.concat([first[:365], steady[365:]])
-    told = analyze.driver_effects(analyze.explain_sales(mixed, moves, NO_FEASTS)).set_index(
-        "driver"
-    )
+    told = sales_drivers.driver_effects(
+        sales_drivers.explain_sales(mixed, moves, NO_FEASTS)
+    ).set_index("driver")
     assert told.loc["February", "effect"] > 0.1
     assert told.loc["February", "verdict"] == "may be chance"
     always, moves = planted(800, month=burst)
-    known = analyze.driver_effects(analyze.explain_sales(always, moves, NO_FEASTS)).set_index(
-        "driver"
-    )
+    known = sales_drivers.driver_effects(
+        sales_drivers.explain_sales(always, moves, NO_FEASTS)
+    ).set_index("driver")
     assert known.loc["February", "verdict"] == "goes with more"
 
 
@@ -176,7 +183,7 @@ def test_holidays_of_every_country_and_of_the_clients_own_calendar_have_their_ef
             "kind": "sale",
         }
     )
-    feasts = analyze.feast_days(own, "DE", days[0], days[-1])
+    feasts = sales_drivers.feast_days(own, "DE", days[0], days[-1])
     assert stats.public_holidays("FR", date(2024, 7, 14), date(2024, 7, 14)).tolist() == [
         "National Day"
     ]
@@ -184,8 +191,8 @@ def test_holidays_of_every_country_and_of_the_clients_own_calendar_have_their_ef
     marks = sales_drivers.feast_marks(days, feasts)
     sales = pd.Series(np.exp(0.5 * marks["calendar: sale"] - 0.7 * marks["on a holiday"]), days)
     sales *= np.exp(np.random.default_rng(1).normal(5, 0.05, len(days)))
-    found = analyze.driver_effects(
-        analyze.explain_sales(sales, pd.DataFrame(index=days), feasts)
+    found = sales_drivers.driver_effects(
+        sales_drivers.explain_sales(sales, pd.DataFrame(index=days), feasts)
     ).set_index("driver")
     assert found.loc["sale", "effect"] == pytest.approx(np.exp(0.5) - 1, abs=0.05)
     assert found.loc["on a holiday", "effect"] == pytest.approx(np.exp(-0.7) - 1, abs=0.05)
@@ -194,16 +201,18 @@ def test_holidays_of_every_country_and_of_the_clients_own_calendar_have_their_ef
 def test_closed_weekdays_short_histories_and_dead_tables_are_no_trouble():
     sales, moves = planted(weekday=np.array([1, 1, 1, 1, 1, 2.0, 0.0]), days=500)
     moves["spend: nowhere"], moves["messages of the last seven days"] = np.nan, 0.0
-    effects = analyze.driver_effects(fit := analyze.explain_sales(sales, moves, NO_FEASTS))
+    effects = sales_drivers.driver_effects(
+        fit := sales_drivers.explain_sales(sales, moves, NO_FEASTS)
+    )
     assert "Sunday" not in set(effects["driver"])
     assert not effects["driver"].str.contains("nowhere|messages").any()
-    assert len(analyze.check_regression(fit)) == 5
-    short = analyze.explain_sales(sales.head(60), moves, NO_FEASTS)
+    assert len(sales_drivers.check_regression(fit)) == 5
+    short = sales_drivers.explain_sales(sales.head(60), moves, NO_FEASTS)
     assert short is None
-    assert analyze.driver_effects(short).empty
-    assert analyze.check_regression(short).empty
-    said = analyze.drivers_in_words(
-        analyze.driver_effects(short), short, analyze.check_regression(short)
+    assert sales_drivers.driver_effects(short).empty
+    assert sales_drivers.check_regression(short).empty
+    said = sales_drivers.drivers_in_words(
+        sales_drivers.driver_effects(short), short, sales_drivers.check_regression(short)
     )
     assert "Too little" in said[0]["headline"]
 
@@ -216,18 +225,18 @@ def test_drivers_that_always_move_together_and_odd_days_are_named():
             + 1e-3 * np.sin(np.arange(800))
         }
     )
-    checks = analyze.check_regression(analyze.explain_sales(sales, twin, NO_FEASTS)).set_index(
-        "check"
-    )
+    checks = sales_drivers.check_regression(
+        sales_drivers.explain_sales(sales, twin, NO_FEASTS)
+    ).set_index("check")
     assert not checks.loc["Can the drivers be told apart?", "fine"]
     spoiled = sales.copy()
     spoiled[moves["prices paid"].nlargest(7).index] *= 12
-    odd = analyze.check_regression(analyze.explain_sales(spoiled, moves, NO_FEASTS)).set_index(
-        "check"
-    )
+    odd = sales_drivers.check_regression(
+        sales_drivers.explain_sales(spoiled, moves, NO_FEASTS)
+    ).set_index("check")
     assert not odd.loc["Do a few odd days decide?", "fine"]
     assert (
-        analyze.check_regression(analyze.explain_sales(sales, moves, NO_FEASTS))
+        sales_drivers.check_regression(sales_drivers.explain_sales(sales, moves, NO_FEASTS))
         .iloc[2:4]["fine"]
         .all()
     )
@@ -281,9 +290,9 @@ def two_lines(days=420, seed=1):
 
 @pytest.fixture(scope="module")
 def lines():
-    parts = analyze.part_days(two_lines(), (START + pd.Timedelta(days=419)).date())
+    parts = line_forecast.part_days(two_lines(), (START + pd.Timedelta(days=419)).date())
     whole = stats.backtest(parts["category"].sum(axis=1), origins=6)
-    return parts, whole, analyze.backtest_lines(parts, whole, NO_FEASTS)
+    return parts, whole, line_forecast.backtest_lines(parts, whole, NO_FEASTS)
 
 
 def test_the_plan_names_the_part_that_it_forecasts_otherwise_and_is_silent_where_both_agree():
@@ -302,14 +311,16 @@ def test_the_plan_names_the_part_that_it_forecasts_otherwise_and_is_silent_where
         for p, f in (("bread", 100.0), ("milk", 300.0))
     ]
     there = pd.DataFrame(there, columns=names)
-    said = plan.parts_apart(pd.DataFrame([leaf("bread", 150.0), leaf("milk", 310.0)]), there, "EUR")
+    said = targets.parts_apart(
+        pd.DataFrame([leaf("bread", 150.0), leaf("milk", 310.0)]), there, "EUR"
+    )
     assert "bread differs most: 150\u00a0EUR here for the quarter, 100\u00a0EUR there" in said
     assert (
-        plan.parts_apart(pd.DataFrame([leaf("bread", 102.0), leaf("other", 9.0)]), there, "EUR")
+        targets.parts_apart(pd.DataFrame([leaf("bread", 102.0), leaf("other", 9.0)]), there, "EUR")
         == ""
     )
     later = pd.DataFrame([leaf("bread", 150.0)]).assign(starts_on=START + pd.Timedelta(days=30))
-    assert plan.parts_apart(later, there, "EUR") == ""
+    assert targets.parts_apart(later, there, "EUR") == ""
 
 
 def test_parts_add_up_to_the_whole_and_a_kind_with_one_part_is_left_out(lines):
@@ -330,10 +341,12 @@ def test_the_calendar_of_each_part_beats_its_share_where_seasons_differ_and_not_
     lines,
 ):
     parts, whole, tested = lines
-    errors = analyze.score_ways(tested).set_index("way")["one_week"]
+    errors = line_forecast.score_ways(tested).set_index("way")["one_week"]
     assert errors[line_forecast.SCALED] < 0.6 * errors[line_forecast.SHARE_RULE]
     mixed = parts.sample(frac=1, random_state=1).set_axis(parts.index)
-    lost = analyze.score_ways(analyze.backtest_lines(mixed, whole, NO_FEASTS)).set_index("way")
+    lost = line_forecast.score_ways(
+        line_forecast.backtest_lines(mixed, whole, NO_FEASTS)
+    ).set_index("way")
     assert (
         lost.loc[line_forecast.SCALED, "one_week"]
         > 0.9 * lost.loc[line_forecast.SHARE_RULE, "one_week"]
@@ -342,20 +355,22 @@ def test_the_calendar_of_each_part_beats_its_share_where_seasons_differ_and_not_
 
 def test_intervals_of_the_parts_hold_on_origins_left_out_and_the_spans_add_up(lines):
     parts, whole, tested = lines
-    scores = analyze.score_ways(tested)
+    scores = line_forecast.score_ways(tested)
     assert scores["chosen"].sum() == 1
     assert (scores["origins"] == tested["origin_on"].nunique()).all()
     assert scores["last_on"].eq(tested["origin_on"].max()).all()
     assert scores["covered"].between(0.8, 1).all()
-    paths = analyze.total_ahead(parts["category"].sum(axis=1), whole)
-    ahead = analyze.forecast_lines(parts, paths, tested, NO_FEASTS)
+    paths = line_forecast.total_ahead(parts["category"].sum(axis=1), whole)
+    ahead = line_forecast.forecast_lines(parts, paths, tested, NO_FEASTS)
     ahead = ahead[ahead["kind"] != "total"]
     sums = ahead[ahead["weeks"] == 1].groupby("part")["forecast"].sum()
     assert np.allclose(sums, ahead[ahead["weeks"] == 13].set_index("part")["forecast"])
     assert ahead["ordered_on"].min() == parts.index[-1].date() + timedelta(days=1)
     assert (ahead["low"] <= ahead["forecast"]).all()
-    assert analyze.longest_span(ahead, "category")["part"].nunique() == 2
-    assert "product line" in analyze.lines_in_words(scores, ahead, parts, "EUR")[0]["headline"]
+    assert line_forecast.longest_span(ahead, "category")["part"].nunique() == 2
+    assert (
+        "product line" in line_forecast.lines_in_words(scores, ahead, parts, "EUR")[0]["headline"]
+    )
 
 
 def test_a_back_test_of_parts_knows_nothing_of_what_came_after(lines):
@@ -363,7 +378,7 @@ def test_a_back_test_of_parts_knows_nothing_of_what_came_after(lines):
     origin = pd.Timestamp(tested["origin_on"].min())
     changed = parts.copy()
     changed.loc[parts.index > origin] *= 3
-    again = analyze.backtest_lines(changed, whole, NO_FEASTS)
+    again = line_forecast.backtest_lines(changed, whole, NO_FEASTS)
     first, again = (t[t["origin_on"] == origin.date()] for t in (tested, again))
     assert np.allclose(again["forecast"], first["forecast"])
     assert np.allclose(again["actual"], 3 * first["actual"])
@@ -381,18 +396,22 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
         )
         daily = parts.sum(axis=1)
         paths = stats.sales_paths(daily, 91, "seasonal naive").rename_axis(columns="seasonal naive")
-        rows = analyze.backtest_lines(parts, stats.backtest(daily.head(20)), NO_FEASTS)
-        ahead = analyze.forecast_lines(parts, paths, rows, NO_FEASTS)
-        return parts, ahead, analyze.lines_in_words(analyze.score_ways(rows), ahead, parts, "EUR")
+        rows = line_forecast.backtest_lines(parts, stats.backtest(daily.head(20)), NO_FEASTS)
+        ahead = line_forecast.forecast_lines(parts, paths, rows, NO_FEASTS)
+        return (
+            parts,
+            ahead,
+            line_forecast.lines_in_words(line_forecast.score_ways(rows), ahead, parts, "EUR"),
+        )
 
     parts, ahead, said = seen(2.0)
     assert "knows no season" in said[-1]["headline"]
     between = said[-1]["headline"].split("between ")[1]
     assert between.startswith(
-        words.money(analyze.longest_span(ahead, "total")["forecast"].iloc[0], "EUR")
+        words.money(line_forecast.longest_span(ahead, "total")["forecast"].iloc[0], "EUR")
     )
     assert 1.9 < float(said[-1]["headline"].split("sold ")[1].split(" ")[0]) < 2.1
-    total = analyze.with_total(ahead, "category").iloc[-1]
+    total = line_forecast.with_total(ahead, "category").iloc[-1]
     assert total["part"] == "all sales"
     assert total["year_ago"] == pytest.approx(parts["2025-10-02":"2025-12-31"].to_numpy().sum())
     assert ahead["last_years_rise"].isna().all()  # the back-test has no origins here
@@ -411,7 +430,7 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
     )
     scores = scores.assign(error=[0.1, 0.2], total_error=0.03, covered=0.9, chosen=[True, False])
     scores = scores.assign(origins=7, first_on=date(2026, 1, 14), last_on=date(2026, 8, 12))
-    said = analyze.lines_in_words(scores, ahead, parts, "EUR")[0]
+    said = line_forecast.lines_in_words(scores, ahead, parts, "EUR")[0]
     assert said["headline"].endswith("in 13 weeks, before any season.")
     assert (
         f"best way that is no plain rule (own calendar) by {words.percent(0.2, 1)}"
@@ -424,11 +443,11 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
     )
     assert (
         "the shares of a total by SARIMAX"
-        in analyze.lines_in_words(scores, modelled, parts, "EUR")[0]["headline"]
+        in line_forecast.lines_in_words(scores, modelled, parts, "EUR")[0]["headline"]
     )
-    own = analyze.lines_in_words(scores.assign(chosen=[False, True]), ahead, parts, "EUR")[0]
+    own = line_forecast.lines_in_words(scores.assign(chosen=[False, True]), ahead, parts, "EUR")[0]
     assert own["headline"].endswith("in 13 weeks.")
-    calm = analyze.lines_in_words(scores, seen(1.0)[1], seen(1.0)[0], "EUR")[0]
+    calm = line_forecast.lines_in_words(scores, seen(1.0)[1], seen(1.0)[0], "EUR")[0]
     assert calm["headline"].endswith("in 13 weeks.")
 
 
@@ -466,15 +485,17 @@ def test_an_interval_stays_in_proportion_where_a_way_expected_nothing_and_sales_
 
 
 def test_without_a_back_test_the_plain_mean_goes_on_without_intervals():
-    parts = analyze.part_days(two_lines(30), (START + pd.Timedelta(days=29)).date())
-    none = analyze.backtest_lines(parts, stats.backtest(parts["category"].sum(axis=1)), NO_FEASTS)
+    parts = line_forecast.part_days(two_lines(30), (START + pd.Timedelta(days=29)).date())
+    none = line_forecast.backtest_lines(
+        parts, stats.backtest(parts["category"].sum(axis=1)), NO_FEASTS
+    )
     paths = stats.sales_paths(parts["category"].sum(axis=1), 28, "four-week mean")
-    ahead = analyze.forecast_lines(parts, paths, none, NO_FEASTS)
+    ahead = line_forecast.forecast_lines(parts, paths, none, NO_FEASTS)
     of_parts = ahead[ahead["kind"] != "total"]
     assert set(of_parts["method"]) == {"four-week mean"}
     assert of_parts["low"].isna().all()
     assert ahead["year_ago"].isna().all()
-    assert analyze.score_ways(none).empty
+    assert line_forecast.score_ways(none).empty
 
 
 def test_one_product_line_and_one_channel_leave_no_parts_to_forecast():
@@ -484,19 +505,21 @@ def test_one_product_line_and_one_channel_leave_no_parts_to_forecast():
         {"ordered_on": days, "revenue": rng.uniform(50, 100, 420), "product_id": "bread"}
     )
     shop = shop_tables(lines.assign(customer_id=None))
-    sales = analyze.line_sales(shop["orders"], shop["products"]).to_pandas()
+    sales = line_forecast.line_sales(shop["orders"], shop["products"]).to_pandas()
     assert set(sales["part"]) == {"bakery", "web"}
-    parts = analyze.part_days(sales, days[-1].date())
+    parts = line_forecast.part_days(sales, days[-1].date())
     daily = lines.set_index("ordered_on")["revenue"]
     whole = stats.backtest(daily, origins=2)
     assert len(whole)
-    tested = analyze.backtest_lines(parts, whole, NO_FEASTS)
-    scores = analyze.score_ways(tested)
-    ahead = analyze.forecast_lines(parts, analyze.total_ahead(daily, whole), tested, NO_FEASTS)
+    tested = line_forecast.backtest_lines(parts, whole, NO_FEASTS)
+    scores = line_forecast.score_ways(tested)
+    ahead = line_forecast.forecast_lines(
+        parts, line_forecast.total_ahead(daily, whole), tested, NO_FEASTS
+    )
     assert list(tested) == line_forecast.TESTED
     assert [len(t) for t in (parts.columns, tested, scores, ahead)] == [0, 0, 0, 0]
-    assert analyze.with_total(ahead, "category").empty
-    assert analyze.lines_in_words(scores, ahead, parts, "EUR") == []
+    assert line_forecast.with_total(ahead, "category").empty
+    assert line_forecast.lines_in_words(scores, ahead, parts, "EUR") == []
 
 
 # --- who buys next ---------------------------------------------------------------------------
@@ -528,13 +551,13 @@ NOT_KNOWN = (float("nan"), "assumed")  # the margin
 @pytest.fixture(scope="module")
 def known():
     shop = shop_tables(shoppers())
-    days = analyze.cut_days(shop["orders"], AS_OF, 30)
-    return shop, days, analyze.known_on(shop, days, 30, AS_OF)
+    days = purchase.cut_days(shop["orders"], AS_OF, 30)
+    return shop, days, purchase.known_on(shop, days, 30, AS_OF)
 
 
 @pytest.fixture(scope="module")
 def contest(known):
-    return analyze.race(known[2], 30)
+    return purchase_models.race(known[2], 30)
 
 
 def test_features_by_hand():
@@ -548,7 +571,7 @@ def test_features_by_hand():
     frame = pd.DataFrame(rows, columns=["customer_id", "on", "revenue", "product_id"])
     shop = shop_tables(frame.assign(ordered_on=START + pd.to_timedelta(frame["on"], unit="D")))
     day = (START + pd.Timedelta(days=60)).date()
-    found = analyze.known_on(shop, [day], 30, (START + pd.Timedelta(days=90)).date())
+    found = purchase.known_on(shop, [day], 30, (START + pd.Timedelta(days=90)).date())
     assert found["customer_id"].tolist() == ["ann"]  # bob is not known yet
     ann = found.iloc[0]
     assert ann[
@@ -579,7 +602,7 @@ def test_scrambling_the_future_changes_nothing_that_is_known(known):
     features = ["customer_id", *purchase.features_of(people)]
     one, other = (
         p.loc[p["on"] == on].reset_index(drop=True)
-        for p in (people, analyze.known_on(shop_tables(spoiled), days, 30, AS_OF))
+        for p in (people, purchase.known_on(shop_tables(spoiled), days, 30, AS_OF))
     )
     pd.testing.assert_frame_equal(one[features], other[features])
     assert (one["came"] != other["came"]).any()
@@ -602,8 +625,8 @@ def test_days_to_learn_calibrate_and_test_on_follow_one_another_without_overlap(
 
 
 def test_models_tell_buyers_from_others_and_lose_it_when_outcomes_are_shuffled(contest, known):
-    models = analyze.compare_models(contest).set_index("way")
-    assert set(models.index) == set(analyze.PURCHASE["ways"])
+    models = purchase_models.compare_models(contest).set_index("way")
+    assert set(models.index) == set(purchase.PURCHASE["ways"])
     assert models["chosen"].sum() == 1
     assert (
         models.loc[["table", "logistic", "forest", "boosting", "svm", "groups"], "auc"] > 0.65
@@ -624,12 +647,12 @@ def test_models_tell_buyers_from_others_and_lose_it_when_outcomes_are_shuffled(c
 
 
 def test_chances_come_true_and_scores_cover_everybody(contest, known):
-    said = analyze.said_and_seen(contest, 4)
+    said = purchase_models.said_and_seen(contest, 4)
     assert said["customers"].sum() == len(contest.test)
     assert (
         (said["low"] - 0.05 <= said["said"]) & (said["said"] <= said["high"] + 0.05)
     ).mean() >= 0.75
-    scored = analyze.purchase_scores(known[2], 30, contest)
+    scored = purchase_models.purchase_scores(known[2], 30, contest)
     assert scored["rank"].tolist() == list(range(1, len(scored) + 1))
     assert scored["probability"].is_monotonic_decreasing
     assert scored["probability"].between(0, 1).all()
@@ -655,7 +678,7 @@ def test_chances_that_were_too_high_are_called_so_and_not_where_chance_made_it(c
         said = pd.DataFrame(
             {"said": [0.3, 0.5], "customers": 300, "buyers": [90 - shift, 150 - shift]}
         )
-        return analyze.calibration_in_words(said, contest)
+        return purchase_models.calibration_in_words(said, contest)
 
     assert "too" not in verdict(0)
     assert "too" not in verdict(5)
@@ -666,11 +689,11 @@ def test_chances_that_were_too_high_are_called_so_and_not_where_chance_made_it(c
 def test_the_next_number_of_buyers_carries_the_error_of_the_test_day(contest):
     scored = pd.DataFrame({"probability": [0.25, 0.75]})
     said = pd.DataFrame({"said": [0.5], "customers": 200, "buyers": 80})
-    spoken = analyze.buyers_ahead_in_words(scored, said, 30)
+    spoken = purchase_models.buyers_ahead_in_words(scored, said, 30)
     assert "about 1 of 2 customers" in spoken
     assert f"off by {words.percent(0.25)}: it said 100, and 80 bought" in spoken
-    assert "No outcome" in analyze.buyers_ahead_in_words(
-        scored, analyze.said_and_seen(contest._replace(ways={})), 30
+    assert "No outcome" in purchase_models.buyers_ahead_in_words(
+        scored, purchase_models.said_and_seen(contest._replace(ways={})), 30
     )
 
 
@@ -682,10 +705,10 @@ def test_sources_name_only_tables_that_the_models_learned_from(contest):
 
 
 def test_first_tenths_that_chance_may_part_are_called_alike_and_others_are_not(contest):
-    models = analyze.compare_models(contest).assign(chosen=lambda m: m["way"] == "forest")
+    models = purchase_models.compare_models(contest).assign(chosen=lambda m: m["way"] == "forest")
 
     def said(forest):
-        return analyze.models_in_words(
+        return purchase_models.models_in_words(
             models, contest._replace(ways=contest.ways | {"forest": forest})
         )[0]["headline"]
 
@@ -701,26 +724,26 @@ def test_a_period_without_orders_keeps_what_the_plain_rules_look_at():
     frame = shoppers()
     shut = (frame["ordered_on"] - START).dt.days.between(200, 240)
     shop = shop_tables(frame[~shut])
-    people = analyze.known_on(shop, analyze.cut_days(shop["orders"], AS_OF, 28), 28, AS_OF)
-    contest = analyze.race(people, 28)
+    people = purchase.known_on(shop, purchase.cut_days(shop["orders"], AS_OF, 28), 28, AS_OF)
+    contest = purchase_models.race(people, 28)
     assert (contest.train.groupby("on")["orders_now"].nunique() == 1).any()
-    assert set(contest.ways) == set(analyze.PURCHASE["ways"])
+    assert set(contest.ways) == set(purchase.PURCHASE["ways"])
     assert {"recency", "orders_now", "orders_lately"} <= set(contest.chosen.features)
     assert "sales_now" not in contest.chosen.features
-    assert analyze.purchase_scores(people, 28, contest)["probability"].between(0, 1).all()
+    assert purchase_models.purchase_scores(people, 28, contest)["probability"].between(0, 1).all()
 
 
 def test_drivers_are_told_whichever_way_wins(contest):
     for name, way in contest.ways.items():
         wins = contest._replace(ways=contest.ways | {name: way._replace(brier=-1.0)})
-        drivers = analyze.what_drives(wins, repeats=1)
+        drivers = purchase_models.what_drives(wins, repeats=1)
         assert wins.chosen.way == name
         assert len(drivers) == len(way.features)
         assert drivers["loss"].max() > 0
 
 
 def test_what_drives_names_silence_and_the_tree_can_be_drawn(contest, monkeypatch):
-    drivers = analyze.what_drives(contest)
+    drivers = purchase_models.what_drives(contest)
     assert set(drivers["driver"].head(4)) & {
         "days since the last order",
         "usual gap between orders",
@@ -729,35 +752,36 @@ def test_what_drives_names_silence_and_the_tree_can_be_drawn(contest, monkeypatc
     }
     drawn = []
     monkeypatch.setattr(show.charts, "display", drawn.append)
-    show.tree(*analyze.teaching_tree(contest), "Who buys?", says="buy")
+    show.tree(*purchase_models.teaching_tree(contest), "Who buys?", says="buy")
     assert drawn[0].alt.startswith("Decision tree. Who buys? ")
 
 
 def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     terms = purchase_profit.Terms(0.5, 0.5, 0.2, "assumed", "assumed")
-    plans = analyze.contact_plans(contest, terms).set_index("plan")
+    plans = purchase_profit.contact_plans(contest, terms).set_index("plan")
     came, n = contest.test["came"].sum(), len(contest.test)
     assert plans.loc["everybody", "profit"] == pytest.approx(came * 0.1 - n * 0.5)
     assert plans.loc["nobody", "profit"] == 0
     assert plans.loc["everybody", "beyond"] == 0
-    dear = analyze.contact_plans(contest, terms._replace(cost=1e6)).set_index("plan")
+    dear = purchase_profit.contact_plans(contest, terms._replace(cost=1e6)).set_index("plan")
     assert dear.drop(index=["everybody", "who bought last period"])["contacted"].sum() == 0
     assert (
         "not pay"
-        in analyze.profit_in_words(dear.reset_index(), contest, terms, "EUR")[0]["headline"]
+        in purchase_profit.profit_in_words(dear.reset_index(), contest, terms, "EUR")[0]["headline"]
     )
-    said = analyze.profit_in_words(plans.reset_index(), contest, terms, "EUR")[0]
+    said = purchase_profit.profit_in_words(plans.reset_index(), contest, terms, "EUR")[0]
     assert said["headline"].startswith("If a contact adds 20")
     assert "value" not in said
     assert "Only a test" in said["sure"]
     free = terms._replace(cost=0.0)
-    rows = analyze.contact_plans(contest, free)
+    rows = purchase_profit.contact_plans(contest, free)
     assert (
-        "no cut-off is needed" in analyze.profit_in_words(rows, contest, free, "EUR")[0]["headline"]
+        "no cut-off is needed"
+        in purchase_profit.profit_in_words(rows, contest, free, "EUR")[0]["headline"]
     )
     worse = free._replace(added=-0.01)
-    rows = analyze.contact_plans(contest, worse)
-    assert "not pay" in analyze.profit_in_words(rows, contest, worse, "EUR")[0]["headline"]
+    rows = purchase_profit.contact_plans(contest, worse)
+    assert "not pay" in purchase_profit.profit_in_words(rows, contest, worse, "EUR")[0]["headline"]
     pays = float(said["evidence"].split("pays if a contact adds ")[1].split("\u00a0")[0]) / 100
     way = purchase_models.WAYS[contest.chosen.way]["name"]
     row = plans.loc[way]
@@ -765,7 +789,7 @@ def test_the_cut_off_is_where_a_contact_pays_and_profit_adds_up(contest):
     assert gross == pytest.approx(
         row["contacted"] * terms.cost, rel=0.02
     )  # at that it neither wins nor loses
-    curve = analyze.profit_curve(contest, terms)
+    curve = purchase_profit.profit_curve(contest, terms)
     assert curve.iloc[-1, 1:].to_numpy() == pytest.approx(plans.loc["everybody", "profit"])
     assert purchase_profit.best_cut(np.array([0.5, 0.5, 0.2]), np.array([1.0, -2.0, 5.0])) == 0.2
 
@@ -774,8 +798,8 @@ def test_a_measured_plan_says_what_it_makes_at_both_ends_and_whether_it_surely_p
     def said(low):
         shown = effects.Shown(0.2, low, 0.3, 2.0, 500, 4500, 28)
         terms = purchase_profit.Terms(0.5, 0.5, 0.2, added_from="held", shown=shown)
-        plans = analyze.contact_plans(contest, terms)
-        return plans, analyze.profit_in_words(plans, contest, terms, "EUR")[0]
+        plans = purchase_profit.contact_plans(contest, terms)
+        return plans, purchase_profit.profit_in_words(plans, contest, terms, "EUR")[0]
 
     plans, found = said(0.19)
     assert found["headline"].startswith("A contact adds 20")
@@ -837,14 +861,14 @@ def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
 def test_a_measurement_replaces_the_assumption_only_where_it_is_surer():
     assumed, orders = purchase_profit.Terms(0.5, 0.25, 0.1), shop_tables(shoppers(5))["orders"]
     sharp = effects.Shown(0.04, 0.01, 0.07, 1.5, 500, 4500, 28)
-    known = analyze.contact_terms(NOT_KNOWN, Economics(), assumed, sharp)
+    known = purchase_profit.contact_terms(NOT_KNOWN, Economics(), assumed, sharp)
     assert (known.added, known.added_from) == (0.04, "held")
-    wide = analyze.contact_terms(
+    wide = purchase_profit.contact_terms(
         NOT_KNOWN, Economics(), assumed, sharp._replace(low=-0.3, high=0.4)
     )
     assert (wide.added, wide.added_from) == (0.1, "assumed")
     assert "too unsure to replace" in wide.in_words("EUR")
-    few = analyze.contact_terms(NOT_KNOWN, Economics(), assumed, sharp._replace(held=50))
+    few = purchase_profit.contact_terms(NOT_KNOWN, Economics(), assumed, sharp._replace(held=50))
     assert few.added_from == "assumed"
     told = pd.DataFrame(
         {"customer_id": ["c0"], "is_holdout": [True], "sent_at": [START], "message_id": ["m"]}
@@ -852,7 +876,7 @@ def test_a_measurement_replaces_the_assumption_only_where_it_is_surer():
     shop = {"orders": orders, "messages": canonical("messages", told)}
     nothing = effects.message_effect(shop, AS_OF, 30)
     assert nothing.held == 1
-    assert "Only a test" in analyze.contact_terms(
+    assert "Only a test" in purchase_profit.contact_terms(
         NOT_KNOWN, Economics(), assumed, nothing
     ).in_words("EUR")
     assert effects.message_effect(shop | {"messages": canonical("messages")}, AS_OF, 30) is None
@@ -860,51 +884,51 @@ def test_a_measurement_replaces_the_assumption_only_where_it_is_surer():
 
 def test_terms_come_from_the_settings_then_from_the_data_then_from_assumptions():
     assumed = purchase_profit.Terms(0.5, 0.25, 0.1, "assumed", "assumed")
-    assert analyze.contact_terms(NOT_KNOWN, Economics(), assumed) == assumed
-    known = analyze.contact_terms((0.6, "data"), Economics(contact_cost=0.2), assumed)
+    assert purchase_profit.contact_terms(NOT_KNOWN, Economics(), assumed) == assumed
+    known = purchase_profit.contact_terms((0.6, "data"), Economics(contact_cost=0.2), assumed)
     assert (known.cost, known.cost_from, known.margin_from) == (0.2, "settings", "data")
     assert known.margin == pytest.approx(0.6)
-    free = analyze.contact_terms(NOT_KNOWN, Economics(contact_cost=0), assumed)
+    free = purchase_profit.contact_terms(NOT_KNOWN, Economics(contact_cost=0), assumed)
     assert (free.cost, free.cost_from) == (0, "settings")
 
 
 def test_few_customers_get_the_plain_rule_and_none_get_empty_tables():
     few = shop_tables(shoppers(40))
-    days = analyze.cut_days(few["orders"], AS_OF, 30)
-    people = analyze.known_on(few, days, 30, AS_OF)
-    contest = analyze.race(people, 30)
+    days = purchase.cut_days(few["orders"], AS_OF, 30)
+    people = purchase.known_on(few, days, 30, AS_OF)
+    contest = purchase_models.race(people, 30)
     assert contest.ways == {}
     assert "plain rule" in contest.in_words
-    scored = analyze.purchase_scores(people, 30, contest)
+    scored = purchase_models.purchase_scores(people, 30, contest)
     assert set(scored["way"]) == {"recency and frequency"}
     assert scored["probability"].between(0, 1).all()
     for frame in (shoppers(0), shoppers(40).assign(customer_id=None)):
         nobody = shop_tables(frame)
-        period = analyze.choose_period(nobody["orders"], AS_OF)
-        people = analyze.known_on(
-            nobody, analyze.cut_days(nobody["orders"], AS_OF, period.days), period.days, AS_OF
+        period = purchase.choose_period(nobody["orders"], AS_OF)
+        people = purchase.known_on(
+            nobody, purchase.cut_days(nobody["orders"], AS_OF, period.days), period.days, AS_OF
         )
-        none = analyze.race(people, period.days)
-        terms = analyze.contact_terms(
+        none = purchase_models.race(people, period.days)
+        terms = purchase_profit.contact_terms(
             NOT_KNOWN, Economics(), purchase_profit.Terms(1, 1, 1, "assumed", "assumed")
         )
-        assert analyze.purchase_scores(people, period.days, none).empty
-        assert analyze.compare_models(none).empty
-        assert analyze.contact_plans(none, terms).empty
-        assert analyze.models_to_show(analyze.compare_models(none)).empty
-        assert analyze.profit_curve(none, terms).empty
-        assert analyze.what_drives(none).empty
-        assert analyze.teaching_tree(none) == (None, [])
+        assert purchase_models.purchase_scores(people, period.days, none).empty
+        assert purchase_models.compare_models(none).empty
+        assert purchase_profit.contact_plans(none, terms).empty
+        assert purchase_models.models_to_show(purchase_models.compare_models(none)).empty
+        assert purchase_profit.profit_curve(none, terms).empty
+        assert purchase_models.what_drives(none).empty
+        assert purchase_models.teaching_tree(none) == (None, [])
         assert "want of orders" in none.in_words
 
 
 def test_a_table_that_began_after_the_oldest_day_that_teaches_is_named(known):
     shop, days, _people = known
-    assert analyze.too_young(shop, days, 30) == []
+    assert purchase.too_young(shop, days, 30) == []
     late = pd.DataFrame({"customer_id": ["c0001"], "occurred_at": [pd.Timestamp(days[2])]})
     assert (
         "30 days ahead"
-        in analyze.too_young(shop | {"events": canonical("events", late)}, days, 30)[0]
+        in purchase.too_young(shop | {"events": canonical("events", late)}, days, 30)[0]
     )
 
 
@@ -917,11 +941,12 @@ def test_the_period_is_the_usual_length_nearest_to_the_usual_gap():
         }
     )
     orders = order_lines(every)
-    assert analyze.choose_period(orders, AS_OF).days == 14
-    assert analyze.choose_period(orders, AS_OF, 30).days == 30
-    assert "as asked for" in analyze.choose_period(orders, AS_OF, 30).in_words
+    assert purchase.choose_period(orders, AS_OF).days == 14
+    assert purchase.choose_period(orders, AS_OF, 30).days == 30
+    assert "as asked for" in purchase.choose_period(orders, AS_OF, 30).in_words
     assert (
-        analyze.choose_period(order_lines(every.head(0)), AS_OF).days in analyze.PURCHASE["periods"]
+        purchase.choose_period(order_lines(every.head(0)), AS_OF).days
+        in purchase.PURCHASE["periods"]
     )
 
 
@@ -942,8 +967,8 @@ def test_the_simulated_shops_season_is_found_and_lost_when_days_are_shuffled():
     months = np.array(world.c["months"])
 
     def covered(series):
-        effects = analyze.driver_effects(
-            analyze.explain_sales(series, pd.DataFrame(index=series.index), NO_FEASTS)
+        effects = sales_drivers.driver_effects(
+            sales_drivers.explain_sales(series, pd.DataFrame(index=series.index), NO_FEASTS)
         )
         found = effects[effects["kind"] == "month"]
         true = months / np.exp(np.log(months).mean()) - 1
@@ -972,7 +997,7 @@ def test_expressions_compile_for_other_engines(dialect, monkeypatch):
         sales_drivers.price_level(shop["orders"]),
         sales_drivers.promoted_share(shop["promotions"], shop["orders"]),
         sales_drivers.messages_by_day(shop["messages"]),
-        analyze.line_sales(shop["orders"], shop["products"]),
+        line_forecast.line_sales(shop["orders"], shop["products"]),
         purchase.order_history(shop["orders"], on, 30),
         purchase.category_mix(shop["orders"], shop["products"], on, 30),
         purchase.largest_categories(shop["orders"], shop["products"], AS_OF),

@@ -10,8 +10,16 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import analyze, stats, tables
-from helpers.analyze import elasticity, prices, promotion
+from helpers import stats, tables
+from helpers.analyze.pricing import (
+    assortment,
+    competitors,
+    elasticity,
+    price_ladder,
+    price_words,
+    prices,
+    promotion,
+)
 from helpers.demo import write_twin
 
 AS_OF = date(2026, 9, 27)
@@ -155,13 +163,15 @@ def test_log_log_gives_the_exact_elasticity_of_hand_made_data():
     units = 100 * np.arange(1, 6) * np.exp(rng.normal(0, 0.3, 30))[:, None] * price**-1.7
     fit = elasticity.fit_log_log(panel_of(units, price))["Tea"]
     assert fit["price"] == pytest.approx(-1.7, abs=1e-9)
-    assert analyze.fit_all(panel_of(units, price))["Tea"]["price"] == pytest.approx(-1.7, abs=1e-6)
+    assert elasticity.fit_all(panel_of(units, price))["Tea"]["price"] == pytest.approx(
+        -1.7, abs=1e-6
+    )
 
 
 def test_dropping_weeks_without_a_sale_biases_and_leaving_promotion_out_does_too():
     few = pd.concat([made_up(seed=s, each=0.6).assign(product_id=lambda r, s=s: f"{s}-" + r["product_id"])
                      for s in range(12)])  # fmt: skip
-    ours, plain = analyze.fit_all(few)["Tea"], elasticity.fit_log_log(few)["Tea"]
+    ours, plain = elasticity.fit_all(few)["Tea"], elasticity.fit_log_log(few)["Tea"]
     assert abs(ours["price"] + 2) < 2.5 * ours.error("price")
     assert plain["price"] > -1.2  # a true -2, were zeros not dropped
     many = made_up(weeks=100, products=20, seed=5)
@@ -171,11 +181,11 @@ def test_dropping_weeks_without_a_sale_biases_and_leaving_promotion_out_does_too
 
 def test_nothing_that_moved_gives_nothing():
     flat = panel_of(np.full((30, 4), 5.0), np.ones((30, 4)))
-    assert analyze.fit_all(flat) == {}
-    assert analyze.fit_all(made_up(weeks=10)) == {}
-    none = analyze.elasticities({})
+    assert elasticity.fit_all(flat) == {}
+    assert elasticity.fit_all(made_up(weeks=10)) == {}
+    none = elasticity.elasticities({})
     assert none.empty
-    assert analyze.price_ladder(flat, none, pd.Series(dtype=float), [0.1]).empty
+    assert price_ladder.price_ladder(flat, none, pd.Series(dtype=float), [0.1]).empty
 
 
 def test_pooling_draws_the_unsure_further_and_keeps_single_ones():
@@ -233,7 +243,7 @@ def test_net_lift_by_hand():
 def effect(switching, error):
     """The effect on hand-made sales of two products whose promotions press on one another."""
     rows = made_up(weeks=80, products=10)
-    fits = analyze.fit_all(rows)
+    fits = elasticity.fit_all(rows)
     demand = promotion.add_demand(rows, fits)
     found = promotion.pooled_switching(
         pd.DataFrame({"switching": [switching], "error": [error]}, index=["Tea"])
@@ -263,7 +273,7 @@ def test_one_category_is_not_called_the_most_and_an_interval_across_zero_tells_n
     }
     rows = pd.DataFrame([one, one | {"group": "Ale", "elasticity": -1.2}])
     said = [
-        analyze.extremes_in_words(x)["headline"]
+        price_words.extremes_in_words(x)["headline"]
         for x in (rows, rows.head(1), rows.assign(high=0.4))
     ]
     assert said[0].startswith("Buyers mind the price of a product most in Tea")
@@ -288,17 +298,19 @@ def test_an_elasticity_is_told_with_how_much_of_the_shop_it_holds_and_what_it_le
     }
     rows = pd.DataFrame([one, one | {"group": "Ale", "elasticity": -1.2}])
     for found in (rows, rows.head(1)):
-        said = analyze.extremes_in_words(found, 0.05, {"Petrol"})["evidence"]
+        said = price_words.extremes_in_words(found, 0.05, {"Petrol"})["evidence"]
         assert "make 5\xa0% of all sales" in said
         assert "Of Petrol nothing can be told" in said
         assert "beside it" in said
         assert "common value in" not in said  # no category leans on it
-        assert "nothing can be told" not in analyze.extremes_in_words(found, 0.05)["evidence"]
+        assert "nothing can be told" not in price_words.extremes_in_words(found, 0.05)["evidence"]
     assert (
         "in 1 of 2 categories"
-        in analyze.extremes_in_words(rows.assign(own_weight=[0.9, 0.6]))["evidence"]
+        in price_words.extremes_in_words(rows.assign(own_weight=[0.9, 0.6]))["evidence"]
     )
-    assert "beside it" not in analyze.extremes_in_words(rows.head(1).assign(high=0.4))["evidence"]
+    assert (
+        "beside it" not in price_words.extremes_in_words(rows.head(1).assign(high=0.4))["evidence"]
+    )
 
 
 def test_of_many_categories_one_must_stand_out_more():
@@ -334,7 +346,7 @@ def lifts_of(shares, error=0.1):
 
 def test_the_total_is_as_doubtful_as_the_common_value():
     shares = [0.1, 0.3, 0.2, 0.4, 0.25]
-    said, scoped = (analyze.lift_in_words(lifts_of(shares), share)[0] for share in (0.95, 0.4))
+    said, scoped = (price_words.lift_in_words(lifts_of(shares), share)[0] for share in (0.95, 0.4))
     common = elasticity.common_value(pd.Series(shares), pd.Series([0.1] * 5))
     ends = [round(100 - 100 * common[k]) for k in ("high", "low")]
     assert f"about 75 are left in the end: between {ends[0]} and {ends[1]}." in said["headline"]
@@ -342,9 +354,9 @@ def test_the_total_is_as_doubtful_as_the_common_value():
     assert "40\xa0%" not in scoped["evidence"]
     assert "95\xa0% of all sales" in said["evidence"]
     assert "left out" in said["sure"]
-    wide = analyze.lift_in_words(lifts_of([-0.3, 0.8, 0.2, 0.4, 0.15]))[0]["headline"]
+    wide = price_words.lift_in_words(lifts_of([-0.3, 0.8, 0.2, 0.4, 0.15]))[0]["headline"]
     assert wide != said["headline"]  # the same mean, and more doubt
-    named = analyze.lift_in_words(lifts_of(shares).assign(counted=[9.0, 0, 0, 0, 0]))[0]["sure"]
+    named = price_words.lift_in_words(lifts_of(shares).assign(counted=[9.0, 0, 0, 0, 0]))[0]["sure"]
     assert "(c0)" in named
 
 
@@ -363,16 +375,16 @@ def test_lags_are_drawn_together_and_unknown_ones_stay():
 
 def test_a_cheap_week_that_only_gives_margin_away_costs_money():
     rows = made_up(weeks=100, products=20, e=-1.1)
-    fits = analyze.fit_all(rows)
-    lifts = analyze.promotion_effects(
-        analyze.add_demand(rows, fits), fits, pd.Series(0.6, rows["product_id"].unique())
+    fits = elasticity.fit_all(rows)
+    lifts = promotion.promotion_effects(
+        promotion.add_demand(rows, fits), fits, pd.Series(0.6, rows["product_id"].unique())
     )
     assert lifts["profit_high"].iloc[0] < 0
-    loss = analyze.promotion_profit_in_words(lifts, "EUR")[0]
+    loss = price_words.promotion_profit_in_words(lifts, "EUR")[0]
     assert loss["low"] < loss["value"] == -lifts["profit"].iloc[0] < loss["high"]
     assert loss["low"] == pytest.approx(-lifts["profit_high"].iloc[0])  # one of one is not picked
     pays = lifts.assign(category="Ale", profit=9.0, profit_low=5.0, profit_high=12.0)
-    both = analyze.promotion_profit_in_words(pd.concat([lifts, pays], ignore_index=True), "EUR")
+    both = price_words.promotion_profit_in_words(pd.concat([lifts, pays], ignore_index=True), "EUR")
     assert [said["id"] for said in both] == ["promotion-loss", "promotion-gain"]
     assert both[1]["headline"].startswith("Promotions of Ale surely pay")
 
@@ -387,7 +399,8 @@ def test_the_worst_of_eight_is_seldom_surely_bad_where_none_is():
         plain.append((lifts["profit_high"] < 0).any())
         chosen.append(
             any(
-                s["id"] == "promotion-loss" for s in analyze.promotion_profit_in_words(lifts, "EUR")
+                s["id"] == "promotion-loss"
+                for s in price_words.promotion_profit_in_words(lifts, "EUR")
             )
         )
     assert np.mean(plain) > 0.25
@@ -396,10 +409,10 @@ def test_the_worst_of_eight_is_seldom_surely_bad_where_none_is():
 
 def test_pull_forward_is_found_and_a_shuffled_past_finds_none():
     rows = made_up(weeks=150, products=20, e=-1.5, pull=0.3)
-    fits = analyze.fit_all(rows)
+    fits = elasticity.fit_all(rows)
     assert fits["Tea"].pulled == pytest.approx([0.3, 0, 0], abs=0.03)
-    got = analyze.promotion_effects(
-        analyze.add_demand(rows, fits), fits, pd.Series(dtype=float)
+    got = promotion.promotion_effects(
+        promotion.add_demand(rows, fits), fits, pd.Series(dtype=float)
     ).iloc[0]
     assert got["pull_share"] == pytest.approx(0.3, abs=0.05)
     assert got["pull_share_low"] > 0.2
@@ -410,9 +423,9 @@ def test_pull_forward_is_found_and_a_shuffled_past_finds_none():
         .reshape(20, 150, len(columns))[:, np.random.default_rng(1).permutation(150)]
     )
     mixed = rows.assign(**dict(zip(columns, mixed.reshape(-1, len(columns)).T, strict=True)))
-    fits = analyze.fit_all(mixed)
-    broken = analyze.promotion_effects(
-        analyze.add_demand(mixed, fits), fits, pd.Series(dtype=float)
+    fits = elasticity.fit_all(mixed)
+    broken = promotion.promotion_effects(
+        promotion.add_demand(mixed, fits), fits, pd.Series(dtype=float)
     ).iloc[0]
     assert broken["pull_share"] < 0.15
     assert np.isnan(got["profit"])
@@ -446,14 +459,14 @@ def test_weeks_without_a_sale_are_there_with_a_price():
     promoted = NONE.copy()
     promoted.loc[0] = ["a", "web", MONDAY + 5 * prices.WEEK, 1.0, 0.0]
     sold = weeks_of([2, 2, 2, 2, 2, 1.5, 2, 2, 2, 2], lines=9, skip=(3, 7))
-    panel = analyze.price_panel(
+    panel = prices.price_panel(
         sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK + timedelta(6)).date()
     )
     assert panel["units"].tolist() == [1, 1, 1, 0, 1, 1, 1, 0, 1, 1]
     assert panel["price"].tolist() == pytest.approx([2, 2, 2, 2, 2, 1.5, 2, 2, 2, 2])
     assert panel["usual"].tolist() == pytest.approx([2] * 10)
     assert panel["promotion"].sum() == 1
-    seen = analyze.prices_seen(panel).iloc[0]
+    seen = price_ladder.prices_seen(panel).iloc[0]
     assert seen["share"] == pytest.approx(8 / 20)  # eight weeks with a revenue of one, of twenty
     assert seen["products"] == 1
     assert panel["kept"].eq(0.9).all()
@@ -471,10 +484,10 @@ def test_what_came_back_is_known_by_category():
     orders = pd.DataFrame(rows, columns=["product_id", "quantity", "revenue"])
     products = pd.DataFrame({"product_id": list("abcd"), "name": list("abcd"), "category": "Tea"})
     products["subcategory"] = pd.Series([None] * 4, dtype="str")
-    totals = analyze.product_totals(
+    totals = prices.product_totals(
         ibis.memtable(orders.assign(ordered_on=day)), ibis.memtable(products)
     ).to_pandas()
-    goods = analyze.choose_products(totals)
+    goods = prices.choose_products(totals)
     assert sorted(goods["product_id"]) == ["a", "b", "c"]
     assert goods["category_revenue"].unique().tolist() == [100]
     assert goods["kept"].unique().tolist() == [0.8]
@@ -484,13 +497,13 @@ def test_a_price_that_changed_unseen_lies_between_and_one_odd_line_is_not_the_sh
     promoted = NONE.copy()
     promoted.loc[0] = ["a", "web", MONDAY, 1.0, 0.0]
     sold = weeks_of([2, 2, 2, 2, 9, 3, 3, 2.7, 3, 3], lines=1, skip=(4,))
-    panel = analyze.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK).date())
+    panel = prices.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK).date())
     assert panel["price"].iloc[4] == pytest.approx(np.sqrt(6))
     assert panel["price"].iloc[7] == pytest.approx(3)
 
 
 def test_without_a_promotions_table_a_cut_is_a_promotion():
-    panel = analyze.price_panel(
+    panel = prices.price_panel(
         weeks_of([2] * 6 + [1.5] + [2] * 6, 9), NONE, GOODS, (MONDAY + 12 * prices.WEEK).date()
     )
     assert panel["promotion"].to_numpy().nonzero()[0].tolist() == [6]
@@ -513,7 +526,7 @@ def test_places_with_other_names_get_the_average_of_the_strange_ones():
         ],
         columns=NONE.columns,
     )
-    panel = analyze.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK).date()).set_index(
+    panel = prices.price_panel(sold, promoted, GOODS, (MONDAY + 9 * prices.WEEK).date()).set_index(
         ["place", "week_on"]
     )
     assert panel.loc[("Berlin", MONDAY), ["display", "mailer"]].tolist() == [0.5, 1.0]
@@ -529,7 +542,7 @@ def test_the_ladder_speaks_only_within_the_prices_seen_and_multiplies_right():
     found = pd.DataFrame(
         {"group": ["Tea"], "products": [20], "elasticity": [-2.0], "low": [-2.4], "high": [-1.6]}
     )
-    ladder = analyze.price_ladder(
+    ladder = price_ladder.price_ladder(
         panel, found, pd.Series({"p00": 0.4}), [-0.3, -0.1, 0.1, 0.3]
     ).set_index("change")
     assert ladder.index.tolist() == [-0.1, 0.0, 0.1]
@@ -543,16 +556,16 @@ def test_the_ladder_speaks_only_within_the_prices_seen_and_multiplies_right():
     )
     assert ladder.loc[0.0, ["gain_low", "gain_high"]].tolist() == [0, 0]
     assert (ladder["sales_low"] <= ladder["sales"]).all()
-    assert analyze.best_steps(ladder.reset_index()).empty
-    less = analyze.price_ladder(
+    assert price_ladder.best_steps(ladder.reset_index()).empty
+    less = price_ladder.price_ladder(
         panel.assign(kept=0.9), found, pd.Series({"p00": 0.4}), [0.1]
     ).set_index("change")
     amounts = ["units", "sales", "margin", "gain_low"]
     assert less.loc[0.1, amounts].tolist() == pytest.approx(
         (0.9 * ladder.loc[0.1, amounts]).tolist()
     )
-    said = analyze.ladder_in_words(ladder.reset_index().assign(category="Tea"),
-                                   analyze.prices_seen(panel.assign(share=0.33 / 60)), "Tea")  # fmt: skip
+    said = price_words.ladder_in_words(ladder.reset_index().assign(category="Tea"),
+                                   price_ladder.prices_seen(panel.assign(share=0.33 / 60)), "Tea")  # fmt: skip
     assert "(products: 1), at the places that sell them often: 33\xa0% of the sales of Tea" in said
 
 
@@ -563,7 +576,7 @@ def test_half_a_year_is_scaled_to_one_and_a_few_goods_without_cost_are_taken_as_
     )
     all_costs = pd.Series(1.0, sorted(rows["product_id"].unique()))
     ladder = [
-        analyze.price_ladder(rows, found, all_costs.iloc[k:], [0.0]).iloc[0] for k in (0, 1, 2)
+        price_ladder.price_ladder(rows, found, all_costs.iloc[k:], [0.0]).iloc[0] for k in (0, 1, 2)
     ]
     assert ladder[0]["units"] == pytest.approx(52 * 100)
     assert ladder[0]["margin"] == ladder[1]["margin"] == pytest.approx(52 * 100)
@@ -578,14 +591,14 @@ def test_the_step_advised_is_the_surest_gain_and_never_the_last_one():
         "gain_low": [-20, 0, 30, 20, 60.0],
     }
     ladder = pd.DataFrame(steps).assign(category="Tea", gain_high=100.0)
-    best = analyze.best_steps(ladder)
+    best = price_ladder.best_steps(ladder)
     assert best["change"].tolist() == [0.1]
-    said = analyze.steps_in_words(best, ladder, "EUR")[0]
+    said = price_words.steps_in_words(best, ladder, "EUR")[0]
     assert said["headline"].startswith(
         "Tea may bear higher prices: +10\xa0% on each product by itself"
     )
     assert "best of 4 steps looked at, so it may be smaller" in said["sure"]
-    cheaper = analyze.steps_in_words(best.assign(change=-0.1), ladder, "EUR")[0]
+    cheaper = price_words.steps_in_words(best.assign(change=-0.1), ladder, "EUR")[0]
     assert "lower prices" in cheaper["headline"]
     assert "less what it takes from the others" in cheaper["headline"]
 
@@ -593,8 +606,8 @@ def test_the_step_advised_is_the_surest_gain_and_never_the_last_one():
 def test_without_a_step_the_ladder_of_the_best_known_category_is_shown():
     found = pd.DataFrame({"group": ["Ale", "Milk"], "own_weight": [0.2, 0.9]})
     none = pd.DataFrame({"category": []})
-    assert analyze.ladder_shown(found, none, "") == "Milk"
-    assert analyze.ladder_shown(found, none, "Ale") == "Ale"
+    assert price_ladder.ladder_shown(found, none, "") == "Milk"
+    assert price_ladder.ladder_shown(found, none, "Ale") == "Ale"
 
 
 def shelf_sales(**change):
@@ -610,19 +623,19 @@ def test_cover_by_hand():
     180 in the 18 weeks after them are 10 a week again, so 560 last 8 weeks for 160 and 40 for the other 400.
     """
     stock = pd.DataFrame({"product_id": ["a", "a"], "on_hand": [60.0, 40.0]})
-    got = analyze.assortment(shelf_sales(), pd.Series({"a": 1.0}), stock, AS_OF).iloc[0]
+    got = assortment.assortment(shelf_sales(), pd.Series({"a": 1.0}), stock, AS_OF).iloc[0]
     assert [got["rate"], got["cover"], got["margin"], got["gmroi"]] == pytest.approx(
         [20, 5, 520, 5.2]
     )
     assert got["cover_low"] < 5 < got["cover_high"]
     assert got["list"] == "best seller"
-    much = analyze.assortment(
+    much = assortment.assortment(
         shelf_sales(), pd.Series(dtype=float), stock.assign(on_hand=280.0), AS_OF
     )
     assert much.loc[0, ["rate", "rate_later", "cover"]].tolist() == pytest.approx([20, 10, 48])
     assert 26 < much.loc[0, "cover_low"] < 48 < much.loc[0, "cover_high"]
     assert (
-        "220 units exceed 26 weeks" in analyze.stock_in_words(much, "EUR")[0]["evidence"]
+        "220 units exceed 26 weeks" in price_words.stock_in_words(much, "EUR")[0]["evidence"]
     )  # 560 - 8 * 20 - 18 * 10
 
 
@@ -632,8 +645,10 @@ def test_a_season_that_ends_before_the_heap_does_not_hide_one():
         units_recent=1300.0, lines_recent=1300, units_then=1300.0, units_after=1600.0
     )
     stock = pd.DataFrame({"product_id": ["a"], "on_hand": [4000.0]})
-    ends = analyze.assortment(busy.assign(units_later=1800.0), pd.Series(dtype=float), stock, AS_OF)
-    lasts = analyze.assortment(
+    ends = assortment.assortment(
+        busy.assign(units_later=1800.0), pd.Series(dtype=float), stock, AS_OF
+    )
+    lasts = assortment.assortment(
         busy.assign(units_later=3600.0), pd.Series(dtype=float), stock, AS_OF
     )
     assert [ends["list"][0], lasts["list"][0]] == ["sell off", "best seller"]
@@ -644,22 +659,22 @@ def test_what_is_soonest_gone_is_named_first_and_how_many_surely():
         [shelf_sales(product_id=p, name=p, revenue=r) for p, r in (("Rich", 900.0), ("Poor", 9.0))]
     )
     stock = pd.DataFrame({"product_id": ["Rich", "Poor"], "on_hand": [38.0, 4.0]})
-    shelf = analyze.assortment(sold, pd.Series({"Rich": 1.0, "Poor": 1.0}), stock, AS_OF)
+    shelf = assortment.assortment(sold, pd.Series({"Rich": 1.0, "Poor": 1.0}), stock, AS_OF)
     assert shelf["gmroi"].isna().all()
-    assert analyze.stock_list(shelf, "reorder")["name"].tolist() == ["Poor", "Rich"]
+    assert assortment.stock_list(shelf, "reorder")["name"].tolist() == ["Poor", "Rich"]
     assert (
-        analyze.stock_list(shelf, "reorder")[["lately", "ahead"]].to_numpy().tolist()
+        assortment.stock_list(shelf, "reorder")[["lately", "ahead"]].to_numpy().tolist()
         == [[10, 20]] * 2
     )
-    said = analyze.stock_in_words(shelf, "EUR")[0]
+    said = price_words.stock_in_words(shelf, "EUR")[0]
     assert said["headline"].endswith(
         "2, of which 1 surely."
     )  # 38 last 1.9 weeks, but from 130 purchases up to 2.2
     assert said["action"].endswith("Poor and Rich")
-    assert "10 a week lately, 20 ahead" in analyze.stock_reading(shelf)
+    assert "10 a week lately, 20 ahead" in price_words.stock_reading(shelf)
     steady = shelf.assign(rate=10.0, rate_later=10.0)
-    assert "cannot be told" in analyze.stock_reading(steady)
-    assert analyze.stock_reading(steady.assign(list="usual")).startswith("No product is short")
+    assert "cannot be told" in price_words.stock_reading(steady)
+    assert price_words.stock_reading(steady.assign(list="usual")).startswith("No product is short")
 
 
 def test_the_range_ends_with_its_slowest():
@@ -668,7 +683,7 @@ def test_the_range_ends_with_its_slowest():
         {"list": kinds, "rank": range(1, 12), "revenue": range(10, -1, -1)}
     )  # the last a free gift
     shelf.loc[0, "list"] = "reorder"
-    assert analyze.range_ends(shelf)["rank"].tolist() == [1, 2, 3, 4, 10, 9, 8]
+    assert assortment.range_ends(shelf)["rank"].tolist() == [1, 2, 3, 4, 10, 9, 8]
 
 
 @pytest.mark.parametrize(
@@ -685,7 +700,7 @@ def test_each_product_is_on_one_list(change, on_hand, name):
     stock = (
         pd.DataFrame({"product_id": ["a"], "on_hand": [on_hand]}) if on_hand is not None else NONE
     )
-    got = analyze.assortment(shelf_sales(**change), pd.Series(dtype=float), stock, AS_OF)
+    got = assortment.assortment(shelf_sales(**change), pd.Series(dtype=float), stock, AS_OF)
     assert got["list"].tolist() == [name]
 
 
@@ -701,15 +716,15 @@ def test_what_never_sold_is_listed_where_it_lies_in_stock():
         ]
     )
     stock = pd.DataFrame({"product_id": ["a", "b"], "on_hand": [60.0, 500.0]})
-    got = analyze.assortment(sold, pd.Series({"b": 5.0}), stock, AS_OF).set_index("product_id")[
+    got = assortment.assortment(sold, pd.Series({"b": 5.0}), stock, AS_OF).set_index("product_id")[
         "list"
     ]
     assert got.to_dict() == {"a": "best seller", "b": "sell off"}
-    back = analyze.assortment(
+    back = assortment.assortment(
         shelf_sales(units_year=-5.0, revenue=-9.0), pd.Series(dtype=float), stock, AS_OF
     )
     assert back["list"].tolist() != ["best seller"]
-    assert "came back" in analyze.range_in_words(back)
+    assert "came back" in price_words.range_in_words(back)
 
 
 def test_a_term_is_a_whole_word_of_a_name_but_in_chinese():
@@ -717,7 +732,10 @@ def test_a_term_is_a_whole_word_of_a_name_but_in_chinese():
         {"product_id": ["o", "t", "z"], "name": ["Spanish Olives", "Green Teas", "北欧台灯"]}
     )
     terms = pd.DataFrame({"term": ["pan", "tea", "台灯"]})
-    assert analyze.name_matches(terms, names).to_numpy().tolist() == [["tea", "t"], ["台灯", "z"]]
+    assert assortment.name_matches(terms, names).to_numpy().tolist() == [
+        ["tea", "t"],
+        ["台灯", "z"],
+    ]
 
 
 def test_searches_count_what_was_found_afterwards_in_the_same_visit():
@@ -730,10 +748,10 @@ def test_searches_count_what_was_found_afterwards_in_the_same_visit():
     )
     events = ibis.memtable(rows.assign(occurred_at=at + pd.to_timedelta(rows["k"], unit="m")))
     names = pd.DataFrame({"product_id": ["t1", "k1"], "name": ["Bath Towel Soft", None]})
-    terms = analyze.search_terms(events).to_pandas()
-    matches = analyze.name_matches(terms, names)
-    got = analyze.searches_in_vain(
-        terms, analyze.searches(events, matches).to_pandas(), matches
+    terms = assortment.search_terms(events).to_pandas()
+    matches = assortment.name_matches(terms, names)
+    got = assortment.searches_in_vain(
+        terms, assortment.searches(events, matches).to_pandas(), matches
     ).set_index("term")
     assert got.index.tolist() == ["desk", "towels"]
     assert got.loc["towels", ["searches", "visits", "view_share", "buy_share"]].tolist() == [
@@ -743,7 +761,7 @@ def test_searches_count_what_was_found_afterwards_in_the_same_visit():
         0.5,
     ]
     assert got.loc["desk", ["products", "buy_share"]].tolist() == [0, 0]
-    assert analyze.searches_in_words(got.reset_index())[0]["headline"].startswith("1 of 2")
+    assert price_words.searches_in_words(got.reset_index())[0]["headline"].startswith("1 of 2")
 
 
 def test_a_term_is_called_seldom_bought_only_beyond_chance_over_all_terms():
@@ -754,16 +772,16 @@ def test_a_term_is_called_seldom_bought_only_beyond_chance_over_all_terms():
         {"term": terms["term"], "visits": visits, "viewed": bought, "bought": bought}
     )
     matches = pd.DataFrame({"term": list("abcdefgh"), "product_id": "p"})
-    got = analyze.searches_in_vain(terms, found, matches)
+    got = assortment.searches_in_vain(terms, found, matches)
     assert got["verdict"].value_counts().to_dict() == {
         "in the range": 8,
         "no product is called so": 1,
     }
-    assert "name a product: 8" in analyze.seldom_in_words(got)
+    assert "name a product: 8" in price_words.seldom_in_words(got)
     found.loc[0, "visits"] = 1500
-    got = analyze.searches_in_vain(terms, found, matches).set_index("term")
+    got = assortment.searches_in_vain(terms, found, matches).set_index("term")
     assert got.index[got["verdict"] == "in the range, seldom bought"].tolist() == ["a"]
-    assert analyze.seldom_in_words(got.reset_index()).startswith("Seldom bought (a)")
+    assert price_words.seldom_in_words(got.reset_index()).startswith("Seldom bought (a)")
 
 
 def market(rows):
@@ -773,7 +791,7 @@ def market(rows):
 
 
 def test_competitors_by_hand():
-    got = analyze.competitors(
+    got = competitors.competitors(
         market([("2026-01-01", "Tea", "Us", 100.0, 8.0, 4.0, 10.0, 50.0),
                 ("2026-01-01", "Tea", "Them", 300.0, 12.0, 3.0, 10.0, 150.0)]), "us",
     ).set_index("brand")  # fmt: skip
@@ -782,20 +800,20 @@ def test_competitors_by_hand():
     assert got.loc["Us", "price_index"] == pytest.approx(100 * 8 / 11)
     assert got.loc["Us", ["voice", "search", "voice_to_share"]].tolist() == [0.5, 0.25, 2.0]
     assert got["share_change"].isna().all()
-    said = analyze.rivals_in_words(got.reset_index())[0]
+    said = price_words.rivals_in_words(got.reset_index())[0]
     assert "number 2 of 2" in said["headline"]
     assert "nan" not in said["headline"]
     assert "talk into sales" in said["action"]
-    even = analyze.rivals_in_words(got.assign(voice_to_share=1.05).reset_index())[0]
-    silent = analyze.rivals_in_words(got.assign(voice_to_share=np.nan, voice=np.nan).reset_index())[
-        0
-    ]
+    even = price_words.rivals_in_words(got.assign(voice_to_share=1.05).reset_index())[0]
+    silent = price_words.rivals_in_words(
+        got.assign(voice_to_share=np.nan, voice=np.nan).reset_index()
+    )[0]
     assert "action" not in even
     assert "action" not in silent
     assert "mentions" not in silent["evidence"]
     assert (
         "not among"
-        in analyze.rivals_in_words(got.assign(is_ours=False).reset_index())[0]["headline"]
+        in price_words.rivals_in_words(got.assign(is_ours=False).reset_index())[0]["headline"]
     )
 
 
@@ -812,42 +830,48 @@ def nothing(name):
 
 def test_a_client_without_rows_gets_empty_tables():
     orders, products = nothing("orders"), nothing("products")
-    totals = analyze.product_totals(orders, products).to_pandas()
-    goods = analyze.choose_products(totals)
-    sold = analyze.weekly_sales(orders, goods).to_pandas()
-    promoted = analyze.promoted_weeks(nothing("promotions"), goods).to_pandas()
-    panel = analyze.price_panel(sold, promoted, goods, AS_OF)
-    assert "at least" in analyze.coverage_in_words(analyze.coverage(panel, totals, sold), 0)
-    fits = analyze.fit_all(panel)
-    found = analyze.elasticities(fits)
-    assert analyze.plain_in_words(found, analyze.fit_log_log(panel, promotion=False)) == ""
-    bought = analyze.segment_sales(orders, nothing("segments"), goods, "value_type").to_pandas()
-    segments = analyze.elasticities(analyze.fit_segments(analyze.segment_panel(panel, bought)))
-    assert "customer numbers" in analyze.segments_in_words(segments)
-    assert analyze.by_scope(found, segments).empty
-    costs = analyze.unit_costs(orders, products).to_pandas().set_index("product_id")["cost"]
-    ladder = analyze.price_ladder(panel, found, costs, [0.1])
-    best = analyze.best_steps(ladder)
-    category = analyze.ladder_shown(found, best, "")
-    assert analyze.ladder_in_words(ladder, analyze.prices_seen(panel), category)
-    assert analyze.steps_in_words(best, ladder, "EUR") == []
-    lifts = analyze.promotion_effects(analyze.add_demand(panel, fits), fits, costs)
-    assert analyze.lift_in_words(lifts) == analyze.promotion_profit_in_words(lifts, "EUR") == []
-    shelf = analyze.assortment(analyze.product_sales(orders, products, AS_OF).to_pandas(), costs,
-                               analyze.stock_now(nothing("stock")).to_pandas(), AS_OF)  # fmt: skip
+    totals = prices.product_totals(orders, products).to_pandas()
+    goods = prices.choose_products(totals)
+    sold = prices.weekly_sales(orders, goods).to_pandas()
+    promoted = prices.promoted_weeks(nothing("promotions"), goods).to_pandas()
+    panel = prices.price_panel(sold, promoted, goods, AS_OF)
+    assert "at least" in price_words.coverage_in_words(prices.coverage(panel, totals, sold), 0)
+    fits = elasticity.fit_all(panel)
+    found = elasticity.elasticities(fits)
+    assert price_words.plain_in_words(found, elasticity.fit_log_log(panel, promotion=False)) == ""
+    bought = prices.segment_sales(orders, nothing("segments"), goods, "value_type").to_pandas()
+    segments = elasticity.elasticities(elasticity.fit_segments(prices.segment_panel(panel, bought)))
+    assert "customer numbers" in price_words.segments_in_words(segments)
+    assert elasticity.by_scope(found, segments).empty
+    costs = assortment.unit_costs(orders, products).to_pandas().set_index("product_id")["cost"]
+    ladder = price_ladder.price_ladder(panel, found, costs, [0.1])
+    best = price_ladder.best_steps(ladder)
+    category = price_ladder.ladder_shown(found, best, "")
+    assert price_words.ladder_in_words(ladder, price_ladder.prices_seen(panel), category)
+    assert price_words.steps_in_words(best, ladder, "EUR") == []
+    lifts = promotion.promotion_effects(promotion.add_demand(panel, fits), fits, costs)
+    assert (
+        price_words.lift_in_words(lifts)
+        == price_words.promotion_profit_in_words(lifts, "EUR")
+        == []
+    )
+    shelf = assortment.assortment(assortment.product_sales(orders, products, AS_OF).to_pandas(), costs,
+                               assortment.stock_now(nothing("stock")).to_pandas(), AS_OF)  # fmt: skip
     assert shelf.empty
-    assert analyze.range_in_words(shelf)
-    assert analyze.stock_in_words(shelf, "EUR") == []
+    assert price_words.range_in_words(shelf)
+    assert price_words.stock_in_words(shelf, "EUR") == []
     events = nothing("events")
-    terms = analyze.search_terms(events).to_pandas()
-    matches = analyze.name_matches(terms, shelf)
-    vain = analyze.searches_in_vain(terms, analyze.searches(events, matches).to_pandas(), matches)
-    assert analyze.searches_in_words(vain) == []
-    assert "product: 0" in analyze.seldom_in_words(vain)
-    brands = analyze.competitors(empty("market"), "Us")
+    terms = assortment.search_terms(events).to_pandas()
+    matches = assortment.name_matches(terms, shelf)
+    vain = assortment.searches_in_vain(
+        terms, assortment.searches(events, matches).to_pandas(), matches
+    )
+    assert price_words.searches_in_words(vain) == []
+    assert "product: 0" in price_words.seldom_in_words(vain)
+    brands = competitors.competitors(empty("market"), "Us")
     assert brands.empty
-    assert analyze.rivals_in_words(brands) == []
-    assert analyze.share_over_time(nothing("market").to_pandas(), "Us").empty
+    assert price_words.rivals_in_words(brands) == []
+    assert competitors.share_over_time(nothing("market").to_pandas(), "Us").empty
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "pyspark", "bigquery", "snowflake"])
@@ -859,14 +883,14 @@ def test_row_work_compiles_for_other_engines(monkeypatch, dialect):
     t = {n: ibis.table(tables.get(n).schema, name=n)
          for n in ("orders", "products", "promotions", "segments", "stock", "events")}  # fmt: skip
     for expression in (
-        analyze.product_totals(t["orders"], t["products"]),
-        analyze.weekly_sales(t["orders"], GOODS),
-        analyze.promoted_weeks(t["promotions"], GOODS),
-        analyze.segment_sales(t["orders"], t["segments"], GOODS, "value_type"),
-        analyze.unit_costs(t["orders"], t["products"]),
-        analyze.product_sales(t["orders"], t["products"], AS_OF),
-        analyze.stock_now(t["stock"]),
-        analyze.search_terms(t["events"]),
+        prices.product_totals(t["orders"], t["products"]),
+        prices.weekly_sales(t["orders"], GOODS),
+        prices.promoted_weeks(t["promotions"], GOODS),
+        prices.segment_sales(t["orders"], t["segments"], GOODS, "value_type"),
+        assortment.unit_costs(t["orders"], t["products"]),
+        assortment.product_sales(t["orders"], t["products"], AS_OF),
+        assortment.stock_now(t["stock"]),
+        assortment.search_terms(t["events"]),
     ):
         assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
 
@@ -905,16 +929,16 @@ def clean_sales(folder):
 
 def test_elasticities_of_the_twin_are_near_the_truth_and_those_of_shuffled_prices_are_not(twin):
     orders, products, promos = clean_sales(twin)
-    goods = analyze.choose_products(analyze.product_totals(orders, products).to_pandas())
+    goods = prices.choose_products(prices.product_totals(orders, products).to_pandas())
     sold, promoted = (
         x.to_pandas()
-        for x in (analyze.weekly_sales(orders, goods), analyze.promoted_weeks(promos, goods))
+        for x in (prices.weekly_sales(orders, goods), prices.promoted_weeks(promos, goods))
     )
-    panel = analyze.price_panel(sold, promoted, goods, date(2026, 9, 30))
+    panel = prices.price_panel(sold, promoted, goods, date(2026, 9, 30))
     truth = pd.read_csv(twin / "truth" / "elasticity.csv").set_index("category")["elasticity"]
 
     def error(rows):
-        found = analyze.elasticities(analyze.fit_all(rows)).set_index("group")["elasticity"]
+        found = elasticity.elasticities(elasticity.fit_all(rows)).set_index("group")["elasticity"]
         return (found - truth[found.index]).abs().mean()
 
     assert error(panel) < 0.7

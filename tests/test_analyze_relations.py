@@ -12,8 +12,8 @@ from mlxtend.frequent_patterns import fpgrowth
 from scipy.stats import false_discovery_control, hypergeom
 from statsmodels.datasets import modechoice
 
-from helpers import analyze, stats, store, tables
-from helpers.analyze import association, baskets, conjoint, factors
+from helpers import stats, store, tables
+from helpers.analyze.relations import association, baskets, conjoint, factors
 from helpers.client import PlaybookError
 from helpers.demo import write_twin
 
@@ -63,7 +63,7 @@ def people(n=400, seed=1):
 
 def test_associations_of_every_type_are_found_with_their_direction_and_none_in_shuffled_measures():
     measures = people()
-    found = analyze.associations(measures)
+    found = association.associations(measures)
     sure = {frozenset(r) for r in found.loc[found["sure"], ["left", "right"]].to_numpy()}
     real = [
         {"orders", "reduced"},
@@ -76,7 +76,7 @@ def test_associations_of_every_type_are_found_with_their_direction_and_none_in_s
     assert strength["orders", "reduced"] == pytest.approx(-0.69, abs=0.08)
     assert found.set_index(["left", "right"])["kind"].to_dict()["gender", "channel"] == "table"
     rng = np.random.default_rng(2)
-    none = analyze.associations(
+    none = association.associations(
         measures.apply(lambda c: c.sample(frac=1, random_state=rng).to_numpy())
     )
     assert not none["sure"].any()
@@ -102,15 +102,15 @@ def test_strengths_agree_with_hand_made_cases():
 
 def test_relations_are_told_between_families_only_and_in_the_right_direction():
     measures = people().assign(sales=lambda m: 2 * m["orders"])
-    found = analyze.associations(measures)
-    told = analyze.tell_relations(found, measures, "EUR")
-    assert f"{len(found)} pairs were looked at" in analyze.say_corrected(found)
+    found = association.associations(measures)
+    told = association.tell_relations(found, measures, "EUR")
+    assert f"{len(found)} pairs were looked at" in association.say_corrected(found)
     assert "number of orders and sales" not in set(told["measures"])  # of one family: no news
     by = told.set_index("measures")["said"]
     assert by.filter(like="bought reduced").iloc[0].endswith("the lower the share bought reduced")
     assert "where gender is a" in by["share of mail opened and gender"]
     assert "n = " in by["share of mail opened and gender"]
-    grid = analyze.association_grid(found, measures.columns)
+    grid = association.association_grid(found, measures.columns)
     assert grid.shape == (8, 7)  # every measure has a row, the last no column
     assert grid.loc["2 share bought reduced", "1"] == pytest.approx(
         abs(found.set_index(["left", "right"])["strength"]["orders", "reduced"])
@@ -180,14 +180,14 @@ def thurstone(n=213):
 
 
 def test_sampling_adequacy_of_the_nine_abilities_is_as_published():
-    checks = analyze.adequacy(thurstone())
+    checks = factors.adequacy(thurstone())
     assert checks["kmo"] == pytest.approx(0.88, abs=0.005)  # psych::KMO(Thurstone)
     assert checks["p"] < 1e-100
     rng = np.random.default_rng(1)
-    nothing = analyze.adequacy(pd.DataFrame(rng.standard_normal((300, 9))))
+    nothing = factors.adequacy(pd.DataFrame(rng.standard_normal((300, 9))))
     assert nothing["p"] > 0.01
     assert nothing["kmo"] < 0.6
-    assert "good" in analyze.say_adequacy(checks)
+    assert "good" in factors.say_adequacy(checks)
 
 
 def test_three_factors_of_the_nine_abilities_hold_the_published_items(monkeypatch):
@@ -195,7 +195,7 @@ def test_three_factors_of_the_nine_abilities_hold_the_published_items(monkeypatc
         {"factor": range(1, 10), "own": 1.0, "chance": 1.0, "kept": [True] * 3 + [False] * 6}
     )
     monkeypatch.setattr(factors, "parallel_analysis", lambda *_: kept)
-    found = analyze.find_factors(thurstone())
+    found = factors.find_factors(thurstone())
     best = found.loadings.loc[found.loadings.groupby("item")["loading"].idxmax()].set_index("item")[
         "factor"
     ]
@@ -216,7 +216,7 @@ def battery(n=400, seed=1, items=(4, 4, 4), load=0.7):
 
 def test_parallel_analysis_finds_as_many_factors_as_there_are_and_none_in_shuffled_answers():
     table, truth = battery()
-    found = analyze.find_factors(table)
+    found = factors.find_factors(table)
     assert found.scores.shape == (400, 3)
     assert found.loadings.loc[found.loadings["own"], "loading"].mean() == pytest.approx(
         0.7, abs=0.05
@@ -227,10 +227,10 @@ def test_parallel_analysis_finds_as_many_factors_as_there_are_and_none_in_shuffl
     close = np.abs(np.corrcoef(found.scores.T, truth.T)[:3, 3:])
     assert close.max(axis=1).min() > 0.85
     random = next(factors.shuffled(table, 1))
-    assert analyze.find_factors(random).scores.shape[1] == 0
+    assert factors.find_factors(random).scores.shape[1] == 0
     assert (
         sum(
-            analyze.find_factors(battery(150, s, load=0.0)[0]).scores.shape[1] > 0
+            factors.find_factors(battery(150, s, load=0.0)[0]).scores.shape[1] > 0
             for s in range(10)
         )
         <= 2
@@ -247,11 +247,11 @@ def test_tastes_are_found_and_customers_who_buy_by_the_same_shares_have_none():
     bought = pd.DataFrame(
         rng.multinomial(n, share / share.sum(axis=1, keepdims=True)), columns=names
     )
-    found = analyze.find_tastes(bought.assign(rest=20))
+    found = factors.find_tastes(bought.assign(rest=20))
     own = found.loadings[found.loadings["own"] & (found.loadings["factor"] == 1)]
     assert {"part 0", "part 1", "part 2"} <= set(own["item"])
     alike = pd.DataFrame(rng.multinomial(n, np.full(8, 1 / 8)), columns=names)
-    assert analyze.find_tastes(alike).scores.shape[1] == 0
+    assert factors.find_tastes(alike).scores.shape[1] == 0
 
 
 def test_part_counts_take_subcategories_where_one_category_is_nearly_all():
@@ -260,13 +260,13 @@ def test_part_counts_take_subcategories_where_one_category_is_nearly_all():
         ("c2", "food", "s0", 4),
     ]
     counts = pd.DataFrame(rows, columns=["customer_id", "category", "subcategory", "n"])
-    parts = analyze.part_counts(counts)
+    parts = factors.part_counts(counts)
     assert list(parts.index) == ["c1"]  # the other has too few lines
     assert parts.loc["c1"].sum() == 19
     assert parts.columns[-1] == factors.REST
     for dialect in DIALECTS:
         sql = ibis.to_sql(
-            analyze.line_counts(unbound("orders"), unbound("products")), dialect=dialect
+            factors.line_counts(unbound("orders"), unbound("products")), dialect=dialect
         )
         assert "SELECT" in str(sql)
 
@@ -294,7 +294,7 @@ def make_baskets(n=4000, items=30, seed=1, bond=0.0, sizes=(2, 3, 4, 8, 20)):
 
 def test_pairs_are_counted_as_mlxtend_counts_them():
     frame = make_baskets(300)
-    counts = analyze.count_baskets(ibis.memtable(frame), fewest=1, share=0)
+    counts = baskets.count_baskets(ibis.memtable(frame), fewest=1, share=0)
     early = frame[frame["late"] == 0]
     table = pd.crosstab(early["order_id"], early["item"]).astype(bool)
     sets = fpgrowth(table, min_support=5 / len(table), max_len=2, use_colnames=True)
@@ -308,14 +308,14 @@ def test_pairs_are_counted_as_mlxtend_counts_them():
     ours = {(r.first, r.second): r.baskets for r in rows.itertuples()}
     assert ours == {pair: n for pair, n in theirs.items() if len(pair) == 2}
     for dialect in DIALECTS:
-        items = analyze.basket_items(
+        items = baskets.basket_items(
             unbound("orders"), unbound("products"), "category", date(2026, 1, 1)
         )
         assert "SELECT" in str(ibis.to_sql(baskets.pair_counts(items), dialect=dialect))
 
 
 def judged(frame):
-    counts = analyze.count_baskets(ibis.memtable(frame))
+    counts = baskets.count_baskets(ibis.memtable(frame))
     rows = counts.pairs.copy()
     baskets._judge(rows, counts, 0, "")
     return rows, counts
@@ -330,7 +330,7 @@ def test_size_of_baskets_is_not_taken_for_a_bond_as_lift_takes_it():
     n = frame.loc[frame["late"] == 0, "order_id"].nunique()
     plain = hypergeom.sf(rows["baskets"] - 1, n, rows["first_baskets"], rows["second_baskets"])
     assert (plain < 0.05).mean() > 0.4  # what a test without sizes would have said
-    assert not len(analyze.pair_rules(analyze.count_baskets(ibis.memtable(frame))))
+    assert not len(baskets.pair_rules(baskets.count_baskets(ibis.memtable(frame))))
 
 
 def test_with_baskets_of_one_size_the_test_is_a_cautious_hypergeometric():
@@ -347,7 +347,7 @@ def test_with_baskets_of_one_size_the_test_is_a_cautious_hypergeometric():
 
 def test_a_planted_rule_is_found_holds_later_and_shuffled_items_give_none():
     frame = make_baskets(bond=0.6)
-    rules = analyze.pair_rules(analyze.count_baskets(ibis.memtable(frame)))
+    rules = baskets.pair_rules(baskets.count_baskets(ibis.memtable(frame)))
     assert set(rules.loc[0, ["first", "second"]]) == {"00", "01"}
     assert rules.loc[0, "holds"]
     top = rules.iloc[0]
@@ -373,11 +373,11 @@ def test_one_buyer_who_repeats_a_pair_makes_no_rule():
     frame = pd.concat([frame, add.assign(item="00"), add.assign(item="01")]).drop_duplicates(
         ["order_id", "item"]
     )
-    many = analyze.pair_rules(analyze.count_baskets(ibis.memtable(frame)))
+    many = baskets.pair_rules(baskets.count_baskets(ibis.memtable(frame)))
     assert set(many.loc[0, ["first", "second"]]) == {"00", "01"}
     frame.loc[frame["order_id"].isin(add["order_id"]), "buyer"] = "c"
-    counts = analyze.count_baskets(ibis.memtable(frame))
-    one = analyze.pair_rules(counts)
+    counts = baskets.count_baskets(ibis.memtable(frame))
+    one = baskets.pair_rules(counts)
     assert len(one[one["first"].isin(["00", "01"]) & one["second"].isin(["00", "01"])]) == 0
 
 
@@ -389,7 +389,7 @@ def test_advice_is_data_and_names_take_the_place_of_ids():
         confidence=[0.3, 0.6, 0.3, 0.3], back=[0.25, 0.6, 0.1, 0.1], support=[0.1, 0.1, 0.1, 0.0001]
     )
     goods = pd.DataFrame({"product_id": list("abcd"), "name": ["Milk", "milk", "Bread", None]})
-    told = analyze.advise(rules, goods)
+    told = baskets.advise(rules, goods)
     assert told["pair"].tolist() == [
         "Milk + Bread",
         "Bread + d",
@@ -397,7 +397,7 @@ def test_advice_is_data_and_names_take_the_place_of_ids():
     ]  # milk with milk is left out
     assert told["advice"].tolist() == ["leave", "place", "recommend"]
     assert told["told"].tolist() == [True, True, False]
-    said = analyze.say_rules(
+    said = baskets.say_rules(
         told.assign(holds=True, alike=[2.0, 4, 99], alike_later=[1.0, 2, 3]), date(2026, 1, 1)
     )
     assert (
@@ -406,7 +406,7 @@ def test_advice_is_data_and_names_take_the_place_of_ids():
 
 
 def test_three_that_belong_together_are_found_and_large_baskets_alone_do_not_make_them():
-    assert not len(analyze.larger_sets(ibis.memtable(make_baskets())))
+    assert not len(baskets.larger_sets(ibis.memtable(make_baskets())))
     frame = make_baskets(seed=3, items=18, sizes=(2, 3, 4, 8, 12))
     both = frame[frame["item"].isin(["02", "03"])].groupby("order_id")["item"].nunique()
     add = (
@@ -415,7 +415,7 @@ def test_three_that_belong_together_are_found_and_large_baskets_alone_do_not_mak
         .assign(item="04")
     )
     frame = pd.concat([frame, add]).drop_duplicates(["order_id", "item"])
-    sets = analyze.larger_sets(ibis.memtable(frame))
+    sets = baskets.larger_sets(ibis.memtable(frame))
     assert set(sets.loc[0, "given"].split(" and ")) == {"02", "03"}
     assert sets.loc[0, "then"] == "04"
     assert sets.loc[0, "confidence"] == 1
@@ -433,7 +433,7 @@ def test_travel_modes_give_the_published_logit():
     names |= {
         name: (mode == i).astype(float) for i, name in enumerate(["air", "train", "bus"], start=1)
     }
-    model = analyze.fit_choices(analyze.read_tasks(pd.DataFrame(told | names)), alike=True)
+    model = conjoint.fit_choices(conjoint.read_tasks(pd.DataFrame(told | names)), alike=True)
     # Greene, Econometric Analysis, the travel mode example
     published = [-0.01550, -0.09612, 0.01329, 5.2074, 3.8690, 3.1632]
     assert model.part_worths == pytest.approx(published, rel=1e-3)
@@ -462,11 +462,11 @@ def make_choices(people=250, spread=0.0, seed=1, price=-0.05, tasks=8):
 
 @pytest.fixture(scope="module")
 def model():
-    return analyze.fit_choices(analyze.read_tasks(make_choices()), alike=True)
+    return conjoint.fit_choices(conjoint.read_tasks(make_choices()), alike=True)
 
 
 def test_part_worths_and_willingness_are_those_of_the_simulated_people(model):
-    rows = analyze.part_worths(model, model).set_index("level")
+    rows = conjoint.part_worths(model, model).set_index("level")
     true = {v: w for levels in LEVELS.values() for v, w in levels.items()} | {"per unit": -0.05}
     error = (rows["part_worth"] - pd.Series(true)) / (rows["high"] - rows["part_worth"])
     assert error.abs().max() < 2
@@ -479,8 +479,8 @@ def test_part_worths_and_willingness_are_those_of_the_simulated_people(model):
     shuffled["chosen"] = shuffled.groupby(["respondent_id", "task"])["chosen"].transform(
         lambda c: c.sample(frac=1, random_state=1).to_numpy()
     )
-    nothing = analyze.part_worths(
-        *[analyze.fit_choices(analyze.read_tasks(shuffled), alike=True)] * 2
+    nothing = conjoint.part_worths(
+        *[conjoint.fit_choices(conjoint.read_tasks(shuffled), alike=True)] * 2
     )
     assert nothing["part_worth"].abs().max() < 0.2
     assert nothing["willing"].isna().all()  # nobody can tell that a higher price is worse
@@ -488,9 +488,9 @@ def test_part_worths_and_willingness_are_those_of_the_simulated_people(model):
 
 def test_where_tastes_differ_the_plain_logit_falls_short_and_the_mixed_does_not():
     rows = make_choices(400, spread=1.2, seed=5)
-    tasks = analyze.read_tasks(rows)
-    plain, mixed = (analyze.fit_choices(tasks, alike) for alike in (True, False))
-    worths = analyze.part_worths(mixed, plain).set_index("level")
+    tasks = conjoint.read_tasks(rows)
+    plain, mixed = (conjoint.fit_choices(tasks, alike) for alike in (True, False))
+    worths = conjoint.part_worths(mixed, plain).set_index("level")
     assert worths.loc["per unit", "plain"] > -0.045
     assert worths.loc["per unit", "low"] < -0.05 < worths.loc["per unit", "high"]
     assert worths.loc["red", "spread"] == pytest.approx(1.2, abs=0.35)
@@ -503,41 +503,41 @@ def test_where_tastes_differ_the_plain_logit_falls_short_and_the_mixed_does_not(
 
 def test_choices_kept_back_are_foretold_better_than_by_plain_rules_and_shuffled_ones_are_not():
     rows = make_choices(150, spread=0.5)
-    tested = analyze.foretell_choices(rows).set_index("way")
+    tested = conjoint.foretell_choices(rows).set_index("way")
     assert tested.loc["chance", "hits"] == pytest.approx(1 / 3)
     assert tested.loc["mixed logit, own tastes", "low_better"] > 0
     random = np.eye(3, dtype=bool)[np.random.default_rng(1).integers(0, 3, len(rows) // 3)].ravel()
-    none = analyze.foretell_choices(rows.assign(chosen=random)).set_index("way")
+    none = conjoint.foretell_choices(rows.assign(chosen=random)).set_index("way")
     assert none.loc["logit, all alike", "hits"] < 0.42
 
 
 def test_tasks_with_none_of_these_are_counted_as_left_out_and_a_price_in_words_is_a_level():
     rows = make_choices(60)
     none = rows.assign(colour=rows["colour"].mask(rows["alternative"] == rows["alternative"].max()))
-    assert not analyze.read_tasks(none).enough
+    assert not conjoint.read_tasks(none).enough
     half = none.where(none["task"] % 2 == 0, rows)
-    tasks = analyze.read_tasks(half)
+    tasks = conjoint.read_tasks(half)
     assert (
         tasks.left_out
         == half[["respondent_id", "task"]].drop_duplicates().eval("task % 2 == 0").sum()
     )
-    said = analyze.say_worths(
-        analyze.part_worths(analyze.fit_choices(tasks), analyze.fit_choices(tasks, alike=True)),
+    said = conjoint.say_worths(
+        conjoint.part_worths(conjoint.fit_choices(tasks), conjoint.fit_choices(tasks, alike=True)),
         tasks,
     )
     assert f"{tasks.left_out} more tasks are left out" in said
-    named = analyze.fit_choices(
-        analyze.read_tasks(rows.assign(price=rows["price"].astype(str) + " EUR"))
+    named = conjoint.fit_choices(
+        conjoint.read_tasks(rows.assign(price=rows["price"].astype(str) + " EUR"))
     )
-    best = analyze.describe_products(analyze.BEST, named)
-    assert len(analyze.preference(named, best.iloc[0], best.iloc[:0])) == 1
+    best = conjoint.describe_products(conjoint.BEST, named)
+    assert len(conjoint.preference(named, best.iloc[0], best.iloc[:0])) == 1
 
 
 def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_refused(model):
-    pair = analyze.describe_products(
+    pair = conjoint.describe_products(
         "colour=Red, size=big, price=20; colour=blue, size=small, price=30", model
     )
-    got = analyze.preference(model, pair.iloc[0], pair.iloc[1:]).set_index("price")
+    got = conjoint.preference(model, pair.iloc[0], pair.iloc[1:]).set_index("price")
     worth = dict(zip(model.tasks.names["level"], model.part_worths, strict=True))
     gap = worth["red"] + worth["big"] - worth["blue"] - worth["small"] - 10 * worth["per unit"]
     assert got.loc[20, "share"] == pytest.approx(1 / (1 + np.exp(-gap)))
@@ -549,14 +549,14 @@ def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_ref
     ways = ([0.05, 0.95, *rest], "Of the 4 prices"), ([0.6, 0.4, *rest], "cannot be told apart")
     for best, says in ways:
         told = got.reset_index().assign(best=best)
-        assert says in analyze.price_in_words(told, pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
+        assert says in conjoint.price_in_words(told, pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
     assert (
         "would fall on red"
-        in analyze.price_in_words(told.head(1), pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
+        in conjoint.price_in_words(told.head(1), pair.iloc[0], pair.iloc[1:], "EUR")["headline"]
     )
-    alone = analyze.preference(model, pair.iloc[0], pair.iloc[:0])
+    alone = conjoint.preference(model, pair.iloc[0], pair.iloc[:0])
     assert 0.3 < alone["share"].iloc[0] < 1
-    assert analyze.describe_products(analyze.BEST, model).iloc[0].to_dict() == {
+    assert conjoint.describe_products(conjoint.BEST, model).iloc[0].to_dict() == {
         "colour": "red",
         "size": "big",
         "price": 20,
@@ -567,14 +567,14 @@ def test_share_of_preference_is_the_logit_formula_and_prices_never_shown_are_ref
         ("taste=salty", "was not among"),
     ):
         with pytest.raises(PlaybookError, match=says):
-            analyze.describe_products(wrong, model)
+            conjoint.describe_products(wrong, model)
 
 
 def test_tasks_that_lost_their_choice_or_an_attribute_are_left_out():
     rows = make_choices(40)
     rows.loc[0, "price"] = np.nan
     rows.loc[rows["task"] == 1, "chosen"] = False
-    tasks = analyze.read_tasks(rows)
+    tasks = conjoint.read_tasks(rows)
     assert len(tasks.task) == 40 * 7 - 1
     assert tasks.enough
 
@@ -605,8 +605,8 @@ def test_the_tastes_of_a_few_who_come_often_make_no_sets_of_three():
     )
     frame["size"] = frame.groupby("order_id")["item"].transform("size")
     frame["kind"] = np.searchsorted(baskets.SIZES, frame["size"], side="right")
-    assert len(analyze.larger_sets(ibis.memtable(frame))) <= 1
-    strangers = analyze.larger_sets(ibis.memtable(frame.assign(buyer=frame["order_id"])))
+    assert len(baskets.larger_sets(ibis.memtable(frame))) <= 1
+    strangers = baskets.larger_sets(ibis.memtable(frame.assign(buyer=frame["order_id"])))
     assert len(strangers) > 3  # had each basket a buyer of its own, that would be a find
 
 
@@ -626,14 +626,14 @@ def test_the_pairs_of_the_twin_are_found_and_shuffled_baskets_have_none(twin):
         frame.groupby("order_id")["item"].transform("size"),
     )
     frame["kind"] = np.searchsorted(baskets.SIZES, frame["size"], side="right")
-    rules = analyze.pair_rules(analyze.count_baskets(ibis.memtable(frame), fewest=10))
+    rules = baskets.pair_rules(baskets.count_baskets(ibis.memtable(frame), fewest=10))
     truth = pd.read_csv(twin / "truth" / "pairs.csv")
     true = {frozenset(p) for p in truth[["first", "second"]].to_numpy()}
     found = [frozenset(p) for p in rules[["first", "second"]].to_numpy()]
     assert len(true & set(found[:8])) >= 5
     shuffled = frame.assign(item=frame["item"].sample(frac=1, random_state=1).to_numpy())
     shuffled = shuffled.drop_duplicates(["order_id", "item"])
-    none = analyze.pair_rules(analyze.count_baskets(ibis.memtable(shuffled), fewest=10))
+    none = baskets.pair_rules(baskets.count_baskets(ibis.memtable(shuffled), fewest=10))
     assert len(none) <= 2
 
 
@@ -655,7 +655,7 @@ def test_the_factors_of_the_twin_are_found(twin):
     rows["question_id"] = rows["question"]
     rows["question"] = "How far do you agree? - " + rows["question"]
     rows = rows.assign(kind="scale", answered_at=1, response_id="r")
-    found = analyze.find_factors(analyze.survey_answers(rows))
+    found = factors.find_factors(factors.survey_answers(rows))
     own = found.loadings[found.loadings["own"]].merge(
         truth, left_on="item", right_on="statement", suffixes=("", "_true")
     )
@@ -681,15 +681,15 @@ def test_answers_are_those_of_known_people_the_latest_first():
     surveys = pd.DataFrame(
         rows, columns=["response_id", "customer_id", "answered_at", "question", "score"]
     ).assign(kind="scale", question_id=lambda s: s["question"].str[-4:])
-    found = analyze.survey_answers(surveys)
+    found = factors.survey_answers(surveys)
     assert found.to_dict() == {
         "I like it": {"a": 5.0, "c": 1.0},
         "It is dear": {"a": 4.0, "c": 6.0},
     }
-    assert analyze.survey_answers(surveys.iloc[:0]).empty
-    under_one_text = analyze.survey_answers(surveys.assign(question="How far?"))
+    assert factors.survey_answers(surveys.iloc[:0]).empty
+    under_one_text = factors.survey_answers(surveys.assign(question="How far?"))
     assert under_one_text.to_dict() == {"e it": {"a": 5.0, "c": 1.0}, "dear": {"a": 4.0, "c": 6.0}}
-    unnamed = analyze.survey_answers(
+    unnamed = factors.survey_answers(
         surveys.assign(question=pd.Series([None] * len(surveys), dtype="str"))
     )
     assert set(unnamed.columns) == {"e it", "dear"}
@@ -698,41 +698,41 @@ def test_answers_are_those_of_known_people_the_latest_first():
 def test_a_client_without_rows_gets_empty_tables_that_can_be_stored():
     names = ["orders", "products", "customers", "surveys", "tickets", "messages"]
     nothing = {n: empty(n) for n in names}
-    measures = analyze.customer_measures(nothing, date(2026, 1, 1))
-    found = analyze.associations(measures)
-    told = analyze.tell_relations(found, measures)
+    measures = association.customer_measures(nothing, date(2026, 1, 1))
+    found = association.associations(measures)
+    told = association.tell_relations(found, measures)
     assert (
         len(measures),
         len(found),
         len(told),
-        len(analyze.association_grid(found, measures.columns)),
+        len(association.association_grid(found, measures.columns)),
     ) == (0, 0, 0, 0)
-    answers = analyze.survey_answers(nothing["surveys"].to_pandas())
-    parts = analyze.part_counts(
-        analyze.line_counts(nothing["orders"], nothing["products"]).to_pandas()
+    answers = factors.survey_answers(nothing["surveys"].to_pandas())
+    parts = factors.part_counts(
+        factors.line_counts(nothing["orders"], nothing["products"]).to_pandas()
     )
-    taste = analyze.find_tastes(parts)
-    loadings, scores = analyze.stack_factors(
-        [(analyze.find_factors(answers), "survey"), (taste, "purchases")]
+    taste = factors.find_tastes(parts)
+    loadings, scores = factors.stack_factors(
+        [(factors.find_factors(answers), "survey"), (taste, "purchases")]
     )
-    assert "too few" in analyze.say_adequacy(analyze.adequacy(answers))
-    assert not len(analyze.factor_table(taste))
-    level = analyze.range_level(nothing["products"])
-    items = analyze.basket_items(
+    assert "too few" in factors.say_adequacy(factors.adequacy(answers))
+    assert not len(factors.factor_table(taste))
+    level = baskets.range_level(nothing["products"])
+    items = baskets.basket_items(
         nothing["orders"], nothing["products"], level, date(2026, 1, 1)
     ).cache()
-    rules = analyze.advise(
-        analyze.pair_rules(analyze.count_baskets(items)), nothing["products"].to_pandas()
+    rules = baskets.advise(
+        baskets.pair_rules(baskets.count_baskets(items)), nothing["products"].to_pandas()
     )
-    assert analyze.say_rules(rules, date(2026, 1, 1)).startswith("No two")
-    assert not len(analyze.larger_sets(items))
+    assert baskets.say_rules(rules, date(2026, 1, 1)).startswith("No two")
+    assert not len(baskets.larger_sets(items))
     choices = empty("choices").to_pandas()
-    assert not analyze.read_tasks(choices).enough
-    assert not len(analyze.foretell_choices(choices))
+    assert not conjoint.read_tasks(choices).enough
+    assert not len(conjoint.foretell_choices(choices))
     stored = {"associations": found, "factor_loadings": loadings, "factor_scores": scores}
     stored |= {
-        "basket_rules": analyze.stack_rules({level: rules}),
-        "part_worths": analyze.NO_WORTHS,
+        "basket_rules": baskets.stack_rules({level: rules}),
+        "part_worths": conjoint.NO_WORTHS,
     }
     for name, rows in stored.items():
         rows = rows.assign(as_of=date(2026, 1, 1), rule_version="1")
@@ -745,8 +745,8 @@ def test_three_customers_and_two_baskets_are_too_few_and_say_so():
     frame = frame.assign(size=[2, 2, 1], kind=[1, 1, 0], buyer=["c", "c", "d"]).astype(
         {"late": "int8"}
     )
-    assert not len(analyze.pair_rules(analyze.count_baskets(ibis.memtable(frame))))
-    assert not len(analyze.larger_sets(ibis.memtable(frame)))
+    assert not len(baskets.pair_rules(baskets.count_baskets(ibis.memtable(frame))))
+    assert not len(baskets.larger_sets(ibis.memtable(frame)))
     few = conjoint.read_tasks(make_choices(5))
     assert not few.enough
-    assert not len(analyze.foretell_choices(make_choices(5)))
+    assert not len(conjoint.foretell_choices(make_choices(5)))

@@ -11,9 +11,10 @@ from conftest import CHECKOUT
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from helpers import analyze, tables
-from helpers.analyze import coders, emotion, mood, service, topic_links, topics
-from helpers.analyze import texts as reading
+from helpers import tables
+from helpers.analyze.voice import coders, emotion, mood, service, topic_links, topic_model
+from helpers.analyze.voice import topic_model as topics
+from helpers.analyze.voice import writing as reading
 from helpers.demo import write_twin
 
 AS_OF = date(2026, 9, 30)
@@ -171,22 +172,22 @@ def test_other_languages_are_not_read():
         "Где посылка?",
     ]
     assert [reading.language_of(s) for s in said[:2] + said[3:]] == ["other"] * 3
-    texts = analyze.add_mood(analyze.add_topics(read(tickets=[ticket(1, said[0])])))
+    texts = mood.add_mood(topic_model.add_topics(read(tickets=[ticket(1, said[0])])))
     assert texts["topic"].isna().all()
     assert texts["mood"].isna().all()
 
 
 def test_texts_without_words_are_told_as_unread_and_crash_nothing():
     rows = [ticket(i, "\U0001f600\U0001f642", NOW - pd.Timedelta(days=10 * i)) for i in range(40)]
-    texts = analyze.add_emotion(
-        analyze.add_mood(analyze.add_new_topics(analyze.add_topics(read(tickets=rows))))
+    texts = emotion.add_emotion(
+        mood.add_mood(topic_model.add_new_topics(topic_model.add_topics(read(tickets=rows))))
     )
     assert "cannot be told" in reading.texts_in_words(texts)
     assert "cannot be told" not in reading.texts_in_words(
         read(tickets=[*rows, ticket(99, "Where is my parcel")])
     )
-    assert analyze.topic_shares(texts).empty and analyze.topic_trends(texts).empty
-    assert analyze.check_mood(texts).empty and analyze.search_topics(texts).empty
+    assert topic_links.topic_shares(texts).empty and topic_links.topic_trends(texts).empty
+    assert mood.check_mood(texts).empty and topic_model.search_topics(texts).empty
 
 
 def test_texts_without_a_date_count_for_topics_and_not_for_trends():
@@ -194,14 +195,14 @@ def test_texts_without_a_date_count_for_topics_and_not_for_trends():
         {"review_id": f"r{i}", "rating": 1.0, "text": f"Poor quality {'x' * i}"} for i in range(30)
     ]
     texts = read(tickets=[ticket(1, "Where is my parcel")], reviews=rows)
-    texts = analyze.add_emotion(analyze.add_mood(analyze.add_topics(texts)))
+    texts = emotion.add_emotion(mood.add_mood(topic_model.add_topics(texts)))
     assert "Without a date are 30 of them" in reading.texts_in_words(texts)
     assert "Without a date" not in reading.texts_in_words(texts.dropna(subset="said_at"))
-    assert analyze.topic_shares(texts).set_index("topic")["texts"].to_dict() == {
+    assert topic_links.topic_shares(texts).set_index("topic")["texts"].to_dict() == {
         "quality": 30,
         "delivery": 1,
     }
-    assert len(analyze.typical_quotes(texts, ["quality"])) == 2
+    assert len(topic_model.typical_quotes(texts, ["quality"])) == 2
     assert topic_links.topics_by_quarter(texts)["of"].tolist() == [1]
     undated = texts[texts["said_at"].isna()]
     assert (
@@ -593,7 +594,7 @@ def cases(rows, orders=(), as_of=AS_OF, **more):
         ),
         stored("products"),
     )
-    texts = analyze.add_mood(analyze.add_topics(texts))
+    texts = mood.add_mood(topic_model.add_topics(texts))
     return service.service_cases(tickets, stored("orders", orders), texts, as_of)
 
 
@@ -843,7 +844,7 @@ def test_emotions_are_counted_and_negations_take_them_away():
     assert emotion.emotion_words("I am not happy and not very pleased") == {}
     assert emotion.emotion_words("很失望，太生气了") == {"sadness": 1, "anger": 1}
     assert emotion.emotion_words("不开心") == {"sadness": 1}
-    texts = analyze.add_emotion(
+    texts = emotion.add_emotion(
         read(tickets=[ticket(1, "I am furious"), ticket(2, "Invoice please")])
     )
     assert texts.set_index("text_id")["emotion"].fillna("none").to_dict() == {
@@ -1109,51 +1110,51 @@ def test_passages_to_discuss_are_those_in_doubt():
 
 
 def test_a_client_without_texts_gets_empty_frames_and_no_error():
-    texts = analyze.add_mood(analyze.add_new_topics(analyze.add_topics(read())))
-    texts = analyze.add_emotion(texts)
-    shares, trends = analyze.topic_shares(texts), analyze.topic_trends(texts)
-    unhappy = analyze.unhappy_by_topic(texts)
-    panel = analyze.leaving_panel(texts, stored("orders"), AS_OF)
-    leaving = analyze.leaving_by_topic(panel)
-    known = analyze.topic_table(shares, trends, unhappy, leaving)
+    texts = mood.add_mood(topic_model.add_new_topics(topic_model.add_topics(read())))
+    texts = emotion.add_emotion(texts)
+    shares, trends = topic_links.topic_shares(texts), topic_links.topic_trends(texts)
+    unhappy = topic_links.unhappy_by_topic(texts)
+    panel = topic_links.leaving_panel(texts, stored("orders"), AS_OF)
+    leaving = topic_links.leaving_by_topic(panel)
+    known = topic_links.topic_table(shares, trends, unhappy, leaving)
     assert known.empty
     assert set(tables.get("topics").columns) - {"as_of", "rule_version"} == set(known.columns)
     found = service.service_cases(stored("tickets"), stored("orders"), texts, AS_OF)
-    load = analyze.service_load(found, AS_OF, 480)
-    weeks = analyze.reply_weeks(found, 480)
-    listed = analyze.cases_to_answer(found, AS_OF, 480, False)
-    styles = analyze.campaign_styles(stored("campaigns").to_pandas())
-    tested = analyze.compare_styles(
-        styles, analyze.style_outcomes(styles, stored("messages"), stored("orders"))
+    load = service.service_load(found, AS_OF, 480)
+    weeks = service.reply_weeks(found, 480)
+    listed = service.cases_to_answer(found, AS_OF, 480, False)
+    styles = emotion.campaign_styles(stored("campaigns").to_pandas())
+    tested = emotion.compare_styles(
+        styles, emotion.style_outcomes(styles, stored("messages"), stored("orders"))
     )
-    themes = analyze.theme_table(stored("interviews").to_pandas())
-    checked = analyze.check_mood(texts)
+    themes = coders.theme_table(stored("interviews").to_pandas())
+    checked = mood.check_mood(texts)
     empty = [
-        analyze.search_topics(texts),
-        analyze.quarter_grid(texts, []),
-        analyze.typical_quotes(texts, []),
+        topic_model.search_topics(texts),
+        topic_links.quarter_grid(texts, []),
+        topic_model.typical_quotes(texts, []),
         load,
         weeks,
     ]
-    empty += [listed, tested, themes, checked, analyze.to_discuss(stored("interviews").to_pandas())]
-    empty += [analyze.load_by_topic(found, AS_OF, 480), analyze.emotion_shares(texts, styles)]
+    empty += [listed, tested, themes, checked, coders.to_discuss(stored("interviews").to_pandas())]
+    empty += [service.load_by_topic(found, AS_OF, 480), emotion.emotion_shares(texts, styles)]
     assert all(f.empty for f in empty)
     said = [
-        analyze.top_topic(shares, texts, unhappy),
-        analyze.trend_in_words(trends),
-        analyze.unhappy_in_words(unhappy),
+        topic_links.top_topic(shares, texts, unhappy),
+        topic_links.trend_in_words(trends),
+        topic_links.unhappy_in_words(unhappy),
     ]
     said += [
-        analyze.leaving_in_words(leaving),
-        analyze.mood_in_words(checked),
-        analyze.themes_in_words(themes, themes),
+        topic_links.leaving_in_words(leaving),
+        mood.mood_in_words(checked),
+        coders.themes_in_words(themes, themes),
     ]
     said += [
-        analyze.load_in_words(load, load, unhappy, 480, "EUR"),
-        analyze.slow_in_words(weeks, analyze.slow_cost(found, weeks, 480), 480, AS_OF),
+        service.load_in_words(load, load, unhappy, 480, "EUR"),
+        service.slow_in_words(weeks, service.slow_cost(found, weeks, 480), 480, AS_OF),
     ]
     assert not any(said)
-    assert analyze.styles_in_words(styles, tested)["sentence"]
+    assert emotion.styles_in_words(styles, tested)["sentence"]
     assert set(tables.get("service_load").columns) - {"as_of", "rule_version"} == set(load.columns)
     assert set(tables.get("cases_to_answer").columns) - {"as_of", "rule_version"} == set(
         listed.columns
@@ -1169,19 +1170,19 @@ def test_cases_without_words_and_words_without_customers_are_enough_for_what_the
         ]
     )
     load, by_topic = (
-        analyze.service_load(silent, AS_OF, 480),
-        analyze.load_by_topic(silent, AS_OF, 480),
+        service.service_load(silent, AS_OF, 480),
+        service.load_by_topic(silent, AS_OF, 480),
     )
     assert load["cases"].max() == 39
     assert by_topic.empty
     unhappy = pd.DataFrame(columns=["topic", "verdict"])
-    said = analyze.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]
+    said = service.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]
     assert said["headline"] and "texts" not in said["action"]
     unanswered = cases(
         [ticket(i, "My cup is broken", NOW - pd.Timedelta(days=i)) for i in range(1, 20)]
     )
-    load = analyze.service_load(unanswered, AS_OF, 480)
-    told = analyze.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]["evidence"]
+    load = service.service_load(unanswered, AS_OF, 480)
+    told = service.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]["evidence"]
     assert (
         "how fast they are answered is not known" in told
         and "nan" not in told
@@ -1189,16 +1190,16 @@ def test_cases_without_words_and_words_without_customers_are_enough_for_what_the
     )
     assert service.reply_weeks(unanswered, 480).empty
     assert not service.reply_weeks(silent, 480)["is_slow"].any()
-    assert analyze.cases_to_answer(silent, AS_OF, 480, True).empty
+    assert service.cases_to_answer(silent, AS_OF, 480, True).empty
     nobody = [
         ticket(i, "My parcel is late", NOW - pd.Timedelta(days=5 * i), customer_id=None)
         for i in range(100)
     ]
-    texts = analyze.add_mood(analyze.add_topics(read(tickets=nobody)))
-    assert analyze.topic_shares(texts)["share"].tolist() == [1]
-    assert analyze.topic_trends(texts).empty  # one topic alone can neither rise nor fall
-    assert analyze.leaving_panel(texts, stored("orders"), AS_OF).empty
-    assert analyze.service_load(cases(nobody), AS_OF, 480)["repeats"].isna().all()
+    texts = mood.add_mood(topic_model.add_topics(read(tickets=nobody)))
+    assert topic_links.topic_shares(texts)["share"].tolist() == [1]
+    assert topic_links.topic_trends(texts).empty  # one topic alone can neither rise nor fall
+    assert topic_links.leaving_panel(texts, stored("orders"), AS_OF).empty
+    assert service.service_load(cases(nobody), AS_OF, 480)["repeats"].isna().all()
 
 
 def test_row_work_compiles_for_other_engines(monkeypatch):

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import effects, optimize, segment
+from helpers import effects
 from helpers.client import TestRules
+from helpers.optimize import experiments
+from helpers.segment.churn import reasons
 
 USUAL = [
     ["control", "mail"], ["Kontrollgruppe", "Gutschein"], ["Baseline", "New page"], ["No E-Mail", "Mens E-Mail"],
@@ -52,7 +54,7 @@ def test_hillstrom_is_read_the_right_way_round():
     counts = {"Womens E-Mail": 21_387, "Mens E-Mail": 21_307, "No E-Mail": 21_306}
     sent = units(counts, {"Womens E-Mail": 189, "Mens E-Mail": 267, "No E-Mail": 122})
     tests = effects.judge_tests(sent, {})
-    found = segment.experiment_effects(effects.readable(sent, tests)).set_index("variant")
+    found = reasons.experiment_effects(effects.readable(sent, tests)).set_index("variant")
     assert found["effect"].round(5).to_dict() == {"Mens E-Mail": 0.00681, "Womens E-Mail": 0.00311}
     assert (found["low"] > 0).all()
 
@@ -61,7 +63,7 @@ def test_client_yaml_says_which_is_the_control():
     mails = units({"A": 900, "B": 900}, {"A": 90, "B": 45})
     rules = {"T": TestRules(control="B")}
     tests = effects.judge_tests(mails, rules)
-    assert segment.experiment_effects(effects.readable(mails, tests))[
+    assert reasons.experiment_effects(effects.readable(mails, tests))[
         "effect"
     ].item() == pytest.approx(0.05)
     wrong = judged(mails, T=TestRules(control="C"))
@@ -99,7 +101,7 @@ def test_a_broken_split_is_named_and_its_effect_is_not_told(counts, shares, soun
     tests = effects.judge_tests(mails, {"T": TestRules(shares=shares)} if shares else {})
     assert (tests["problem"].item() == "") == sound
     assert (
-        len(segment.experiment_effects(effects.readable(mails, tests))) == (len(counts) - 1) * sound
+        len(reasons.experiment_effects(effects.readable(mails, tests))) == (len(counts) - 1) * sound
     )
     assert [f"v0 {counts[0]:,}" in s for s in effects.say_unread(tests)] == [True] * (not sound)
 
@@ -204,7 +206,7 @@ def test_what_each_campaign_added_is_told_by_those_it_held_back():
 )
 def test_what_messages_held_back_say_in_words(money, low, high, said, advice):
     shown = effects.Shown(0.1, 0.0, 0.2, money, 500, 4500, 28, low, high)
-    told = optimize.say_held_out(shown, "EUR", 0.5, 0.1)
+    told = experiments.say_held_out(shown, "EUR", 0.5, 0.1)
     assert said in told["headline"].replace("\N{NO-BREAK SPACE}", " ")
     assert advice in told["action"]
     assert "4,500 messages were sent and 500 held back by lot" in told["evidence"]
@@ -219,6 +221,6 @@ def test_what_a_message_leaves_is_not_told_where_its_cost_is_not_known():
         (nan, None): "the goods and a message cost",
     }
     for (margin, cost), missing in each.items():
-        told = optimize.say_held_out(shown, "EUR", margin, cost)
+        told = experiments.say_held_out(shown, "EUR", margin, cost)
         assert f"before what {missing}." in told["evidence"]
         assert f"find out what {missing} (" in told["action"]

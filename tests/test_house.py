@@ -20,13 +20,32 @@ def modules():
     return sorted((CHECKOUT / "helpers").rglob("*.py"))
 
 
+def room(path):
+    """The top folder below helpers that a module lies in; of a module that lies in none, its name."""
+    return path.relative_to(CHECKOUT / "helpers").with_suffix("").parts[0]
+
+
+def test_each_step_has_its_modules():
+    """A walk that sees fewer modules than there are would pass whatever they import."""
+    seen = {str(p.relative_to(CHECKOUT)) for p in modules()}
+    listed = subprocess.run(
+        ["git", "ls-files", "helpers/*.py"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert set(listed) <= seen
+    assert {room(p) for p in modules()} >= STEPS
+
+
 @pytest.mark.parametrize(
     "path",
-    [p for p in modules() if p.parent.name in STEPS],
-    ids=lambda p: f"{p.parent.name}/{p.stem}",
+    [p for p in modules() if room(p) in STEPS],
+    ids=lambda p: str(p.relative_to(CHECKOUT / "helpers").with_suffix("")),
 )
 def test_steps_talk_through_tables_not_imports(path):
-    allowed = GROUND | {path.parent.name}
+    allowed = GROUND | {room(path)}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
         names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -42,7 +61,8 @@ def test_helpers_that_touch_orders_compile_for_other_engines(monkeypatch):
 
     import ibis
 
-    from helpers import analyze, segment
+    from helpers.analyze import cohorts
+    from helpers.segment import rfm, stage
 
     class Spark(ibis.config.Config):  # what Ibis sets itself where pyspark is installed
         treat_nan_as_null: bool = False
@@ -51,9 +71,9 @@ def test_helpers_that_touch_orders_compile_for_other_engines(monkeypatch):
     orders = ibis.table(tables.get("orders").schema, name="orders")
     day = datetime.date(2017, 12, 31)
     for expression in (
-        segment.rfm(orders, day, 182),
-        segment.gap_ratios(orders, day),
-        analyze.cohorts(orders),
+        rfm.rfm(orders, day, 182),
+        stage.gap_ratios(orders, day),
+        cohorts.cohorts(orders),
     ):
         for dialect in ("pyspark", "bigquery", "snowflake"):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))

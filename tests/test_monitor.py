@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from ibis.config import Config
 from statsmodels.tsa.seasonal import STL
 
-from helpers import monitor, stats, tables
-from helpers.monitor import alerts, pacing
+from helpers import stats, tables
+from helpers.monitor import campaign_response, detection, key_figures, target_pace
+from helpers.monitor import detection as alerts
+from helpers.monitor import target_pace as pacing
 
 AS_OF = date(2024, 6, 30)
 PATTERN = np.array([0.9, 0.85, 0.9, 0.95, 1.05, 1.25, 1.1])
@@ -94,9 +96,9 @@ def campaign_tables():
 
 
 def test_response_counts_people_not_contacts_and_no_holdouts():
-    people = monitor.reached(*campaign_tables())
+    people = campaign_response.reached(*campaign_tables())
     bought = orders(("1", "x", "2024-03-04", 9.0, 0.0), ("2", "y", "2024-04-04", 9.0, 0.0))
-    counts = monitor.count_responses(people, bought).to_pandas().set_index("campaign_id")
+    counts = campaign_response.count_responses(people, bought).to_pandas().set_index("campaign_id")
     assert counts.loc["A", ["reached", "shopped", "responded"]].tolist() == [2, 1, 1]
     assert counts.loc["B", ["reached", "shopped", "responded"]].tolist() == [1, 0, 0]
     assert counts.loc["B", "audience"] == "not known"
@@ -105,22 +107,29 @@ def test_response_counts_people_not_contacts_and_no_holdouts():
 def test_answers_are_coupons_where_they_are_on_file_else_clicks_else_nothing():
     campaigns, messages, redemptions = campaign_tables()
     clicks = messages.mutate(clicked_at=(messages.customer_id == "y").ifelse(ibis.now(), None))
-    assert monitor.answered_by(clicks, redemptions) == "coupon"
-    assert monitor.answered_by(clicks, redemptions.limit(0)) == "click"
-    assert monitor.answered_by(messages, redemptions.limit(0)) == ""
-    by_click = monitor.reached(campaigns, clicks, redemptions.limit(0), "click").to_pandas()
+    assert campaign_response.answered_by(clicks, redemptions) == "coupon"
+    assert campaign_response.answered_by(clicks, redemptions.limit(0)) == "click"
+    assert campaign_response.answered_by(messages, redemptions.limit(0)) == ""
+    by_click = campaign_response.reached(
+        campaigns, clicks, redemptions.limit(0), "click"
+    ).to_pandas()
     assert by_click.set_index(["campaign_id", "customer_id"])["responded"].to_dict() == {
         ("A", "x"): False, ("A", "y"): True, ("B", "x"): False
     }  # fmt: skip
-    assert monitor.reached(campaigns, messages, redemptions.limit(0), "").count().to_pandas() == 0
+    assert (
+        campaign_response.reached(campaigns, messages, redemptions.limit(0), "").count().to_pandas()
+        == 0
+    )
 
 
 def test_rates_have_wilson_intervals_and_partly_covered_campaigns_are_marked():
-    counts = monitor.count_responses(monitor.reached(*campaign_tables()), orders()).to_pandas()
-    rated = monitor.add_rates(counts, date(2024, 1, 1), AS_OF).set_index("campaign_id")
+    counts = campaign_response.count_responses(
+        campaign_response.reached(*campaign_tables()), orders()
+    ).to_pandas()
+    rated = campaign_response.add_rates(counts, date(2024, 1, 1), AS_OF).set_index("campaign_id")
     assert rated.loc["A", ["rate", "covered"]].tolist() == [0.5, True]
     assert not rated.loc["B", "covered"]
-    assert not monitor.add_rates(counts, date(2024, 3, 2), AS_OF)["covered"].any()
+    assert not campaign_response.add_rates(counts, date(2024, 3, 2), AS_OF)["covered"].any()
 
 
 def test_wilson_intervals_are_those_that_newcombe_published(monkeypatch):
@@ -157,12 +166,14 @@ def test_like_is_compared_with_like():
         used,
         ["redemption_id", "customer_id", "coupon_id", "campaign_id", "redeemed_on"],
     )
-    people, bought = monitor.reached(campaigns, messages, redemptions), orders(*lines)
-    raw = monitor.pool_rates(
-        monitor.count_responses(people, bought).to_pandas(), "audience"
+    people, bought = campaign_response.reached(campaigns, messages, redemptions), orders(*lines)
+    raw = campaign_response.pool_rates(
+        campaign_response.count_responses(people, bought).to_pandas(), "audience"
     ).set_index("audience")
     assert raw.loc["A", "low"] > raw.loc["B", "high"]
-    within = monitor.with_rate(monitor.count_by_earlier_spend(people, bought).to_pandas())
+    within = campaign_response.with_rate(
+        campaign_response.count_by_earlier_spend(people, bought).to_pandas()
+    )
     assert within["reached"].sum() == 1000
     wide = within.pivot(index="fifth", columns="audience")
     pure = wide.loc[[0, 1, 3, 4]]  # the middle fifth holds both kinds of customer
@@ -175,13 +186,15 @@ def test_no_campaigns_give_no_rows_and_no_warning():
         ibis.memtable([], schema=tables.get(t).schema)
         for t in ("campaigns", "messages", "redemptions")
     ]
-    people = monitor.reached(*nothing)
-    counts = monitor.count_responses(people, orders(("1", "x", "2024-03-04", 9.0, 0.0))).to_pandas()
-    rated = monitor.add_rates(counts, date(2024, 1, 1), AS_OF)
+    people = campaign_response.reached(*nothing)
+    counts = campaign_response.count_responses(
+        people, orders(("1", "x", "2024-03-04", 9.0, 0.0))
+    ).to_pandas()
+    rated = campaign_response.add_rates(counts, date(2024, 1, 1), AS_OF)
     assert rated.empty
     assert {"rate", "low", "high", "covered"} <= set(rated.columns)
-    assert monitor.pool_rates(rated, "audience").empty
-    assert monitor.count_by_earlier_spend(people, orders()).to_pandas().empty
+    assert campaign_response.pool_rates(rated, "audience").empty
+    assert campaign_response.count_by_earlier_spend(people, orders()).to_pandas().empty
 
 
 def test_the_best_type_is_named_with_what_it_does_among_equals():
@@ -195,11 +208,11 @@ def test_the_best_type_is_named_with_what_it_does_among_equals():
         }
     )
     wide = pd.DataFrame({0: [0.1, 0.2], 1: [0.3, 0.1]}, index=["A", "B"])
-    said = monitor.say_types(by_type, wide)
+    said = campaign_response.say_types(by_type, wide)
     assert "1 of 2 fifths" in said["evidence"]
     assert "what A sends" in said["action"]
-    assert not monitor.say_types(by_type.assign(high=0.5), wide)["action"]
-    assert not monitor.say_types(by_type.head(1), wide)["action"]
+    assert not campaign_response.say_types(by_type.assign(high=0.5), wide)["action"]
+    assert not campaign_response.say_types(by_type.head(1), wide)["action"]
 
 
 # --- key figures ------------------------------------------------------------------------------
@@ -214,8 +227,8 @@ def test_key_figures_compare_two_periods_that_share_no_day():
     lines = [
         (o, c, d, 20.0 if i >= 28 else r, off) for i, (o, c, d, r, off) in enumerate(steady(56))
     ]
-    figures = monitor.figures(monitor.count_periods(orders(*lines), AS_OF).to_pandas())
-    kpis = monitor.key_figures(figures, AS_OF).set_index("metric")
+    figures = key_figures.figures(key_figures.count_periods(orders(*lines), AS_OF).to_pandas())
+    kpis = key_figures.key_figures(figures, AS_OF).set_index("metric")
     assert kpis.loc["sales", ["value", "previous", "change"]].tolist() == [560.0, 280.0, 1.0]
     assert kpis.loc["orders", ["value", "previous"]].tolist() == [28, 28]
     assert kpis.loc["active customers", "value"] == 5
@@ -226,22 +239,24 @@ def test_key_figures_compare_two_periods_that_share_no_day():
 
 
 def test_key_figures_of_a_short_history_have_no_earlier_period():
-    figures = monitor.figures(monitor.count_periods(orders(*steady(40)), AS_OF).to_pandas())
-    kpis = monitor.key_figures(figures, AS_OF)
+    figures = key_figures.figures(key_figures.count_periods(orders(*steady(40)), AS_OF).to_pandas())
+    kpis = key_figures.key_figures(figures, AS_OF)
     assert kpis.set_index("metric").loc["sales", "value"] == 280
     assert kpis["previous"].isna().all()
-    assert monitor.changes(kpis, figures, None).empty
+    assert key_figures.changes(kpis, figures, None).empty
     assert (
         "no earlier period"
-        in monitor.say_changes(monitor.changes(kpis, figures, None), "EUR")["headline"]
+        in key_figures.say_changes(key_figures.changes(kpis, figures, None), "EUR")["headline"]
     )
-    assert monitor.figures(monitor.count_periods(orders(*steady(20)), AS_OF).to_pandas()).empty
+    assert key_figures.figures(
+        key_figures.count_periods(orders(*steady(20)), AS_OF).to_pandas()
+    ).empty
 
 
 def test_unknown_buyers_count_in_sales_and_not_as_customers():
     lines = [*steady(28), ("new", None, "2024-06-15", 1000.0, 0.0)]
-    kpis = monitor.key_figures(
-        monitor.figures(monitor.count_periods(orders(*lines), AS_OF).to_pandas()), AS_OF
+    kpis = key_figures.key_figures(
+        key_figures.figures(key_figures.count_periods(orders(*lines), AS_OF).to_pandas()), AS_OF
     )
     value = kpis.set_index("metric")["value"]
     assert value["sales"] == 1280
@@ -252,8 +267,8 @@ def test_unknown_buyers_count_in_sales_and_not_as_customers():
 def test_a_client_without_discounts_has_no_share_of_them():
     known = orders(*steady(28))
     lines = known.mutate(discount=ibis.null("float64"))
-    value = monitor.key_figures(
-        monitor.figures(monitor.count_periods(lines, AS_OF).to_pandas()), AS_OF
+    value = key_figures.key_figures(
+        key_figures.figures(key_figures.count_periods(lines, AS_OF).to_pandas()), AS_OF
     )["value"]
     assert value.isna().tolist() == [False] * 5 + [True]
 
@@ -261,16 +276,16 @@ def test_a_client_without_discounts_has_no_share_of_them():
 def noisy_figures(last):
     rng = np.random.default_rng(3)
     sales = np.r_[last, 1000 + rng.normal(0, 20, 60)]
-    return pd.DataFrame({m: sales for m in monitor.figures(EMPTY_PERIODS).columns})
+    return pd.DataFrame({m: sales for m in key_figures.figures(EMPTY_PERIODS).columns})
 
 
-EMPTY_PERIODS = monitor.count_periods(orders(), AS_OF).to_pandas()
+EMPTY_PERIODS = key_figures.count_periods(orders(), AS_OF).to_pandas()
 
 
 def test_a_change_is_measured_against_the_changes_that_happen_anyway():
     for last, verdict in ((1400.0, "more than usual"), (1010.0, "within the usual")):
         figures = noisy_figures(last)
-        moved = monitor.changes(monitor.key_figures(figures, AS_OF), figures, None)
+        moved = key_figures.changes(key_figures.key_figures(figures, AS_OF), figures, None)
         assert moved["sure"].str.startswith(verdict).all()
         inside = moved["change"].between(moved["usual_low"], moved["usual_high"])
         assert (inside == (verdict != "more than usual")).all()
@@ -278,14 +293,16 @@ def test_a_change_is_measured_against_the_changes_that_happen_anyway():
 
 def test_the_last_run_on_the_same_days_blames_the_data():
     figures = noisy_figures(1010.0)
-    kpis = monitor.key_figures(figures, AS_OF)
+    kpis = key_figures.key_figures(figures, AS_OF)
     before = kpis.assign(
         value=np.where(kpis["metric"] == "sales", kpis["value"] * 1.1, kpis["value"])
     )
-    moved = monitor.changes(kpis, figures, before).query("since == 'last run'").set_index("metric")
+    moved = (
+        key_figures.changes(kpis, figures, before).query("since == 'last run'").set_index("metric")
+    )
     assert "data or the rules changed" in moved.loc["sales", "sure"]
     assert "nothing changed" in moved.loc["orders", "sure"]
-    other_days = monitor.changes(kpis, figures, before.assign(period="other")).query(
+    other_days = key_figures.changes(kpis, figures, before.assign(period="other")).query(
         "since == 'last run'"
     )
     assert not other_days["sure"].str.contains("same days").any()
@@ -322,7 +339,7 @@ def daily_sales(end, a=10.0, b=5.0):
 
 
 def test_a_period_that_is_over_has_nothing_open():
-    pace = monitor.pace(
+    pace = target_pace.pace(
         quarter(target=1360.0), daily_sales("2024-06-30"), pd.Series(dtype=object), AS_OF
     )
     whole = pace.set_index("scope_value").loc["all"]
@@ -336,10 +353,10 @@ def test_a_period_that_is_over_has_nothing_open():
     ]
     assert pace["light"].tolist() == ["green", "red", "red"]
     assert pace["actual"].iloc[1:].sum() == whole["actual"]
-    assert "period just ended" in monitor.say_pace(pace, "EUR")["headline"]
+    assert "period just ended" in target_pace.say_pace(pace, "EUR")["headline"]
     assert (
         "1,360\xa0EUR above the target of 0"
-        in monitor.say_pace(pace.assign(target=0.0), "EUR")["headline"]
+        in target_pace.say_pace(pace.assign(target=0.0), "EUR")["headline"]
     )
 
 
@@ -351,20 +368,20 @@ def test_a_period_under_way_adds_the_forecast_for_the_days_left():
     tested = pd.DataFrame(
         columns=["method", "weeks", "forecast", "low", "high", "actual", "origin_on"]
     )
-    outlook = monitor.rest(quarter(), sold, forecast, tested)
-    pace = monitor.pace(quarter(), sold, outlook, date(2024, 5, 31)).set_index("scope_value")
+    outlook = target_pace.rest(quarter(), sold, forecast, tested)
+    pace = target_pace.pace(quarter(), sold, outlook, date(2024, 5, 31)).set_index("scope_value")
     assert pace["expected"].to_dict() == pytest.approx(
         {"all": 1365, "a": 910, "other": 455}, abs=0.01
     )
     assert pace.loc["all", "elapsed"] == pytest.approx(61 / 91)
     assert pace.loc["all", "actual"] == 61 * 15
     assert pace["light"].to_dict() == {"all": "green", "a": "red", "other": "red"}
-    assert "heading for" in monitor.say_pace(pace.reset_index(), "EUR")["headline"]
+    assert "heading for" in target_pace.say_pace(pace.reset_index(), "EUR")["headline"]
 
 
 def test_the_chance_is_the_share_of_simulated_ends_above_the_target():
     outlook = pd.Series({"all": np.arange(100.0)})
-    pace = monitor.pace(
+    pace = target_pace.pace(
         quarter(("all",), target=61 * 15 + 40.0),
         daily_sales("2024-05-31"),
         outlook,
@@ -377,10 +394,10 @@ def test_the_chance_is_the_share_of_simulated_ends_above_the_target():
 
 def test_no_targets_give_no_pace():
     empty = quarter(()).astype({"starts_on": object})
-    assert monitor.rest(
+    assert target_pace.rest(
         empty, daily_sales("2024-05-31"), daily_sales("2024-05-31").assign(forecast=1.0), empty
     ).empty
-    assert monitor.pace(empty, daily_sales("2024-05-31"), pd.Series(dtype=object), AS_OF).empty
+    assert target_pace.pace(empty, daily_sales("2024-05-31"), pd.Series(dtype=object), AS_OF).empty
 
 
 # --- alerts -----------------------------------------------------------------------------------
@@ -398,7 +415,7 @@ def test_the_alarm_seldom_rings_for_nothing_and_less_than_stl():
     ours, stl = 0, 0
     for seed in range(30):
         sales = simulated(seed)  # after eight weeks of learning, 400 days are watched
-        watched = monitor.watch(sales)
+        watched = detection.watch(sales)
         ours += int(watched["unusual"].sum() + watched["shift_since"].notna().sum())
         rest = STL(sales, period=7).fit().resid
         spread = 1.4826 * (rest - rest.median()).abs().median()
@@ -411,7 +428,7 @@ def test_the_alarm_seldom_rings_for_nothing_and_less_than_stl():
 def test_a_lasting_shift_is_found_soon_and_dated(deviations, within):
     delays, errors = [], []
     for seed in range(20):
-        watched = monitor.watch(simulated(seed, shift=deviations * 0.08, at=300))
+        watched = detection.watch(simulated(seed, shift=deviations * 0.08, at=300))
         found = watched["shift_since"].dropna().loc["2023-10-29":]
         delays += [(day - pd.Timestamp("2023-10-29")).days for day in found.index[:1]]
         errors += [abs((since - pd.Timestamp("2023-10-29")).days) for since in found.iloc[:1]]
@@ -421,7 +438,7 @@ def test_a_lasting_shift_is_found_soon_and_dated(deviations, within):
 
 
 def test_after_a_shift_the_baseline_moves_and_the_alarm_stops():
-    watched = monitor.watch(simulated(4, shift=0.3, at=300))
+    watched = detection.watch(simulated(4, shift=0.3, at=300))
     assert watched["shift_since"].notna().sum() == 1
     assert watched["size"].iloc[-60:].mean() == pytest.approx(0, abs=0.5)
 
@@ -429,7 +446,7 @@ def test_after_a_shift_the_baseline_moves_and_the_alarm_stops():
 def test_one_wild_day_is_a_day_and_no_shift():
     sales = simulated(2)
     sales.iloc[400] *= 2
-    watched = monitor.watch(sales)
+    watched = detection.watch(sales)
     assert watched.index[watched["unusual"]].tolist() == [sales.index[400]]
     assert watched["shift_since"].isna().all()
 
@@ -437,7 +454,7 @@ def test_one_wild_day_is_a_day_and_no_shift():
 def test_short_histories_closed_weekdays_and_constant_sales_raise_no_alarm():
     sunday_off = simulated(3).where(lambda s: s.index.day_of_week != 6, 0.0)
     for sales in (simulated(1, days=60), simulated(1, days=3), sunday_off, simulated(1, noise=0.0)):
-        watched = monitor.watch(sales)
+        watched = detection.watch(sales)
         assert not watched["unusual"].any()
         assert watched["shift_since"].isna().all()
 
@@ -447,12 +464,12 @@ def test_short_histories_closed_weekdays_and_constant_sales_raise_no_alarm():
 def test_the_currency_does_not_matter(scale, seed):
     sales = simulated(seed, days=150)
     pd.testing.assert_series_equal(
-        monitor.watch(sales)["size"], monitor.watch(sales * scale)["size"], rtol=1e-6
+        detection.watch(sales)["size"], detection.watch(sales * scale)["size"], rtol=1e-6
     )
 
 
 def test_days_in_random_order_hold_no_shift():
-    assert monitor.false_alarms(simulated(5, shift=0.15, at=300), draws=5) < 2
+    assert detection.false_alarms(simulated(5, shift=0.15, at=300), draws=5) < 2
 
 
 def parts_of(sales, share):
@@ -474,13 +491,13 @@ def test_the_first_likely_cause_is_the_part_that_moved_beyond_the_others():
     share = np.full(len(sales), 0.2)
     sales.iloc[400] *= 2
     share[400] = 0.6
-    found = monitor.find_alerts({"sales": monitor.watch(sales)}, parts_of(sales, share), "")
+    found = detection.find_alerts({"sales": detection.watch(sales)}, parts_of(sales, share), "")
     assert found[["happened_on", "kind", "since"]].to_numpy().tolist() == [[day, "day", day]]
     assert found["cause"].iloc[0].startswith("category x stands out: +")
-    alike = monitor.find_alerts({"sales": monitor.watch(sales)}, parts_of(sales, 0.2), "")
+    alike = detection.find_alerts({"sales": detection.watch(sales)}, parts_of(sales, 0.2), "")
     assert alike["cause"].iloc[0] == "all categories, stores and hours moved alike"
     sales.iloc[400] *= 10
-    found = monitor.find_alerts({"sales": monitor.watch(sales)}, parts_of(sales, share), "")
+    found = detection.find_alerts({"sales": detection.watch(sales)}, parts_of(sales, share), "")
     assert re.fullmatch("category x stands out: [0-9]{2} times its usual", found["cause"].iloc[0])
 
 
@@ -488,7 +505,7 @@ def test_holidays_and_missing_days_are_named_as_causes():
     sales = simulated(7, days=400)
     christmas = pd.Timestamp("2023-12-25")
     sales[christmas] = 0.0
-    found = monitor.find_alerts({"sales": monitor.watch(sales)}, parts_of(sales, 0.2), "US")
+    found = detection.find_alerts({"sales": detection.watch(sales)}, parts_of(sales, 0.2), "US")
     assert found.loc[found["happened_on"] == christmas, "cause"].tolist() == [
         f"near Christmas Day; {alerts.NO_ORDER}"
     ]
@@ -497,12 +514,12 @@ def test_holidays_and_missing_days_are_named_as_causes():
 
 
 def test_no_alarms_are_an_empty_table_with_its_columns():
-    found = monitor.find_alerts(
-        {"sales": monitor.watch(simulated(1, days=30))}, parts_of(simulated(1), 0.2), "US"
+    found = detection.find_alerts(
+        {"sales": detection.watch(simulated(1, days=30))}, parts_of(simulated(1), 0.2), "US"
     )
     assert found.empty
     assert list(found.columns) == alerts.COLUMNS
-    assert "0 unusual days and 0 lasting shifts" in monitor.say_alerts(found, "sales")["headline"]
+    assert "0 unusual days and 0 lasting shifts" in detection.say_alerts(found, "sales")["headline"]
 
 
 def test_daily_figures_fill_days_without_orders_and_split_into_parts():
@@ -511,11 +528,11 @@ def test_daily_figures_fill_days_without_orders_and_split_into_parts():
         ("1", "x", "2024-06-27", 7.0, 0.0),
         ("2", "y", "2024-06-29", 1.0, 0.0),
     )
-    daily = monitor.every_day(monitor.daily_totals(lines).to_pandas(), AS_OF)
+    daily = detection.every_day(detection.daily_totals(lines).to_pandas(), AS_OF)
     assert daily["sales"].tolist() == [12.0, 0.0, 1.0, 0.0]
     assert daily["orders"].tolist() == [1, 0, 1, 0]
     products = memtable("products", [("p", "bread")], ["product_id", "category"])
-    parts = monitor.daily_parts(lines, products).to_pandas()
+    parts = detection.daily_parts(lines, products).to_pandas()
     assert parts.groupby("kind")["sales"].sum().to_dict() == {
         "category": 13.0,
         "hour": 13.0,
@@ -527,13 +544,13 @@ def test_daily_figures_fill_days_without_orders_and_split_into_parts():
 def test_expressions_compile_for_other_engines(monkeypatch):
     monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
     t = {name: ibis.table(tables.get(name).schema, name=name) for name in tables.CANONICAL}
-    people = monitor.reached(t["campaigns"], t["messages"], t["redemptions"])
+    people = campaign_response.reached(t["campaigns"], t["messages"], t["redemptions"])
     expressions = SimpleNamespace(
-        periods=monitor.count_periods(t["orders"], AS_OF),
-        daily=monitor.daily_totals(t["orders"]),
-        parts=monitor.daily_parts(t["orders"], t["products"]),
-        responses=monitor.count_responses(people, t["orders"]),
-        spend=monitor.count_by_earlier_spend(people, t["orders"]),
+        periods=key_figures.count_periods(t["orders"], AS_OF),
+        daily=detection.daily_totals(t["orders"]),
+        parts=detection.daily_parts(t["orders"], t["products"]),
+        responses=campaign_response.count_responses(people, t["orders"]),
+        spend=campaign_response.count_by_earlier_spend(people, t["orders"]),
     )
     for expression in vars(expressions).values():
         for dialect in ("pyspark", "bigquery", "snowflake"):

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_monitor import SparkOptions, memtable
 
-from helpers import optimize, tables
+from helpers import tables
 from helpers.client import PlaybookError
-from helpers.optimize import matching
+from helpers.optimize import decision_log, experiments, matching
 from helpers.show.findings import Finding
 
 START = date(2024, 4, 1)
@@ -86,8 +86,8 @@ def test_history_knows_only_what_came_before_and_counts_sales_after():
     people = contacts(
         ("K", "a", START), ("old", "a", date(2024, 3, 1)), ("next", "b", date(2024, 4, 5))
     )
-    rows = optimize.customer_history(
-        orders(*lines), people, NO_COUPONS, optimize.Window("K", START, 10)
+    rows = matching.customer_history(
+        orders(*lines), people, NO_COUPONS, matching.Window("K", START, 10)
     ).to_pandas()
     assert rows["customer_id"].tolist() == ["a", "b"]
     a, b = (rows.iloc[i] for i in (0, 1))
@@ -111,13 +111,13 @@ def test_the_order_of_rows_does_not_matter():
         for i in range(900)
     ]
     people = contacts(*[("K", f"c{i}", START) for i in range(0, 40, 2)])
-    window = optimize.Window("K", START, 20)
+    window = matching.Window("K", START, 20)
     one, other = (
-        optimize.customer_history(orders(*rows), people, NO_COUPONS, window).to_pandas()
+        matching.customer_history(orders(*rows), people, NO_COUPONS, window).to_pandas()
         for rows in (lines, lines[::-1])
     )
     pd.testing.assert_frame_equal(one, other, check_exact=True)
-    pd.testing.assert_frame_equal(optimize.match_pairs(one), optimize.match_pairs(other))
+    pd.testing.assert_frame_equal(matching.match_pairs(one), matching.match_pairs(other))
 
 
 def test_before_after_takes_the_days_on_both_sides():
@@ -126,7 +126,7 @@ def test_before_after_takes_the_days_on_both_sides():
         ("a", START, 25.0, 1.0),
         ("a", "2024-05-01", 99.0, 1.0),
     ]
-    naive = optimize.before_after(
+    naive = matching.before_after(
         orders(*lines), contacts(("K", "a", START), ("K", "b", START)), 5
     ).to_pandas()
     assert naive[["customers", "change"]].to_numpy().tolist() == [[2, 7.5]]
@@ -142,34 +142,34 @@ def test_a_window_needs_days_around_it_and_the_largest_campaign_is_chosen():
             "spread": 2.0,
         }
     )
-    roomy = optimize.with_room(campaigns, date(2024, 1, 1), date(2024, 6, 30), 30)
+    roomy = matching.with_room(campaigns, date(2024, 1, 1), date(2024, 6, 30), 30)
     assert roomy["campaign_id"].tolist() == ["large", "small"]
-    assert optimize.choose_window(roomy, "", 30) == optimize.Window("large", START, 30)
-    assert optimize.choose_window(roomy.iloc[1:], "", 30) == matching.NO_WINDOW
+    assert matching.choose_window(roomy, "", 30) == matching.Window("large", START, 30)
+    assert matching.choose_window(roomy.iloc[1:], "", 30) == matching.NO_WINDOW
     with pytest.raises(PlaybookError, match='campaign "huge" cannot be compared over 30 days'):
-        optimize.choose_window(roomy, "huge", 30)
-    assert optimize.Window("K", START, 30).earlier().starts_on == date(2024, 3, 2)
+        matching.choose_window(roomy, "huge", 30)
+    assert matching.Window("K", START, 30).earlier().starts_on == date(2024, 3, 2)
 
 
 def test_no_window_gives_empty_results_without_a_warning():
     lines = orders(("a", START, 25.0, 1.0))
-    history = optimize.customer_history(
+    history = matching.customer_history(
         lines, contacts(("K", "a", START)), NO_COUPONS, matching.NO_WINDOW
     ).to_pandas()
     assert history.empty
-    pairs = optimize.match_pairs(history)
+    pairs = matching.match_pairs(history)
     assert pairs.empty
-    assert optimize.balance(history, pairs).empty
-    assert optimize.share_reached(history).empty
-    assert optimize.estimate_effects(history, history).empty
-    assert optimize.plan_experiment(history).empty
+    assert matching.balance(history, pairs).empty
+    assert matching.share_reached(history).empty
+    assert matching.estimate_effects(history, history).empty
+    assert experiments.plan_experiment(history).empty
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.integers(20, 200))
 def test_each_customer_is_in_one_pair_and_pairs_are_close(seed, people):
     history = shop(0.0, seed, people)
-    pairs = optimize.match_pairs(history)
+    pairs = matching.match_pairs(history)
     assert pairs["reached"].is_unique
     assert pairs["other"].is_unique
     assert history.loc[pairs["reached"], "reached"].all()
@@ -178,7 +178,7 @@ def test_each_customer_is_in_one_pair_and_pairs_are_close(seed, people):
 
 def test_matching_balances_what_was_recorded():
     history = shop(0.0)
-    left = optimize.balance(history, optimize.match_pairs(history)).set_index("covariate")
+    left = matching.balance(history, matching.match_pairs(history)).set_index("covariate")
     assert left.loc["sales_before", "before"] > 0.8
     assert left["after"].abs().max() < 0.1
 
@@ -187,7 +187,7 @@ def test_matching_balances_what_was_recorded():
 def test_matched_pairs_find_a_known_effect_where_the_naive_comparison_does_not(effect):
     covered, errors = 0, []
     for seed in range(10):
-        found = optimize.estimate_effects(
+        found = matching.estimate_effects(
             shop(effect, seed, 800), shop(0.0, seed + 100, 800)
         ).set_index("method")
         covered += found.loc["matched pairs", "low"] <= effect <= found.loc["matched pairs", "high"]
@@ -198,7 +198,7 @@ def test_matched_pairs_find_a_known_effect_where_the_naive_comparison_does_not(e
 
 
 def test_in_a_real_experiment_all_comparisons_agree():
-    found = optimize.estimate_effects(shop(30.0, choosy=False), shop(0.0, choosy=False)).set_index(
+    found = matching.estimate_effects(shop(30.0, choosy=False), shop(0.0, choosy=False)).set_index(
         "method"
     )
     assert found.loc["matched pairs", "low"] < 30 < found.loc["matched pairs", "high"]
@@ -213,17 +213,17 @@ def test_in_a_real_experiment_all_comparisons_agree():
 def test_a_season_deceives_before_and_after_but_not_the_pairs():
     history = shop(0.0)
     history["sales_after"] += 60
-    found = optimize.estimate_effects(history, shop(0.0)).set_index("method")
+    found = matching.estimate_effects(history, shop(0.0)).set_index("method")
     assert found.loc["before and after", "low"] > 45
     assert found.loc["matched pairs", "low"] < 0 < found.loc["matched pairs", "high"]
 
 
 def test_words_follow_the_interval_and_the_check():
-    effects = optimize.estimate_effects(shop(0.0), shop(0.0))
-    said = optimize.say_effect(effects, "EUR")
+    effects = matching.estimate_effects(shop(0.0), shop(0.0))
+    said = matching.say_effect(effects, "EUR")
     assert "cannot be told" in said["headline"]
     assert "it passes" in said["evidence"]
-    clear = optimize.say_effect(optimize.estimate_effects(shop(80.0), shop(80.0)), "EUR")
+    clear = matching.say_effect(matching.estimate_effects(shop(80.0), shop(80.0)), "EUR")
     assert "moved sales by" in clear["headline"]
     assert "it fails, so do not trust it" in clear["evidence"]
 
@@ -231,11 +231,11 @@ def test_words_follow_the_interval_and_the_check():
 def test_expressions_compile_for_other_engines(monkeypatch):
     monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
     t = {name: ibis.table(tables.get(name).schema, name=name) for name in tables.CANONICAL}
-    people = optimize.contacts(t["campaigns"], t["messages"])
-    window = optimize.Window("K", START, 49)
+    people = matching.contacts(t["campaigns"], t["messages"])
+    window = matching.Window("K", START, 49)
     for expression in (
-        optimize.before_after(t["orders"], people, 49),
-        optimize.customer_history(t["orders"], people, t["redemptions"], window),
+        matching.before_after(t["orders"], people, 49),
+        matching.customer_history(t["orders"], people, t["redemptions"], window),
     ):
         for dialect in ("pyspark", "bigquery", "snowflake"):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
@@ -246,7 +246,7 @@ def test_expressions_compile_for_other_engines(monkeypatch):
 
 def test_the_plan_sizes_each_outcome_and_earlier_sales_save_people():
     history = shop(0.0)
-    plan = optimize.plan_experiment(history).set_index(["outcome", "lift"])
+    plan = experiments.plan_experiment(history).set_index(["outcome", "lift"])
     plain, adjusted = (
         plan.loc["sales a customer"],
         plan.loc["sales a customer, set against earlier sales"],
@@ -262,7 +262,7 @@ def test_the_plan_sizes_each_outcome_and_earlier_sales_save_people():
 def test_the_planned_experiment_finds_its_effect_four_times_in_five():
     history = shop(0.0)
     row = (
-        optimize.plan_experiment(history)
+        experiments.plan_experiment(history)
         .set_index(["outcome", "lift"])
         .loc[("sales a customer", 0.1)]
     )
@@ -275,9 +275,9 @@ def test_the_planned_experiment_finds_its_effect_four_times_in_five():
 
 
 def test_too_few_customers_are_told_to_add_campaigns_up():
-    plan = optimize.plan_experiment(shop(0.0))
-    assert "would show an effect" in optimize.say_plan(plan, 1500)["headline"]
-    assert "add the campaigns up" in optimize.say_plan(plan.assign(enough=False), 30)["action"]
+    plan = experiments.plan_experiment(shop(0.0))
+    assert "would show an effect" in experiments.say_plan(plan, 1500)["headline"]
+    assert "add the campaigns up" in experiments.say_plan(plan.assign(enough=False), 30)["action"]
 
 
 # --- the decision log -------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def finding(id="a", action="do it", **more):
 
 
 def advised(*found, on=START, run="r1"):
-    return optimize.advice(list(found), on, run)
+    return decision_log.advice(list(found), on, run)
 
 
 def test_advice_is_what_findings_with_an_action_say():
@@ -308,24 +308,24 @@ def test_advice_is_what_findings_with_an_action_say():
 
 def test_what_people_wrote_survives_every_run_and_nothing_stands_twice(tmp_path):
     path = tmp_path / "decisions.csv"
-    log = optimize.merge_decisions(
-        optimize.read_decisions(path), advised(finding(value=100.0), finding("b"))
+    log = decision_log.merge_decisions(
+        decision_log.read_decisions(path), advised(finding(value=100.0), finding("b"))
     )
-    optimize.write_decisions(log, path)
-    edited = optimize.read_decisions(path)
+    decision_log.write_decisions(log, path)
+    edited = decision_log.read_decisions(path)
     edited.loc[edited["decision_id"] == "a", ["status", "actual", "note"]] = [
         "done",
         80.5,
         'Käse, "billig"; gut',
     ]
     edited["cost centre"] = ["17", ""]
-    optimize.write_decisions(edited, path)
+    decision_log.write_decisions(edited, path)
     again = advised(finding(value=999.0), finding("c"), on=date(2024, 5, 1), run="r2")
     for _ in range(2):
-        optimize.write_decisions(
-            optimize.merge_decisions(optimize.read_decisions(path), again), path
+        decision_log.write_decisions(
+            decision_log.merge_decisions(decision_log.read_decisions(path), again), path
         )
-    log = optimize.read_decisions(path).set_index("decision_id")
+    log = decision_log.read_decisions(path).set_index("decision_id")
     assert log.index.tolist() == ["a", "b", "c"]
     assert log.loc["a", ["status", "actual", "note"]].tolist() == [
         "done",
@@ -337,14 +337,16 @@ def test_what_people_wrote_survives_every_run_and_nothing_stands_twice(tmp_path)
 
 
 def test_advice_not_yet_taken_up_shows_todays_figures():
-    kept = optimize.merge_decisions(
+    kept = decision_log.merge_decisions(
         advised(finding(value=100.0)).iloc[:0], advised(finding(value=100.0))
     )
-    log = optimize.merge_decisions(
+    log = decision_log.merge_decisions(
         kept, advised(finding(value=120.0), on=date(2024, 5, 1), run="r2")
     )
     assert log[["expected", "run_id", "advised_on"]].to_numpy().tolist() == [[120.0, "r1", START]]
-    taken = optimize.merge_decisions(kept.assign(status="accepted"), advised(finding(value=120.0)))
+    taken = decision_log.merge_decisions(
+        kept.assign(status="accepted"), advised(finding(value=120.0))
+    )
     assert taken["expected"].tolist() == [100.0]
 
 
@@ -364,7 +366,7 @@ def test_the_log_says_what_came_of_each():
     )
     log["status"], log["actual"] = zip(*[r[:2] for r in rows], strict=True)
     log["actual"] = log["actual"].astype(float)
-    told = optimize.what_came(log, date(2024, 6, 30))["outcome"].tolist()
+    told = decision_log.what_came(log, date(2024, 6, 30))["outcome"].tolist()
     assert told == [
         "due: fill in what came of it",
         "less than expected",
@@ -373,12 +375,12 @@ def test_the_log_says_what_came_of_each():
         "rejected",
         "looked at; no value was expected",
     ]
-    assert optimize.what_came(log, date(2024, 6, 29))["outcome"].iloc[0] == "not due yet"
+    assert decision_log.what_came(log, date(2024, 6, 29))["outcome"].iloc[0] == "not due yet"
     assert (
-        optimize.what_came(log.assign(check_on=None), START)["outcome"].iloc[0]
+        decision_log.what_came(log.assign(check_on=None), START)["outcome"].iloc[0]
         == "no date to check"
     )
-    said = optimize.say_log(optimize.what_came(log, date(2024, 6, 30)))
+    said = decision_log.say_log(decision_log.what_came(log, date(2024, 6, 30)))
     assert (
         said
         == "6 pieces of advice stand in the decision log: 4 taken up, 4 with a known result, 1 due for a look."
@@ -386,9 +388,11 @@ def test_the_log_says_what_came_of_each():
 
 
 def test_an_empty_log_is_well_formed(tmp_path):
-    log = optimize.merge_decisions(optimize.read_decisions(tmp_path / "decisions.csv"), advised())
+    log = decision_log.merge_decisions(
+        decision_log.read_decisions(tmp_path / "decisions.csv"), advised()
+    )
     assert log.empty
-    assert "0 pieces of advice" in optimize.say_log(optimize.what_came(log, START))
+    assert "0 pieces of advice" in decision_log.say_log(decision_log.what_came(log, START))
 
 
 HEAD = "decision_id,status,actual,check_on\n"
@@ -421,7 +425,7 @@ def test_a_broken_log_names_file_line_and_column(tmp_path, text, message):
     path.parent.mkdir()
     path.write_text(text, encoding="utf-8")
     with pytest.raises(PlaybookError) as e:
-        optimize.read_decisions(path)
+        decision_log.read_decisions(path)
     assert str(e.value).startswith("data/shop/decisions.csv, ")
     assert message in str(e.value)
     assert "\n" not in str(e.value)
@@ -432,10 +436,10 @@ def test_a_log_saved_by_a_spreadsheet_is_read(tmp_path):
     path.write_bytes(
         ("\ufeff" + (HEAD + "a,done,12.5,\n,,,\n").replace(",", ";").replace("\n", "\r\n")).encode()
     )
-    log = optimize.read_decisions(path)
+    log = decision_log.read_decisions(path)
     assert log[["decision_id", "status", "actual", "note"]].to_numpy().tolist() == [
         ["a", "done", 12.5, ""]
     ]
     path.write_bytes((HEAD + "a,done,,\nKäse,done,,\n").encode("latin-1"))
     with pytest.raises(PlaybookError, match="not UTF-8"):
-        optimize.read_decisions(path)
+        decision_log.read_decisions(path)

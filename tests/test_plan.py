@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from ibis.config import Config
 from statsmodels.stats.power import TTestIndPower
 
-from helpers import plan, stats, store, tables
+from helpers import stats, store, tables
 from helpers.client import PlaybookError
-from helpers.plan import audiences, strategy, targets
+from helpers.plan import audiences, segment_strategy, targets
+from helpers.plan import segment_strategy as strategy
 from helpers.plan.wording import wording
 
 AS_OF = datetime.date(2017, 8, 20)
@@ -63,7 +64,7 @@ def sales(days=200, categories=("a", "b", "c"), seed=1, flat=False):
 @settings(max_examples=8, deadline=None)
 @given(growth=st.floats(-0.2, 0.5), seed=st.integers(1, 99), days=st.integers(70, 200))
 def test_every_sum_of_the_tree_agrees_to_the_cent(growth, seed, days):
-    tree = plan.target_tree(sales(days, seed=seed), NO_TEST, AS_OF, growth)
+    tree = targets.target_tree(sales(days, seed=seed), NO_TEST, AS_OF, growth)
     cents = tree.assign(
         **{c: (tree[c] * 100).round().astype(int) for c in ("baseline", "target", "gap")}
     )
@@ -81,14 +82,15 @@ def test_every_sum_of_the_tree_agrees_to_the_cent(growth, seed, days):
     whole = cents[cents["scope"] == "all"].set_index(["period", "grain", "starts_on"])[money]
     assert (parts - whole == 0).all(axis=None)
     assert (cents["target"] - cents["baseline"] == cents["gap"]).all()
-    assert plan.largest_difference(tree) == 0
+    assert targets.largest_difference(tree) == 0
     assert (
-        plan.largest_difference(tree.assign(target=tree["target"].where(tree.index > 0, 1.0))) > 0
+        targets.largest_difference(tree.assign(target=tree["target"].where(tree.index > 0, 1.0)))
+        > 0
     )
 
 
 def test_flat_sales_give_a_flat_and_certain_baseline():
-    tree = plan.target_tree(sales(flat=True), NO_TEST, AS_OF, 0.03)
+    tree = targets.target_tree(sales(flat=True), NO_TEST, AS_OF, 0.03)
     ahead = tree[(tree["period"] == "next") & (tree["grain"] == "quarter")].set_index("scope_value")
     assert ahead["baseline"].to_dict() == {
         "all": 55_200.0,
@@ -98,7 +100,7 @@ def test_flat_sales_give_a_flat_and_certain_baseline():
     }
     assert ahead["low"].round(2).equals(ahead["high"].round(2))
     assert (ahead["chance"] == 0).all()
-    assert (plan.target_tree(sales(flat=True), NO_TEST, AS_OF, -0.01)["chance"] == 1).all()
+    assert (targets.target_tree(sales(flat=True), NO_TEST, AS_OF, -0.01)["chance"] == 1).all()
 
 
 def test_the_current_baseline_knows_nothing_of_its_quarter():
@@ -106,7 +108,7 @@ def test_the_current_baseline_knows_nothing_of_its_quarter():
     after.loc[after["ordered_on"] >= "2017-07-01", "revenue"] *= 3
     node = ["period", "grain", "scope_value", "starts_on"]
     trees = [
-        plan.target_tree(s, NO_TEST, AS_OF, 0.03).set_index(node)["baseline"]
+        targets.target_tree(s, NO_TEST, AS_OF, 0.03).set_index(node)["baseline"]
         for s in (before, after)
     ]
     assert trees[0]["current"].equals(trees[1]["current"])
@@ -123,7 +125,7 @@ def test_the_back_test_counts_only_as_far_as_it_was_known():
 def test_the_next_baseline_is_the_forecast_and_a_higher_target_is_harder():
     daily = sales()
     paths = stats.sales_paths(daily.groupby("ordered_on")["revenue"].sum(), 133, "four-week mean")
-    trees = [plan.target_tree(daily, NO_TEST, AS_OF, growth) for growth in (0.0, 0.02, 0.1)]
+    trees = [targets.target_tree(daily, NO_TEST, AS_OF, growth) for growth in (0.0, 0.02, 0.1)]
     whole = [
         t[(t["period"] == "next") & (t["grain"] == "quarter") & (t["scope"] == "all")].iloc[0]
         for t in trees
@@ -137,24 +139,24 @@ def test_the_next_baseline_is_the_forecast_and_a_higher_target_is_harder():
 
 
 def test_a_short_history_gives_no_targets_and_a_well_formed_table():
-    tree = plan.target_tree(sales(10), NO_TEST, AS_OF, 0.03)
+    tree = targets.target_tree(sales(10), NO_TEST, AS_OF, 0.03)
     assert len(tree) == 0
     assert set(tables.get("targets").columns) == set(tree.columns)
-    assert len(plan.grid(tree, "next")) == 0
-    assert plan.by_month(sales(10), tree)["month"].tolist() == []
-    assert plan.largest_difference(tree) == 0
-    only_next = plan.target_tree(sales(55), NO_TEST, AS_OF, 0.03)
+    assert len(targets.grid(tree, "next")) == 0
+    assert targets.by_month(sales(10), tree)["month"].tolist() == []
+    assert targets.largest_difference(tree) == 0
+    only_next = targets.target_tree(sales(55), NO_TEST, AS_OF, 0.03)
     assert set(only_next["period"]) == {"next"}
 
 
 def test_months_and_grid_show_the_same_targets():
-    daily = plan.group_small(sales(categories=tuple("abcdefghijk")), 4)
+    daily = targets.group_small(sales(categories=tuple("abcdefghijk")), 4)
     assert sorted(daily["category"].unique()) == ["h", "i", "j", "k", "other"]
-    tree = plan.target_tree(daily, NO_TEST, AS_OF, 0.03)
-    grid = plan.grid(tree, "next")
+    tree = targets.target_tree(daily, NO_TEST, AS_OF, 0.03)
+    grid = targets.grid(tree, "next")
     assert list(grid.columns) == ["scope_value", "October", "November", "December", "quarter"]
     assert grid["scope_value"].tolist()[0] == "all"
-    months = plan.by_month(daily, tree).set_index("month")
+    months = targets.by_month(daily, tree).set_index("month")
     assert months.loc["2017-10-01", "target"] == grid["October"].iloc[0]
     assert months.index[0] == pd.Timestamp("2017-03-01")  # February began before the data
     assert pd.isna(months.loc["2017-08-01", "sales"])  # August is not over
@@ -206,7 +208,7 @@ def test_a_profile_gives_shares_indices_and_buyers():
             }
         )
     )
-    rows = plan.profile(lines, "trait").to_pandas().set_index(["segment", "value"])
+    rows = segment_strategy.profile(lines, "trait").to_pandas().set_index(["segment", "value"])
     assert rows.loc[("x", "tea"), ["share", "overall", "index"]].tolist() == pytest.approx(
         [0.75, 0.5, 150.0]
     )
@@ -218,7 +220,7 @@ def test_a_profile_gives_shares_indices_and_buyers():
 def test_the_interval_of_a_share_is_that_of_a_bootstrap_over_customers():
     lines = random_lines()
     mine = (
-        plan.profile(ibis.memtable(lines), "trait")
+        segment_strategy.profile(ibis.memtable(lines), "trait")
         .to_pandas()
         .query("segment == 'x' and value == 'tea'")
         .iloc[0]
@@ -249,14 +251,16 @@ def test_traits_are_worked_out_for_each_line():
         goods, schema={"product_id": "string", "category": "string", "subcategory": "string"}
     )
     segments = ibis.memtable(pd.DataFrame({"customer_id": ["1", "2"], "segment": ["x", "y"]}))
-    lines = plan.with_traits(orders, goods, segments).to_pandas()
+    lines = segment_strategy.with_traits(orders, goods, segments).to_pandas()
     lines = lines.sort_values(["customer_id", "revenue"], ascending=False)
     assert lines["store"].tolist() == ["not known", "another store", "main store", "main store"]
     assert lines["product_group"].tolist() == ["HAM (DELI)", "HAM (DELI)", "BAKERY", "not grouped"]
     assert lines["offer"].tolist() == ["full price", "full price", "at a discount", "full price"]
     assert set(lines["weekday"]) == {"Saturday"}
     assert set(lines["part_of_day"]) == {"morning"}
-    depth = plan.discount_depth(plan.with_traits(orders, goods, segments)).to_pandas()
+    depth = segment_strategy.discount_depth(
+        segment_strategy.with_traits(orders, goods, segments)
+    ).to_pandas()
     assert depth.to_numpy().tolist() == [["x", 0.2]]
 
 
@@ -281,11 +285,14 @@ def test_coupons_count_by_contact_and_by_the_type_before_it():
     before = pd.DataFrame(
         {"customer_id": list("1234"), "segment": list("xxyy"), "as_of": datetime.date(2025, 2, 1)}
     )
-    rows = plan.coupon_response(sent, used, ibis.memtable(before)).set_index("segment")
+    rows = segment_strategy.coupon_response(sent, used, ibis.memtable(before)).set_index("segment")
     assert rows[["people", "reached", "responded"]].to_numpy().tolist() == [[2, 3, 1], [1, 1, 0]]
     assert rows["rate"].tolist() == pytest.approx([1 / 3, 0])
     assert rows["overall"].tolist() == pytest.approx([1 / 4, 1 / 4])
-    assert len(plan.coupon_response(sent.limit(0), used.limit(0), ibis.memtable(before))) == 0
+    assert (
+        len(segment_strategy.coupon_response(sent.limit(0), used.limit(0), ibis.memtable(before)))
+        == 0
+    )
 
 
 def test_contacts_of_one_person_are_worth_less_than_those_of_many():
@@ -304,7 +311,9 @@ def test_contacts_of_one_person_are_worth_less_than_those_of_many():
         sent = sent.assign(sent_at=pd.Timestamp("2025-03-01"), is_holdout=False)
         before = pd.DataFrame({"customer_id": sent["customer_id"].unique(), "segment": "x"})
         before = before.assign(as_of=datetime.date(2025, 2, 1))
-        drawn.append(plan.coupon_response(*map(ibis.memtable, (sent, hit, before))).iloc[0])
+        drawn.append(
+            segment_strategy.coupon_response(*map(ibis.memtable, (sent, hit, before))).iloc[0]
+        )
     found = pd.DataFrame(drawn)
     inside = ((found["low"] < 0.2) & (found["high"] > 0.2)).mean()
     plain = stats.share_interval(found["responded"], found["reached"])
@@ -328,7 +337,10 @@ def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
             discount=1.0,
         )
     )
-    profiles = {trait: plan.profile(table, trait).to_pandas() for trait in plan.TRAITS}
+    profiles = {
+        trait: segment_strategy.profile(table, trait).to_pandas()
+        for trait in segment_strategy.TRAITS
+    }
     segments = table.select("customer_id", "segment").distinct().to_pandas().assign(monetary=10.0)
     answers = pd.DataFrame(
         [
@@ -344,8 +356,8 @@ def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
             }
         ]
     )
-    rows = plan.strategy_table(
-        segments, profiles, plan.discount_depth(table).to_pandas(), answers
+    rows = segment_strategy.strategy_table(
+        segments, profiles, segment_strategy.discount_depth(table).to_pandas(), answers
     ).set_index("segment")
     say = wording("strategy")
     assert rows.loc["general keep", "product"].startswith(say["product"]["above"] + " tea index ")
@@ -405,7 +417,7 @@ def test_lists_hold_the_silent_and_a_reason_from_their_own_numbers():
         segment=["important keep"] * 2 + ["important develop"] * 2 + ["general win back"],
     )
     bought = pd.DataFrame({"customer_id": known["customer_id"], "spent": 310.0, "usual": 155.0})
-    rows = plan.list_audiences(known, bought).set_index("customer_id")
+    rows = audiences.list_audiences(known, bought).set_index("customer_id")
     assert rows["audience"].to_dict() == {
         "late": "keep",
         "seldom": "raise frequency",
@@ -415,7 +427,7 @@ def test_lists_hold_the_silent_and_a_reason_from_their_own_numbers():
     assert rows.loc["late", "reason"] == said
     assert "one day with an order" in rows.loc["once", "reason"]
     assert rows["expected_value"].tolist() == [155.0, 40.0, 40.0]
-    assert len(plan.list_audiences(known.head(0), bought)) == 0
+    assert len(audiences.list_audiences(known.head(0), bought)) == 0
 
 
 def test_who_refused_is_told_from_who_was_never_asked():
@@ -428,14 +440,14 @@ def test_who_refused_is_told_from_who_was_never_asked():
         }
     )
     listed = pd.DataFrame({"customer_id": ["1", "2", "3", "4"]})
-    by_mail = plan.add_consent(listed, customers, "email")["consent"].tolist()
+    by_mail = audiences.add_consent(listed, customers, "email")["consent"].tolist()
     assert by_mail == ["given", "refused", *[wording("consent")["unknown"]] * 2]
     assert set(
-        plan.add_consent(listed, customers.astype({"consent_sms": object}), "sms")["consent"]
+        audiences.add_consent(listed, customers.astype({"consent_sms": object}), "sms")["consent"]
     ) == {by_mail[2]}
-    assert len(plan.add_consent(listed.head(0), customers.head(0), "ads")) == 0
+    assert len(audiences.add_consent(listed.head(0), customers.head(0), "ads")) == 0
     with pytest.raises(PlaybookError, match="email, sms or ads"):
-        plan.add_consent(listed, customers, "post")
+        audiences.add_consent(listed, customers, "post")
 
 
 @settings(deadline=None)
@@ -444,25 +456,27 @@ def test_the_holdout_has_its_share_and_does_not_hang_on_the_order_of_rows(n, sha
     listed = pd.DataFrame(
         {"audience": ["a"] * n + ["b"] * 7, "customer_id": [f"c{i}" for i in range(n + 7)]}
     )
-    held = plan.with_holdout(listed, share, seed)
+    held = audiences.with_holdout(listed, share, seed)
     assert held.groupby("audience")["is_holdout"].sum().to_dict() == {
         **({"a": round(share * n)} if n else {}),
         "b": round(share * 7),
     }
-    turned = plan.with_holdout(listed[::-1], share, seed).sort_index()
+    turned = audiences.with_holdout(listed[::-1], share, seed).sort_index()
     assert turned["is_holdout"].tolist() == held["is_holdout"].tolist()
 
 
 def test_the_holdout_is_chance_and_a_seed_repeats_it():
     who = [str(i) for i in range(4000)]
     listed = pd.DataFrame({"audience": "a", "customer_id": who, "expected_value": range(4000)})
-    first, again, other = (plan.with_holdout(listed, 0.5, seed)["is_holdout"] for seed in (1, 1, 2))
+    first, again, other = (
+        audiences.with_holdout(listed, 0.5, seed)["is_holdout"] for seed in (1, 1, 2)
+    )
     assert first.equals(again)
     assert (first == other).mean() == pytest.approx(0.5, abs=0.03)
     assert listed["expected_value"][first].mean() == pytest.approx(
         listed["expected_value"].mean(), rel=0.03
     )
-    fewer = plan.with_holdout(listed.iloc[:3900], 0.5, 1)["is_holdout"]
+    fewer = audiences.with_holdout(listed.iloc[:3900], 0.5, 1)["is_holdout"]
     assert (
         fewer == first[:3900]
     ).mean() > 0.97  # mostly the same people, although the list changed
@@ -497,7 +511,7 @@ def test_files_hold_those_to_be_contacted_and_nobody_else(tmp_path):
             "is_holdout": [False, False, True],
         }
     )
-    files = plan.write_lists(run, listed, " win back,keep ")
+    files = audiences.write_lists(run, listed, " win back,keep ")
     assert [f.relative_to(tmp_path).as_posix() for f in files] == [
         "private/audiences/lab/win_back.csv",
         "private/audiences/lab/keep.csv",
@@ -517,10 +531,10 @@ def test_files_hold_those_to_be_contacted_and_nobody_else(tmp_path):
         "note.txt",
     ]
     assert (tmp_path / "private" / "other").is_dir()
-    assert plan.write_lists(run, listed, "") == []
+    assert audiences.write_lists(run, listed, "") == []
     assert not (tmp_path / "private" / "audiences" / "lab").exists()
     with pytest.raises(PlaybookError, match="Known: keep, win back, raise frequency"):
-        plan.write_lists(run, listed, "../keep")
+        audiences.write_lists(run, listed, "../keep")
 
 
 def test_a_list_is_summed_up_without_naming_anybody():
@@ -533,13 +547,13 @@ def test_a_list_is_summed_up_without_naming_anybody():
             "is_holdout": [True, False, False, True],
         }
     )
-    row = plan.summary(listed).iloc[0]
+    row = audiences.summary(listed).iloc[0]
     assert row.drop("audience").tolist() == [4, 2, 2, 2, 12.0, 3.5, 2.5]
-    assert len(plan.summary(listed.head(0))) == 0
+    assert len(audiences.summary(listed.head(0))) == 0
 
 
 def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
-    then, on, who, money = AS_OF - datetime.timedelta(days=plan.QUARTER), [], [], []
+    then, on, who, money = AS_OF - datetime.timedelta(days=audiences.QUARTER), [], [], []
     # All buy for 10 every 7 days; person 0 stops a month before, person 1 is silent and comes back.
     for person in range(10):
         for back in range(0, 281, 7):
@@ -556,7 +570,7 @@ def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
         dormant_after=14.0,
         r_high=[False] + [True] * 9,
     )
-    seen = plan.buying(orders, then).to_pandas().set_index("customer_id")
+    seen = audiences.buying(orders, then).to_pandas().set_index("customer_id")
     assert seen.loc["5", ["recency", "usual_gap", "spent", "usual", "came"]].tolist() == [
         0,
         7,
@@ -565,24 +579,26 @@ def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
         130,
     ]
     assert seen.loc["0", ["spent", "came"]].tolist() == [210, 0]
-    back = plan.look_back(orders, segments, AS_OF)
+    back = audiences.look_back(orders, segments, AS_OF)
     assert back.to_numpy().tolist() == [
         [105, 0, 105],
         [105, 110, -5],
     ]  # the others kept all of their usual sales
     too_short = orders.filter(orders.ordered_on > AS_OF - datetime.timedelta(days=200))
-    assert len(plan.look_back(too_short, segments, AS_OF)) == 0
-    assert len(plan.look_back(orders.limit(0), segments, AS_OF)) == 0
+    assert len(audiences.look_back(too_short, segments, AS_OF)) == 0
+    assert len(audiences.look_back(orders.limit(0), segments, AS_OF)) == 0
 
 
 def test_what_a_list_may_be_worth_follows_from_its_parts():
     back = pd.DataFrame({"missing": [100.0] * 50, "came": 1.0})
-    worth = plan.yearly_value(back, 20, 0.2, 0.4)
+    worth = audiences.yearly_value(back, 20, 0.2, 0.4)
     assert worth.tolist() == pytest.approx(
         [100 * 20 * 365 / 91 * 0.2, 0, 100 * 20 * 365 / 91 * 0.4]
     )
-    assert plan.yearly_value(back, 20, 0.2, float("nan"))["high"] == pytest.approx(worth["value"])
-    assert plan.yearly_value(back, 0, 0.2, 0.4)["value"] == 0
+    assert audiences.yearly_value(back, 20, 0.2, float("nan"))["high"] == pytest.approx(
+        worth["value"]
+    )
+    assert audiences.yearly_value(back, 0, 0.2, 0.4)["value"] == 0
 
 
 @pytest.mark.parametrize(("contacted", "held"), [(80, 20), (500, 100), (12, 4)])
@@ -590,8 +606,8 @@ def test_the_smallest_effect_is_that_of_a_t_test(contacted, held):
     exact = TTestIndPower().solve_power(
         nobs1=contacted, ratio=held / contacted, alpha=0.05, power=0.8
     )
-    assert plan.smallest_effect(contacted, held, 10.0) == pytest.approx(10 * exact, rel=0.02)
-    assert np.isnan(plan.smallest_effect(contacted, 1, 10.0))
+    assert audiences.smallest_effect(contacted, held, 10.0) == pytest.approx(10 * exact, rel=0.02)
+    assert np.isnan(audiences.smallest_effect(contacted, 1, 10.0))
 
 
 def test_what_touches_orders_compiles_for_other_engines(monkeypatch):
@@ -599,11 +615,11 @@ def test_what_touches_orders_compiles_for_other_engines(monkeypatch):
     monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
     orders, goods = (ibis.table(tables.get(n).schema, name=n) for n in ("orders", "products"))
     segments = ibis.table(tables.get("segments").schema, name="segments")
-    lines = plan.with_traits(orders, goods, segments)
+    lines = segment_strategy.with_traits(orders, goods, segments)
     for expression in (
-        plan.profile(lines, "product_group"),
-        plan.discount_depth(lines),
-        plan.buying(orders, AS_OF),
+        segment_strategy.profile(lines, "product_group"),
+        segment_strategy.discount_depth(lines),
+        audiences.buying(orders, AS_OF),
     ):
         for dialect in ("pyspark", "bigquery", "snowflake"):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
@@ -688,7 +704,7 @@ def test_targets_of_departments_follow_the_months_and_their_ranges_hold(seeds):
         every = pd.concat(rows)
         known = every[every["ordered_on"] <= "2024-06-30"]
         daily = known.groupby("ordered_on")["revenue"].sum()
-        tree = plan.target_tree(
+        tree = targets.target_tree(
             known, stats.backtest(daily, origins=4), datetime.date(2024, 6, 30), 0.0
         )
         ahead = tree[
@@ -712,23 +728,25 @@ def test_targets_of_departments_follow_the_months_and_their_ranges_hold(seeds):
 
 def test_ranges_are_checked_only_against_months_that_are_over():
     daily = sales(categories=("a", "b"), flat=True)
-    tree = plan.target_tree(daily, NO_TEST, AS_OF, 0.03)
-    tested = plan.checked(daily, tree)
+    tree = targets.target_tree(daily, NO_TEST, AS_OF, 0.03)
+    tested = targets.checked(daily, tree)
     assert tested[["scope_value", "actual"]].to_numpy().tolist() == [
         ["a", 3100.0],
         ["b", 6200.0],
     ]  # July
     assert tested["inside"].all()
-    assert not plan.checked(daily.assign(revenue=daily["revenue"] * 2), tree)["inside"].any()
-    assert len(plan.checked(daily, tree.head(0))) == 0
+    assert not targets.checked(daily.assign(revenue=daily["revenue"] * 2), tree)["inside"].any()
+    assert len(targets.checked(daily, tree.head(0))) == 0
 
 
 def test_what_a_contact_brings_is_measured_where_messages_were_held_back():
     row = {"rescued": 0.01, "low": 0.0, "high": 0.03, "held_out": 500, "measured": True}
-    helps = plan.contact_helps(pd.DataFrame([row]), assumed=0.2, best=0.3)
+    helps = audiences.contact_helps(pd.DataFrame([row]), assumed=0.2, best=0.3)
     assert (helps.share, helps.most) == (0.01, 0.03)
     assert "500" in helps.sure
     for unknown in ([], [row | {"measured": False}]):
-        helps = plan.contact_helps(pd.DataFrame(unknown, columns=list(row)), assumed=0.2, best=0.3)
+        helps = audiences.contact_helps(
+            pd.DataFrame(unknown, columns=list(row)), assumed=0.2, best=0.3
+        )
         assert (helps.share, helps.most) == (0.2, 0.3)
         assert helps.in_words.startswith("Assumed, not measured")

@@ -10,8 +10,8 @@ from conftest import many_seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import segment
 from helpers.client import Tier
+from helpers.segment import backtest, member_tiers, moves, rfm, stage, value
 from helpers.segment.rfm import RULES
 
 AS_OF = date(2024, 6, 30)
@@ -57,7 +57,7 @@ def test_rfm_counts_whole_days_orders_and_money_in_the_window():
         (None, 1, 99.0, 1),
         ("a", -1, 50.0, 1),
     )
-    rows = segment.rfm(table, AS_OF, 30).to_pandas().set_index("customer_id").sort_index()
+    rows = rfm.rfm(table, AS_OF, 30).to_pandas().set_index("customer_id").sort_index()
     assert rows.index.tolist() == ["a", "b"]
     assert rows.loc["a", ["recency", "frequency", "monetary", "aov", "order_days"]].tolist() == [
         0,
@@ -72,7 +72,7 @@ def test_rfm_counts_whole_days_orders_and_money_in_the_window():
 
 
 def test_a_return_lowers_the_money_and_is_no_order():
-    rows = segment.rfm(
+    rows = rfm.rfm(
         orders(("a", 10, 20.0, 1), ("a", 2, -20.0, -1), ("b", 3, -5.0, -1)), AS_OF, 30
     ).to_pandas()
     rows = rows.set_index("customer_id").sort_index()
@@ -82,10 +82,10 @@ def test_a_return_lowers_the_money_and_is_no_order():
 
 
 def test_everyone_keeps_who_never_ordered_and_nobody_from_the_future():
-    rows = segment.rfm(orders(("a", 3, 10.0, 1)), AS_OF, 30).to_pandas()
+    rows = rfm.rfm(orders(("a", 3, 10.0, 1)), AS_OF, 30).to_pandas()
     seen = pd.to_datetime(["2023-01-05 10:00", "2024-06-01 00:00", None, "2024-07-02 00:00"])
     listed = pd.DataFrame({"customer_id": ["a", "b", "c", "d"], "first_seen_at": seen})
-    people = segment.everyone(rows, listed, AS_OF).set_index("customer_id")
+    people = rfm.everyone(rows, listed, AS_OF).set_index("customer_id")
     assert people.index.tolist() == ["a", "b", "c"]
     assert people.loc["a", "first_on"] == pd.Timestamp("2023-01-05")
     assert people["frequency"].tolist() == [1, 0, 0]
@@ -94,7 +94,7 @@ def test_everyone_keeps_who_never_ordered_and_nobody_from_the_future():
 
 def test_eight_types_have_the_names_of_the_field():
     people = people_of(*[(r, f, m) for m in (90, 10) for f in (9, 1) for r in (1, 60)])
-    typed = segment.add_type(people, pd.Series({"recency": 30, "frequency": 5, "monetary": 50}))
+    typed = rfm.add_type(people, pd.Series({"recency": 30, "frequency": 5, "monetary": 50}))
     assert typed["segment"].tolist() == [
         "important value",
         "important keep",
@@ -106,7 +106,7 @@ def test_eight_types_have_the_names_of_the_field():
         "general win back",
     ]
     assert typed["r_high"].tolist() == [True, False] * 4  # high recency: bought lately
-    assert segment.types()["action"].str.len().gt(0).all()
+    assert rfm.types()["action"].str.len().gt(0).all()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_eight_types_have_the_names_of_the_field():
 )
 def test_cut_lines_are_those_of_the_customers_with_orders(cut, lines):
     people = people_of((10, 1, 20), (20, 3, 30), (90, 8, 130), (400, 0, 0), (None, 0, 0))
-    found = segment.cut_lines(people, cut)
+    found = rfm.cut_lines(people, cut)
     if cut == "0.75":
         assert found.tolist() == [15, 5, 80]  # more than 5.5 orders is more than 5
     else:
@@ -123,9 +123,9 @@ def test_cut_lines_are_those_of_the_customers_with_orders(cut, lines):
 
 def test_lines_of_the_settings_beat_the_quantile():
     people = people_of((10, 1, 20), (20, 3, 30), (90, 8, 130))
-    lines = segment.cut_lines(people, "median", {"frequency": 7.0, "recency": 12.0})
+    lines = rfm.cut_lines(people, "median", {"frequency": 7.0, "recency": 12.0})
     assert lines.to_dict() == {"recency": 12, "frequency": 7, "monetary": 30}
-    typed = segment.add_type(people, lines)
+    typed = rfm.add_type(people, lines)
     assert typed["segment"].tolist() == ["general develop", "general win back", "important keep"]
 
 
@@ -155,12 +155,12 @@ def test_every_score_falls_in_exactly_one_group(scores, cut, lines, begins):
     people = people_of(*scores).assign(
         yearly_sales=lambda p: p["monetary"].mask(p["frequency"] == 0)
     )
-    typed = segment.add_type(people, segment.cut_lines(people, cut, lines))
-    typed = segment.add_abc(segment.add_value_type(typed))
+    typed = rfm.add_type(people, rfm.cut_lines(people, cut, lines))
+    typed = value.add_abc(value.add_value_type(typed))
     tiers = [Tier(name=f"t{i}", sales=b) for i, b in enumerate(begins or [])]
-    tiers = tiers or segment.propose_tiers(people["yearly_sales"])
-    typed = segment.add_tier(typed, tiers)
-    names = segment.types()["segment"]
+    tiers = tiers or member_tiers.propose_tiers(people["yearly_sales"])
+    typed = member_tiers.add_tier(typed, tiers)
+    names = rfm.types()["segment"]
     assert len(typed) == len(scores)
     assert len(set(names)) == 8
     assert typed["segment"].isin(names).all()
@@ -219,7 +219,7 @@ def test_every_history_falls_in_exactly_one_stage(histories, unusual):
         }
     )
     ratios = pd.DataFrame({"times_usual_gap": [0.5, 1.0, 3.0, 9.0], "gaps": [40, 40, 15, 5]})
-    staged = segment.add_stage(people, segment.rhythm(people, ratios, unusual), AS_OF)
+    staged = stage.add_stage(people, stage.rhythm(people, ratios, unusual), AS_OF)
     assert staged["stage"].isin(list(RULES["stages"])).all()
     assert staged["standing"].isin(["new", "passing", "long-term"]).all()
     silence = (pd.Timestamp(AS_OF) - people["last_on"].fillna(people["first_on"])).dt.days
@@ -245,14 +245,14 @@ def test_customers_with_one_order_each_fall_in_exactly_one_group_of_every_kind(f
         yearly_sales=money,
     )
     people["last_on"] = people["first_on"]
-    people = segment.add_type(people, segment.cut_lines(people, "median"))
+    people = rfm.add_type(people, rfm.cut_lines(people, "median"))
     none = pd.DataFrame({"times_usual_gap": [], "gaps": []})
-    people = segment.add_stage(people, segment.rhythm(people, none, 0.05), AS_OF)
-    people = segment.add_tier(people, segment.propose_tiers(people["yearly_sales"]))
-    people = segment.add_abc(segment.add_value_type(people))
+    people = stage.add_stage(people, stage.rhythm(people, none, 0.05), AS_OF)
+    people = member_tiers.add_tier(people, member_tiers.propose_tiers(people["yearly_sales"]))
+    people = value.add_abc(value.add_value_type(people))
     assert len(people) == len(firsts)
     names = {
-        "segment": set(segment.types()["segment"]),
+        "segment": set(rfm.types()["segment"]),
         "stage": set(RULES["stages"]),
         "abc": {"A", "B", "C"},
     }
@@ -270,8 +270,8 @@ def test_customers_with_one_order_each_fall_in_exactly_one_group_of_every_kind(f
 
 def test_value_matrix_splits_at_the_means_as_marcus_does():
     people = people_of((1, 10, 500), (1, 10, 100), (1, 2, 100), (1, 2, 20), (None, 0, 0))
-    assert segment.value_lines(people).tolist() == [6, 30]
-    assert segment.add_value_type(people)["value_type"].tolist() == [
+    assert value.value_lines(people).tolist() == [6, 30]
+    assert value.add_value_type(people)["value_type"].tolist() == [
         "best",
         "frequent",
         "spender",
@@ -282,9 +282,9 @@ def test_value_matrix_splits_at_the_means_as_marcus_does():
 
 def test_abc_and_pareto_of_twenty_customers():
     people = people_of(*[(1, 1, m) for m in [500, 300, 100] + [10] * 10 + [0] * 7])
-    classes = segment.add_abc(people, 0.10, 0.15)["abc"]
+    classes = value.add_abc(people, 0.10, 0.15)["abc"]
     assert classes.tolist() == ["A", "B", "B"] + ["C"] * 17  # 10 % and 15 % of the 13 with sales
-    curve = segment.pareto(people).set_index("percent_of_customers")["share_of_sales"]
+    curve = value.pareto(people).set_index("percent_of_customers")["share_of_sales"]
     assert curve[0] == 0
     assert curve[100] == pytest.approx(1)
     assert curve.is_monotonic_increasing
@@ -302,7 +302,7 @@ def test_gap_ratios_measure_in_the_customers_own_gap():
         ("b", 0, 3.0, 1),
         ("c", 5, 1.0, 1),
     )
-    ratios = segment.gap_ratios(table, AS_OF).to_pandas()
+    ratios = stage.gap_ratios(table, AS_OF).to_pandas()
     assert ratios.to_numpy().tolist() == [
         [1.0, 13]
     ]  # 8 gaps of a week and 5 of a month: each its usual one
@@ -314,7 +314,7 @@ def test_gap_ratios_measure_in_the_customers_own_gap():
         ("a", 16, 1.0, 1),
         ("a", 20, 1.0, 1),
     )
-    assert segment.gap_ratios(odd, AS_OF).to_pandas().to_numpy().tolist() == [
+    assert stage.gap_ratios(odd, AS_OF).to_pandas().to_numpy().tolist() == [
         [0.5, 3],
         [1.0, 1],
         [2.5, 1],
@@ -324,11 +324,11 @@ def test_gap_ratios_measure_in_the_customers_own_gap():
 def test_rhythm_takes_the_clients_own_past_and_else_chance():
     people = pd.DataFrame({"usual_gap": [7.0, 30.0, np.nan, 9.0]})
     ratios = pd.DataFrame({"times_usual_gap": [1.0, 2.0, 4.0, 8.0], "gaps": [900, 60, 36, 4]})
-    found = segment.rhythm(people, ratios, 0.05)
+    found = stage.rhythm(people, ratios, 0.05)
     assert found["usual_gap"] == 9
     assert found["dormant"] == 2.0  # 4 % of gaps were longer than twice the usual
     assert found["lost"] == 4.0  # 0.4 % were longer than four times the usual
-    few = segment.rhythm(people, ratios.assign(gaps=[9, 1, 0, 0]), 0.05)
+    few = stage.rhythm(people, ratios.assign(gaps=[9, 1, 0, 0]), 0.05)
     assert few["dormant"] == pytest.approx(2.996, abs=1e-3)  # purchases at random: -ln(0.05)
 
 
@@ -341,8 +341,8 @@ def test_stages_follow_the_customers_own_rhythm():
         ("first order", 4, 10.0, 1),
         ("came once", 200, 10.0, 1),
     )
-    people = segment.everyone(segment.rfm(table, AS_OF, 90).to_pandas(), NOBODY, AS_OF)
-    people = segment.add_stage(
+    people = rfm.everyone(rfm.rfm(table, AS_OF, 90).to_pandas(), NOBODY, AS_OF)
+    people = stage.add_stage(
         people, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF
     )
     assert people.set_index("customer_id")["stage"].to_dict() == {
@@ -356,8 +356,8 @@ def test_stages_follow_the_customers_own_rhythm():
     listed = pd.DataFrame(
         {"customer_id": ["never"], "first_seen_at": [pd.Timestamp(AS_OF) - pd.Timedelta(days=3)]}
     )
-    known = segment.everyone(segment.rfm(table, AS_OF, 90).to_pandas(), listed, AS_OF)
-    known = segment.add_stage(
+    known = rfm.everyone(rfm.rfm(table, AS_OF, 90).to_pandas(), listed, AS_OF)
+    known = stage.add_stage(
         known, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF
     )
     assert known.set_index("customer_id").loc["never", "stage"] == "no order yet"
@@ -370,9 +370,9 @@ def test_stages_follow_the_customers_own_rhythm():
 
 
 def test_nobody_is_new_where_the_data_have_just_begun():
-    rows = segment.rfm(orders(("a", 4, 1.0, 1), ("b", 5, 1.0, 1)), AS_OF, 3).to_pandas()
-    people = segment.everyone(rows, NOBODY, AS_OF)
-    staged = segment.add_stage(
+    rows = rfm.rfm(orders(("a", 4, 1.0, 1), ("b", 5, 1.0, 1)), AS_OF, 3).to_pandas()
+    people = rfm.everyone(rows, NOBODY, AS_OF)
+    staged = stage.add_stage(
         people, pd.Series({"usual_gap": 7.0, "dormant": 3.0, "lost": 6.0}), AS_OF
     )
     assert staged["stage"].tolist() == ["active", "active"]
@@ -398,7 +398,7 @@ def moved():
             "general develop",
         ]
     )
-    return segment.moves(then, now)
+    return moves.moves(then, now)
 
 
 def test_moves_count_every_customer_once_and_all_the_money():
@@ -410,11 +410,11 @@ def test_moves_count_every_customer_once_and_all_the_money():
     assert ("general develop", "no order in the window") in pairs
     assert ("no order in the window", "general develop") in pairs
     assert ("not yet a customer", "general develop") in pairs
-    assert segment.migration(found).sum(axis=1).tolist() == pytest.approx([1] * 4)
+    assert moves.migration(found).sum(axis=1).tolist() == pytest.approx([1] * 4)
 
 
 def test_the_bridge_adds_up_to_the_change_in_sales():
-    bridge = segment.bridge(moved()).set_index("move")["change"]
+    bridge = moves.bridge(moved()).set_index("move")["change"]
     assert bridge.to_dict() == {
         "important in both": 10,
         "rose to important": 80,
@@ -426,7 +426,7 @@ def test_the_bridge_adds_up_to_the_change_in_sales():
 
 def test_profile_weighs_the_average_order_by_orders():
     people = people_of((1, 9, 90), (1, 1, 110), (1, 0, 0)).assign(segment=["x", "x", "y"])
-    rows = segment.profile(people).set_index("segment")
+    rows = moves.profile(people).set_index("segment")
     assert rows.loc["x", "average_order"] == 20
     assert rows["share_of_customers"].tolist() == pytest.approx([2 / 3, 1 / 3])
     assert pd.isna(rows.loc["y", "average_order"])
@@ -436,12 +436,12 @@ def test_classes_are_shown_beside_new_and_old_customers():
     people = people_of((1, 9, 90), (1, 1, 80), (1, 1, 10), (1, 1, 10)).assign(
         abc=["A", "A", "C", "C"], standing=["long-term", "new", "passing", "passing"]
     )
-    rows = segment.by_standing(people).set_index("abc")
+    rows = value.by_standing(people).set_index("abc")
     assert rows.loc["A", ["customers", "new", "long-term"]].tolist() == [2, 0.5, 0.5]
     assert rows.loc["A", "long_term_sales"] == pytest.approx(90 / 170)
     assert rows.loc["C", ["passing", "long_term_sales"]].tolist() == [1, 0]
     assert rows.loc["B", "customers"] == 0
-    assert len(segment.by_standing(people.head(0))) == 3
+    assert len(value.by_standing(people.head(0))) == 3
 
 
 def test_changes_since_the_last_run_count_customers_and_money():
@@ -454,19 +454,19 @@ def test_changes_since_the_last_run_count_customers_and_money():
         .drop(columns="tier")
     )
     then = pd.concat([then, then.tail(1).assign(customer_id="gone", monetary=5.0)])
-    rows = segment.changed_since(then, now).set_index("what")
+    rows = moves.changed_since(then, now).set_index("what")
     assert rows.loc[
         "another type", ["customers", "share", "sales_before", "sales_now"]
     ].tolist() == [1, 0.5, 50, 10]
     assert rows.loc["not known then", ["customers", "sales_now"]].tolist() == [1, 7]
     assert rows.loc["not known any more", ["customers", "sales_before"]].tolist() == [1, 5]
     assert not rows.index.str.contains("tier").any()  # the earlier run had none
-    other = segment.changed_since(then, now.assign(rule_version="2"))["what"]
+    other = moves.changed_since(then, now.assign(rule_version="2"))["what"]
     assert "another type (other rules)" in set(other)
     before = then.assign(tier="a", rule_version="1, tiers 5")
-    tiers = set(segment.changed_since(before, now.assign(rule_version="1, tiers 6"))["what"])
+    tiers = set(moves.changed_since(before, now.assign(rule_version="1, tiers 6"))["what"])
     assert {"another type", "another tier (other rules)"} <= tiers
-    assert segment.changed_since(None, now).empty
+    assert moves.changed_since(None, now).empty
 
 
 def windows(*rows):
@@ -484,20 +484,20 @@ def test_a_change_in_sales_splits_into_orders_and_their_size():
         ((10, 20), (10, 20)),
         ((0, 0), (9, 90)),
     )
-    moved = segment.movers(then, now)
+    moved = moves.movers(then, now)
     assert moved["move"].tolist() == [
         "fell",
         "fell",
         "rose",
         "stayed important",
     ]  # who did not order is no mover
-    parts = segment.parts_of_change(moved).set_index("move")
+    parts = moves.parts_of_change(moved).set_index("move")
     assert parts.loc[
         "fell", ["change", "by_orders", "by_average_order", "share_by_orders"]
     ].tolist() == [-320, -320, 0, 1]
     assert parts["ordered_no_more"].to_dict() == {"fell": 1, "rose": 0}
     assert parts.loc["rose", ["change", "by_orders", "by_average_order"]].tolist() == [120, 60, 60]
-    assert segment.parts_of_change(moved.head(0)).empty
+    assert moves.parts_of_change(moved.head(0)).empty
 
 
 @settings(max_examples=50, deadline=None, database=None)
@@ -510,8 +510,8 @@ def test_a_change_in_sales_splits_into_orders_and_their_size():
 )
 def test_the_parts_of_a_change_add_up(pairs):
     then, now = windows(*pairs)
-    moved = segment.movers(then, now)
-    parts = segment.parts_of_change(moved)
+    moved = moves.movers(then, now)
+    parts = moves.parts_of_change(moved)
     assert (parts["by_orders"] + parts["by_average_order"]).to_numpy() == pytest.approx(
         parts["change"].to_numpy()
     )
@@ -543,7 +543,7 @@ def moved_and_signs(seed, n=600):
 
 @many_seeds(6, 20)
 def test_drivers_find_what_makes_people_fall_and_not_what_follows_from_sales(seeds):
-    found = [segment.drivers(*moved_and_signs(seed)).set_index("move") for seed in range(seeds)]
+    found = [moves.drivers(*moved_and_signs(seed)).set_index("move") for seed in range(seeds)]
     difference = {
         sign: [f.loc[f"fell: {sign}", "difference"] for f in found]
         for sign in ("complaints", "orders", "noise")
@@ -565,18 +565,18 @@ def test_drivers_find_what_makes_people_fall_and_not_what_follows_from_sales(see
         for m, s in map(moved_and_signs, range(seeds // 4))
     ]
     assert (
-        sum(segment.drivers(*b).set_index("move").loc["fell: complaints", "sure"] for b in broken)
+        sum(moves.drivers(*b).set_index("move").loc["fell: complaints", "sure"] for b in broken)
         <= 1
     )
 
 
 def test_few_movers_or_unknown_signs_give_no_drivers():
     moved, signs = moved_and_signs(1)
-    assert segment.drivers(moved.head(30), signs).empty
-    assert segment.drivers(moved, signs.assign(**{"complaints, before": np.nan}))[
+    assert moves.drivers(moved.head(30), signs).empty
+    assert moves.drivers(moved, signs.assign(**{"complaints, before": np.nan}))[
         "move"
     ].tolist() == ["fell: orders", "fell: noise"]
-    assert segment.drivers(moved.head(0), signs.head(0)).empty
+    assert moves.drivers(moved.head(0), signs.head(0)).empty
 
 
 def silent_sign(past):
@@ -584,7 +584,7 @@ def silent_sign(past):
     now = people_of(*[(1, 5, 100)] * 10).assign(
         m_high=True, r_high=True, stage=["dormant", "lost"] + ["active"] * 8
     )
-    return segment.warning_signs(past, now).query("sign == 'silent beyond their own rhythm'")
+    return backtest.warning_signs(past, now).query("sign == 'silent beyond their own rhythm'")
 
 
 def past_of(after_silent, days=4, people=60, seed=1):
@@ -604,7 +604,7 @@ def past_of(after_silent, days=4, people=60, seed=1):
 
 
 def test_a_sign_that_foretells_is_found_and_valued():
-    found = segment.best_sign(silent_sign(past_of(60.0)), 182).iloc[0]
+    found = backtest.best_sign(silent_sign(past_of(60.0)), 182).iloc[0]
     assert found["extra"] == pytest.approx(-0.30, abs=0.02)
     assert found["low"] < found["extra"] < found["high"] < 0
     assert found[["days", "days_told", "customers_now", "lost_now", "sales_now"]].tolist() == [
@@ -619,8 +619,8 @@ def test_a_sign_that_foretells_is_found_and_valued():
 
 
 def test_a_sign_that_foretells_nothing_advises_nothing():
-    assert segment.best_sign(silent_sign(past_of(90.0)), 182).empty
-    assert segment.best_sign(silent_sign(past_of(60.0).head(0)), 182).empty
+    assert backtest.best_sign(silent_sign(past_of(90.0)), 182).empty
+    assert backtest.best_sign(silent_sign(past_of(60.0).head(0)), 182).empty
 
 
 def test_the_interval_of_a_sign_covers_the_truth_as_often_as_it_says():
@@ -635,28 +635,28 @@ def test_the_interval_of_a_sign_covers_the_truth_as_often_as_it_says():
 def test_the_back_test_looks_at_no_order_after_its_day():
     table = orders(*[(f"c{c}", 7 * k + c % 5, 10.0 + c, 1) for c in range(12) for k in range(26)])
     lines = pd.Series({"recency": 4, "frequency": 1, "monetary": 50.0})
-    rules = segment.Rules(56, lines, 0.05)
-    whole = segment.past_signs(table, NOBODY, AS_OF, rules)
+    rules = backtest.Rules(56, lines, 0.05)
+    whole = backtest.past_signs(table, NOBODY, AS_OF, rules)
     assert whole["on"].max() == AS_OF - timedelta(days=28)
     day = min(whole["on"])
     known = table.filter(table.ordered_on <= day)
-    assert segment.segments_on(known, NOBODY, day, rules).equals(
-        segment.segments_on(table, NOBODY, day, rules)
+    assert backtest.segments_on(known, NOBODY, day, rules).equals(
+        backtest.segments_on(table, NOBODY, day, rules)
     )
     assert (whole["since"] > 0).all()
 
 
 def test_no_orders_give_well_formed_empty_frames():
-    people = segment.everyone(segment.rfm(orders(), AS_OF, 90).to_pandas(), NOBODY, AS_OF)
-    lines = segment.cut_lines(people, "median")
-    rules = segment.Rules(90, lines, 0.05)
-    people = segment.add_abc(
-        segment.add_value_type(segment.segments_on(orders(), NOBODY, AS_OF, rules))
+    people = rfm.everyone(rfm.rfm(orders(), AS_OF, 90).to_pandas(), NOBODY, AS_OF)
+    lines = rfm.cut_lines(people, "median")
+    rules = backtest.Rules(90, lines, 0.05)
+    people = value.add_abc(
+        value.add_value_type(backtest.segments_on(orders(), NOBODY, AS_OF, rules))
     )
     assert {"segment", "value_type", "abc", "stage", "standing", "dormant_after"} <= set(
         people.columns
     )
-    assert segment.bridge(segment.moves(people, people)).empty
-    assert segment.pareto(people).empty
-    assert segment.profile(people).empty
-    assert segment.profile(people, "value_type").empty
+    assert moves.bridge(moves.moves(people, people)).empty
+    assert value.pareto(people).empty
+    assert moves.profile(people).empty
+    assert moves.profile(people, "value_type").empty

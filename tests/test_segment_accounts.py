@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import segment, tables
+from helpers import tables
 from helpers.client import AccountIndicator, AccountRules, PlaybookError
 from helpers.demo import write_twin
-from helpers.segment import accounts, weights
+from helpers.segment.business import accounts, weighting
+from helpers.segment.business import weighting as weights
 
 AS_OF = date(2026, 9, 30)
-STANDARD = segment.account_system(AccountRules())
+STANDARD = accounts.account_system(AccountRules())
 
 # Saaty's own examples: the upper triangle row by row, the weights and the largest eigenvalue as he gives them.
 WEALTH = (  # influence of nations by their wealth (Saaty 1977, 1980)
@@ -50,7 +51,7 @@ def pairs_of(names, upper):
 @pytest.mark.parametrize(("names", "upper", "expected", "eigenvalue"), [WEALTH, DISTANCE, HOUSE])
 def test_pairs_give_the_published_weights_and_consistency(names, upper, expected, eigenvalue):
     names = names.split()
-    found, ratio = segment.pair_weights(pairs_of(names, upper), names)
+    found, ratio = weighting.pair_weights(pairs_of(names, upper), names)
     assert found.tolist() == pytest.approx(expected, abs=0.006)
     index = (eigenvalue - len(names)) / (len(names) - 1)
     assert ratio == pytest.approx(index / weights.RANDOM_INDEX[len(names) - 1], abs=0.002)
@@ -62,14 +63,14 @@ def test_contradicting_pairs_are_told_so_in_words():
         "indicators": {n: AccountIndicator(group="credit") for n in names},
         "pairs": pairs_of(names, HOUSE[1]),
     }
-    row = segment.pair_consistency(AccountRules(**rules)).iloc[0]
+    row = weighting.pair_consistency(AccountRules(**rules)).iloc[0]
     assert row["consistency_ratio"] == pytest.approx(0.169, abs=0.001)
     assert "ask again" in row["verdict"]
-    assert segment.pair_consistency(STANDARD)["verdict"].tolist() == ["consistent enough"]
+    assert weighting.pair_consistency(STANDARD)["verdict"].tolist() == ["consistent enough"]
 
 
 def test_left_out_pairs_do_not_change_consistent_weights():
-    whole, _ = segment.pair_weights({"a / b": 2, "b / c": 3, "c / d": 2}, list("abcd"))
+    whole, _ = weighting.pair_weights({"a / b": 2, "b / c": 3, "c / d": 2}, list("abcd"))
     assert whole.tolist() == pytest.approx(np.array([12, 6, 2, 1]) / 21)
 
 
@@ -85,7 +86,7 @@ def test_left_out_pairs_do_not_change_consistent_weights():
 )
 def test_pairs_that_cannot_be_read_say_so(pairs, said):
     with pytest.raises(PlaybookError, match=said):
-        segment.pair_consistency(segment.account_system(AccountRules(pairs=pairs)))
+        weighting.pair_consistency(accounts.account_system(AccountRules(pairs=pairs)))
 
 
 def test_entropy_by_hand():
@@ -93,9 +94,9 @@ def test_entropy_by_hand():
         {"one has all": [0.0, 0.0, 100.0], "two share": [0.0, 50.0, 50.0], "alike": [70.0] * 3}
     )
     spread = np.array([1.0, 1 - np.log(2) / np.log(3), 0.0])
-    assert segment.entropy_weights(points).tolist() == pytest.approx(spread / spread.sum())
-    assert segment.entropy_weights(points[["alike"]]).tolist() == [1]
-    assert segment.entropy_weights(points[[]]).empty
+    assert weighting.entropy_weights(points).tolist() == pytest.approx(spread / spread.sum())
+    assert weighting.entropy_weights(points[["alike"]]).tolist() == [1]
+    assert weighting.entropy_weights(points[[]]).empty
 
 
 @given(
@@ -105,10 +106,10 @@ def test_entropy_by_hand():
 @settings(max_examples=60, deadline=None)
 def test_entropy_weights_add_up_and_know_no_unit(rows, unit):
     points = pd.DataFrame(rows, columns=list("abc")).round(3)
-    found = segment.entropy_weights(points)
+    found = weighting.entropy_weights(points)
     assert found.sum() == pytest.approx(1)
     assert (found >= 0).all()
-    assert segment.entropy_weights(points.assign(a=points["a"] * unit)).tolist() == pytest.approx(
+    assert weighting.entropy_weights(points.assign(a=points["a"] * unit)).tolist() == pytest.approx(
         found.tolist(), abs=1e-6
     )
 
@@ -125,16 +126,16 @@ def values_of(*ids, **columns):
     known = (
         dict.fromkeys(["won", "lost", "open", "won_amount", "open_amount", "sales"], 0) | columns
     )
-    return segment.add_win_rate(frame.assign(**known))
+    return accounts.add_win_rate(frame.assign(**known))
 
 
 def chain(facts, values, system=STANDARD):
     """From what is known to the advice, as the notebook goes."""
-    checks = segment.account_checks(facts, values, system, AS_OF)
-    points = segment.account_points(checks, segment.point_scale(checks, system))
-    table = segment.account_weights(points, system)
-    scored = segment.score_accounts(points, table.set_index("indicator")["used"])
-    scored = segment.add_ranks(scored, points, table)
+    checks = accounts.account_checks(facts, values, system, AS_OF)
+    points = accounts.account_points(checks, accounts.point_scale(checks, system))
+    table = weighting.account_weights(points, system)
+    scored = weighting.score_accounts(points, table.set_index("indicator")["used"])
+    scored = weighting.add_ranks(scored, points, table)
     return checks, points, table, scored
 
 
@@ -148,7 +149,7 @@ def test_the_last_word_up_to_the_day_counts_and_silence_stays():
         ("b", "credit score", "80", None),
         ("b", "days late", None, 5),
     )
-    checks = segment.account_checks(facts, values_of("a", "b", "c"), STANDARD, AS_OF)
+    checks = accounts.account_checks(facts, values_of("a", "b", "c"), STANDARD, AS_OF)
     assert len(checks) == 3 * len(STANDARD.indicators)
     at = checks.set_index(["customer_id", "indicator"])
     assert at.loc[("a", "lawsuits"), ["number", "light", "old"]].tolist() == [2, "amber", False]
@@ -158,13 +159,13 @@ def test_the_last_word_up_to_the_day_counts_and_silence_stays():
     assert at.loc[("b", "days_late"), "light"] == "not checked"
     assert at.loc["c"].query("light != ''")["light"].eq("not checked").all()
     assert not at.loc["c", "old"].any()
-    card = segment.risk_card(checks).set_index("customer_id")
+    card = accounts.risk_card(checks).set_index("customer_id")
     assert "licence: answer not understood" in card.loc["a", "not_checked"]
     assert (
         card.loc["a", "found"]
         == "lawsuits: 2 (20 September 2026); tax trouble: YES (26 August 2025)"
     )
-    one = segment.account_card(checks, "a").set_index("area")
+    one = accounts.account_card(checks, "a").set_index("area")
     assert one.loc["credit", "on_file"] == "lawsuits: 2, tax trouble: YES (old)"
     assert card.loc["b", "old"] == "credit score: 80 (day not known)"
 
@@ -192,13 +193,13 @@ def test_the_last_word_up_to_the_day_counts_and_silence_stays():
 )
 def test_only_what_was_wholly_and_lately_checked_is_green(made, light):
     facts = facts_of(*[("a", *row) for row in made], ("b", "employees", "3", 1))
-    checks = segment.account_checks(facts, values_of("a", "b"), STANDARD, AS_OF)
-    card = segment.risk_card(checks).set_index("customer_id")
+    checks = accounts.account_checks(facts, values_of("a", "b"), STANDARD, AS_OF)
+    card = accounts.risk_card(checks).set_index("customer_id")
     assert card.loc["a", "verification"] == light
     assert card.loc["b", accounts.AREAS].eq("not checked").all()
-    counts = segment.light_counts(card.reset_index()).set_index("area")
+    counts = accounts.light_counts(card.reset_index()).set_index("area")
     assert counts.sum(axis=1).eq(2).all()
-    one = segment.account_card(checks, "a").set_index("area")
+    one = accounts.account_card(checks, "a").set_index("area")
     assert one.loc["verification", "light"] == light
     assert one.loc["risk", "not_checked"] == "business risk, market risk, financial risk"
 
@@ -210,19 +211,19 @@ def test_points_run_over_the_usual_range_from_the_worse_to_the_better_end():
         *[(f"a{i:03}", "licence", "expired" if i == 7 else "valid", 1) for i in range(n)],
         *[(f"a{i:03}", "lawsuits", "0", 1) for i in range(n)],
     )
-    checks = segment.account_checks(
+    checks = accounts.account_checks(
         facts, values_of(*(f"a{i:03}" for i in range(n))), STANDARD, AS_OF
     )
-    scale = segment.point_scale(checks, STANDARD).set_index("indicator")
+    scale = accounts.point_scale(checks, STANDARD).set_index("indicator")
     assert scale.index.tolist() == ["days_late", "licence"]  # the lawsuits are the same for all
     assert scale.loc["days_late", ["zero", "usual", "hundred"]].tolist() == [95, 50, 5]
     assert scale.loc["licence", ["zero", "usual", "hundred"]].tolist() == [0, 2, 2]
-    points = segment.account_points(checks, scale.reset_index())
+    points = accounts.account_points(checks, scale.reset_index())
     assert points["days_late"].iloc[[0, 5, 50, 95, 100]].tolist() == pytest.approx(
         [100, 100, 50, 0, 0]
     )
     assert points["licence"].value_counts().to_dict() == {100: 100, 0: 1}
-    said = segment.scale_in_words(scale.reset_index(), STANDARD).set_index("indicator")
+    said = accounts.scale_in_words(scale.reset_index(), STANDARD).set_index("indicator")
     assert said.loc["licence", ["zero", "usual"]].tolist() == ["expired", "valid"]
 
 
@@ -230,7 +231,7 @@ def test_a_gap_counts_as_the_median_and_too_little_known_gives_no_rank():
     points = pd.DataFrame(
         {"x": [100.0, 50.0, 0.0, np.nan], "y": [0.0, np.nan, 100.0, np.nan]}, index=list("abcd")
     )
-    scored = segment.score_accounts(points, pd.Series({"x": 0.6, "y": 0.4})).set_index(
+    scored = weighting.score_accounts(points, pd.Series({"x": 0.6, "y": 0.4})).set_index(
         "customer_id"
     )
     assert scored.loc[["a", "b", "c", "d"], "score"].tolist() == pytest.approx([60, 50, 40, 50])
@@ -257,11 +258,11 @@ def test_ranks_are_firm_where_all_signs_agree_and_loose_where_they_do_not():
 
     def ranked(y):
         points = pd.DataFrame({"x": one, "y": y})
-        table = segment.account_weights(points, system)
-        scored = segment.add_ranks(
-            segment.score_accounts(points, table.set_index("indicator")["used"]), points, table
+        table = weighting.account_weights(points, system)
+        scored = weighting.add_ranks(
+            weighting.score_accounts(points, table.set_index("indicator")["used"]), points, table
         )
-        return scored, segment.compare_weights(scored, points, table).set_index("weights")
+        return scored, weighting.compare_weights(scored, points, table).set_index("weights")
 
     firm, agree = ranked(one)
     assert (firm["rank_low"] == firm["rank_high"]).all()
@@ -283,10 +284,10 @@ def test_every_way_of_weighing_adds_up_and_keeps_the_shares_of_the_groups():
             "licence": [0.0, 100.0, np.nan],
         }
     )
-    system = segment.account_system(
+    system = accounts.account_system(
         AccountRules(pairs={"credit / compliance": 3, **linked("credit")}), "pairs"
     )
-    table = segment.account_weights(points, system).set_index("indicator")
+    table = weighting.account_weights(points, system).set_index("indicator")
     assert table[["given", "entropy", "pairs", "equal"]].sum().tolist() == pytest.approx([1] * 4)
     assert table["used"].equals(table["pairs"])
     by_group = table.groupby("group")["pairs"].sum()
@@ -295,9 +296,9 @@ def test_every_way_of_weighing_adds_up_and_keeps_the_shares_of_the_groups():
         3
     )  # as given: 15 to 5
     with pytest.raises(PlaybookError, match="pairs holds none"):
-        segment.account_weights(points, system.model_copy(update={"pairs": {}}))
+        weighting.account_weights(points, system.model_copy(update={"pairs": {}}))
     with pytest.raises(PlaybookError, match="no way to weigh"):
-        segment.account_system(AccountRules(), "entropie")
+        accounts.account_system(AccountRules(), "entropie")
 
 
 def linked(group):
@@ -340,7 +341,7 @@ def test_deals_are_counted_as_they_stood_on_the_day():
         ("b", before, 12.0), ("b", date(2025, 1, 1), 50.0), ("b", after, 50.0), ("z", before, 1.0)
     )
     found = (
-        segment.account_values(ids_of("a", "b", "c"), deals, orders, AS_OF)
+        accounts.account_values(ids_of("a", "b", "c"), deals, orders, AS_OF)
         .to_pandas()
         .set_index("customer_id")
     )
@@ -353,7 +354,7 @@ def test_deals_are_counted_as_they_stood_on_the_day():
 def test_accounts_are_those_with_facts_deals_or_the_type_business():
     facts = ibis.memtable({"customer_id": ["a", "a"], "indicator": ["x", "y"]})
     people = ibis.memtable({"customer_id": ["c", "p"], "account_type": ["Business", "person"]})
-    found = segment.account_ids(
+    found = accounts.account_ids(
         facts, deals_of(("b", "won", 1.0, None, None), (None, "won", 1.0, None, None)), people
     )
     assert sorted(found.to_pandas()["customer_id"]) == ["a", "b", "c"]
@@ -368,7 +369,9 @@ def test_values_compile_for_other_engines(monkeypatch):
         ibis.table(tables.get(t).schema, name=t)
         for t in ("accounts", "deals", "orders", "customers")
     )
-    values = segment.account_values(segment.account_ids(facts, deals, people), deals, orders, AS_OF)
+    values = accounts.account_values(
+        accounts.account_ids(facts, deals, people), deals, orders, AS_OF
+    )
     for dialect in ("pyspark", "bigquery", "snowflake"):
         assert "SELECT" in str(ibis.to_sql(values, dialect=dialect))
 
@@ -385,7 +388,7 @@ def test_each_account_gets_the_first_advice_that_holds():
     )
     values = values_of(*"abcde", open=[1, 0, 0, 1, 0], open_amount=[50.0, 0, 0, 20.0, 0])
     checks, _points, _weights, scored = chain(facts, values)
-    table = segment.advise_accounts(scored, segment.risk_card(checks), values).set_index(
+    table = accounts.advise_accounts(scored, accounts.risk_card(checks), values).set_index(
         "customer_id"
     )
     keys = {advice["what"]: key for key, advice in accounts.FACTS["advice"].items()}
@@ -396,7 +399,7 @@ def test_each_account_gets_the_first_advice_that_holds():
         "d": "visit",
         "e": "serve",
     }
-    groups = segment.advice_groups(table.reset_index())
+    groups = accounts.advice_groups(table.reset_index())
     assert groups["accounts"].to_dict() == {
         "prepay": 1,
         "clear": 1,
@@ -405,7 +408,7 @@ def test_each_account_gets_the_first_advice_that_holds():
         "serve": 1,
     }
     assert groups.loc["prepay", "open_amount"] == 50
-    made = segment.checks_made(checks, values).set_index("check")
+    made = accounts.checks_made(checks, values).set_index("check")
     assert made.loc["address", ["checked", "missing_open", "missing_amount"]].tolist() == [4, 0, 0]
     assert made.loc["identity", ["checked", "red", "missing_open", "missing_amount"]].tolist() == [
         2,
@@ -414,7 +417,7 @@ def test_each_account_gets_the_first_advice_that_holds():
         20,
     ]
     assert made["missing_amount"].is_monotonic_decreasing
-    cards = dict(segment.cards_to_read(table.reset_index()))
+    cards = dict(accounts.cards_to_read(table.reset_index()))
     assert cards["The card of the account with something found and most money in open deals: "
                  "sell only against prepayment"] == "a"  # fmt: skip
 
@@ -431,10 +434,10 @@ def test_changes_are_counted_against_the_same_rules_only():
     then = now.assign(
         rank=[2, 3, 1, 4], credit=["green", "green", "red", "red"], as_of=date(2026, 8, 1)
     ).query("rank < 4")
-    found = segment.account_changes(now.astype({"rank": "Int64"}), then, 2).iloc[0]
+    found = accounts.account_changes(now.astype({"rank": "Int64"}), then, 2).iloc[0]
     assert found[["entered", "left", "new_red", "new"]].tolist() == [1, 1, 1, 1]
-    assert segment.account_changes(now, None, 2).empty
-    assert segment.account_changes(now, then.assign(rule_version="2"), 2).empty
+    assert accounts.account_changes(now, None, 2).empty
+    assert accounts.account_changes(now, then.assign(rule_version="2"), 2).empty
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
@@ -446,17 +449,17 @@ def test_few_accounts_or_nothing_known_of_them_break_nothing(n, known):
     checks, points, table, scored = chain(facts, values)
     assert len(scored) == n
     assert scored["rank"].notna().sum() == (n if known and n > 1 else 0)
-    assert segment.foretell(points, table, values).empty
-    assert len(segment.compare_weights(scored, points, table)) == (
+    assert accounts.foretell(points, table, values).empty
+    assert len(weighting.compare_weights(scored, points, table)) == (
         2 if known and n > 1 else 0
     )  # one indicator has no other weights
-    advised = segment.advise_accounts(scored, segment.risk_card(checks), values)
-    assert segment.advice_groups(advised)["accounts"].sum() == n
-    assert len(segment.cards_to_read(advised)) <= 2
-    assert len(segment.first_accounts(scored, table)) == scored["rank"].notna().sum()
-    segment.light_counts(segment.risk_card(checks))
-    segment.checks_made(checks, values)
-    segment.scale_in_words(segment.point_scale(checks, STANDARD), STANDARD)
+    advised = accounts.advise_accounts(scored, accounts.risk_card(checks), values)
+    assert accounts.advice_groups(advised)["accounts"].sum() == n
+    assert len(accounts.cards_to_read(advised)) <= 2
+    assert len(weighting.first_accounts(scored, table)) == scored["rank"].notna().sum()
+    accounts.light_counts(accounts.risk_card(checks))
+    accounts.checks_made(checks, values)
+    accounts.scale_in_words(accounts.point_scale(checks, STANDARD), STANDARD)
 
 
 def test_deals_alone_give_ranks_too():
@@ -466,7 +469,7 @@ def test_deals_alone_give_ranks_too():
     _checks, points, table, scored = chain(facts_of(), values)
     assert points.columns.tolist() == ["won_amount", "win_rate"]
     assert scored["customer_id"].tolist()[0] == "a"
-    assert segment.foretell(points, table, values).empty  # nothing but the deals themselves
+    assert accounts.foretell(points, table, values).empty  # nothing but the deals themselves
 
 
 def test_foretelling_by_hand():
@@ -497,8 +500,8 @@ def twin(tmp_path_factory):
     )
     true = pd.read_csv(folder / "truth" / "accounts.csv", dtype={"customer_id": "str"})
     ids = ids_of(*true["customer_id"])
-    values = segment.account_values(ids, deals_of(*rows), orders_of(), AS_OF).to_pandas()
-    return facts, segment.add_win_rate(values), true
+    values = accounts.account_values(ids, deals_of(*rows), orders_of(), AS_OF).to_pandas()
+    return facts, accounts.add_win_rate(values), true
 
 
 def test_the_score_finds_the_hidden_quality_and_fails_when_broken(twin):
@@ -519,8 +522,8 @@ def test_the_score_finds_the_hidden_quality_and_fails_when_broken(twin):
 def test_the_ranking_by_checks_foretells_the_twins_deals_and_a_shuffled_one_does_not(twin):
     facts, values, _true = twin
     _checks, points, table, _scored = chain(facts, values)
-    told = segment.foretell(points, table, values).set_index("ranking")
+    told = accounts.foretell(points, table, values).set_index("ranking")
     assert told.loc["given", "low"] > 0.5
     assert told.index[-1] == "credit score alone"
     shuffled = points.sample(frac=1, random_state=2).set_axis(points.index)
-    assert segment.foretell(shuffled, table, values).set_index("ranking").loc["given", "low"] < 0.5
+    assert accounts.foretell(shuffled, table, values).set_index("ranking").loc["given", "low"] < 0.5

@@ -9,10 +9,11 @@ import pytest
 from conftest import many_seeds
 from sklearn.metrics import roc_auc_score
 
-from helpers import segment, stats, tables
+from helpers import stats, tables
 from helpers.client import PlaybookError, Settings, Threshold
 from helpers.demo import write_twin
-from helpers.segment import churn, churn_model, reasons, win_back
+from helpers.segment import rfm
+from helpers.segment.churn import churn_model, leaving, reasons, win_back
 
 AS_OF = date(2024, 6, 30)
 FOUR = ["rule", "rhythm", "model", "threshold"]
@@ -57,11 +58,11 @@ def orders(*lines):
     )
 
 
-RULE = segment.Watch(horizon=30, step=5, window=90, asked=30, outlasted=0.05)
+RULE = leaving.Watch(horizon=30, step=5, window=90, asked=30, outlasted=0.05)
 
 
 def look_at(lines, days=(0,), **more):
-    return segment.looks(
+    return leaving.looks(
         {"orders": orders(*lines)} | more, [AS_OF - timedelta(days=d) for d in days], RULE, AS_OF
     )
 
@@ -73,7 +74,7 @@ def test_the_horizon_counts_each_customer_the_same():
     daily = [("daily", k, 1) for k in range(200)]
     monthly = [(f"m{c}", 30 * k + c, 1) for c in range(18) for k in range(6)]
     slow = [("slow", 0, 1), ("slow", 100, 1)]
-    found = segment.set_horizon(orders(*daily, *monthly, *slow), AS_OF, 90, 0.05)
+    found = leaving.set_horizon(orders(*daily, *monthly, *slow), AS_OF, 90, 0.05)
     assert (
         found.asked == 30
     )  # of twenty customers one has a longer gap; of 290 gaps, 199 last one day
@@ -84,7 +85,7 @@ def test_the_horizon_counts_each_customer_the_same():
 
 
 def test_the_horizon_is_cut_to_what_the_history_can_test():
-    found = segment.set_horizon(
+    found = leaving.set_horizon(
         orders(("a", 0, 1), ("a", 90, 1), ("b", 5, 1), ("b", 100, 1)), AS_OF, 90, 0.05
     )
     assert found.asked == 95
@@ -93,7 +94,7 @@ def test_the_horizon_is_cut_to_what_the_history_can_test():
     )  # 101 days of history hold 28.9 three and a half times; a multiple of six
     assert found.outlasted == 1
     assert "95 days" in found.in_words
-    days = segment.look_days(AS_OF, AS_OF - timedelta(days=100), found)
+    days = leaving.look_days(AS_OF, AS_OF - timedelta(days=100), found)
     assert days[0] == AS_OF
     assert (days[-1] - (AS_OF - timedelta(days=100))).days >= 12
 
@@ -212,9 +213,9 @@ def random_shop(people=600, days=360, seed=5):
 
 def risks(shop, tickets=None):
     table = {"orders": shop} | ({"tickets": tickets} if tickets is not None else {})
-    days = segment.look_days(AS_OF, AS_OF - timedelta(days=360), RULE)
-    people = segment.add_alive(segment.looks(table, days, RULE, AS_OF), RULE)
-    return segment.add_risk(people[people["is_alive"]], RULE)
+    days = leaving.look_days(AS_OF, AS_OF - timedelta(days=360), RULE)
+    people = churn_model.add_alive(leaving.looks(table, days, RULE, AS_OF), RULE)
+    return churn_model.add_risk(people[people["is_alive"]], RULE)
 
 
 def skill(people):
@@ -232,19 +233,19 @@ def test_a_planted_future_sign_is_never_used(monkeypatch):
         both = tickets.cross_join(on)
         return both.group_by("on", "customer_id").agg(cases=both.count())
 
-    monkeypatch.setattr(churn, "cases", looks_ahead)
+    monkeypatch.setattr(leaving, "cases", looks_ahead)
     assert skill(risks(shop, planted)) > skill(honest) + 0.15
 
 
 def test_no_look_changes_when_its_future_does():
     shop, planted = random_shop(people=120)
     day = AS_OF - timedelta(days=100)
-    known = segment.looks({"orders": shop, "tickets": planted}, [day], RULE, AS_OF)
+    known = leaving.looks({"orders": shop, "tickets": planted}, [day], RULE, AS_OF)
     cut = {
         "orders": shop.filter(shop.ordered_on <= day),
         "tickets": planted.filter(planted.opened_at.date() < day),
     }
-    blind = segment.looks(cut, [day], RULE, AS_OF)
+    blind = leaving.looks(cut, [day], RULE, AS_OF)
     features = [
         *churn_model.FEATURES,
         "sales_change",
@@ -290,7 +291,7 @@ def people_of(**columns):
 
 def test_the_experience_rule_puts_late_important_customers_first():
     people = people_of(silence=[1, 9, 8, 7, 2], monetary=[90.0, 1.0, 80.0, 2.0, 3.0])
-    judged = segment.by_rule(people, {})
+    judged = leaving.by_rule(people, {})
     assert judged["by_rule"].tolist() == [
         False,
         False,
@@ -299,7 +300,7 @@ def test_the_experience_rule_puts_late_important_customers_first():
         False,
     ]  # later than seven days, above three of sales
     assert judged["rule_score"].rank(ascending=False).tolist() == [5, 2, 1, 3, 4]
-    assert segment.by_rule(people, {"recency": 8.0, "monetary": 0.5})["by_rule"].tolist() == [
+    assert leaving.by_rule(people, {"recency": 8.0, "monetary": 0.5})["by_rule"].tolist() == [
         False,
         True,
         False,
@@ -315,25 +316,25 @@ def test_deviation_sees_three_things():
         sales_now=[10.0] * 20 + [9.0, 11.0] * 10,
         sales_before=[10.0] * 40,
     )
-    assert not segment.by_rhythm(steady, 0.05)["by_rhythm"].any()
+    assert not leaving.by_rhythm(steady, 0.05)["by_rhythm"].any()
     own = steady.assign(times_usual_gap=[3.1, 2.9, *[0.5] * 38])
-    assert segment.by_rhythm(own, 0.05)["by_rhythm"].tolist() == [
+    assert leaving.by_rhythm(own, 0.05)["by_rhythm"].tolist() == [
         True,
         *[False] * 39,
     ]  # one gap in twenty lasts 3.0
     peer = steady.assign(silence=[9, *[5] * 39])
-    assert segment.by_rhythm(peer, 0.05)["by_rhythm"].tolist() == [True, *[False] * 39]
+    assert leaving.by_rhythm(peer, 0.05)["by_rhythm"].tolist() == [True, *[False] * 39]
     fell = steady.assign(
         sales_now=[0.0, 0.0, *steady["sales_now"][2:]], times_usual_gap=[1.5, *[0.5] * 39]
     )
-    assert segment.by_rhythm(fell, 0.05)["by_rhythm"].tolist() == [
+    assert leaving.by_rhythm(fell, 0.05)["by_rhythm"].tolist() == [
         True,
         *[False] * 39,
     ]  # not before the person is late
 
 
 def test_key_indicators_can_be_changed_added_and_switched_off():
-    lines = segment.key_lines(
+    lines = leaving.key_lines(
         {
             "slow reply": Threshold(measure="slowest_reply", above=60, reason="promised"),
             "long silence": Threshold(on=False),
@@ -344,15 +345,15 @@ def test_key_indicators_can_be_changed_added_and_switched_off():
     assert "long silence" not in lines.index
     assert lines.index[-1] == "cheap"
     people = people_of(silence=[1, 2]).assign(
-        **dict.fromkeys(churn.CHURN["measures"], 0.0)
+        **dict.fromkeys(leaving.CHURN["measures"], 0.0)
         | {"orders_change": [-0.6, 0.0], "score": 1.0},
         left=pd.array([None, None], "boolean"),
     )
-    judged = segment.by_threshold(people, lines.reset_index())
+    judged = leaving.by_threshold(people, lines.reset_index())
     assert judged["by_threshold"].tolist() == [True, False]
     assert judged["sign"].tolist() == ["orders -60% against the time before", ""]
     assert judged["threshold_score"][0] > 1 > judged["threshold_score"][1]
-    counts = segment.line_counts(judged, lines.reset_index()).set_index("indicator")
+    counts = leaving.line_counts(judged, lines.reset_index()).set_index("indicator")
     assert (
         counts.drop("all customers")["customers"].sum()
         == counts.loc["orders fell", "customers"]
@@ -360,7 +361,7 @@ def test_key_indicators_can_be_changed_added_and_switched_off():
     )
     assert counts.loc["orders fell", "warns"].endswith(": below -0.5")
     told = judged.assign(left=pd.array([True, False], "boolean"))
-    told = segment.line_counts(told, lines.reset_index()).set_index("indicator")
+    told = leaving.line_counts(told, lines.reset_index()).set_index("indicator")
     assert told["left"].dropna().to_dict() == {"orders fell": 1, "all customers": 0.5}
     assert told.loc["orders fell", "foretold"] == "too few to say"
 
@@ -369,7 +370,7 @@ def test_wrong_indicators_are_named():
     with pytest.raises(
         PlaybookError, match=r'churn_thresholds\.odd: no measure "mood"\. Known: silence'
     ):
-        segment.key_lines({"odd": Threshold(measure="mood", above=1)})
+        leaving.key_lines({"odd": Threshold(measure="mood", above=1)})
     plain = {"schema_version": 1, "title": "x", "currency": "EUR", "timezone": "UTC"}
     for wrong in (
         {"measure": "silence"},
@@ -388,10 +389,10 @@ def test_kappa_of_a_textbook_case():
         [(1, 1)] * 20 + [(1, 0)] * 5 + [(0, 1)] * 10 + [(0, 0)] * 15
     )  # 35 of 50 agree, half by chance: 0.4
     people = pd.DataFrame(flags, columns=["by_rule", "by_model"]).astype(bool)
-    assert segment.agreement(people, ["rule", "model"]).to_numpy() == pytest.approx(
+    assert churn_model.agreement(people, ["rule", "model"]).to_numpy() == pytest.approx(
         np.array([[1, 0.4], [0.4, 1]])
     )
-    assert segment.flag_counts(people, ["rule", "model"])["flagged"].tolist() == [25, 30]
+    assert churn_model.flag_counts(people, ["rule", "model"])["flagged"].tolist() == [25, 30]
 
 
 def raced(seed=0, days=4, n=200):
@@ -418,7 +419,7 @@ def raced(seed=0, days=4, n=200):
 
 def test_lists_of_one_length_are_compared_fairly():
     people = raced()
-    found = segment.compare_ways(people, 0.1, RULE).set_index("way")
+    found = churn_model.compare_ways(people, 0.1, RULE).set_index("way")
     assert [*found.index] == [
         "rule",
         "rhythm",
@@ -442,17 +443,17 @@ def test_lists_of_one_length_are_compared_fairly():
         assert found.loc[way, "low"] < base < found.loc[way, "high"]
     assert found.loc["threshold", "extra_low"] < 0 < found.loc["threshold", "extra_high"]
     assert found.loc["rule", "extra_low"] > 0.5
-    best = segment.best_way(found.reset_index())
+    best = churn_model.best_way(found.reset_index())
     assert best["way"].tolist() == ["rule"]
-    assert "100" in segment.best_in_words(found.reset_index())[0]["headline"]
+    assert "100" in churn_model.best_in_words(found.reset_index())[0]["headline"]
 
 
 def test_the_plain_rule_wins_where_nothing_surely_beats_it():
-    found = segment.compare_ways(
+    found = churn_model.compare_ways(
         raced().drop(columns="rule_score").assign(rule_score=np.nan), 0.1, RULE
     )
-    assert segment.best_way(found)["way"].tolist() == ["plain"]
-    assert segment.best_in_words(found)[0]["headline"].startswith(
+    assert churn_model.best_way(found)["way"].tolist() == ["plain"]
+    assert churn_model.best_in_words(found)[0]["headline"].startswith(
         "No way surely beat the plain rule"
     )
 
@@ -460,7 +461,7 @@ def test_the_plain_rule_wins_where_nothing_surely_beats_it():
 @many_seeds(20, 60)
 def test_the_interval_of_precision_covers_as_often_as_it_says(seeds):
     rows = [
-        segment.compare_ways(raced(seed), 0.2, RULE).set_index("way").loc["threshold"]
+        churn_model.compare_ways(raced(seed), 0.2, RULE).set_index("way").loc["threshold"]
         for seed in range(seeds)
     ]
     assert np.mean([r["low"] <= 0.2 <= r["high"] for r in rows]) >= 0.8  # nine in ten
@@ -471,20 +472,20 @@ def test_lead_is_counted_from_the_first_warning():
     hit = people["customer_id"] == "c004"
     people = people.assign(left=hit.astype("boolean"), rule_score=hit.astype(float))
     people.loc[hit, "silence"] = [7, 12]
-    found = segment.compare_ways(people, 0.1, RULE).set_index("way")
+    found = churn_model.compare_ways(people, 0.1, RULE).set_index("way")
     assert found.loc["rule", "lead_days"] == 30 - 7
 
 
 def test_the_model_is_calibrated_and_its_risks_rank():
     people = risks(random_shop(seed=8)[0])
     assert skill(people) > 0.64
-    said = segment.reliability(people, groups=4)
+    said = churn_model.reliability(people, groups=4)
     assert said["customers"].sum() == (people["model_score"].notna() & people["left"].notna()).sum()
     assert said["seen"].is_monotonic_increasing
     assert (said["said"] - said["seen"]).abs().max() < 0.15
     flagged = people[people["on"] == people["on"].max()]
     assert flagged["by_model"].sum() == round(flagged["risk"].sum())
-    found = segment.risk_drivers(people, RULE, repeats=3)
+    found = churn_model.risk_drivers(people, RULE, repeats=3)
     assert found["loss"].is_monotonic_decreasing
     assert found["driver"][0] in (
         "silence in usual gaps",
@@ -495,8 +496,8 @@ def test_the_model_is_calibrated_and_its_risks_rank():
 
 def test_bgnbd_stands_beside_them_as_a_chance():
     shop = random_shop()[0]
-    days = segment.look_days(AS_OF, AS_OF - timedelta(days=360), RULE)
-    people = segment.add_alive(segment.looks({"orders": shop}, days, RULE, AS_OF), RULE)
+    days = leaving.look_days(AS_OF, AS_OF - timedelta(days=360), RULE)
+    people = churn_model.add_alive(leaving.looks({"orders": shop}, days, RULE, AS_OF), RULE)
     told = people[people["alive_score"].notna() & people["left"].notna() & people["is_alive"]]
     assert told["alive_score"].between(0, 1).all()
     assert roc_auc_score(told["left"].astype(int), told["alive_score"]) > 0.64
@@ -543,7 +544,7 @@ def rows_of(effect, n=4000, seed=1, confounded=0.0):
 
 
 def slow_reply(rows):
-    return segment.sign_effects(rows).set_index("sign").loc["slow reply"]
+    return reasons.sign_effects(rows).set_index("sign").loc["slow reply"]
 
 
 def test_with_nothing_else_to_hold_equal_the_effect_is_a_difference_of_shares():
@@ -568,12 +569,12 @@ def test_an_effect_is_found_where_the_groups_differ_and_covered_as_often_as_said
 
 
 def test_too_few_give_no_effect_but_are_counted():
-    found = segment.sign_effects(rows_of(0.1).iloc[:40])
+    found = reasons.sign_effects(rows_of(0.1).iloc[:40])
     row = found.set_index("sign").loc["slow reply"]
     assert np.isnan(row["effect"])
     assert row["verdict"] == reasons.REASONS["verdicts"]["few"]
-    assert segment.strongest_sign(found)["headline"].startswith("No sign")
-    strong = segment.strongest_sign(segment.sign_effects(rows_of(0.3)))
+    assert reasons.strongest_sign(found)["headline"].startswith("No sign")
+    strong = reasons.strongest_sign(reasons.sign_effects(rows_of(0.3)))
     assert "slow reply" in strong["headline"]
     assert "working day" in strong["action"]
 
@@ -589,10 +590,10 @@ def test_the_panel_compares_what_was_known_before_the_sign():
         for c, m in (("slow", 900.0), ("quick", 9.0))
     ]
     table = {"orders": orders(*lines), "tickets": stored("tickets", found)}
-    people = segment.looks(
-        table, segment.look_days(AS_OF, AS_OF - timedelta(days=95), RULE), RULE, AS_OF
+    people = leaving.looks(
+        table, leaving.look_days(AS_OF, AS_OF - timedelta(days=95), RULE), RULE, AS_OF
     )
-    panel = segment.sign_panel(table, people, RULE, AS_OF)
+    panel = reasons.sign_panel(table, people, RULE, AS_OF)
     row = panel[(panel["on"] == ago(55, 0)) & (panel["customer_id"] == "slow")].iloc[0]
     assert row[["slowest_reply", "cases", "left"]].tolist() == [900, 1, 1]
     assert row["silence"] == 2  # five days earlier, when the step began
@@ -610,10 +611,10 @@ def test_newcombe_published_interval(monkeypatch):
     frame = pd.DataFrame(units, columns=["variant", "value"]).assign(
         experiment_id="E", outcome="ordered_again_90d", base="control"
     )
-    found = segment.experiment_effects(frame).iloc[0]  # Newcombe 1998, method 10, his first example
+    found = reasons.experiment_effects(frame).iloc[0]  # Newcombe 1998, method 10, his first example
     assert found[["effect", "low", "high"]].astype(float).round(4).tolist() == [0.2, 0.0524, 0.3339]
-    assert "treat" in segment.best_test(segment.experiment_effects(frame))[0]["headline"]
-    assert segment.experiment_effects(frame.assign(outcome="revenue_28d")).empty
+    assert "treat" in reasons.best_test(reasons.experiment_effects(frame))[0]["headline"]
+    assert reasons.experiment_effects(frame.assign(outcome="revenue_28d")).empty
 
 
 def test_rivals_are_compared_where_we_sell():
@@ -626,14 +627,14 @@ def test_rivals_are_compared_where_we_sell():
     market = pd.DataFrame(rows, columns=["segment", "brand", "price", "sales", "rating"]).assign(
         period=AS_OF
     )
-    gap = segment.rivals(market, "US").set_index("brand")
+    gap = reasons.rivals(market, "US").set_index("brand")
     assert gap.loc["them", ["price", "share", "rating"]].tolist() == pytest.approx(
         [0.2 * 100 / 400, 0.5, 3.5]
     )
-    assert segment.rivals_in_words(gap.reset_index()).startswith(
+    assert reasons.rivals_in_words(gap.reset_index()).startswith(
         "0 of 1 rivals are cheaper than we are, 1 are rated higher"
     )
-    assert segment.rivals(market, "nobody").empty
+    assert reasons.rivals(market, "nobody").empty
 
 
 # --- whom to win back ------------------------------------------------------------------------
@@ -654,8 +655,8 @@ def listed(**change):
     customers = pd.DataFrame(
         {"customer_id": list(consent), "consent_email": pd.array(list(consent.values()), "boolean")}
     )
-    terms = segment.Terms(**({"rescued": 0.1, "cost": 1.0, "channel": "email"} | change))
-    return segment.win_back_list(
+    terms = win_back.Terms(**({"rescued": 0.1, "cost": 1.0, "channel": "email"} | change))
+    return win_back.win_back_list(
         last.reset_index(), customers.assign(consent_sms=pd.array([None] * 8, "boolean")), terms
     )
 
@@ -668,7 +669,7 @@ def test_the_list_leaves_out_each_for_one_reason():
         "",
     ]
     assert rows.loc["rich", ["rank", "win_back_value"]].tolist() == [1, 19]
-    words = churn.CHURN["why_not"]
+    words = leaving.CHURN["why_not"]
     reason = {
         "never": "never",
         "gone": "gone",
@@ -681,10 +682,10 @@ def test_the_list_leaves_out_each_for_one_reason():
         who: words[why] for who, why in reason.items()
     }
     assert rows["on_list"].sum() == 2
-    counts = segment.left_out(rows.reset_index())
+    counts = win_back.left_out(rows.reset_index())
     assert counts["customers"].sum() == 9
     assert counts["what"].tolist() == ["on the list", *words.values()]
-    assert rows.loc["go", "reason"] == churn.CHURN["reasons"]["rule"]
+    assert rows.loc["go", "reason"] == leaving.CHURN["reasons"]["rule"]
 
 
 def test_where_no_consent_is_kept_at_all_nobody_is_left_out_for_it():
@@ -706,7 +707,7 @@ def test_the_stake_is_what_those_who_stay_bring():
             "average_value": [20.0],
         }
     )
-    found = segment.add_stakes(people, values, RULE).set_index("customer_id")
+    found = win_back.add_stakes(people, values, RULE).set_index("customer_id")
     assert found.loc["a", ["stake", "one_order"]].tolist() == [
         200,
         20,
@@ -740,19 +741,19 @@ def mailing(effect, people=3000, seed=2):
 
 
 def test_what_a_message_does_is_measured_where_a_part_was_held_back():
-    found = segment.message_response(*mailing(0.10), AS_OF, RULE, assumed=0.05)
+    found = win_back.message_response(*mailing(0.10), AS_OF, RULE, assumed=0.05)
     assert found.measured
     assert found.low < 0.10 < found.high
     assert found.rescued == pytest.approx(0.10, abs=0.03)
-    none = segment.message_response(*mailing(0.0), AS_OF, RULE, assumed=0.05)
+    none = win_back.message_response(*mailing(0.0), AS_OF, RULE, assumed=0.05)
     assert none.rescued < 0.03
     assert none.low == 0
-    few = segment.message_response(*mailing(0.10, people=90), AS_OF, RULE, assumed=0.05)
+    few = win_back.message_response(*mailing(0.10, people=90), AS_OF, RULE, assumed=0.05)
     assert (few.rescued, few.low, few.high, few.measured) == (0.05, 0, 0.1, False)
     assert "assumption" in few.in_words
-    terms = segment.Terms(0.1, 1.0)
+    terms = win_back.Terms(0.1, 1.0)
     named = pd.DataFrame({"risk": [0.5], "one_order": [10.0], "stake": [100.0]})
-    assert segment.list_range(named, few, terms) == (-1, 0.1 * 50 - 1)
+    assert win_back.list_range(named, few, terms) == (-1, 0.1 * 50 - 1)
 
 
 def test_changes_tell_who_is_new_back_or_gone():
@@ -770,7 +771,7 @@ def test_changes_tell_who_is_new_back_or_gone():
     now = now.assign(
         at_risk=[False, False, False, True, True], is_alive=[True, False, True, True, True]
     )
-    found = segment.churn_changes(before, now).set_index("change")["customers"]
+    found = win_back.churn_changes(before, now).set_index("change")["customers"]
     assert found.to_dict() == {
         "new at risk": 1,
         "still at risk": 1,
@@ -778,7 +779,7 @@ def test_changes_tell_who_is_new_back_or_gone():
         "was at risk, is gone now": 1,
         "was gone, came back": 1,
     }
-    assert segment.churn_changes(None, now).empty
+    assert win_back.churn_changes(None, now).empty
 
 
 # --- small clients, other engines, and the truth ---------------------------------------------
@@ -788,14 +789,14 @@ def whole_chain(shop, customers, as_of=AS_OF):
     """Every step of the chapter, as the notebook takes it."""
     first = shop.ordered_on.min().to_pandas()
     first = as_of if pd.isna(first) else pd.Timestamp(first).date()
-    rule = segment.set_horizon(shop, as_of, segment.comparable_window(first, as_of), 0.05)
+    rule = leaving.set_horizon(shop, as_of, rfm.comparable_window(first, as_of), 0.05)
     found = {"orders": shop} | {n: stored(n, []) for n in ("messages", "tickets", "surveys")}
-    people = segment.looks(found, segment.look_days(as_of, first, rule), rule, as_of)
-    people = segment.add_alive(segment.by_rule(people, {}), rule)
-    alive = segment.by_threshold(
-        segment.by_rhythm(people[people["is_alive"]], 0.05), segment.key_lines({})
+    people = leaving.looks(found, leaving.look_days(as_of, first, rule), rule, as_of)
+    people = churn_model.add_alive(leaving.by_rule(people, {}), rule)
+    alive = leaving.by_threshold(
+        leaving.by_rhythm(people[people["is_alive"]], 0.05), leaving.key_lines({})
     )
-    alive = segment.add_risk(alive, rule)
+    alive = churn_model.add_risk(alive, rule)
     return people, alive, rule, found
 
 
@@ -811,31 +812,31 @@ def whole_chain(shop, customers, as_of=AS_OF):
 def test_a_client_with_few_customers_gets_well_formed_answers(lines):
     shop = orders(*lines)
     people, alive, rule, found = whole_chain(shop, None)
-    tested = segment.compare_ways(alive, 0.1, rule)
+    tested = churn_model.compare_ways(alive, 0.1, rule)
     assert set(tables.get("churn_backtest").columns) <= {*tested.columns, "as_of", "rule_version"}
-    assert segment.by_votes(alive, FOUR).columns.tolist()[:2] == ["votes", "customers"]
-    assert len(segment.reliability(alive)) == len(segment.risk_drivers(alive, rule)) == 0
-    assert len(segment.flag_counts(alive, FOUR)) == 4
-    assert segment.agreement(alive, FOUR).shape == ((4, 4) if len(alive) else (0, 0))
-    signs = segment.sign_effects(segment.sign_panel(found, people, rule, AS_OF))
+    assert churn_model.by_votes(alive, FOUR).columns.tolist()[:2] == ["votes", "customers"]
+    assert len(churn_model.reliability(alive)) == len(churn_model.risk_drivers(alive, rule)) == 0
+    assert len(churn_model.flag_counts(alive, FOUR)) == 4
+    assert churn_model.agreement(alive, FOUR).shape == ((4, 4) if len(alive) else (0, 0))
+    signs = reasons.sign_effects(reasons.sign_panel(found, people, rule, AS_OF))
     assert signs["effect"].isna().all()
-    both = segment.churn_reasons(
-        signs, segment.experiment_effects(stored("experiments", []).to_pandas().assign(base=None))
+    both = reasons.churn_reasons(
+        signs, reasons.experiment_effects(stored("experiments", []).to_pandas().assign(base=None))
     )
     assert set(both["kind"]) == {"association"}
     names = sorted({c for c, *_ in lines if c})
     customers = stored("customers", [{"customer_id": n} for n in [*names, "never"]]).to_pandas()
     values = pd.DataFrame({"customer_id": []}, dtype="str")
-    last = segment.add_stakes(segment.last_looks(people, alive), values, rule)
-    rows = segment.win_back_list(last, customers, segment.Terms(0.05))
+    last = win_back.add_stakes(win_back.last_looks(people, alive), values, rule)
+    rows = win_back.win_back_list(last, customers, win_back.Terms(0.05))
     assert rows["customer_id"].tolist() == [*names, "never"]
     spec = tables.get("churn").columns
     assert set(spec) <= {*rows.columns, "as_of", "rule_version"}
     assert set(rows.columns) <= set(spec)
     assert rows.loc[rows["is_alive"], "risk"].between(0, 1).all()
-    segment.left_out(rows)
-    segment.alive_in_words(people)
-    segment.best_in_words(tested)
+    win_back.left_out(rows)
+    leaving.alive_in_words(people)
+    churn_model.best_in_words(tested)
 
 
 def test_row_work_compiles_for_other_engines(monkeypatch):
@@ -848,9 +849,15 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
         for n in ("orders", "messages", "tickets", "surveys")
     }
     on = ibis.table({"on": "date"}, name="days")
-    work = [churn.purchases(named["orders"], on, RULE), churn.returns_to(named["orders"], on, RULE)]
-    work += [churn.mails(named["messages"], on, RULE), churn.cases(named["tickets"], on, RULE)]
-    work += [churn.answers(named["surveys"], on, RULE), churn.gap_shares(named["orders"], AS_OF)]
+    work = [
+        leaving.purchases(named["orders"], on, RULE),
+        leaving.returns_to(named["orders"], on, RULE),
+    ]
+    work += [leaving.mails(named["messages"], on, RULE), leaving.cases(named["tickets"], on, RULE)]
+    work += [
+        leaving.answers(named["surveys"], on, RULE),
+        leaving.gap_shares(named["orders"], AS_OF),
+    ]
     work += [
         reasons.price_changes(named["orders"], on, RULE),
         win_back.sent(named["messages"], named["orders"], RULE),

@@ -12,8 +12,9 @@ from conftest import many_seeds
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from helpers import analyze, segment, show, tables
-from helpers.segment import features, groups, personas
+from helpers import show, tables
+from helpers.analyze.relations import factors
+from helpers.segment.groups import clustering, features, personas, survey_needs
 from helpers.show.report import safe
 
 DAY = datetime.date
@@ -88,8 +89,8 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
     for expression in (
         features.tallies(orders, parts, span[1], span[0]),
         features.order_sizes(orders, span[1]),
-        segment.contacts(messages, orders, redemptions, span, 7),
-        segment.brand_loyalty(orders, products),
+        personas.contacts(messages, orders, redemptions, span, 7),
+        survey_needs.brand_loyalty(orders, products),
     ):
         for dialect in ("pyspark", "bigquery", "snowflake"):
             assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
@@ -182,7 +183,7 @@ def test_habits_that_last_repeat_and_chance_does_not():
     early, late = (
         pd.DataFrame(np.hstack([own, rng.normal(size=(400, 1))]), columns=columns) for _ in range(2)
     )
-    found = segment.habits_kept(early, late).set_index("facet")["repeats"]
+    found = features.habits_kept(early, late).set_index("facet")["repeats"]
     assert found["what"] == pytest.approx(1)
     assert abs(found["day"]) < 0.15
 
@@ -218,18 +219,20 @@ CLEAR = {
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_no_groups_are_found_in_a_smooth_cloud(name):
-    _k, verdict = segment.choose_number(segment.group_numbers(frame(SMOOTH[name]), draws=2))
+    _k, verdict = clustering.choose_number(clustering.group_numbers(frame(SMOOTH[name]), draws=2))
     assert verdict == "none"
-    assert "no clear groups" in segment.VERDICTS[verdict]
+    assert "no clear groups" in clustering.VERDICTS[verdict]
 
 
 @pytest.mark.parametrize("name", CLEAR)
 def test_clear_groups_are_found_by_all_three_ways(name):
     points, true = CLEAR[name]
-    k, verdict = segment.choose_number(segment.group_numbers(frame(points), draws=2))
+    k, verdict = clustering.choose_number(clustering.group_numbers(frame(points), draws=2))
     assert (k, verdict) == (len(set(true)), "clear")
-    for method in segment.METHODS:
-        found = segment.assign_groups(segment.make_groups(frame(points), method, k), frame(points))
+    for method in clustering.METHODS:
+        found = clustering.assign_groups(
+            clustering.make_groups(frame(points), method, k), frame(points)
+        )
         assert adjusted_rand_score(true, found) > 0.97, method
         sizes = found.value_counts().sort_index()
         assert sizes.index.tolist() == list(range(1, k + 1))
@@ -238,25 +241,27 @@ def test_clear_groups_are_found_by_all_three_ways(name):
 
 def test_a_reference_without_correlations_would_call_a_long_cloud_groups(monkeypatch):
     shuffled = lambda rows, rng: np.column_stack([rng.permutation(c) for c in rows.T])  # noqa: E731
-    monkeypatch.setattr(groups, "smooth", shuffled)
+    monkeypatch.setattr(clustering, "smooth", shuffled)
     assert (
-        segment.choose_number(segment.group_numbers(frame(SMOOTH["a long cloud"]), draws=2))[1]
+        clustering.choose_number(clustering.group_numbers(frame(SMOOTH["a long cloud"]), draws=2))[
+            1
+        ]
         != "none"
     )
 
 
 def test_the_stop_rule_finds_the_number_by_itself():
     points, _true = CLEAR["unequal groups"]
-    assert len(groups.two_step(points).centres) == 4
-    assert len(groups.som(points).centres) == 4
+    assert len(clustering.two_step(points).centres) == 4
+    assert len(clustering.som(points).centres) == 4
 
 
 def test_merging_counts_customers_not_units():
     units = np.array([[0.0], [1.0], [10.0], [10.5]])
-    assert sorted(groups.merge(units, np.array([1, 1, 50, 50]), k=2).ravel()) == pytest.approx(
+    assert sorted(clustering.merge(units, np.array([1, 1, 50, 50]), k=2).ravel()) == pytest.approx(
         [0.5, 10.25]
     )
-    assert sorted(groups.merge(units, np.array([1, 3, 1, 0]), k=2).ravel()) == pytest.approx(
+    assert sorted(clustering.merge(units, np.array([1, 3, 1, 0]), k=2).ravel()) == pytest.approx(
         [0.75, 10.0]
     )
 
@@ -269,33 +274,36 @@ def test_a_giant_with_specks_is_no_use():
             rng.normal(size=(5, 3)) - 50,
         ]
     )
-    found = segment.group_numbers(frame(points), draws=2)
+    found = clustering.group_numbers(frame(points), draws=2)
     assert not found["usable"].any()
-    assert segment.choose_number(found)[0] == 0
+    assert clustering.choose_number(found)[0] == 0
 
 
 def test_too_few_customers_are_said_to_be_too_few():
     for n in (0, 1, 3, 40):
-        assert segment.choose_number(segment.group_numbers(frame(rng.normal(size=(n, 4))))) == (
-            0,
-            "few",
-        )
+        assert clustering.choose_number(
+            clustering.group_numbers(frame(rng.normal(size=(n, 4))))
+        ) == (0, "few")
 
 
 def test_stability_is_high_for_groups_and_low_for_chance():
-    assert segment.stability(frame(BLOBS), "k-means", 4)["jaccard"].min() > 0.97
-    assert segment.stability(frame(SMOOTH["a round cloud"]), "k-means", 6)["jaccard"].mean() < 0.5
+    assert clustering.stability(frame(BLOBS), "k-means", 4)["jaccard"].min() > 0.97
+    assert (
+        clustering.stability(frame(SMOOTH["a round cloud"]), "k-means", 6)["jaccard"].mean() < 0.5
+    )
 
 
 def test_groups_of_two_times_are_paired_by_their_customers():
     now = pd.Series([1, 1, 1, 2, 2, 3], index=list("abcdef"), dtype="Int64")
     before = now.map({1: 3, 2: 1, 3: 2})
-    assert segment.match_groups(before, now).equals(now)
+    assert clustering.match_groups(before, now).equals(now)
 
 
 def test_the_map_lays_like_customers_side_by_side():
-    found = segment.assign_groups(segment.make_groups(frame(BLOBS), "k-means", 4), frame(BLOBS))
-    drawn = segment.draw_map(frame(BLOBS), found)
+    found = clustering.assign_groups(
+        clustering.make_groups(frame(BLOBS), "k-means", 4), frame(BLOBS)
+    )
+    drawn = clustering.draw_map(frame(BLOBS), found)
     assert drawn.shape == (6, 8)
     flat = drawn.to_numpy()
     pairs = [
@@ -314,10 +322,10 @@ def test_foresight_by_hand_and_of_chance():
     early = pd.DataFrame(0.0, who, parts)
     early.iloc[:150, :3], early.iloc[150:, 3:] = 1.0, 1.0
     late = early * 2
-    later = groups.Later(early, late, pd.Series(np.where(kind, 100.0, 1.0), who))
-    told = groups.foresight(pd.Series(kind, who), later)
+    later = clustering.Later(early, late, pd.Series(np.where(kind, 100.0, 1.0), who))
+    told = clustering.foresight(pd.Series(kind, who), later)
     assert (told["hits"], told["better"], told["explained"]) == pytest.approx((1.0, 0.5, 1.0))
-    luck = groups.foresight(pd.Series(np.random.default_rng(1).permutation(kind), who), later)
+    luck = clustering.foresight(pd.Series(np.random.default_rng(1).permutation(kind), who), later)
     assert luck["low"] < 0.06
     assert luck["explained_low"] < 0.02
 
@@ -325,12 +333,14 @@ def test_foresight_by_hand_and_of_chance():
 def test_plain_rules_stand_beside_the_methods():
     points = frame(BLOBS)
     counts = pd.DataFrame(np.eye(4)[TRUE] * 3, points.index, list("ABCD"))
-    later = groups.Later(counts, counts, pd.Series(1.0, points.index))
-    table = segment.compare_methods(points, 4, later, {"favourite category": counts.idxmax(axis=1)})
-    assert table["method"].tolist() == [*segment.METHODS, "favourite category"]
+    later = clustering.Later(counts, counts, pd.Series(1.0, points.index))
+    table = clustering.compare_methods(
+        points, 4, later, {"favourite category": counts.idxmax(axis=1)}
+    )
+    assert table["method"].tolist() == [*clustering.METHODS, "favourite category"]
     assert table["hits"].between(0.99, 1.01).all()
-    assert segment.choose_method(table) in segment.METHODS
-    assert segment.choose_method(table.assign(usable=False)) == "k-means"
+    assert clustering.choose_method(table) in clustering.METHODS
+    assert clustering.choose_method(table.assign(usable=False)) == "k-means"
 
 
 # --- personas --------------------------------------------------------------------------------------------------
@@ -340,9 +350,9 @@ def test_plain_rules_stand_beside_the_methods():
 def found():
     """The chain of the notebook on the shop of two kinds."""
     orders, products = shop()
-    early, late, now = segment.habit_periods(orders, products, DAY(2024, 8, 31), DAY(2024, 12, 31))
-    made = segment.make_groups(now.shape.loc[now.known], "k-means", 2)
-    labels = segment.assign_groups(made, now.shape)
+    early, late, now = features.habit_periods(orders, products, DAY(2024, 8, 31), DAY(2024, 12, 31))
+    made = clustering.make_groups(now.shape.loc[now.known], "k-means", 2)
+    labels = clustering.assign_groups(made, now.shape)
     people = now.people.index
     segments = pd.DataFrame(
         {
@@ -357,13 +367,13 @@ def found():
     customers = pd.DataFrame(
         {"customer_id": people, "gender": ["f" if i % 2 == 0 else "m" for i in range(len(people))]}
     )
-    drawn = segment.portrait(
-        segment.with_traits(now.counts, customers, segments, pd.Series(dtype="str")), labels
+    drawn = personas.portrait(
+        personas.with_traits(now.counts, customers, segments, pd.Series(dtype="str")), labels
     )
-    named = segment.name_groups(drawn, labels, now.people["orders"])
-    rows = segment.persona_rows(segments, now, labels, named)
+    named = personas.name_groups(drawn, labels, now.people["orders"])
+    rows = personas.persona_rows(segments, now, labels, named)
     values = pd.DataFrame({"customer_id": people, "predicted_value": 5.0, "basis": "sales"})
-    figures = segment.persona_figures(rows, segments, values)
+    figures = personas.persona_figures(rows, segments, values)
     return early, late, now, labels, drawn, named, rows, figures
 
 
@@ -371,7 +381,7 @@ def test_customers_without_a_favourite_have_a_card_all_the_same(found):
     _early, _late, now, labels, _drawn, named, rows, _figures = found
     segments = rows[["customer_id"]].assign(tier="plain", stage="active")
     nothing = now._replace(counts=now.counts.head(0))
-    none = segment.persona_rows(segments, nothing, labels, named)
+    none = personas.persona_rows(segments, nothing, labels, named)
     assert len(none) == len(rows)
     assert none["favourite"].isna().all()
     assert none["labels"].str.startswith("plain").all()
@@ -388,11 +398,11 @@ def test_names_come_from_what_stands_out(found):
 
 def test_equal_groups_still_get_names_of_their_own():
     who = [f"c{i}" for i in range(40)]
-    drawn = segment.portrait(
+    drawn = personas.portrait(
         pd.DataFrame({"customer_id": who, "facet": "what", "part": "A", "n": 1}),
         pd.Series([1, 2] * 20, who),
     )
-    named = segment.name_groups(drawn, pd.Series([1, 2] * 20, who), pd.Series(3, who))
+    named = personas.name_groups(drawn, pd.Series([1, 2] * 20, who), pd.Series(3, who))
     assert named["persona"].tolist() == ["All-round buyers", "All-round buyers 2"]
 
 
@@ -415,11 +425,11 @@ def test_figures_add_up_to_all_customers(found):
 
 def test_cards_say_only_what_was_counted(found):
     _early, _late, now, labels, drawn, named, _rows, figures = found
-    steady = segment.stability(now.shape.loc[now.known], "k-means", 2)["jaccard"].rename(
+    steady = clustering.stability(now.shape.loc[now.known], "k-means", 2)["jaccard"].rename(
         named.set_index("group")["persona"]
     )
-    told = segment.persona_told(pd.DataFrame(columns=["group"]), steady, figures, "EUR")
-    cards = segment.persona_cards(figures, drawn, told).set_index("group")
+    told = personas.persona_told(pd.DataFrame(columns=["group"]), steady, figures, "EUR")
+    cards = personas.persona_cards(figures, drawn, told).set_index("group")
     garden = cards.loc["Garden"]
     share = (
         now.counts.query("facet == 'what' and part == 'Garden'")
@@ -454,10 +464,10 @@ def test_a_group_like_all_others_gets_no_invented_sentence():
             for part in "ABC"
         ]
     )
-    drawn = segment.portrait(counts, pd.Series(draw.integers(1, 3, 400), who))
+    drawn = personas.portrait(counts, pd.Series(draw.integers(1, 3, 400), who))
     assert not drawn["sure"].any()
     figures = pd.DataFrame({"persona": ["x"], "number": [1]})
-    card = segment.persona_cards(figures, drawn, pd.DataFrame({"persona": ["x"]})).iloc[0]
+    card = personas.persona_cards(figures, drawn, pd.DataFrame({"persona": ["x"]})).iloc[0]
     assert card["likes"] == "A little of everything, as everybody does"
     assert card["avoid"] == "Leave nothing out: there is no part of the range they shun"
 
@@ -493,10 +503,10 @@ def test_cards_are_escaped_and_keep_their_form_in_the_report(monkeypatch):
 def test_changes_since_the_last_run_count_who_stayed():
     before = pd.DataFrame({"customer_id": list("abcd"), "persona": ["x", "x", "y", "y"]})
     now = pd.DataFrame({"customer_id": list("abce"), "persona": ["x", "y", "y", "x"]})
-    table = segment.persona_changes(before, now).set_index("persona")
+    table = personas.persona_changes(before, now).set_index("persona")
     assert table.loc["x"].tolist() == [2, 2, 0.5]
     assert table.loc["y"].tolist() == [2, 2, 0.5]
-    assert segment.persona_changes(None, now).empty
+    assert personas.persona_changes(None, now).empty
 
 
 # --- answers ----------------------------------------------------------------------------------------------------
@@ -550,7 +560,7 @@ def test_contacts_by_hand():
         ("a", "1", "2024-06-01 09:00", "x", 1.0, 0.0, "web"),
         ("b", "2", "2024-06-08 09:00", "x", 1.0, 0.0, "web"),
     )
-    found = segment.contacts(
+    found = personas.contacts(
         as_table(sent, MESSAGES),
         rows,
         as_table(used, REDEMPTIONS),
@@ -663,18 +673,18 @@ def battery(people=400, yes=1.0, seed=4):
 
 def test_needs_are_found_behind_the_statements():
     table, factor = battery(yes=0.0)
-    found = segment.find_needs(table)
+    found = survey_needs.find_needs(table)
     assert found.statements.groupby("need")["statement"].apply(lambda s: {x[0] for x in s}).map(
         len
     ).tolist() == [1, 1, 1]
     strongest = found.need.str[0].to_numpy()
     assert (strongest == np.array(list("ABC"))[factor.argmax(axis=1)]).mean() > 0.7
-    assert segment.need_table(found)["people"].sum() == len(table)
+    assert survey_needs.need_table(found)["people"].sum() == len(table)
 
 
 def test_who_agrees_with_everything_does_not_need_everything():
     table, factor = battery(yes=1.5)
-    scores = segment.find_needs(table).scores
+    scores = survey_needs.find_needs(table).scores
     level = table.mean(axis=1)
     raw = table[[c for c in table.columns if c.startswith("A")]].mean(axis=1)
     need = next(c for c in scores.columns if c.startswith("A"))
@@ -687,17 +697,17 @@ def test_random_answers_have_no_needs():
     noise = pd.DataFrame(
         draw.integers(1, 8, (200, 12)).astype(float), columns=[f"s{i}" for i in range(12)]
     )
-    assert segment.find_needs(noise).need.empty
-    assert segment.need_table(segment.find_needs(noise)).empty
+    assert survey_needs.find_needs(noise).need.empty
+    assert survey_needs.need_table(survey_needs.find_needs(noise)).empty
 
 
 def test_the_tie_between_two_divisions():
     left = pd.Series(["x", "y"] * 100)
-    assert segment.relation(left, left)["strength"] == pytest.approx(1, abs=0.01)
-    luck = segment.relation(left, pd.Series(np.random.default_rng(3).permutation(left)))
+    assert survey_needs.relation(left, left)["strength"] == pytest.approx(1, abs=0.01)
+    luck = survey_needs.relation(left, pd.Series(np.random.default_rng(3).permutation(left)))
     assert luck["strength"] < 0.2
     assert luck["p"] > 0.05
-    assert segment.relation(left, left.iloc[:0])["people"] == 0
+    assert survey_needs.relation(left, left.iloc[:0])["people"] == 0
 
 
 @pytest.mark.parametrize("loyal", [True, False])
@@ -719,7 +729,7 @@ def test_brand_loyalty_is_told_from_a_brand_that_everybody_buys(loyal):
         ),
         PRODUCTS,
     )
-    row = segment.loyalty(segment.brand_loyalty(lines(*rows), goods).to_pandas()).iloc[0]
+    row = survey_needs.loyalty(survey_needs.brand_loyalty(lines(*rows), goods).to_pandas()).iloc[0]
     assert row["share"] > 0.75
     assert (row["low"] > 0) is np.bool_(loyal)
 
@@ -731,24 +741,24 @@ def test_brand_loyalty_is_told_from_a_brand_that_everybody_buys(loyal):
 def test_the_chain_stands_on_almost_nothing(people, each):
     orders, products = shop(max(people, 1), each)
     orders = orders if people else orders.mutate(customer_id=ibis.null("string"))
-    early, late, now = segment.habit_periods(
+    early, late, now = features.habit_periods(
         orders, products.limit(people), DAY(2024, 8, 31), DAY(2024, 12, 31)
     )
     shape = early.shape.loc[early.known]
-    numbers = segment.group_numbers(shape)
-    k, _verdict = segment.choose_number(numbers)
-    plain = segment.plain_groups(orders, early, DAY(2024, 8, 31), 120)
-    compared = segment.compare_methods(shape, k, segment.what_follows(early, late), plain)
-    method = segment.choose_method(compared)
-    labels = segment.assign_groups(
-        segment.make_groups(now.shape.loc[now.known], method, k), now.shape
+    numbers = clustering.group_numbers(shape)
+    k, _verdict = clustering.choose_number(numbers)
+    plain = clustering.plain_groups(orders, early, DAY(2024, 8, 31), 120)
+    compared = clustering.compare_methods(shape, k, clustering.what_follows(early, late), plain)
+    method = clustering.choose_method(compared)
+    labels = clustering.assign_groups(
+        clustering.make_groups(now.shape.loc[now.known], method, k), now.shape
     )
     segments = pd.DataFrame(
         columns=["customer_id", "tier", "stage", "yearly_sales", "frequency", "monetary"]
     )
     customers = pd.DataFrame(columns=["customer_id", "gender"])
-    empty = segment.find_needs(
-        analyze.survey_answers(
+    empty = survey_needs.find_needs(
+        factors.survey_answers(
             pd.DataFrame(
                 columns=[
                     "customer_id",
@@ -762,33 +772,35 @@ def test_the_chain_stands_on_almost_nothing(people, each):
             )
         )
     )
-    drawn = segment.portrait(
-        segment.with_traits(now.counts, customers, segments, empty.need), labels
+    drawn = personas.portrait(
+        personas.with_traits(now.counts, customers, segments, empty.need), labels
     )
-    named = segment.name_groups(drawn, labels, now.people["orders"])
+    named = personas.name_groups(drawn, labels, now.people["orders"])
     assert named.empty
-    assert segment.standing_out(drawn, named).empty
-    assert segment.draw_map(now.shape.loc[now.known], labels).empty
-    rows = segment.persona_rows(segments, now, labels, named)
-    figures = segment.persona_figures(
+    assert personas.standing_out(drawn, named).empty
+    assert clustering.draw_map(now.shape.loc[now.known], labels).empty
+    rows = personas.persona_rows(segments, now, labels, named)
+    figures = personas.persona_figures(
         rows, segments, pd.DataFrame(columns=["customer_id", "predicted_value"])
     )
-    then = segment.match_groups(
-        segment.assign_groups(segment.make_groups(shape, method, k), early.shape), labels
+    then = clustering.match_groups(
+        clustering.assign_groups(clustering.make_groups(shape, method, k), early.shape), labels
     )
     sent, _group = mails([0.1], people=1)
-    answers = segment.compare_answers(
+    answers = personas.compare_answers(
         sent.iloc[:0], {"persona": then, "RFM type": plain["RFM type"]}
     )
-    assert segment.answer_tests(answers).empty
-    steady = segment.stability(now.shape.loc[now.known], method, k)["jaccard"]
-    cards = segment.persona_cards(
-        figures, drawn, segment.persona_told(answers, steady, figures, "EUR")
+    assert personas.answer_tests(answers).empty
+    steady = clustering.stability(now.shape.loc[now.known], method, k)["jaccard"]
+    cards = personas.persona_cards(
+        figures, drawn, personas.persona_told(answers, steady, figures, "EUR")
     )
     assert cards.empty
-    assert segment.habits_kept(early.features, late.features.iloc[:0]) is not None
+    assert features.habits_kept(early.features, late.features.iloc[:0]) is not None
     assert (
-        segment.loyalty(segment.brand_loyalty(orders, products.limit(people)).to_pandas()).empty
+        survey_needs.loyalty(
+            survey_needs.brand_loyalty(orders, products.limit(people)).to_pandas()
+        ).empty
         or people
     )
     for name, table in (
@@ -816,7 +828,7 @@ def twin(tmp_path_factory):
     rows["line_no"] = rows.groupby("order_id").cumcount() + 1
     goods = orders[["product_id", "category"]].drop_duplicates()
     taste = pd.read_csv(folder / "truth" / "people.csv").set_index("person")["taste"]
-    _early, _late, now = segment.habit_periods(
+    _early, _late, now = features.habit_periods(
         as_table(rows, ORDERS), as_table(goods, PRODUCTS), DAY(2026, 1, 31), DAY(2026, 9, 30)
     )
     return now, taste
@@ -825,8 +837,8 @@ def twin(tmp_path_factory):
 def test_taste_groups_come_out_of_thin_baskets_better_than_by_favourite_category(twin):
     now, taste = twin
     shape = now.shape.loc[now.known]
-    assert segment.choose_number(segment.group_numbers(shape))[1] == "overlapping"
-    found = segment.assign_groups(segment.make_groups(shape, "k-means", 5), shape)
+    assert clustering.choose_number(clustering.group_numbers(shape))[1] == "overlapping"
+    found = clustering.assign_groups(clustering.make_groups(shape, "k-means", 5), shape)
     ours = adjusted_rand_score(taste[found.index], found)
     favourite = features.wide(now.counts, "what", now.known).idxmax(axis=1)
     plain = adjusted_rand_score(taste[now.known], favourite)
@@ -835,7 +847,7 @@ def test_taste_groups_come_out_of_thin_baskets_better_than_by_favourite_category
     broken = shape.apply(
         lambda c: np.random.default_rng(1).permutation(c)
     )  # each feature given to others
-    lost = segment.assign_groups(segment.make_groups(broken, "k-means", 5), broken)
+    lost = clustering.assign_groups(clustering.make_groups(broken, "k-means", 5), broken)
     assert adjusted_rand_score(taste[lost.index], lost) < 0.1
 
 

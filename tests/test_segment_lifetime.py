@@ -10,11 +10,21 @@ import pandas as pd
 import pytest
 from scipy.special import hyp2f1
 
-from helpers import assumptions, segment, tables
+from helpers import assumptions, tables
 from helpers.client import Economics
-from helpers.segment import bgnbd, gamma_gamma, pareto_nbd
-from helpers.segment.lifetime import MODELS, ends_at, simulations
-from helpers.segment.likelihood import maximise
+from helpers.segment.lifetime_value import (
+    acquisition,
+    bgnbd,
+    complaints,
+    contribution,
+    gamma_gamma,
+    historic,
+    holdout,
+    lifetime,
+    pareto_nbd,
+)
+from helpers.segment.lifetime_value.lifetime import MODELS, ends_at, simulations
+from helpers.segment.lifetime_value.likelihood import maximise
 
 AS_OF = dt.date(2024, 6, 30)
 SETS = Path(importlib.util.find_spec("lifetimes").origin).parent / "datasets"  # found, not imported
@@ -100,8 +110,8 @@ CDNOW_SPLIT, CDNOW_END = dt.date(1997, 9, 30), dt.date(1998, 6, 30)
 
 
 def test_histories_from_orders_are_the_published_summary(cdnow_lines, cdnow):
-    people = segment.add_history(
-        segment.histories(cdnow_lines, CDNOW_SPLIT).to_pandas(), CDNOW_SPLIT
+    people = lifetime.add_history(
+        lifetime.histories(cdnow_lines, CDNOW_SPLIT).to_pandas(), CDNOW_SPLIT
     )
     assert len(people) == 2357
     for column in ("x", "t_x", "T"):
@@ -110,7 +120,7 @@ def test_histories_from_orders_are_the_published_summary(cdnow_lines, cdnow):
 
 def test_the_forecast_of_weeks_40_to_78_of_cdnow_is_as_good_as_published(cdnow_lines):
     days = (CDNOW_END - CDNOW_SPLIT).days
-    tested = segment.backtest(cdnow_lines, CDNOW_END, days)
+    tested = holdout.backtest(cdnow_lines, CDNOW_END, days)
     for name, published in (("BG/NBD", 0.626), ("Pareto/NBD", 0.630)):
         one = tested[tested["method"] == name]
         assert len(one) == 2357
@@ -120,7 +130,7 @@ def test_the_forecast_of_weeks_40_to_78_of_cdnow_is_as_good_as_published(cdnow_l
             abs(np.corrcoef(shuffled, one["orders"])[0, 1]) < 0.1
         )  # a method that knows nobody would fail
     weeks = (
-        segment.tracked(cdnow_lines, CDNOW_END, days).drop(columns="week_on").sum()
+        holdout.tracked(cdnow_lines, CDNOW_END, days).drop(columns="week_on").sum()
     )  # from the first week on
     assert weeks["BG/NBD"] / weeks["actual"] == pytest.approx(0.96, abs=0.005)
     assert weeks["Pareto/NBD"] / weeks["actual"] == pytest.approx(0.98, abs=0.005)
@@ -248,7 +258,7 @@ def test_a_history_counts_days_with_an_order_in_exact_weeks():
         ("a", 30, 10.0, 1), ("a", 30, 5.0, 1), ("a", 20, 8.0, 1), ("a", 10, -3.0, -1), ("b", 3, 7.0, 1),
         ("c", 2, -7.0, -1), (None, 1, 9.0, 1), ("d", -1, 9.0, 1),
     )  # fmt: skip
-    people = segment.add_history(segment.histories(table, AS_OF).to_pandas(), AS_OF).set_index(
+    people = lifetime.add_history(lifetime.histories(table, AS_OF).to_pandas(), AS_OF).set_index(
         "customer_id"
     )
     assert people.index.tolist() == [
@@ -258,7 +268,7 @@ def test_a_history_counts_days_with_an_order_in_exact_weeks():
     assert people.loc["a", ["x", "t_x", "T"]].tolist() == [1, 10 / 7, 30 / 7]
     assert people.loc["a", ["sales", "money", "value"]].tolist() == [20.0, 10.0, 5.0]
     assert people.loc["b", ["x", "t_x", "T"]].tolist() == [0, 0, 3 / 7]
-    last = segment.period(table, AS_OF, 15).set_index("customer_id")
+    last = lifetime.period(table, AS_OF, 15).set_index("customer_id")
     assert last["orders"].to_dict() == {"a": 0, "b": 1, "c": 0}
     assert last["money"].to_dict() == {"a": -1.5, "b": 3.5, "c": -3.5}
 
@@ -370,24 +380,24 @@ SHOP_DAY = dt.date(2023, 12, 31)
 
 @pytest.fixture(scope="module")
 def shop_people(shop):
-    return segment.add_history(segment.histories(shop, SHOP_DAY).to_pandas(), SHOP_DAY)
+    return lifetime.add_history(lifetime.histories(shop, SHOP_DAY).to_pandas(), SHOP_DAY)
 
 
 def test_values_add_up_and_rank_as_the_year_that_follows(shop, shop_people):
-    models = segment.fit_models(shop_people)
+    models = lifetime.fit_models(shop_people)
     assert (
         next(iter(models)) == "Pareto/NBD"
     )  # people left at any time, so it makes the data likelier
-    values = segment.value_customers(shop_people, models["Pareto/NBD"], 365, 0.0)
+    values = lifetime.value_customers(shop_people, models["Pareto/NBD"], 365, 0.0)
     came = (
         shop_people[["customer_id"]]
-        .merge(segment.period(shop, dt.date(2024, 12, 30), 365), how="left")
+        .merge(lifetime.period(shop, dt.date(2024, 12, 30), 365), how="left")
         .fillna(0.0)
     )
     assert values["predicted_value"].sum() / came["money"].sum() == pytest.approx(1, abs=0.1)
     plain = (
         shop_people[["customer_id"]]
-        .merge(segment.period(shop, SHOP_DAY, 365), how="left")
+        .merge(lifetime.period(shop, SHOP_DAY, 365), how="left")
         .fillna(0.0)
     )
     right = values["predicted_value"].corr(came["money"], method="pearson")
@@ -411,18 +421,18 @@ def test_values_add_up_and_rank_as_the_year_that_follows(shop, shop_people):
 
 
 def test_discounting_takes_off_what_an_even_stream_would_lose(shop_people):
-    model = segment.fit_models(shop_people)["Pareto/NBD"]
+    model = lifetime.fit_models(shop_people)["Pareto/NBD"]
     plain, less = (
-        segment.predict(model, shop_people, 365, r)["predicted_value"] for r in (0.0, 0.1)
+        lifetime.predict(model, shop_people, 365, r)["predicted_value"] for r in (0.0, 0.1)
     )
     assert (less / plain).between(1 / 1.1, 1).all()
     assert less.sum() / plain.sum() == pytest.approx(1.1**-0.5, abs=0.01)
 
 
 def test_simulated_money_has_the_predicted_mean(shop_people):
-    model = segment.fit_models(shop_people)["BG/NBD"]
+    model = lifetime.fit_models(shop_people)["BG/NBD"]
     drawn = simulations(model, shop_people, 365)[0].mean(axis=0)
-    said = segment.predict(model, shop_people, 365)["predicted_value"]
+    said = lifetime.predict(model, shop_people, 365)["predicted_value"]
     assert drawn.sum() == pytest.approx(said.sum(), rel=0.03)
     again = simulations(model, shop_people, 365)[0].mean(axis=0)
     assert (drawn == again).all()
@@ -438,64 +448,64 @@ def test_an_interval_that_may_be_nothing_begins_at_nothing():
 
 
 def test_without_a_gamma_gamma_every_order_has_the_mean_value(shop_people):
-    model = segment.fit_models(shop_people)["BG/NBD"]._replace(spend=None, mean=10.0)
-    values = segment.value_customers(shop_people, model, 365, 0.0)
+    model = lifetime.fit_models(shop_people)["BG/NBD"]._replace(spend=None, mean=10.0)
+    values = lifetime.value_customers(shop_people, model, 365, 0.0)
     assert values["predicted_value"].to_numpy() == pytest.approx(
         10 * values["expected_orders"].to_numpy()
     )
-    assert "gamma-gamma" not in segment.parameters({"BG/NBD": model})["model"].tolist()
+    assert "gamma-gamma" not in lifetime.parameters({"BG/NBD": model})["model"].tolist()
 
 
 def test_thin_data_get_the_plain_rule_and_a_reason(shop):
     few = shop.filter(shop.customer_id < "c0090")
-    people = segment.add_history(segment.histories(few, SHOP_DAY).to_pandas(), SHOP_DAY)
-    assert "customers came back, and a model needs 100" in segment.too_thin(people)
-    assert segment.fit_models(people) == {}
+    people = lifetime.add_history(lifetime.histories(few, SHOP_DAY).to_pandas(), SHOP_DAY)
+    assert "customers came back, and a model needs 100" in lifetime.too_thin(people)
+    assert lifetime.fit_models(people) == {}
     short = people.iloc[np.arange(2000) % len(people)].assign(x=1.0, t_x=9.0, T=15.0)
-    assert "less than two usual gaps of 9 weeks" in segment.too_thin(short)
-    last = segment.period(few, SHOP_DAY, 182)
-    values = segment.plain_values(people, last, 365, 365 / 182, 0.1)
+    assert "less than two usual gaps of 9 weeks" in lifetime.too_thin(short)
+    last = lifetime.period(few, SHOP_DAY, 182)
+    values = lifetime.plain_values(people, last, 365, 365 / 182, 0.1)
     assert values["expected_orders"].sum() == pytest.approx(last["orders"].sum() * 365 / 182)
     assert values["predicted_value"].sum() == pytest.approx(
         last["money"].sum() * 365 / 182 / 1.1**0.5
     )
     assert values[["prob_alive", "low", "high"]].isna().all(axis=None)
-    tested = segment.backtest(few, SHOP_DAY, 182)
+    tested = holdout.backtest(few, SHOP_DAY, 182)
     assert tested["method"].unique().tolist() == ["last period's"]
-    assert segment.level_needed(tested, "") == 0.9
-    assert segment.tracked(few, SHOP_DAY, 182).empty
+    assert holdout.level_needed(tested, "") == 0.9
+    assert holdout.tracked(few, SHOP_DAY, 182).empty
 
 
 def test_the_back_test_hides_what_came_after(shop):
-    whole = segment.backtest(shop, SHOP_DAY, 364)
+    whole = holdout.backtest(shop, SHOP_DAY, 364)
     known = shop.filter(shop.ordered_on <= SHOP_DAY - dt.timedelta(days=364))
-    blind = segment.backtest(known, SHOP_DAY, 364)
+    blind = holdout.backtest(known, SHOP_DAY, 364)
     keep = ["method", "customer_id", "said_orders", "said"]
     pd.testing.assert_frame_equal(whole[keep], blind[keep])
     assert blind["actual"].eq(0).all()
-    scores = segment.score_values(whole).set_index("method")
+    scores = holdout.score_values(whole).set_index("method")
     assert scores["customers"].nunique() == 1
-    beside = segment.against_rule(whole, "Pareto/NBD").iloc[0]
+    beside = holdout.against_rule(whole, "Pareto/NBD").iloc[0]
     rule, own = (scores.loc[m, "mean_error"] for m in ("last period's", "Pareto/NBD"))
     assert beside["gain"] == pytest.approx(rule - own)
     assert 0 < beside["low"] < beside["gain"] < beside["high"]
     assert beside[["verdict", "rank_column"]].tolist() == ["better than", "predicted_value"]
     worse = whole.assign(said=whole["said"].where(whole["method"] == "last period's", 1e6))
-    lost = segment.against_rule(worse, "Pareto/NBD").iloc[0]
+    lost = holdout.against_rule(worse, "Pareto/NBD").iloc[0]
     assert lost[["verdict", "rank_column"]].tolist() == ["worse than", "money"]
     assert lost["rank_by"] == "the money of the last period"
     assert lost["span"].count("larger") == 2
-    assert segment.against_rule(whole, "").empty
-    tenths = segment.deciles(whole, "Pareto/NBD")
+    assert holdout.against_rule(whole, "").empty
+    tenths = holdout.deciles(whole, "Pareto/NBD")
     assert tenths["decile"].tolist() == list(range(1, 11))
     assert tenths["Pareto/NBD"].is_monotonic_decreasing
-    assert segment.deciles(whole, "").empty
+    assert holdout.deciles(whole, "").empty
 
 
 def test_a_range_that_held_too_seldom_is_widened():
     rows = pd.DataFrame({"method": "BG/NBD", "needed": [0.9] * 84 + [0.96] * 8 + [1.0] * 8})
-    assert segment.level_needed(rows, "BG/NBD") == 0.96
-    assert segment.level_needed(rows.assign(needed=0.9), "BG/NBD") == 0.9
+    assert holdout.level_needed(rows, "BG/NBD") == 0.96
+    assert holdout.level_needed(rows.assign(needed=0.9), "BG/NBD") == 0.9
 
 
 def test_who_never_ordered_is_worth_what_such_people_were():
@@ -508,13 +518,13 @@ def test_who_never_ordered_is_worth_what_such_people_were():
             ),
         }
     )
-    like = segment.silent(lines, seen, AS_OF, 182)
+    like = holdout.silent(lines, seen, AS_OF, 182)
     assert like[["people", "orders", "money"]].tolist() == [
         2,
         1.0,
         15.0,
     ]  # b came, c did not; d was not known yet
-    values = segment.value_silent(
+    values = lifetime.value_silent(
         pd.DataFrame({"customer_id": ["a", "b"], "predicted_value": [1.0, 2.0]}), seen, like, 2.0
     )
     assert values["customer_id"].tolist() == ["a", "b", "c", "d"]
@@ -556,15 +566,17 @@ CHANNELS = customers_of(a="web", b="Ads", c="web", d=None)
 
 @pytest.fixture()
 def newcomers():
-    people = segment.add_history(segment.histories(lines_of(*LINES), AS_OF).to_pandas(), AS_OF)
-    return segment.won(people, CHANNELS, AS_OF, 100)
+    people = lifetime.add_history(lifetime.histories(lines_of(*LINES), AS_OF).to_pandas(), AS_OF)
+    return acquisition.won(people, CHANNELS, AS_OF, 100)
 
 
 def test_new_customers_are_those_first_seen_in_the_period(newcomers):
     assert newcomers["is_new"].tolist() == [False, True, True, True]
     assert newcomers["channel"].tolist() == ["web", "Ads", "web", "not known"]
     seen = CHANNELS.assign(first_seen_at=pd.to_datetime(["2022-01-01", "2020-01-01", None, None]))
-    older = segment.won(newcomers.drop(columns=["channel", "won_on", "is_new"]), seen, AS_OF, 100)
+    older = acquisition.won(
+        newcomers.drop(columns=["channel", "won_on", "is_new"]), seen, AS_OF, 100
+    )
     assert older["is_new"].tolist() == [False, False, True, True]
 
 
@@ -574,7 +586,7 @@ def test_cost_to_win_comes_from_settings_then_matching_spend(newcomers):
         ("2023-01-01", "ads", "Sale", 999.0),
         ("2024-06-02", "video", "Film", 30.0),
     )
-    costs = segment.cost_to_win(newcomers, spend, Economics(), AS_OF, 100).set_index("channel")
+    costs = acquisition.cost_to_win(newcomers, spend, Economics(), AS_OF, 100).set_index("channel")
     assert costs.loc["all", ["new_customers", "cost_each", "source"]].tolist() == [
         3,
         30.0,
@@ -583,23 +595,23 @@ def test_cost_to_win_comes_from_settings_then_matching_spend(newcomers):
     assert costs.loc["Ads", ["cost_each", "source"]].tolist() == [60.0, "advertising"]
     assert np.isnan(costs.loc["web", "cost_each"])
     given = Economics(acquisition_cost={"WEB": 7, "ads": 12})
-    costs = segment.cost_to_win(newcomers, spend_of(), given, AS_OF, 100).set_index("channel")
+    costs = acquisition.cost_to_win(newcomers, spend_of(), given, AS_OF, 100).set_index("channel")
     assert costs.loc["web", ["cost_each", "source"]].tolist() == [7.0, "settings"]
     assert costs.loc["all", ["cost_each", "source"]].tolist() == [9.5, "mean of the channels"]
-    nothing = segment.cost_to_win(newcomers, spend_of(), Economics(), AS_OF, 100)
+    nothing = acquisition.cost_to_win(newcomers, spend_of(), Economics(), AS_OF, 100)
     assert nothing["cost_each"].isna().all()
 
 
 def test_payback_cumulates_what_those_old_enough_have_left(newcomers, monkeypatch):
-    monkeypatch.setattr("helpers.segment.acquisition.FEWEST_LEFT", 1)
-    curve = segment.payback(lines_of(*LINES), newcomers, AS_OF)
+    monkeypatch.setattr("helpers.segment.lifetime_value.acquisition.FEWEST_LEFT", 1)
+    curve = acquisition.payback(lines_of(*LINES), newcomers, AS_OF)
     whole = curve[curve["channel"] == "all"].set_index("day")["money"]
     assert whole[0] == pytest.approx((20 + 15 + 15) / 3)
     assert whole[9] == whole[0]
     assert whole[10] == pytest.approx(whole[0] + 10 / 3)
     assert whole.index.max() == 60
     costs = pd.DataFrame({"channel": ["all", "web", "Ads"], "cost_each": [18.0, np.nan, 99.0]})
-    paid = segment.contribution(
+    paid = contribution.contribution(
         newcomers.assign(sales_period=1.0, money_period=1.0, serve_period=0.0, predicted_value=5.0),
         costs.assign(new_customers=[3, 1, 1], source=""),
         curve,
@@ -608,7 +620,7 @@ def test_payback_cumulates_what_those_old_enough_have_left(newcomers, monkeypatc
     assert paid.loc[["web", "Ads"], "payback_days"].isna().all()
     assert paid.loc["all", "benefit_cost"] == pytest.approx((30 + 15 + 15 + 15) / 54)
     assert paid.loc["all", ["customers", "active", "cost_to_win"]].tolist() == [4, 4, 54.0]
-    assert segment.payback(lines_of(*LINES), newcomers.assign(is_new=False), AS_OF).empty
+    assert acquisition.payback(lines_of(*LINES), newcomers.assign(is_new=False), AS_OF).empty
 
 
 def test_the_last_click_counts_only_days_that_both_tools_cover():
@@ -627,20 +639,20 @@ def test_the_last_click_counts_only_days_that_both_tools_cover():
         ("2024-05-31", "ads", "Film", 30.0),
         ("2024-06-30", "x", "Z", 5.0),
     )
-    people = segment.won(
-        segment.add_history(segment.histories(lines, AS_OF).to_pandas(), AS_OF),
+    people = acquisition.won(
+        lifetime.add_history(lifetime.histories(lines, AS_OF).to_pandas(), AS_OF),
         CHANNELS,
         AS_OF,
         100,
     )
-    rows = segment.cost_by_campaign(timed, people, ibis.memtable(seen), spend, AS_OF)
+    rows = acquisition.cost_by_campaign(timed, people, ibis.memtable(seen), spend, AS_OF)
     assert rows["campaign"].tolist() == ["Film", "Sale"]
     assert rows["cost_each"].tolist() == [30.0, 60.0]  # b came before the first day of spend
     assert rows["days"].eq(52).all()  # 10 May to 30 June
     # b, c and d: 30, 15 and 15; a is not new, e came in a store
     # b, c and d left 30, 15 and 15; a is not new, and e came in a store, which analytics do not see
     assert rows["brought_each"].tolist() == pytest.approx([20.0, 20.0])
-    assert segment.cost_by_campaign(timed, people, ibis.memtable(seen), spend_of(), AS_OF).empty
+    assert acquisition.cost_by_campaign(timed, people, ibis.memtable(seen), spend_of(), AS_OF).empty
 
 
 def test_historic_value_takes_off_what_it_cost_to_win_and_serve(newcomers):
@@ -654,7 +666,7 @@ def test_historic_value_takes_off_what_it_cost_to_win_and_serve(newcomers):
     served = pd.DataFrame(
         {"customer_id": ["a", "z"], "contacts": [2, 1], "cases": [0, 0], "serve": [1.5, 9.0]}
     )
-    people = segment.add_historic(newcomers, costs, served).set_index("customer_id")
+    people = historic.add_historic(newcomers, costs, served).set_index("customer_id")
     assert people["historic_value"].to_dict() == {
         "a": 30 - 1.5,
         "b": 30 - 12,
@@ -662,7 +674,7 @@ def test_historic_value_takes_off_what_it_cost_to_win_and_serve(newcomers):
         "d": 15 - 9,
     }
     assert np.isnan(people.loc["a", "win"])  # won before the advertising that we know
-    parts = segment.historic_parts(people.reset_index()).set_index("part")["total"]
+    parts = historic.historic_parts(people.reset_index()).set_index("part")["total"]
     assert parts["historic value"] == people["historic_value"].sum()
     assert parts["beside it: sales less the cost to win alone"] == 180 - 30
     assert parts.index[0].startswith("sales so far (")
@@ -690,12 +702,12 @@ def test_messages_and_cases_cost_what_the_settings_or_the_help_desk_say():
         ),
         schema={"customer_id": "string", "opened_at": "timestamp", "cost": "float64"},
     )
-    costs = segment.serve_costs(
+    costs = contribution.serve_costs(
         sent, asked, Economics(contact_cost=0.5, case_cost=3), AS_OF
     ).set_index("customer_id")
     assert costs["serve"].to_dict() == {"a": 4.0, "c": 4.0}
     assert (
-        segment.serve_costs(sent, asked, Economics(contact_cost=0.5), AS_OF, 60)
+        contribution.serve_costs(sent, asked, Economics(contact_cost=0.5), AS_OF, 60)
         .set_index("customer_id")
         .loc["a", "contacts"]
         == 1
@@ -704,11 +716,13 @@ def test_messages_and_cases_cost_what_the_settings_or_the_help_desk_say():
 
 def test_referral_value_is_that_of_the_customers_who_were_sent(newcomers):
     rows = newcomers.assign(predicted_value=2.0)
-    assert segment.referral_value(rows, CHANNELS)["customers"] == 0
-    sent = segment.referral_value(rows.assign(channel=["Referral", "web", "web", "web"]), CHANNELS)
+    assert contribution.referral_value(rows, CHANNELS)["customers"] == 0
+    sent = contribution.referral_value(
+        rows.assign(channel=["Referral", "web", "web", "web"]), CHANNELS
+    )
     assert sent[["customers", "money", "predicted_value"]].tolist() == [1, 30, 2]
     assert np.isnan(sent["referrers"])
-    by = segment.referral_value(rows, CHANNELS.assign(referred_by=[None, "a", "a", None]))
+    by = contribution.referral_value(rows, CHANNELS.assign(referred_by=[None, "a", "a", None]))
     assert by[["customers", "referrers"]].tolist() == [2, 1]
 
 
@@ -725,21 +739,21 @@ def cases_of(extra_loss, n=400, seed=4):
 
 
 def test_a_loss_after_bad_cases_is_found_with_its_range():
-    found = segment.complaint_loss(cases_of(25.0))
+    found = complaints.complaint_loss(cases_of(25.0))
     assert found["low"] < 25 < found["high"]
     assert found["low"] > 0
     held = [
         f["low"] <= 25 <= f["high"]
-        for f in (segment.complaint_loss(cases_of(25.0, seed=s)) for s in range(40))
+        for f in (complaints.complaint_loss(cases_of(25.0, seed=s)) for s in range(40))
     ]
     assert sum(held) >= 31  # nine in ten, of forty
     assert found["direction"] == "less"
     assert found["span"] == f"{found['high']:.0f} less to {found['low']:.0f} less"
-    nothing = segment.complaint_loss(cases_of(0.0))
+    nothing = complaints.complaint_loss(cases_of(0.0))
     assert "less to" in nothing["span"]
     assert nothing["span"].endswith("more")
     assert nothing["low"] < 0 < nothing["high"]
-    assert np.isnan(segment.complaint_loss(cases_of(25.0, n=60))["loss"])
+    assert np.isnan(complaints.complaint_loss(cases_of(25.0, n=60))["loss"])
 
 
 def test_a_case_is_bad_by_satisfaction_kind_or_refund():
@@ -766,7 +780,7 @@ def test_a_case_is_bad_by_satisfaction_kind_or_refund():
         "kind": "string",
         "refund": "float64",
     }
-    cases = segment.first_cases(ibis.memtable(asked, schema=schema), lines, AS_OF, 50)
+    cases = complaints.first_cases(ibis.memtable(asked, schema=schema), lines, AS_OF, 50)
     assert cases["customer_id"].tolist() == ["a", "b", "c"]  # d had not ordered before the case
     assert cases["is_bad"].all()
     assert cases[["before", "after"]].to_numpy().tolist() == [[5, 2], [5, 0], [3, 0]]
@@ -775,14 +789,14 @@ def test_a_case_is_bad_by_satisfaction_kind_or_refund():
 def test_standing_is_the_net_promoter_score_with_its_range():
     scores = pd.DataFrame({"kind": "nps", "score": [10.0] * 162 + [8.0] * 108 + [3.0] * 54})
     stars = pd.DataFrame({"brand": ["Ours", "ours", "Other"], "rating": [4.0, 2.0, 5.0]})
-    rows = segment.standing(ibis.memtable(scores), ibis.memtable(stars), "OURS").set_index(
+    rows = contribution.standing(ibis.memtable(scores), ibis.memtable(stars), "OURS").set_index(
         "measure"
     )
     score = rows.loc["net promoter score"]
     assert score["value"] == pytest.approx(100 / 3)
     assert (score["high"] - score["low"]) / 2 / 1.645 == pytest.approx(4.14, abs=0.01)
     assert rows.loc["mean stars of reviews of the own brand", "value"] == 3
-    none = segment.standing(
+    none = contribution.standing(
         ibis.memtable(scores).filter(ibis._.score > 99),
         ibis.memtable(stars).filter(ibis._.rating > 9),
     )
@@ -794,24 +808,24 @@ def test_standing_is_the_net_promoter_score_with_its_range():
 
 def test_no_orders_give_well_formed_empty_frames():
     lines, nobody = lines_of(), customers_of()
-    people = segment.add_history(segment.histories(lines, AS_OF).to_pandas(), AS_OF)
-    assert "came back" in segment.too_thin(people)
-    tested = segment.backtest(lines, AS_OF, 30)
+    people = lifetime.add_history(lifetime.histories(lines, AS_OF).to_pandas(), AS_OF)
+    assert "came back" in lifetime.too_thin(people)
+    tested = holdout.backtest(lines, AS_OF, 30)
     assert tested.empty
     assert (
-        segment.score_values(tested).empty or segment.score_values(tested)["customers"].eq(0).all()
+        holdout.score_values(tested).empty or holdout.score_values(tested)["customers"].eq(0).all()
     )
-    last = segment.period(lines, AS_OF, 30)
-    values = segment.plain_values(people, last, 365, 12.0, 0.1)
-    values = segment.value_silent(values, nobody, segment.silent(lines, nobody, AS_OF, 30), 12.0)
-    rows = segment.won(people, nobody, AS_OF, 30)
-    costs = segment.cost_to_win(rows, spend_of(), Economics(), AS_OF, 30)
+    last = lifetime.period(lines, AS_OF, 30)
+    values = lifetime.plain_values(people, last, 365, 12.0, 0.1)
+    values = lifetime.value_silent(values, nobody, holdout.silent(lines, nobody, AS_OF, 30), 12.0)
+    rows = acquisition.won(people, nobody, AS_OF, 30)
+    costs = acquisition.cost_to_win(rows, spend_of(), Economics(), AS_OF, 30)
     served = pd.DataFrame({"customer_id": pd.Series(dtype="str"), "serve": pd.Series(dtype=float)})
-    rows = segment.in_period(segment.add_historic(rows, costs, served), values, last, served)
-    assert segment.payback(lines, rows, AS_OF).empty
-    table = segment.contribution(rows, costs, segment.payback(lines, rows, AS_OF))
+    rows = contribution.in_period(historic.add_historic(rows, costs, served), values, last, served)
+    assert acquisition.payback(lines, rows, AS_OF).empty
+    table = contribution.contribution(rows, costs, acquisition.payback(lines, rows, AS_OF))
     assert table["channel"].tolist() == ["all"]
-    assert segment.historic_parts(rows)["total"].fillna(0).eq(0).all()
+    assert historic.historic_parts(rows)["total"].fillna(0).eq(0).all()
 
 
 def test_row_work_compiles_for_other_engines(monkeypatch):
@@ -820,7 +834,7 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
 
     monkeypatch.setattr(ibis.options, "pyspark", Spark())
     orders = ibis.table(tables.get("orders").schema, name="orders")
-    expression = segment.histories(orders.mutate(margin=orders.revenue), AS_OF)
+    expression = lifetime.histories(orders.mutate(margin=orders.revenue), AS_OF)
     for dialect in ("pyspark", "bigquery", "snowflake"):
         assert "SELECT" in str(ibis.to_sql(expression, dialect=dialect))
 
@@ -844,15 +858,17 @@ def test_on_the_twin_the_model_ranks_and_sums_the_next_year_better_than_last_yea
     )
     lines = ibis.memtable(rows.assign(margin=rows["revenue"])).cast({"ordered_on": "date"})
     as_of = dt.date(2026, 9, 30)
-    people = segment.add_history(segment.histories(lines, as_of).to_pandas(), as_of)
+    people = lifetime.add_history(lifetime.histories(lines, as_of).to_pandas(), as_of)
     truth = (
         pd.read_csv(tmp_path / "twin" / "truth" / "people.csv")
         .set_index("person")
         .loc[people["customer_id"]]
     )
-    models = segment.fit_models(people)
-    values = segment.value_customers(people, models["Pareto/NBD"], 365, 0.0)
-    plain = people[["customer_id"]].merge(segment.period(lines, as_of, 365), how="left").fillna(0.0)
+    models = lifetime.fit_models(people)
+    values = lifetime.value_customers(people, models["Pareto/NBD"], 365, 0.0)
+    plain = (
+        people[["customer_id"]].merge(lifetime.period(lines, as_of, 365), how="left").fillna(0.0)
+    )
     came = truth["value_after"].reset_index(drop=True)
     ours, rule = values["predicted_value"], plain["money"]
     assert ours.rank().corr(came.rank()) > rule.rank().corr(came.rank()) + 0.02

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from helpers import segment, tables
+from helpers import tables
 from helpers.client import Economics, Settings, Tier
-from helpers.segment import profiles, tiers
+from helpers.segment import member_tiers, profiles
+from helpers.segment import member_tiers as tiers
 from helpers.segment.profiles import OTHERS, UNKNOWN
 
 AS_OF = date(2024, 6, 30)
@@ -54,7 +55,9 @@ def sources(*lines, messages=(), redemptions=(), tickets=(), products=None):
     made = {"messages": messages, "redemptions": redemptions, "tickets": tickets}
     frames = {name: table(name, *rows) for name, rows in made.items()}
     return frames | {
-        "lines": segment.with_goods(table("orders", *lines), products or goods(p="tea", q="coffee"))
+        "lines": profiles.with_goods(
+            table("orders", *lines), products or goods(p="tea", q="coffee")
+        )
     }
 
 
@@ -62,8 +65,8 @@ def test_a_favourite_is_what_one_buys_beyond_what_everybody_buys():
     lines = [line(c, f"{c}{i}", i, "bread") for c in "abc" for i in range(6)]
     lines += [line("a", f"a{i}", i, "wine") for i in range(4)] + [line("b", "b9", 9, "fish")]
     shop = goods(bread="bread", wine="wine", fish="fish")
-    rows = segment.habits(
-        segment.with_goods(table("orders", *lines), shop), BEGIN, AS_OF
+    rows = profiles.habits(
+        profiles.with_goods(table("orders", *lines), shop), BEGIN, AS_OF
     ).to_pandas()
     assert rows.set_index("customer_id")["favourite"].to_dict() == {
         "a": "wine",
@@ -91,7 +94,7 @@ def test_habits_are_those_of_most_orders():
         line("a", "5", 3, quantity=-1.0, revenue=-10.0),
         line(None, "6", 3),
     ]
-    row = segment.conduct(sources(*lines), BEGIN, AS_OF).set_index("customer_id").loc["a"]
+    row = profiles.conduct(sources(*lines), BEGIN, AS_OF).set_index("customer_id").loc["a"]
     assert row[["orders", "sales", "average", "categories", "channels"]].tolist() == [
         3,
         60,
@@ -134,7 +137,7 @@ def test_answers_and_service_are_counted_in_their_window():
     given_sources = sources(
         line("e", "1", 1), messages=[*sent, old], redemptions=[used], tickets=cases
     )
-    did = segment.conduct(given_sources, BEGIN, AS_OF).set_index("customer_id")
+    did = profiles.conduct(given_sources, BEGIN, AS_OF).set_index("customer_id")
     assert did["response"].to_dict() == {
         "a": "clicked",
         "b": "only opened",
@@ -145,7 +148,7 @@ def test_answers_and_service_are_counted_in_their_window():
     assert did.loc["a", ["contacts", "opened", "clicked"]].tolist() == [2, 1, 1]
     assert did.loc["b", ["cases", "complaints", "costed", "case_cost"]].tolist() == [2, 1, 1, 4]
     assert did.loc["e", "cases"] == 0
-    assert segment.answered(did.reset_index()).to_dict() == {"a": 1, "b": 0, "c": 0}
+    assert profiles.answered(did.reset_index()).to_dict() == {"a": 1, "b": 0, "c": 0}
 
 
 def test_age_groups_are_worked_out_where_only_the_year_is_known():
@@ -156,8 +159,8 @@ def test_age_groups_are_worked_out_where_only_the_year_is_known():
             "birth_year": [None, 1980, None],
         }
     )
-    did = segment.conduct(sources(line("d", "1", 1)), BEGIN, AS_OF)
-    known = segment.described(customers, did, AS_OF).set_index("customer_id")
+    did = profiles.conduct(sources(line("d", "1", 1)), BEGIN, AS_OF)
+    known = profiles.described(customers, did, AS_OF).set_index("customer_id")
     assert known["age_band"].fillna("").tolist() == ["25-34", "35 to 44", "", ""]
     assert known.loc["d", "channel"] == "web"
 
@@ -228,7 +231,7 @@ def test_bands_keep_their_order_and_small_ones_join_their_neighbour():
     people, by = people_with(
         ["65 and over", "18 to 24", "under 18", UNKNOWN] * 3, [9.0, 5.0, 1.0, 7.0] * 3
     )
-    assert segment.side_by_side(people, by)["age"].tolist() == [
+    assert profiles.side_by_side(people, by)["age"].tolist() == [
         "under 18",
         "18 to 24",
         "65 and over",
@@ -248,13 +251,13 @@ def test_the_index_compares_with_those_whose_answer_is_known():
     people, by = people_with(
         ["a"] * 4 + ["b"] * 4 + [UNKNOWN] * 4, [90.0, 110] * 2 + [40, 60] * 2 + [10, 20] * 2
     )
-    rows = segment.side_by_side(people, by).set_index("age")
+    rows = profiles.side_by_side(people, by).set_index("age")
     assert rows["index"].to_dict() == {"a": 133, "b": 67, UNKNOWN: 20}
     assert rows.loc["a", ["customers", "sales", "important"]].tolist() == [4, 100, 1]
     assert (rows["low"] < rows["index"]).all()
-    alone = segment.side_by_side(*people_with([UNKNOWN] * 3, [1.0, 2.0, 3.0]))
+    alone = profiles.side_by_side(*people_with([UNKNOWN] * 3, [1.0, 2.0, 3.0]))
     assert alone["index"].tolist() == [100]
-    assert segment.side_by_side(*people_with([], [])).empty
+    assert profiles.side_by_side(*people_with([], [])).empty
 
 
 @many_seeds(60, 200)
@@ -264,7 +267,7 @@ def test_the_interval_of_an_index_covers_the_truth_as_often_as_it_says(seeds):
     for _ in range(seeds):
         by = np.where(rng.random(400) < 0.2, "a", "b")
         people, by = people_with(by, rng.gamma(1.2, np.where(by == "a", 150.0, 100.0)))
-        row = segment.side_by_side(people, by).set_index("age").loc["a"]
+        row = profiles.side_by_side(people, by).set_index("age").loc["a"]
         hits.append(row["low"] <= true <= row["high"])
     assert 0.84 <= np.mean(hits) <= 0.96  # nine in ten
 
@@ -280,7 +283,7 @@ def test_explained_equals_leave_one_out_done_the_long_way():
     missed = sum(
         (x[i] - x[[j for j in o if by[j] == by[i]]].mean()) ** 2 for i, o in enumerate(others)
     )
-    row = segment.telling(pd.DataFrame({"age": by}), people["monetary"]).iloc[0]
+    row = profiles.telling(pd.DataFrame({"age": by}), people["monetary"]).iloc[0]
     assert row["explained"] == pytest.approx(1 - missed / base)
     means = people["monetary"].groupby(by).mean()
     assert (row["highest"], row["times"]) == ("a", pytest.approx(means.max() / means.min()))
@@ -301,7 +304,7 @@ def test_what_tells_is_told_apart_from_what_does_not():
         "many": pd.Series(rng.integers(0, 90, n).astype("str"), by.index),
     }
     groups["asked"] = pd.Series(np.where(asked, rng.choice(["x", "y"], n), UNKNOWN), by.index)
-    rows = segment.telling(pd.DataFrame(groups), people["monetary"]).set_index("grouping")
+    rows = profiles.telling(pd.DataFrame(groups), people["monetary"]).set_index("grouping")
     assert rows.index[0] == "good"
     assert rows["tells"].to_dict() == {"good": True, "broken": False, "many": False, "asked": False}
     truth = (
@@ -327,20 +330,20 @@ def test_equal_past_sales_leave_nothing_to_a_grouping_that_only_repeats_them():
     then = pd.DataFrame({"customer_id": range(n), "frequency": 1, "monetary": past})
     later = pd.Series(past * rng.gamma(4, 0.25, n))
     groups = pd.DataFrame({"past": pd.Series(pd.qcut(past, 10, labels=False)).astype("str")})
-    assert segment.telling(groups, later)["explained"].iloc[0] > 0.3
-    assert segment.telling(groups, segment.beyond_past(later, then))["explained"].iloc[0] < 0.01
+    assert profiles.telling(groups, later)["explained"].iloc[0] > 0.3
+    assert profiles.telling(groups, profiles.beyond_past(later, then))["explained"].iloc[0] < 0.01
 
 
 def test_nobody_and_nothing_known_give_empty_frames():
-    nobody = segment.conduct(sources(), BEGIN, AS_OF)
+    nobody = profiles.conduct(sources(), BEGIN, AS_OF)
     customers = pd.DataFrame({"customer_id": pd.Series(dtype="str")})
-    known = segment.described(customers, nobody, AS_OF)
-    groups = segment.groupings(known)
+    known = profiles.described(customers, nobody, AS_OF)
+    groups = profiles.groupings(known)
     assert nobody.empty
     assert groups.empty
-    assert segment.dimensions(groups, "who")[0] == []
-    assert segment.telling(groups, pd.Series(dtype=float)).empty
-    assert segment.move_signs(nobody, nobody).empty
+    assert profiles.dimensions(groups, "who")[0] == []
+    assert profiles.telling(groups, pd.Series(dtype=float)).empty
+    assert profiles.move_signs(nobody, nobody).empty
 
 
 # --- member tiers ----------------------------------------------------------------------------
@@ -356,15 +359,15 @@ def test_a_year_is_a_year_and_less_is_drawn_out_to_one():
         line("a", "3", 365),
         line("b", "4", 9, revenue=-4.0),
     )
-    whole = segment.yearly(lines, AS_OF - timedelta(days=800), AS_OF).set_index("customer_id")[
+    whole = member_tiers.yearly(lines, AS_OF - timedelta(days=800), AS_OF).set_index("customer_id")[
         "yearly_sales"
     ]
     assert whole.to_dict() == {"a": 20, "b": -4}
-    half = segment.yearly(lines, AS_OF - timedelta(days=72), AS_OF).set_index("customer_id")[
+    half = member_tiers.yearly(lines, AS_OF - timedelta(days=72), AS_OF).set_index("customer_id")[
         "yearly_sales"
     ]
     assert half.to_dict() == {"a": 50, "b": -20}  # 73 days: a fifth of a year
-    margin = segment.yearly(
+    margin = member_tiers.yearly(
         lines.mutate(margin=lines.revenue / 2), AS_OF - timedelta(days=800), AS_OF
     )
     assert margin.set_index("customer_id")["yearly_margin"].to_dict() == {"a": 10, "b": -2}
@@ -372,17 +375,20 @@ def test_a_year_is_a_year_and_less_is_drawn_out_to_one():
 
 def test_the_proposal_has_round_and_rising_thresholds():
     sales = pd.Series(np.random.default_rng(1).gamma(1, 700, 4000))
-    found = {t.name: t.sales for t in segment.propose_tiers(sales)}
+    found = {t.name: t.sales for t in member_tiers.propose_tiers(sales)}
     assert list(found) == ["plain", "silver", "gold", "diamond"]
     assert found == {"plain": 0, "silver": 600, "gold": 1500, "diamond": 2500}
-    tiered = segment.add_tier(pd.DataFrame({"yearly_sales": sales}), segment.propose_tiers(sales))[
-        "tier"
-    ]
+    tiered = member_tiers.add_tier(
+        pd.DataFrame({"yearly_sales": sales}), member_tiers.propose_tiers(sales)
+    )["tier"]
     assert tiered.value_counts(normalize=True)[["gold", "diamond"]].sum() == pytest.approx(
         0.15, abs=0.05
     )
-    assert [t.name for t in segment.propose_tiers(pd.Series([10.0, 10.0]))] == ["plain", "silver"]
-    assert [t.name for t in segment.propose_tiers(pd.Series(dtype=float))] == ["plain"]
+    assert [t.name for t in member_tiers.propose_tiers(pd.Series([10.0, 10.0]))] == [
+        "plain",
+        "silver",
+    ]
+    assert [t.name for t in member_tiers.propose_tiers(pd.Series(dtype=float))] == ["plain"]
     assert [tiers._round(x) for x in (0.9, 1.2, 34, 340, 360, 7100, 99999)] == [
         1,
         1,
@@ -414,7 +420,9 @@ def members(*rows):
         customer_id=[f"c{i}" for i in frame.index], frequency=1, costed=0.0, case_cost=0.0
     )
     economics = Economics(contact_cost=0.5, case_cost=8)
-    return segment.add_benefits(segment.add_tier(frame, [PLAIN, GOLD]), [PLAIN, GOLD], economics)
+    return member_tiers.add_benefits(
+        member_tiers.add_tier(frame, [PLAIN, GOLD]), [PLAIN, GOLD], economics
+    )
 
 
 def test_benefits_and_service_are_set_against_what_a_member_leaves():
@@ -429,18 +437,18 @@ def test_benefits_and_service_are_set_against_what_a_member_leaves():
     assert people["benefits"].tolist() == [25, 15, 0, 0, 0]
     assert people["serving"].tolist() == [10, 0, 3, 0, 0]
     assert people["left"].tolist() == [45, -5, -3, 40, -5]
-    rows = segment.tier_table(people, [PLAIN, GOLD]).set_index("tier")
+    rows = member_tiers.tier_table(people, [PLAIN, GOLD]).set_index("tier")
     assert rows.loc[
         "gold", ["threshold", "members", "sales", "per_member", "benefits", "losing", "loss"]
     ].tolist() == [*[100, 2, 300, 150, 40, 1, 5]]
     assert rows.loc["plain", ["losing", "loss", "silent", "wasted"]].tolist() == [2, 8, 1, 6]
     assert rows[["share_of_members", "share_of_sales"]].sum().tolist() == pytest.approx([1, 1])
-    assert segment.tier_table(people.head(0), [PLAIN, GOLD])["members"].tolist() == [0, 0]
+    assert member_tiers.tier_table(people.head(0), [PLAIN, GOLD])["members"].tolist() == [0, 0]
 
 
 def test_who_pays_nothing_into_a_paying_programme_has_no_tier():
     only = [GOLD]
-    people = segment.add_tier(pd.DataFrame({"yearly_sales": [100.0, 99.0, np.nan]}), only)
+    people = member_tiers.add_tier(pd.DataFrame({"yearly_sales": [100.0, 99.0, np.nan]}), only)
     assert people["tier"].tolist() == ["gold", "no tier", "no tier"]
 
 
@@ -448,7 +456,7 @@ def test_ways_up_count_what_is_missing_and_what_it_costs():
     people = members(
         (95, 40, 2, 0, 0), (60, 20, 45, 0, 0), (50, 20, 10, 0, 0), (300, 120, 50, 0, 0)
     )
-    row = segment.ways_up(people, [PLAIN, GOLD]).iloc[0]
+    row = member_tiers.ways_up(people, [PLAIN, GOLD]).iloc[0]
     assert row[["tier", "next_tier", "members", "near", "missing"]].tolist() == [
         "plain",
         "gold",
@@ -460,7 +468,7 @@ def test_ways_up_count_what_is_missing_and_what_it_costs():
     assert row["extra_margin"] == pytest.approx(45 * 200 / 505)
     assert row["extra_benefits"] == 2 * (0.1 * 100 + 5)
     assert not row["pays"]
-    assert segment.ways_up(people.head(0), [PLAIN]).empty
+    assert member_tiers.ways_up(people.head(0), [PLAIN]).empty
 
 
 def test_large_enough_is_the_sample_size_of_the_textbook():
@@ -469,30 +477,32 @@ def test_large_enough_is_the_sample_size_of_the_textbook():
     pace = rng.normal(0, 1, 400)
     pace = 1000 + 500 * (pace - pace.mean()) / pace.std(ddof=1)
     now = pd.DataFrame({"customer_id": range(400), "tier": "gold", "pace": pace})
-    row = segment.large_enough(then, now, [PLAIN, Tier(name="gold", sales=1000)], lift=0.25).iloc[0]
+    row = member_tiers.large_enough(
+        then, now, [PLAIN, Tier(name="gold", sales=1000)], lift=0.25
+    ).iloc[0]
     assert row["needed"] == 128  # half a standard deviation: 64 in each group (Cohen 1988)
     assert row[["members", "enough"]].tolist() == [400, True]
     assert row["stayed"] == pytest.approx((pace >= 1000).mean())
-    told = segment.large_enough(
+    told = member_tiers.large_enough(
         then.assign(monetary=pace + rng.normal(0, 500, 400)), now, [PLAIN, GOLD], lift=0.25
     )
     assert told["needed"].iloc[0] == pytest.approx(
         64, abs=8
     )  # earlier sales tell half of the spread
-    assert segment.advise_tiers(pd.DataFrame([row]), [PLAIN, GOLD]) == ""
+    assert member_tiers.advise_tiers(pd.DataFrame([row]), [PLAIN, GOLD]) == ""
     three = [PLAIN, Tier(name="silver", sales=500), Tier(name="gold", sales=1000)]
     half = {"tier": np.where(np.arange(400) % 4, "silver", "gold")}
-    both = segment.large_enough(
+    both = member_tiers.large_enough(
         then.assign(**half), now.assign(**half), three, lift=0.25
     ).set_index("tier")
     assert both.loc["all above plain", ["members", "needed"]].tolist() == [400, 128]
     assert both.loc["gold", "members"] == 100
     assert both["enough"].tolist() == [True, False, True]
-    assert "fewer tiers than 2 above plain" in segment.advise_tiers(both.reset_index(), three)
-    unknown = segment.large_enough(then.head(0), now, [PLAIN, GOLD]).iloc[0]
+    assert "fewer tiers than 2 above plain" in member_tiers.advise_tiers(both.reset_index(), three)
+    unknown = member_tiers.large_enough(then.head(0), now, [PLAIN, GOLD]).iloc[0]
     assert pd.isna(unknown["needed"])
     assert not unknown["enough"]
-    assert "do not split" in segment.advise_tiers(pd.DataFrame([unknown]), [PLAIN, GOLD])
+    assert "do not split" in member_tiers.advise_tiers(pd.DataFrame([unknown]), [PLAIN, GOLD])
 
 
 def test_cards_hold_the_last_tier_and_what_is_owed():
@@ -539,7 +549,9 @@ def test_cards_hold_the_last_tier_and_what_is_owed():
             "points": None,
         },
     ]
-    found = segment.member_cards(table("memberships", *rows), AS_OF).to_pandas().set_index("tier")
+    found = (
+        member_tiers.member_cards(table("memberships", *rows), AS_OF).to_pandas().set_index("tier")
+    )
     assert found.loc["gold", ["members", "fees", "stored_value", "points"]].tolist() == [
         1,
         20,
@@ -556,10 +568,10 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
     monkeypatch.setattr(ibis.options, "pyspark", Spark())
     by = {t: ibis.table(tables.get(t).schema, name=t) for t in tables.CANONICAL}
     work = [
-        segment.habits(segment.with_goods(by["orders"], by["products"]), BEGIN, AS_OF),
+        profiles.habits(profiles.with_goods(by["orders"], by["products"]), BEGIN, AS_OF),
         profiles.answers(by["messages"], by["redemptions"], BEGIN, AS_OF),
         profiles.service(by["tickets"], BEGIN, AS_OF),
-        segment.member_cards(by["memberships"], AS_OF),
+        member_tiers.member_cards(by["memberships"], AS_OF),
     ]
     for expression in work:
         for dialect in ("pyspark", "bigquery", "snowflake"):
@@ -594,9 +606,9 @@ def twin(tmp_path_factory):
     products = pd.read_csv(folder / "truth" / "products.csv")[
         ["product_id", "category", "brand"]
     ].drop_duplicates("product_id")
-    lines = segment.with_goods(tables.conform(orders, "orders"), ibis.memtable(products))
+    lines = profiles.with_goods(tables.conform(orders, "orders"), ibis.memtable(products))
     days = at.dt.date
-    found = segment.habits(lines, days.min(), days.max()).to_pandas()
+    found = profiles.habits(lines, days.min(), days.max()).to_pandas()
     return found.merge(
         pd.read_csv(folder / "truth" / "people.csv"), left_on="customer_id", right_on="person"
     )

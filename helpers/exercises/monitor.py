@@ -1,14 +1,14 @@
 """Exercises of 06_monitor."""
 
-from helpers import monitor
 from helpers.learn import Answers, exercise
+from helpers.monitor import detection
 from helpers.store import Store
 
 
 @exercise
 def order_value_last_week(run: Store) -> Answers:
     """Sales over orders of the last seven days."""
-    daily = monitor.every_day(monitor.daily_totals(run.read("orders")).to_pandas(), run.as_of)
+    daily = detection.every_day(detection.daily_totals(run.read("orders")).to_pandas(), run.as_of)
     week, each = (
         daily.tail(7),
         (daily["sales"] / daily["orders"].where(daily["orders"] > 0)).tail(7),
@@ -24,8 +24,8 @@ def order_value_last_week(run: Store) -> Answers:
 @exercise
 def days_beyond_two(run: Store) -> Answers:
     """Days whose size is beyond two, up or down."""
-    daily = monitor.every_day(monitor.daily_totals(run.read("orders")).to_pandas(), run.as_of)
-    watched = monitor.watch(daily["sales"])
+    daily = detection.every_day(detection.daily_totals(run.read("orders")).to_pandas(), run.as_of)
+    watched = detection.watch(daily["sales"])
     return int((watched["size"].abs() > 2).sum()), {
         "Those are the high days only. Low days count too: take the absolute size.": int(
             (watched["size"] > 2).sum()

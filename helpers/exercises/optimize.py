@@ -4,8 +4,9 @@ import math
 
 import pandas as pd
 
-from helpers import optimize, stats
+from helpers import stats
 from helpers.learn import Answers, exercise
+from helpers.optimize import matching
 from helpers.store import Store
 
 DAYS = 49  # the notebook's parameter
@@ -32,7 +33,7 @@ def raw_difference(run: Store) -> Answers:
 def share_without_twin(run: Store) -> Answers:
     """Reached customers without a pair, as a share of the reached."""
     history = _history(run)
-    pairs, reached = len(optimize.match_pairs(history)), int(history["reached"].sum())
+    pairs, reached = len(matching.match_pairs(history)), int(history["reached"].sum())
     return 1 - pairs / reached, {
         "That is the share with a twin. Take the other part.": pairs / reached,
         "Divide by the reached customers, not by all.": (reached - pairs) / len(history),
@@ -70,12 +71,12 @@ def size_for_shares(run: Store) -> Answers:
 def _history(run: Store) -> pd.DataFrame:
     orders, people = (
         run.read("orders"),
-        optimize.contacts(run.read("campaigns"), run.read("messages")),
+        matching.contacts(run.read("campaigns"), run.read("messages")),
     )
     first_on = orders.ordered_on.min().to_pandas().date()
-    naive = optimize.with_room(
-        optimize.before_after(orders, people, DAYS).to_pandas(), first_on, run.as_of, DAYS
+    naive = matching.with_room(
+        matching.before_after(orders, people, DAYS).to_pandas(), first_on, run.as_of, DAYS
     )
-    return optimize.customer_history(
-        orders, people, run.read("redemptions"), optimize.choose_window(naive, "", DAYS)
+    return matching.customer_history(
+        orders, people, run.read("redemptions"), matching.choose_window(naive, "", DAYS)
     ).to_pandas()

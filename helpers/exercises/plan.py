@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from helpers import plan
 from helpers.learn import Answers, exercise
+from helpers.plan import segment_strategy
 from helpers.store import Store
 
 
@@ -43,9 +43,11 @@ def target_with_more_growth(run: Store) -> Answers:
 @exercise
 def keenest_on_discounts(run: Store) -> Answers:
     """The segment with the largest share at a discount."""
-    lines = plan.with_traits(run.read("orders"), run.read("products"), run.read("segments"))
+    lines = segment_strategy.with_traits(
+        run.read("orders"), run.read("products"), run.read("segments")
+    )
     offers = (
-        plan.profile(lines, "offer")
+        segment_strategy.profile(lines, "offer")
         .to_pandas()
         .query("value == 'at a discount'")
         .set_index("segment")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from helpers import analyze
-from helpers.analyze.texts import TEXTS
+from helpers.analyze.voice import coders, mood, writing
+from helpers.analyze.voice.writing import TEXTS
 from helpers.learn import Answers, exercise
 from helpers.store import Store
 
@@ -13,7 +13,7 @@ def kappa_by_hand(run: Store) -> Answers:
     """Agreement of two coders beyond chance."""
     share = np.array(TEXTS["lesson_codes"]) / np.sum(TEXTS["lesson_codes"])
     seen, chance = np.trace(share), share.sum(axis=1) @ share.sum(axis=0)
-    return analyze.cohen_kappa(TEXTS["lesson_codes"]), {
+    return coders.cohen_kappa(TEXTS["lesson_codes"]), {
         "That is how often they agree. Take away what chance alone would give.": seen,
         "That is how often chance alone would make them agree.": chance,
         "That is the agreement beyond chance. Divide it by the most that there could be, one less chance.": (
@@ -26,7 +26,7 @@ def kappa_by_hand(run: Store) -> Answers:
 @exercise
 def mood_right(run: Store) -> Answers:
     """Share of sentences whose mood says the same as the mark."""
-    rows = analyze.add_mood(analyze.lesson())
+    rows = mood.add_mood(writing.lesson())
     said, marked = rows["mood"] < -0.05, rows["unhappy"].astype(bool)
     return (said == marked).mean(), {
         "That is the share of unhappy sentences that mood found. Count the happy ones, too.": (

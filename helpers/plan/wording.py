@@ -12,5 +12,5 @@ import yaml
 def wording(part: str) -> dict:
     """One part of words.yaml: choices, actions, lists, or degrees of difficulty."""
     return yaml.safe_load(
-        resources.files("helpers.plan").joinpath("words.yaml").read_text(encoding="utf-8")
+        resources.files(__package__).joinpath("words.yaml").read_text(encoding="utf-8")
     )[part]

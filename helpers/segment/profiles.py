@@ -19,7 +19,7 @@ from ibis import _
 from helpers import stats
 
 WORDS = yaml.safe_load(
-    resources.files("helpers.segment").joinpath("profiles.yaml").read_text(encoding="utf-8")
+    resources.files(__package__).joinpath("profiles.yaml").read_text(encoding="utf-8")
 )
 DIMENSIONS: dict[str, list[str]] = WORDS["dimensions"]
 # customers that make a group of its own, groups shown beside "others" and "not known"

@@ -14,7 +14,7 @@ import yaml
 from ibis import _
 
 RULES = yaml.safe_load(
-    resources.files("helpers.segment").joinpath("types.yaml").read_text(encoding="utf-8")
+    resources.files(__package__).joinpath("types.yaml").read_text(encoding="utf-8")
 )
 VERSION: str = RULES["version"]
 LONGEST_WINDOW = 364  # days: 52 whole weeks

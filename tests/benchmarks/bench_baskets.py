@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from bench_rfm import alone, peak_memory
 
-from helpers import analyze
+from helpers.analyze.relations import baskets
 from helpers.client import connect
 
 CUT, LEAST = date(2024, 8, 31), 0.001  # share of baskets of an item, to be looked at
@@ -48,8 +48,8 @@ def with_helper(path: Path) -> pd.DataFrame:
     con.raw_sql("SET enable_progress_bar = false")
     orders = con.read_parquet(str(path))
     products = orders.select("product_id").distinct().mutate(name=ibis.literal(""))
-    items = analyze.basket_items(orders, products, "product_id", CUT).cache()
-    counts = analyze.count_baskets(items, share=LEAST)
+    items = baskets.basket_items(orders, products, "product_id", CUT).cache()
+    counts = baskets.count_baskets(items, share=LEAST)
     pairs = counts.pairs
     return pairs.assign(**{c: pairs[c].map(counts.names) for c in ("first", "second")})
 

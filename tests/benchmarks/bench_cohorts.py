@@ -21,7 +21,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from helpers import analyze
+from helpers.analyze import cohorts
 from helpers.client import connect
 
 ROUNDS = 3
@@ -59,7 +59,7 @@ def with_ibis(path: Path) -> pd.DataFrame:
     """The helper of the playbook."""
     con = connect()
     con.raw_sql("SET enable_progress_bar = false")
-    return analyze.cohorts(con.read_parquet(str(path))).to_pandas()
+    return cohorts.cohorts(con.read_parquet(str(path))).to_pandas()
 
 
 def with_sql(path: Path) -> pd.DataFrame:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from bench_rfm import alone, peak_memory, plain
 
-from helpers import analyze
+from helpers.analyze.journeys import conversion, sessions, visit_paths
 from helpers.client import Journeys, connect
 
 STEPS, GAP, ROUNDS = Journeys().steps, 30, 3
@@ -47,11 +47,13 @@ def with_helpers(path: Path) -> list[pd.Series]:
     """The helpers of the playbook."""
     con = connect()
     con.raw_sql("SET enable_progress_bar = false")
-    acts = analyze.add_sessions(con.read_parquet(str(path)), GAP).cache()
-    deeds = analyze.deeds(acts).cache()
-    visits = analyze.describe_visits(analyze.visits(acts).to_pandas())
-    funnels = [analyze.reach(deeds, STEPS, order).to_pandas() for order in ("loose", "strict")]
-    moves = analyze.name_transitions(analyze.transitions(deeds).to_pandas(), date(2026, 9, 30))
+    acts = sessions.add_sessions(con.read_parquet(str(path)), GAP).cache()
+    deeds = conversion.deeds(acts).cache()
+    visits = sessions.describe_visits(sessions.visits(acts).to_pandas())
+    funnels = [conversion.reach(deeds, STEPS, order).to_pandas() for order in ("loose", "strict")]
+    moves = visit_paths.name_transitions(
+        visit_paths.transitions(deeds).to_pandas(), date(2026, 9, 30)
+    )
     depth = [f.filter(like="at_").notna().sum(axis=1).value_counts() for f in funnels]
     said = visits["last_act"].value_counts()
     return [
@@ -107,13 +109,13 @@ def with_pandas(path: Path) -> list[pd.Series]:
         strict = strict + follows
     strict = strict[told["event_name"] == STEPS[0]].groupby(told["session"]).max()
     after = by.shift(-1)
-    names = told["event_name"].map(analyze.act_words)
+    names = told["event_name"].map(sessions.act_words)
     pairs = pd.DataFrame(
-        {"source": names, "target": after.map(analyze.act_words).where(after.notna(), "leaves")}
+        {"source": names, "target": after.map(sessions.act_words).where(after.notna(), "leaves")}
     )
     first = pd.DataFrame({"source": "comes", "target": names[by.cumcount() == 0]})
     moves = pd.concat([pairs, first]).value_counts().rename("moves")
-    said = span["last_act"].map(analyze.act_words).fillna("does nothing").value_counts()
+    said = span["last_act"].map(sessions.act_words).fillna("does nothing").value_counts()
     return [minutes, said, depth.value_counts(), strict.value_counts(), moves]
 
 

@@ -46,7 +46,7 @@ def generate(path: Path, customers: int, seed: int = 1) -> None:
 
 def with_helpers(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     """The helpers of the playbook."""
-    from helpers.segment import bgnbd, gamma_gamma
+    from helpers.segment.lifetime_value import bgnbd, gamma_gamma
 
     same = rows.groupby(["x", "t_x", "T"], as_index=False).size()
     counts = bgnbd.fit(*(same[c].to_numpy(float) for c in ("x", "t_x", "T", "size")))
@@ -84,7 +84,7 @@ def with_lifetimes(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
 
 def with_pareto(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     """Pareto/NBD by the helpers: fitted, and every customer scored."""
-    from helpers.segment import pareto_nbd
+    from helpers.segment.lifetime_value import pareto_nbd
 
     same = rows.groupby(["x", "t_x", "T"], as_index=False).size()
     counts = pareto_nbd.fit(*(same[c].to_numpy(float) for c in ("x", "t_x", "T", "size")))
@@ -97,8 +97,8 @@ def with_pareto(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
 
 def with_ranges(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     """As the chapter does for its tables: BG/NBD of all customers, values and simulated ranges of a tenth of them."""
-    from helpers.segment import bgnbd, gamma_gamma
-    from helpers.segment.lifetime import Model, value_customers
+    from helpers.segment.lifetime_value import bgnbd, gamma_gamma
+    from helpers.segment.lifetime_value.lifetime import Model, value_customers
 
     some = rows.iloc[:: max(len(rows) // 100_000, 1)].reset_index(drop=True)
     counts = bgnbd.fit(*(some[c].to_numpy(float) for c in ("x", "t_x", "T")))

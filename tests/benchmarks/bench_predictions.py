@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from bench_rfm import alone, generate, peak_memory
 
-from helpers.analyze import purchase
+from helpers.analyze.predictions import purchase
 from helpers.client import connect
 
 AS_OF, PERIOD = date(2024, 12, 31), 60

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
-from helpers.analyze import elasticity
+from helpers.analyze.pricing import elasticity
 
 LARGEST = 1e9  # bytes of a matrix of dummies
 

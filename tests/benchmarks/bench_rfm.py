@@ -26,8 +26,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from helpers import segment
 from helpers.client import connect
+from helpers.segment import rfm
 
 AS_OF, WINDOW = date(2024, 12, 31), 182
 ROUNDS = 3  # each way in turn, the quickest counts: other programs disturb it least
@@ -40,7 +40,7 @@ GENERATE = """COPY (
            (hash(i, 5) % 10000)::DOUBLE / 100 * quantity AS revenue
     FROM range({rows}) t(i)) TO '{path}' (FORMAT parquet)"""
 
-NAMES = " ".join(f"WHEN '{t.code}' THEN '{t.segment}'" for t in segment.types().itertuples())
+NAMES = " ".join(f"WHEN '{t.code}' THEN '{t.segment}'" for t in rfm.types().itertuples())
 SQL = f"""
     WITH people AS (SELECT customer_id, min(ordered_on) FILTER (quantity >= 0) AS first_on,
            max(ordered_on) FILTER (quantity >= 0) AS last_on,
@@ -75,8 +75,8 @@ def with_ibis(path: Path) -> pd.DataFrame:
     """The helpers of the playbook."""
     con = connect()
     con.raw_sql("SET enable_progress_bar = false")
-    people = segment.rfm(con.read_parquet(str(path)), AS_OF, WINDOW).to_pandas()
-    return segment.add_type(people, segment.cut_lines(people, "median"))
+    people = rfm.rfm(con.read_parquet(str(path)), AS_OF, WINDOW).to_pandas()
+    return rfm.add_type(people, rfm.cut_lines(people, "median"))
 
 
 def with_sql(path: Path) -> pd.DataFrame:
@@ -118,9 +118,7 @@ def with_pandas(path: Path) -> pd.DataFrame:
     code = np.where(people["r_high"], "H", "L").astype(object)
     for mark in ("f_high", "m_high"):
         code = code + np.where(people[mark], "H", "L").astype(object)
-    people["segment"] = pd.Series(code, people.index).map(
-        segment.types().set_index("code")["segment"]
-    )
+    people["segment"] = pd.Series(code, people.index).map(rfm.types().set_index("code")["segment"])
     return people.rename_axis("customer_id").reset_index()
 
 

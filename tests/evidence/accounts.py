@@ -15,27 +15,27 @@ PLAIN = {"credit score alone": "credit_score", "won amount alone": "won_amount"}
 
 def score(made: World) -> dict[str, pd.DataFrame]:
     """One row a ranking: its rank correlation with the truth in one twin, and how many accounts it ranks."""
-    from helpers import segment
     from helpers.client import AccountRules
+    from helpers.segment.business import accounts, weighting
 
-    run, system = made.run, segment.account_system(AccountRules())
-    ids = segment.account_ids(run.read("accounts"), run.read("deals"), run.read("customers"))
-    values = segment.account_values(
+    run, system = made.run, accounts.account_system(AccountRules())
+    ids = accounts.account_ids(run.read("accounts"), run.read("deals"), run.read("customers"))
+    values = accounts.account_values(
         ids, run.read("deals"), run.read("orders"), run.as_of
     ).to_pandas()
-    values = segment.add_win_rate(values)
-    checks = segment.account_checks(run.frame("accounts"), values, system, run.as_of)
-    points = segment.account_points(checks, segment.point_scale(checks, system))
-    weights = segment.account_weights(points, system).set_index("indicator")
+    values = accounts.add_win_rate(values)
+    checks = accounts.account_checks(run.frame("accounts"), values, system, run.as_of)
+    points = accounts.account_points(checks, accounts.point_scale(checks, system))
+    weights = weighting.account_weights(points, system).set_index("indicator")
     ways = [w for w in ("given", "entropy", "pairs", "equal") if w in weights]
-    rankings = {way: segment.score_accounts(points, weights[way]) for way in ways}
+    rankings = {way: weighting.score_accounts(points, weights[way]) for way in ways}
     checked = weights["group"] != "value"
     for way in ways:
-        rankings[f"{way}, checks alone"] = segment.score_accounts(
+        rankings[f"{way}, checks alone"] = weighting.score_accounts(
             points, weights[way] / weights[way][checked].sum() * checked
         )
     for name, indicator in PLAIN.items():
-        rankings[name] = segment.score_accounts(
+        rankings[name] = weighting.score_accounts(
             points, (weights["given"] * 0 + 1).where(weights.index == indicator, 0)
         )
     true = quality(made)

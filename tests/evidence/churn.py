@@ -31,25 +31,24 @@ SIGNS = ("orders", "messages", "tickets", "surveys")
 
 def score(made: World) -> dict[str, pd.DataFrame]:
     """Every table for one twin."""
-    from helpers import segment
+    from helpers.segment import rfm
+    from helpers.segment.churn import churn_model, leaving
 
     run = made.run
     tables, as_of = {n: run.read(n) for n in SIGNS}, run.as_of
     first = tables["orders"].ordered_on.min().to_pandas().date()
-    gone = segment.set_horizon(
-        tables["orders"], as_of, segment.comparable_window(first, as_of), 0.05
-    )
-    people = segment.looks(tables, segment.look_days(as_of, first, gone), gone, as_of)
-    people = segment.add_alive(segment.by_rule(people, {}), gone)
-    alive = segment.by_rhythm(people[people["is_alive"]], 0.05)
-    alive = segment.add_risk(segment.by_threshold(alive, segment.key_lines({})), gone)
+    gone = leaving.set_horizon(tables["orders"], as_of, rfm.comparable_window(first, as_of), 0.05)
+    people = leaving.looks(tables, leaving.look_days(as_of, first, gone), gone, as_of)
+    people = churn_model.add_alive(leaving.by_rule(people, {}), gone)
+    alive = leaving.by_rhythm(people[people["is_alive"]], 0.05)
+    alive = churn_model.add_risk(leaving.by_threshold(alive, leaving.key_lines({})), gone)
     now = truth_of(made, alive, as_of, gone.horizon, not_alive(people))
     seed = int(made.folder.name.removeprefix("twin"))
     signs = [sign_sizes(CUSTOMERS, 1000 * seed + k) for k in range(SHOPS)]
     return {
         "churn_ranking": ranking(now),
-        "churn_backtest": segment.compare_ways(alive, 0.1, gone),
-        "churn_calibration": calibration(now, segment.reliability(alive)),
+        "churn_backtest": churn_model.compare_ways(alive, 0.1, gone),
+        "churn_calibration": calibration(now, churn_model.reliability(alive)),
         "churn_causes": pd.concat([*signs, test_sizes(made)]),
     }
 
@@ -120,8 +119,8 @@ def truth_of(
 
 def not_alive(people: pd.DataFrame) -> pd.Series:
     """The chance by BG/NBD that each customer has left, at the last look."""
-    from helpers.segment import bgnbd
-    from helpers.segment.churn_model import _history
+    from helpers.segment.churn.churn_model import _history
+    from helpers.segment.lifetime_value import bgnbd
 
     last = people[people["on"] == people["on"].max()]
     x, t_x, T = _history(last)
@@ -178,15 +177,16 @@ def calibration(now: pd.DataFrame, past: pd.DataFrame) -> pd.DataFrame:
 
 def sign_sizes(customers: int, seed: int) -> pd.DataFrame:
     """Each sign's size in one clean shop beside the true one."""
-    from helpers import segment
-    from helpers.segment.reasons import REASONS, _shows
+    from helpers.segment import rfm
+    from helpers.segment.churn import leaving, reasons
+    from helpers.segment.churn.reasons import REASONS, _shows
 
     tables, world = clean_shop(customers, seed)
     first = START.date()
-    gone = segment.set_horizon(tables["orders"], LAST, segment.comparable_window(first, LAST), 0.05)
-    people = segment.looks(tables, segment.look_days(LAST, first, gone), gone, LAST)
-    panel = segment.sign_panel(tables, people, gone, LAST)
-    signs, service = segment.sign_effects(panel), world.c["service"]
+    gone = leaving.set_horizon(tables["orders"], LAST, rfm.comparable_window(first, LAST), 0.05)
+    people = leaving.looks(tables, leaving.look_days(LAST, first, gone), gone, LAST)
+    panel = reasons.sign_panel(tables, people, gone, LAST)
+    signs, service = reasons.sign_effects(panel), world.c["service"]
     true = dict.fromkeys(NO_EFFECT, 0.0)
     often = {"bad service": 1.0, "slow reply": service["bad"]["slow"] - service["bad"]["quick"]}
     for sign, share in often.items():
@@ -203,11 +203,12 @@ def sign_sizes(customers: int, seed: int) -> pd.DataFrame:
 
 def test_sizes(made: World) -> pd.DataFrame:
     """The effects of the experiments on ordering again, beside the true ones."""
-    from helpers import effects, segment
+    from helpers import effects
+    from helpers.segment.churn import reasons
 
     experiments = made.run.read("experiments").to_pandas()
     judged = effects.judge_tests(experiments, {})
-    tests = segment.experiment_effects(effects.readable(experiments, judged))
+    tests = reasons.experiment_effects(effects.readable(experiments, judged))
     true_ones = (
         made.truth("effects")
         .query("group == 'all'")

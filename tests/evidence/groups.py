@@ -21,8 +21,9 @@ from scipy.special import digamma, gammaln, logsumexp
 from sklearn.metrics import adjusted_rand_score
 from twins import World
 
-from helpers import analyze, segment
-from helpers.segment import features
+from helpers.analyze.relations import factors
+from helpers.segment import rfm
+from helpers.segment.groups import clustering, features, personas, survey_needs
 
 ORDERS = [3, 6]
 DAYS = 7
@@ -34,10 +35,10 @@ def score(made: World) -> dict[str, pd.DataFrame]:
     orders, products = run.read("orders"), run.read("products")
     first_on = orders.ordered_on.min().to_pandas().date()
     cut = run.as_of - timedelta(days=(run.as_of - first_on).days // 3)
-    early, _late, now = segment.habit_periods(orders, products, cut, run.as_of)
+    early, _late, now = features.habit_periods(orders, products, cut, run.as_of)
     shape = now.shape.loc[now.known]
-    numbers = segment.group_numbers(shape)
-    k, verdict = segment.choose_number(numbers)
+    numbers = clustering.group_numbers(shape)
+    k, verdict = clustering.choose_number(numbers)
     found = [{"twin": "with tastes", "groups": k, "verdict": verdict}, without_groups(now)]
     return {
         "groups": pd.DataFrame(recovery(made, now, k or 5)),
@@ -82,13 +83,13 @@ def recovery(made: World, now: features.Habits, k: int) -> list[dict]:
     """Agreement of every way of grouping with taste and home channel."""
     counts = features.wide(now.counts, "what", now.people.index)
     shape, known = now.shape, now.known
-    ways = {f"{m}": grouped(shape, known, m, k) for m in segment.METHODS}
+    ways = {f"{m}": grouped(shape, known, m, k) for m in clustering.METHODS}
     everything = now.features
     ways["k-means, with the place among the features"] = grouped(everything, known, "k-means", k)
     ways["latent classes"] = latent_classes(counts, known, k)
     ways["favourite category"] = counts.idxmax(axis=1)
-    rfm = segment.rfm(made.run.read("orders"), made.run.as_of, 364).to_pandas()
-    ways["RFM type"] = segment.add_type(rfm, segment.cut_lines(rfm, "median")).set_index(
+    bought = rfm.rfm(made.run.read("orders"), made.run.as_of, 364).to_pandas()
+    ways["RFM type"] = rfm.add_type(bought, rfm.cut_lines(bought, "median")).set_index(
         "customer_id"
     )["segment"]
     ways["best possible"] = best_possible(made, counts)
@@ -112,7 +113,7 @@ def recovery(made: World, now: features.Habits, k: int) -> list[dict]:
 
 def grouped(table: pd.DataFrame, known: pd.Index, method: str, k: int) -> pd.Series:
     """Groups made from the customers with known habits, for all."""
-    return segment.assign_groups(segment.make_groups(table.loc[known], method, k), table)
+    return clustering.assign_groups(clustering.make_groups(table.loc[known], method, k), table)
 
 
 def best_possible(made: World, counts: pd.DataFrame) -> pd.Series:
@@ -135,8 +136,8 @@ def latent_classes(counts: pd.DataFrame, known: pd.Index, k: int, steps: int = 2
     rows = counts.loc[known].to_numpy()
     start = features.dirichlet(rows)
     logs = np.log(rows + start) - np.log(rows + start).mean(axis=1, keepdims=True)
-    groups = segment.assign_groups(
-        segment.make_groups(pd.DataFrame(logs), "k-means", k), pd.DataFrame(logs)
+    groups = clustering.assign_groups(
+        clustering.make_groups(pd.DataFrame(logs), "k-means", k), pd.DataFrame(logs)
     )
     part = np.eye(k)[groups.astype(int) - 1] * 0.9 + 0.1 / k
     alpha = np.array([10 * (p @ rows + 1) / (p @ rows + 1).sum() for p in part.T])
@@ -180,13 +181,13 @@ def without_groups(now: features.Habits) -> dict:
     smooth = now._replace(
         counts=counts, usual=usual, features=features.habit_features(counts, now.people, usual)
     )
-    k, verdict = segment.choose_number(segment.group_numbers(smooth.shape.loc[now.known]))
+    k, verdict = clustering.choose_number(clustering.group_numbers(smooth.shape.loc[now.known]))
     return {"twin": "without groups", "groups": k, "verdict": verdict}
 
 
 def needs(made: World) -> list[dict]:
     """Each true factor and the need that goes with it, and the strongest of them."""
-    found = segment.find_needs(analyze.survey_answers(made.run.frame("surveys")))
+    found = survey_needs.find_needs(factors.survey_answers(made.run.frame("surveys")))
     truth = made.truth("factor_scores").set_index("person").drop(columns="mood")
     who = made.people.set_index("customer_id")["person"]
     who = who[who.index.isin(found.scores.index) & who.isin(truth.index)].drop_duplicates()
@@ -216,11 +217,11 @@ def answers(made: World, early: features.Habits, k: int, cut: date) -> list[dict
     """Whether personas of the earlier time answered the messages of the later differently."""
     run, orders = made.run, made.run.read("orders")
     groups = grouped(early.shape, early.known, "k-means", k)
-    sent = segment.contacts(
+    sent = personas.contacts(
         run.read("messages"), orders, run.read("redemptions"), (cut, run.as_of), DAYS
     ).to_pandas()
-    types = segment.plain_groups(orders, early, cut, 182)["RFM type"]
-    told = segment.answer_tests(
-        segment.compare_answers(sent, {"persona": groups, "RFM type": types})
+    types = clustering.plain_groups(orders, early, cut, 182)["RFM type"]
+    told = personas.answer_tests(
+        personas.compare_answers(sent, {"persona": groups, "RFM type": types})
     )
     return told[["division", "p"]].to_dict("records") or [{"division": "persona", "p": np.nan}]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import pandas as pd
 from twins import World
 
-from helpers import segment, store
+from helpers import store
+from helpers.segment import profiles
 
 ORDERS = {"1": (1, 1), "2 to 4": (2, 4), "5 and more": (5, 10_000)}
 
@@ -19,9 +20,9 @@ def score(made: World) -> dict[str, pd.DataFrame]:
     """Favourite and home channel of one twin."""
     orders, truth = made.run.read("orders"), made.people
     begin, end = store.body(store.order_days(orders))
-    lines = segment.with_goods(orders, made.run.read("products"))
+    lines = profiles.with_goods(orders, made.run.read("products"))
     found = (
-        segment.habits(lines, begin, end)
+        profiles.habits(lines, begin, end)
         .to_pandas()
         .merge(truth, on="customer_id", suffixes=("", "_true"))
     )

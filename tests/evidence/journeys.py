@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from twins import World
 
-from helpers import analyze, stats
+from helpers import stats
+from helpers.analyze.journeys import beta_geometric, repeat_orders
 
 AHEAD = (28, 91, 182)
 
@@ -23,13 +24,13 @@ AHEAD = (28, 91, 182)
 def score(made: World) -> dict[str, pd.DataFrame]:
     """What was said of one twin, and what then came."""
     run = made.run
-    past = analyze.history(run.read("orders"), run.read("customers"), run.as_of)
+    past = repeat_orders.history(run.read("orders"), run.read("customers"), run.as_of)
     rows = []
     for within in AHEAD:
-        tried = analyze.check_ladder(past.days, run.as_of, within)
+        tried = repeat_orders.check_ladder(past.days, run.as_of, within)
         rows.append(tried.assign(within=within, hits=(tried["came"] * tried["customers"]).round()))
-    held = analyze.hold_out_retention(past.days, run.as_of, past.silence)
-    told = analyze.score_retention(held, None).assign(customers=past.customers)
+    held = beta_geometric.hold_out_retention(past.days, run.as_of, past.silence)
+    told = beta_geometric.score_retention(held, None).assign(customers=past.customers)
     return {"repeat_ladder": pd.concat(rows, ignore_index=True), "retention": told}
 
 

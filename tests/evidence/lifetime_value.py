@@ -49,20 +49,24 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def forecasts(made: World) -> dict[str, pd.DataFrame]:
     """By method: customer_id, said_orders, said (margin), low, high, prob_alive, beside the truth of the year after."""
-    from helpers import assumptions, segment
+    from helpers import assumptions
+    from helpers.segment import rfm
+    from helpers.segment.lifetime_value import holdout, lifetime
 
     run, economics = made.run, made.run.settings.economics
     lines, _basis = assumptions.with_margin(run.read("orders"), run.read("products"), economics)
-    people = segment.add_history(segment.histories(lines, run.as_of).to_pandas(), run.as_of)
-    window = segment.comparable_window(lines.ordered_on.min().to_pandas().date(), run.as_of)
-    tested = segment.backtest(lines, run.as_of, window)
-    models = segment.fit_models(people)
+    people = lifetime.add_history(lifetime.histories(lines, run.as_of).to_pandas(), run.as_of)
+    window = rfm.comparable_window(lines.ordered_on.min().to_pandas().date(), run.as_of)
+    tested = holdout.backtest(lines, run.as_of, window)
+    models = lifetime.fit_models(people)
     found = {
-        PLAIN: segment.plain_values(people, segment.period(lines, run.as_of, DAYS), DAYS, 1.0, 0.0)
+        PLAIN: lifetime.plain_values(
+            people, lifetime.period(lines, run.as_of, DAYS), DAYS, 1.0, 0.0
+        )
     }
     for name, model in models.items():
-        found[name] = segment.value_customers(
-            people, model, DAYS, 0.0, segment.level_needed(tested, name)
+        found[name] = lifetime.value_customers(
+            people, model, DAYS, 0.0, holdout.level_needed(tested, name)
         )
     found["chosen by likelihood"] = found[next(iter(models))]
     truth = made.people.drop_duplicates("person", keep=False)

@@ -98,7 +98,7 @@ def contacts(made: World) -> pd.DataFrame:
 
 def season(w: SimpleNamespace) -> pd.DataFrame:
     """Logs of the effects of one clean shop beside the logs of the true factors, each against their mean."""
-    from helpers import analyze
+    from helpers.analyze.predictions import sales_drivers
     from helpers.demo.constants import DAYS
 
     days = pd.date_range(FIRST, LAST)
@@ -108,8 +108,8 @@ def season(w: SimpleNamespace) -> pd.DataFrame:
     o, found = w.orders[w.orders["real"] & (w.orders["t"] < DAYS) & (w.orders["cause"] < 100)], []
     for channel, kind in CHANNELS.items():
         counts = np.bincount(o.loc[o["kind"] == kind, "day"], minlength=DAYS)[:DAYS]
-        fit = analyze.explain_sales(pd.Series(counts.astype(float), days), moves, feasts)
-        effects = analyze.driver_effects(fit)
+        fit = sales_drivers.explain_sales(pd.Series(counts.astype(float), days), moves, feasts)
+        effects = sales_drivers.driver_effects(fit)
         for part, factors in {"month": w.c["months"], "weekday": w.c["weekdays"][channel]}.items():
             rows, true = effects[effects["kind"] == part], np.log([f for f in factors if f])
             logs = np.log1p(rows[["effect", "low", "high"]]).assign(factor=rows["driver"])
@@ -119,8 +119,8 @@ def season(w: SimpleNamespace) -> pd.DataFrame:
 
 def lines_ahead(w: SimpleNamespace) -> pd.DataFrame:
     """What was said thirteen weeks before the end about the parts of one clean shop, beside what came."""
-    from helpers import analyze, stats
-    from helpers.analyze import line_forecast
+    from helpers import stats
+    from helpers.analyze.predictions import line_forecast
     from helpers.demo.constants import DAYS
 
     lines = w.lines.join(w.orders[["kind", "t", "real", "cancelled"]], on="order")
@@ -133,12 +133,12 @@ def lines_ahead(w: SimpleNamespace) -> pd.DataFrame:
         for kind, part in {"category": category, "channel": channel}.items()
     ]
     sales, last = pd.concat(each), pd.Timestamp(LAST) - pd.Timedelta(weeks=AHEAD)
-    parts = analyze.part_days(sales[sales["ordered_on"] <= last], last.date())
+    parts = line_forecast.part_days(sales[sales["ordered_on"] <= last], last.date())
     daily = parts["category"].sum(axis=1)
     whole = stats.backtest(daily)
-    tested = analyze.backtest_lines(parts, whole, _feasts())
-    paths = analyze.total_ahead(daily, whole)
-    said = analyze.forecast_lines(parts, paths, tested, _feasts())
+    tested = line_forecast.backtest_lines(parts, whole, _feasts())
+    paths = line_forecast.total_ahead(daily, whole)
+    said = line_forecast.forecast_lines(parts, paths, tested, _feasts())
     later = sales[sales["ordered_on"] > last]
     weeks = (later["ordered_on"] - last).dt.days.sub(1) // 7 + 1
     came = later.groupby([later["kind"], later["part"].astype(str), weeks])["revenue"].sum()
@@ -164,7 +164,8 @@ def lines_ahead(w: SimpleNamespace) -> pd.DataFrame:
 
 def purchase(shop: dict, w: SimpleNamespace) -> pd.DataFrame:
     """The comparison in one clean shop."""
-    from helpers import analyze, tables
+    from helpers import tables
+    from helpers.analyze.predictions import purchase, purchase_models
     from helpers.demo.constants import DAYS
 
     goods = pd.DataFrame(
@@ -174,11 +175,13 @@ def purchase(shop: dict, w: SimpleNamespace) -> pd.DataFrame:
         }
     )
     known = {"orders": shop["orders"], "products": tables.conform(ibis.memtable(goods), "products")}
-    period = analyze.choose_period(known["orders"], LAST).days
-    people = analyze.known_on(known, analyze.cut_days(known["orders"], LAST, period), period, LAST)
-    contest = analyze.race(people, period)
-    models, said = analyze.compare_models(contest), analyze.said_and_seen(contest)
-    scored = analyze.purchase_scores(people, period, contest)
+    period = purchase.choose_period(known["orders"], LAST).days
+    people = purchase.known_on(
+        known, purchase.cut_days(known["orders"], LAST, period), period, LAST
+    )
+    contest = purchase_models.race(people, period)
+    models, said = purchase_models.compare_models(contest), purchase_models.said_and_seen(contest)
+    scored = purchase_models.purchase_scores(people, period, contest)
     later = set(w.orders.loc[w.orders["real"] & (w.orders["t"] >= DAYS), "person"].astype("str"))
     after = roc_auc_score(scored["customer_id"].isin(later), scored["probability"])
     both = {
@@ -189,10 +192,12 @@ def purchase(shop: dict, w: SimpleNamespace) -> pd.DataFrame:
 
 
 def _feasts() -> pd.DataFrame:
-    from helpers import analyze
+    from helpers.analyze.predictions import sales_drivers
 
     none = pd.DataFrame(columns=["held_on", "name", "kind"])
-    return analyze.feast_days(none, "DE", FIRST, pd.Timestamp(LAST) + pd.Timedelta(weeks=AHEAD))
+    return sales_drivers.feast_days(
+        none, "DE", FIRST, pd.Timestamp(LAST) + pd.Timedelta(weeks=AHEAD)
+    )
 
 
 def _pooled(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -84,22 +84,24 @@ def clean_shop(folder: Path, seed: int) -> pd.DataFrame:
 
 def measure(tables: dict, truth: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """Every estimate of one shop beside its truth."""
-    from helpers import analyze
-    from helpers.analyze import promotion
+    from helpers.analyze.pricing import elasticity, prices, promotion
 
     truth = truth.set_index("category")
-    goods = analyze.choose_products(
-        analyze.product_totals(tables["orders"], tables["products"]).to_pandas()
+    goods = prices.choose_products(
+        prices.product_totals(tables["orders"], tables["products"]).to_pandas()
     )
-    sold = analyze.weekly_sales(tables["orders"], goods).to_pandas()
-    promoted = analyze.promoted_weeks(tables["promotions"], goods).to_pandas()
-    panel = analyze.price_panel(sold, promoted, goods, as_of)
-    fits = analyze.fit_all(panel)
-    pooled = analyze.elasticities(fits).set_index("group")
-    demand = analyze.add_demand(panel, fits)
-    lifts = analyze.promotion_effects(demand, fits, pd.Series(dtype=float)).set_index("category")
+    sold = prices.weekly_sales(tables["orders"], goods).to_pandas()
+    promoted = prices.promoted_weeks(tables["promotions"], goods).to_pandas()
+    panel = prices.price_panel(sold, promoted, goods, as_of)
+    fits = elasticity.fit_all(panel)
+    pooled = elasticity.elasticities(fits).set_index("group")
+    demand = promotion.add_demand(panel, fits)
+    lifts = promotion.promotion_effects(demand, fits, pd.Series(dtype=float)).set_index("category")
     switching = promotion.fit_switching(demand, fits)
-    plain, with_promotion = analyze.fit_log_log(panel, promotion=False), analyze.fit_log_log(panel)
+    plain, with_promotion = (
+        elasticity.fit_log_log(panel, promotion=False),
+        elasticity.fit_log_log(panel),
+    )
     rows = []
     for c, fit in fits.items():
         e, p, far = truth.loc[c], pooled.loc[c], student.ppf(0.95, fit.clusters - 1)

@@ -23,8 +23,7 @@ import pandas as pd
 import yaml
 from twins import World
 
-from helpers import analyze
-from helpers.analyze import baskets, conjoint
+from helpers.analyze.relations import baskets, conjoint, factors
 from helpers.demo import around
 
 DRAWS, RESPONDENTS = 5, 250
@@ -108,12 +107,12 @@ def part_worths(made: World) -> list[dict]:
     truth = truth.set_index(["attribute", "level"])["part_worth"]
     price, rows = truth[conjoint.PRICE, conjoint.PER_UNIT], []
     for draw in range(DRAWS):
-        tasks = analyze.read_tasks(simulated(made, draw))
+        tasks = conjoint.read_tasks(simulated(made, draw))
         if not tasks.enough:
             continue
-        plain = analyze.fit_choices(tasks, alike=True)
-        for name, model in (("tastes differ", analyze.fit_choices(tasks)), ("all alike", plain)):
-            worths = analyze.part_worths(model, plain).set_index(["attribute", "level"])
+        plain = conjoint.fit_choices(tasks, alike=True)
+        for name, model in (("tastes differ", conjoint.fit_choices(tasks)), ("all alike", plain)):
+            worths = conjoint.part_worths(model, plain).set_index(["attribute", "level"])
             true = truth.reindex(worths.index)
             centred = true - true.groupby("attribute").transform("mean").where(
                 worths["over"].notna(), 0.0
@@ -135,8 +134,8 @@ def part_worths(made: World) -> list[dict]:
                             w["willing_high"],
                         )
                     )
-            ours, rivals = (analyze.describe_products(said, model) for said in (PRODUCT, RIVALS))
-            got = analyze.preference(model, ours.iloc[0], rivals).query("own").iloc[0]
+            ours, rivals = (conjoint.describe_products(said, model) for said in (PRODUCT, RIVALS))
+            got = conjoint.preference(model, ours.iloc[0], rivals).query("own").iloc[0]
             right = true_share(world, ours.iloc[0], rivals)
             rows.append(
                 figure(name, "share of preference", right, got["share"], got["low"], got["high"])
@@ -157,8 +156,8 @@ def figure(model: str, what: str, truth: float, estimate: float, low: float, hig
 
 def factors_found(made: World) -> list[dict]:
     """Each true factor: found, error of its loadings, and how closely scores and one statement follow it."""
-    answers = analyze.survey_answers(made.run.frame("surveys"))
-    found = analyze.find_factors(answers)
+    answers = factors.survey_answers(made.run.frame("surveys"))
+    found = factors.find_factors(answers)
     truth = made.truth("loadings").set_index("statement")
     people = made.people.set_index("customer_id")["person"]
     people = people[people.index.isin(answers.index)].drop_duplicates()
@@ -190,10 +189,10 @@ def pairs_found(made: World) -> list[dict]:
     orders, products = made.run.read("orders"), made.run.read("products")
     first, last = (f().to_pandas() for f in (orders.ordered_on.min, orders.ordered_on.max))
     cut = (last - (last - first) / 3).date()
-    counts = analyze.count_baskets(
-        analyze.basket_items(orders, products, "product_id", cut).cache(), fewest=10
+    counts = baskets.count_baskets(
+        baskets.basket_items(orders, products, "product_id", cut).cache(), fewest=10
     )
-    rules = analyze.pair_rules(counts)
+    rules = baskets.pair_rules(counts)
     plain = counts.pairs.copy()
     baskets._judge(plain, counts, 0, "")
     plain[["first", "second"]] = plain[["first", "second"]].apply(lambda c: c.map(counts.names))

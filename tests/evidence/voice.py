@@ -8,9 +8,10 @@ from sklearn.metrics import roc_auc_score
 from twins import World
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from helpers import analyze, stats
-from helpers.analyze import texts as reading
-from helpers.analyze import topic_links, topics
+from helpers import stats
+from helpers.analyze.voice import emotion, mood, service, topic_links, topic_model
+from helpers.analyze.voice import topic_model as topics
+from helpers.analyze.voice import writing as reading
 
 FILES = {"zendesk_tickets.csv": "ticket:", "reviews.csv": "review:"}
 TARGET = 480  # minutes, as world.yaml has it for a reply that makes bad experiences likely
@@ -20,7 +21,7 @@ def score(world: World) -> dict[str, pd.DataFrame]:
     """One row a text with a true topic, and one row an interval whose true value is known."""
     tables, as_of = {n: t.rows for n, t in world.cleaned.items()}, world.run.as_of
     texts = reading.read_texts(reading.gather_texts(tables, "Twin", as_of), tables["products"])
-    texts = analyze.add_mood(analyze.add_topics(texts))
+    texts = mood.add_mood(topic_model.add_topics(texts))
     truth = world.truth("topics")
     truth["text_id"] = truth["file"].map(FILES) + truth["id"].astype(str)
     true = truth.drop_duplicates("text_id").set_index("text_id")
@@ -57,15 +58,15 @@ def intervals(world: World, texts: pd.DataFrame, told: pd.DataFrame) -> pd.DataF
                 if q.topic in weights:
                     name = f"share of a topic in a quarter, {source}, of {of}"
                     rows.append([name, q.share, q.low, q.high, weights[q.topic]])
-    for t in analyze.topic_trends(told).itertuples():
+    for t in topic_links.topic_trends(told).itertuples():
         rows.append(["change of a share a year", t.change, t.low, t.high, 0.0])
-    styles = analyze.campaign_styles(cleaned["campaigns"].rows.to_pandas())
-    outcomes = analyze.style_outcomes(styles, cleaned["messages"].rows, cleaned["orders"].rows)
+    styles = emotion.campaign_styles(cleaned["campaigns"].rows.to_pandas())
+    outcomes = emotion.style_outcomes(styles, cleaned["messages"].rows, cleaned["orders"].rows)
     known = {
         "unsubscribed": 0.0,
         "ordered": 0.0,
     }  # styles change what is opened and clicked, nothing else
-    for c in analyze.compare_styles(styles, outcomes).itertuples():
+    for c in emotion.compare_styles(styles, outcomes).itertuples():
         if c.outcome in known:
             rows.append(
                 [
@@ -86,15 +87,15 @@ def intervals(world: World, texts: pd.DataFrame, told: pd.DataFrame) -> pd.DataF
                     1.0,
                 ]
             )
-    cases = analyze.service_cases(cleaned["tickets"].rows, cleaned["orders"].rows, texts, as_of)
-    weeks = analyze.reply_weeks(cases, TARGET)
-    for c in analyze.slow_cost(cases, weeks, TARGET).itertuples():
+    cases = service.service_cases(cleaned["tickets"].rows, cleaned["orders"].rows, texts, as_of)
+    weeks = service.reply_weeks(cases, TARGET)
+    for c in service.slow_cost(cases, weeks, TARGET).itertuples():
         if c.compared == "late replies":
             rows.append(["bad marks after a late reply", c.difference, c.low, c.high, 0.70 - 0.18])
-    for u in analyze.unhappy_by_topic(texts[texts["source"] == "ticket"]).itertuples():
+    for u in topic_links.unhappy_by_topic(texts[texts["source"] == "ticket"]).itertuples():
         rows.append(["unhappy by topic of the case", u.difference, u.low, u.high, 0.0])
-    panel = analyze.leaving_panel(texts, cleaned["orders"].rows, as_of)
-    for t in analyze.leaving_by_topic(panel).itertuples():
+    panel = topic_links.leaving_panel(texts, cleaned["orders"].rows, as_of)
+    for t in topic_links.leaving_by_topic(panel).itertuples():
         rows.append(["leaving by topic of the case", t.difference, t.low, t.high, 0.0])
     slow = weeks.loc[weeks["is_slow"], "week"]
     start = pd.Timestamp("2024-10-01")

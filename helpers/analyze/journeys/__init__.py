@@ -1,0 +1,1 @@
+"""How customers go their way: visits, funnels, carts left, repeat orders, and how long they stay."""

@@ -1,0 +1,333 @@
+"""The funnel: how many get from step to step, in which time, and where they leave (practice
+3.4).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from helpers import stats
+from helpers.analyze.journeys.sessions import JOURNEYS, READ, act_words
+from helpers.show import words
+
+FEWEST = 100  # visits of a part below which it is not compared
+COLUMNS = ["unit", "order", "split", "part", "position", "step", "reached", "share", "low", "high"]
+COLUMNS += ["passed", "passed_low", "passed_high", "lost", "minutes"]
+
+
+def deeds(acts: ir.Table) -> ir.Table:
+    """What people did, in order: acts that happen by themselves are left out, repeats right after
+    each other are one.
+
+    Columns: who, session, visit_no, act_no, occurred_at, event_name, and `n`, the place in the
+    visit from 1.
+    """
+    told = acts.filter(~_.event_name.isin(JOURNEYS["noise"]))
+    told = told.select("who", "session", "visit_no", "act_no", "occurred_at", "event_name")
+    inside = {"group_by": "session", "order_by": "act_no"}
+    changed = told.mutate(before=_.event_name.lag().over(**inside))
+    changed = changed.filter(_.before.isnull() | (_.before != _.event_name)).drop("before")
+    return changed.mutate(n=ibis.row_number().over(**inside) + 1)
+
+
+def reach(deeds: ir.Table, steps: list[str], order: str = "loose", hours: float = 0) -> ir.Table:
+    """When each unit reached each step: one row a unit that began, columns at_1, at_2 ... , empty
+    where not reached.
+
+    Units are visits; with `hours` they are visitors (`who`), of whom so many hours from their first
+    step on count, in as many visits as they like; who began too late to be followed so long, until
+    the last of all deeds, is left out. In loose order other acts may lie between the steps; in
+    strict order each step must be the very next act.
+    """
+    unit = "who" if hours else "session"
+    rows = deeds.select("occurred_at", "act_no", "event_name", unit=deeds[unit])
+    if hours:
+        limit = ibis.interval(seconds=round(hours * 3600))
+        first = (
+            rows.filter(_.event_name == steps[0]).group_by("unit").agg(first=_.occurred_at.min())
+        )
+        first = (
+            first.cross_join(rows.agg(end=_.occurred_at.max()))
+            .filter(_.first + limit <= _.end)
+            .drop("end")
+        )
+        rows = rows.join(first, "unit").filter(_.occurred_at >= _.first)
+        rows = rows.filter(_.occurred_at <= _.first + limit).drop("first")
+    return (_strict if order == "strict" else _loose)(rows, steps)
+
+
+def _loose(rows: ir.Table, steps: list[str]) -> ir.Table:
+    found = rows.filter(rows.event_name == steps[0]).group_by("unit").agg(at_1=_.occurred_at.min())
+    for k, step in enumerate(steps[1:], 2):
+        then = found.join(rows.filter(rows.event_name == step), "unit")
+        then = then.filter(then.occurred_at >= then[f"at_{k - 1}"])
+        times = then.group_by("unit").agg(_.occurred_at.min().name(f"at_{k}"))
+        found = found.left_join(times, "unit").drop("unit_right")
+    return found
+
+
+def _strict(rows: ir.Table, steps: list[str]) -> ir.Table:
+    window = {"group_by": rows.unit, "order_by": rows.act_no}
+    name, at = rows.event_name, rows.occurred_at
+    follows, columns, depth = name == steps[0], {"at_1": at}, 1
+    for k, step in enumerate(steps[1:], 1):
+        follows = follows & (name.lead(k).over(**window) == step).fill_null(False)
+        columns[f"at_{k + 1}"] = follows.ifelse(at.lead(k).over(**window), ibis.null("timestamp"))
+        depth = depth + follows.ifelse(1, 0)
+    chains = rows.mutate(**columns, depth=depth).filter(_.event_name == steps[0])
+    best = ibis.row_number().over(group_by="unit", order_by=[ibis.desc("depth"), ibis.asc("at_1")])
+    return chains.mutate(best=best).filter(_.best == 0).select("unit", *columns)
+
+
+def count_steps(
+    reached: pd.DataFrame, steps: list[str], by: pd.Series | None = None
+) -> pd.DataFrame:
+    """How many of each part reached each step, with 90 % Wilson intervals; one row a part and step.
+
+    `reached` is that of `reach`; `by` gives the part of each unit by its name (all together without
+    it). `share` is of those who began, `passed` of those at the step before; `lost` came no further
+    than the step before, `minutes` is the median time from the step before.
+    """
+    part = reached["unit"].map(by) if by is not None else pd.Series("all", reached.index)
+    frames = []
+    for name, rows in reached.groupby(part, sort=False):
+        times = rows[[f"at_{k}" for k in range(1, len(steps) + 1)]].apply(pd.to_datetime)
+        n = times.notna().sum().to_numpy()
+        before = np.r_[n[0], n[:-1]]
+        frame = pd.DataFrame(
+            {"part": name, "position": range(1, len(steps) + 1), "reached": n, "lost": before - n}
+        )
+        waits = times.diff(axis=1).apply(lambda t: t.dt.total_seconds().median() / 60).to_numpy()
+        frame = frame.assign(step=[act_words(s) for s in steps], share=n / n[0], minutes=waits)
+        frame["passed"] = frame["reached"] / np.where(before > 0, before, np.nan)
+        frame[["low", "high"]] = stats.share_interval(
+            frame["reached"], pd.Series(n[0], frame.index)
+        )
+        frame[["passed_low", "passed_high"]] = stats.share_interval(
+            frame["reached"], pd.Series(before)
+        )
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS[3:])
+
+
+def funnels(
+    deeds: ir.Table, visits: pd.DataFrame, rules: object, as_of: date, most: int = 6
+) -> pd.DataFrame:
+    """Every funnel of a client (table `funnel`): by visit and by visitor, loose and strict, and
+    split in three ways.
+
+    `rules` are the settings `journeys`; `visits` come from `describe_visits`. Splits are of visits
+    in the client's own order, by device, channel (the `most` largest) and new or returning. Empty
+    without a first step.
+    """
+    steps, frames = rules.steps, []
+    for unit, hours in (("visit", 0.0), ("visitor", rules.time_limit_hours)):
+        for order in ("loose", "strict"):
+            reached = reach(deeds, steps, order, hours).to_pandas()
+            frames.append(count_steps(reached, steps).assign(unit=unit, order=order, split="all"))
+            if unit == "visit" and order == rules.order:
+                for split in ("device", "channel", "visitor"):
+                    top = visits[split].value_counts().index[:most]
+                    by = visits.set_index("session")[split].where(
+                        lambda p, top=top: p.isin(top), "other"
+                    )
+                    frames.append(
+                        count_steps(reached, steps, by).assign(unit=unit, order=order, split=split)
+                    )
+    return pd.concat(frames, ignore_index=True)[COLUMNS].assign(as_of=as_of)
+
+
+def one_funnel(table: pd.DataFrame, unit: str, order: str) -> pd.DataFrame:
+    """The undivided funnel of a unit and order, with the median `wait` since the step before in
+    words.
+    """
+    rows = table[(table["unit"] == unit) & (table["order"] == order) & (table["split"] == "all")]
+    return rows.assign(wait=_spell(rows["minutes"])).reset_index(drop=True)
+
+
+def compare_ways(table: pd.DataFrame, hours: float) -> pd.DataFrame:
+    """The same shop by four definitions: one row a unit and order, the share that reached each
+    step.
+
+    `hours` is the time limit of visitors; their `unit` names it.
+    """
+    limit = (
+        f"{words.count(hours / 24)} days" if hours >= 48 and hours % 24 == 0 else f"{hours:g} hours"
+    )
+    whole = table[table["split"] == "all"].replace({"unit": {"visitor": f"visitor, for {limit}"}})
+    wide = (
+        whole.pivot_table("share", ["unit", "order"], "step", sort=False)
+        .reset_index()
+        .rename_axis(columns=None)
+    )
+    began = whole[whole["position"] == 1].set_index(["unit", "order"])["reached"]
+    wide.insert(2, "began", [began[u, o] for u, o in zip(wide["unit"], wide["order"], strict=True)])
+    return wide.drop(columns=whole["step"].head(1).tolist())
+
+
+def by_part(table: pd.DataFrame) -> pd.DataFrame:
+    """The last step by device, channel and new or returning, the largest parts first: share of
+    those who began.
+    """
+    parts = table[table["split"] != "all"]
+    began = parts[parts["position"] == 1].set_index(["split", "part"])["reached"]
+    end = parts[parts["position"] == parts["position"].max()]
+    end = end.assign(began=[began[s, p] for s, p in zip(end["split"], end["part"], strict=True)])
+    end = end.sort_values(["split", "began"], ascending=[True, False], kind="stable")
+    return end[["split", "part", "began", "reached", "share", "low", "high"]].reset_index(drop=True)
+
+
+def worst_step(table: pd.DataFrame) -> pd.Series | None:
+    """The step of an undivided funnel before which most visits or visitors are lost; None without
+    one.
+    """
+    later = table[(table["position"] > 1) & table["passed"].notna()]
+    return later.loc[later["lost"].idxmax()] if len(later) else None
+
+
+def leak(table: pd.DataFrame) -> pd.DataFrame:
+    """What an undivided funnel says, in one row: its ends, the share that gets through, the step
+    where most leave.
+
+    `before` and `step` are the steps between which most are lost (`gone`), `stays` the share that
+    goes on, `todo` what to do. No row without a funnel.
+    """
+    worst = worst_step(table)
+    if worst is None:
+        return pd.DataFrame(
+            columns=[
+                "first",
+                "last",
+                "began",
+                "share",
+                "low",
+                "high",
+                "before",
+                "step",
+                "stays",
+                "gone",
+                "todo",
+            ]
+        )
+    end, before = table.iloc[-1], table.iloc[worst["position"] - 2]
+    points = {p["name"]: p["do"] for p in JOURNEYS["touchpoints"].values()}
+    row = {"first": table["step"].iloc[0], "last": end["step"], "began": table["reached"].iloc[0]}
+    row |= {
+        "share": end["share"],
+        "low": end["low"],
+        "high": end["high"],
+        "before": before["step"],
+        "step": worst["step"],
+    }
+    row |= {
+        "stays": worst["passed"],
+        "gone": worst["lost"],
+        "todo": points.get(before["step"], f"find out what stops people after “{before['step']}”"),
+    }
+    return pd.DataFrame([row])
+
+
+def parts_in_words(parts: pd.DataFrame) -> str:
+    """For each split of `by_part`, the best and the worst part, or that they do not differ beyond
+    chance.
+    """
+    said = []
+    for split, rows in parts[parts["began"] >= FEWEST].groupby("split"):
+        best, worst = rows.loc[rows["share"].idxmax()], rows.loc[rows["share"].idxmin()]
+        if best["low"] > worst["high"]:
+            ends = [f"{r['part']} ({words.percent(r['share'], 1)})" for r in (best, worst)]
+            said.append(f"By {split} the share is highest for {ends[0]} and lowest for {ends[1]}.")
+        else:
+            said.append(f"By {split} the shares do not differ beyond chance.")
+    return " ".join(said)
+
+
+def where_visits_end(visits: pd.DataFrame) -> pd.DataFrame:
+    """Where visits without an order end: last act, visits, share, and time since the start in words
+    (quartiles).
+    """
+    gone = visits[~visits["buy"]]
+    table = gone.groupby("last_act")["minutes"].describe(percentiles=[0.25, 0.5, 0.75])
+    table = table[["count", "25%", "50%", "75%"]].set_axis(
+        ["visits", "quarter", "half", "three_quarters"], axis=1
+    )
+    table = table.assign(**{c: _spell(table[c]) for c in ("quarter", "half", "three_quarters")})
+    table.insert(1, "share", table["visits"] / max(len(gone), 1))
+    return table.astype({"visits": int}).sort_values("visits", ascending=False).reset_index()
+
+
+def tracked_share(acts: ir.Table, orders: ir.Table) -> pd.Series:
+    """Orders of the days that the acts cover, in channels that the acts know, and how many of them
+    the acts hold.
+
+    A site without tracking consent sees fewer orders than the till: `share` says how many. The
+    other way round, `sales` are the orders that acts of buying name, in the days that the orders
+    cover; `strange` are those that the shop lacks.
+    """
+    span = acts.agg(first=_.occurred_at.min(), last=_.occurred_at.max())
+    named = acts.filter(_.order_id.notnull())
+    known = named.select("order_id").distinct().mutate(seen=ibis.literal(1))
+    placed = (
+        orders.group_by("order_id")
+        .agg(channel=_.channel.max(), at=_.ordered_at.min())
+        .cross_join(span)
+    )
+    placed = placed.filter(placed.at >= placed["first"], placed.at <= placed["last"]).left_join(
+        known, "order_id"
+    )
+    by = (
+        placed.group_by("channel").agg(orders=_.count(), seen=_.seen.sum().fill_null(0)).to_pandas()
+    )
+    by = by[by["seen"] > 0][["orders", "seen"]].sum()
+    sold = (
+        named.filter(_.event_name.isin(JOURNEYS["buy"]))
+        .group_by("order_id")
+        .agg(at=_.occurred_at.min())
+    )
+    sold = sold.cross_join(orders.agg(first=_.ordered_at.min(), last=_.ordered_at.max()))
+    sold = sold.filter(sold["at"] >= sold["first"], sold["at"] <= sold["last"])
+    counts = [t.count().to_pandas() for t in (sold, sold.anti_join(orders, "order_id"))]
+    found = {"orders": by["orders"], "seen": by["seen"]}
+    found |= {"share": by["seen"] / by["orders"] if by["orders"] else np.nan}
+    return pd.Series(found | dict(zip(("sales", "strange"), counts, strict=True)))
+
+
+def tracked_in_words(held: pd.Series) -> str:
+    """What part of the orders the site sees, which of its own the shop does not know, and what
+    follows for its counts and rates (`tracked_share`).
+    """
+    if held["share"] != held["share"]:
+        return (
+            "Its acts name no order of the shop, so nobody can say how many orders the site does"
+            " not see."
+        )
+    orders, seen = words.count(held["orders"]), words.percent(held["share"])
+    said = (
+        f"Of {orders} orders placed in these days in the channels that the site serves, its acts"
+        f" hold {seen}. "
+    )
+    low = (
+        "The others were bought unseen, so the counts below are too low. The rates are too low only"
+        " where the visit "
+    )
+    low += "was seen and its order was not."
+    said += low if held["share"] < 0.98 else "So what follows misses hardly anything."
+    if not held["strange"]:
+        return said
+    return (
+        said
+        + " "
+        + READ["strange"].format(**{c: words.count(held[c]) for c in ("strange", "sales")})
+    )
+
+
+def _spell(minutes: pd.Series) -> list[str]:
+    """Times in words, below two minutes in seconds."""
+    told = [f"{60 * m:.0f}{words.NBSP}s" if m < 2 else f"{m:,.1f}{words.NBSP}min" for m in minutes]
+    return ["" if pd.isna(m) else s for m, s in zip(minutes, told, strict=True)]

@@ -1,0 +1,1 @@
+"""What prices, promotions, stock and rivals do to sales."""

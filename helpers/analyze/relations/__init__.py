@@ -1,0 +1,1 @@
+"""What hangs together: measures of customers, goods in a basket, answers, choices."""

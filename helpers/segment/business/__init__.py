@@ -1,0 +1,1 @@
+"""Business accounts: points, weights, ranks."""

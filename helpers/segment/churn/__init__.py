@@ -1,0 +1,1 @@
+"""Who is leaving, why, and whom to win back."""

@@ -1,0 +1,1 @@
+"""Groups of customers with like habits, their personas and their needs."""

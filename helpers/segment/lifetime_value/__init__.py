@@ -1,0 +1,1 @@
+"""What customers were worth, will be worth, and cost to win."""
