@@ -308,7 +308,7 @@ def twin(
 ):
     """Write the raw exports of the simulated shop, whose truth is known."""
     from helpers.client import home
-    from helpers.demo import write_twin
+    from simulator import write_twin
 
     folder = write_twin(Path(out) if out else home() / "data" / "twin", customers, seed)
     print(f"Written: {_shown(folder)}")

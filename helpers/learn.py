@@ -1,15 +1,15 @@
 """Exercises that check themselves: the answer is computed from the data, the hint fits the mistake.
 
-The exercises of 03_analyze stand in `helpers/exercises/analyze.py`, one function each, named as in
-the notebook and decorated with `@exercise`. It takes the run and gives the right answer and, by
-hint, the answers of typical mistakes.
+The exercises of 03_analyze stand in `notebooks/exercises/03_analyze.py`, one function each, named
+as in the notebook and decorated with `@exercise`. It takes the run and gives the right answer and,
+by hint, the answers of typical mistakes.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from numbers import Number
 
 import numpy as np
@@ -20,6 +20,7 @@ from helpers import store
 
 Answers = tuple[object, dict[str, object]]
 _book: dict[str, Callable[[store.Store], Answers]] = {}
+_read: set[str] = set()  # notebooks whose exercises are in the book
 
 
 def exercise(question: Callable[[store.Store], Answers]) -> Callable[[store.Store], Answers]:
@@ -111,7 +112,12 @@ def _plain(answer: object) -> object:
 
 
 def _load(name: str) -> Callable[[store.Store], Answers]:
-    import_module(f"helpers.exercises.{store.current().notebook.split('_', 1)[1]}")
+    notebook = store.current().notebook
+    if notebook not in _read:
+        file = store.notebook_file(notebook).parent / "exercises" / f"{notebook}.py"
+        spec = spec_from_file_location(f"exercises of {notebook}", file)
+        spec.loader.exec_module(module_from_spec(spec))
+        _read.add(notebook)
     if name not in _book:
         raise KeyError(f"there is no exercise called {name!r}")
     return _book[name]

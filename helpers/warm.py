@@ -30,17 +30,7 @@ import helpers
 from helpers import tables
 from helpers.collect.presets import presets
 
-NOT_FOR_NOTEBOOKS = (
-    "__main__",
-    "cli",
-    "demo",
-    "exercises",
-    "keep",
-    "kernels",
-    "publish",
-    "run",
-    "warm",
-)
+NOT_FOR_NOTEBOOKS = ("__main__", "cli", "keep", "kernels", "publish", "run", "warm")
 # bytes read of an order; one that the system does not send whole gets a plain kernel
 LONGEST = 2**20
 PACKAGES = ("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn")

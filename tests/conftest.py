@@ -139,7 +139,7 @@ def many_seeds(few: int, many: int) -> pytest.MarkDecorator:
 
 def simulated(customers: int, seed: int, events: bool = True) -> Path:
     """The folder of a simulated shop, written once for all tests of all processes; copy it to change it."""
-    from helpers.demo import write_twin
+    from simulator import write_twin
 
     place = SHARED / f"twin-{customers}-{seed}-{events}"
     try:

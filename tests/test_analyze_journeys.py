@@ -157,7 +157,7 @@ LISTED = [
 
 def depths(order_of_steps, hours=0.0, rows=LISTED):
     found = conversion.reach(
-        conversion.deeds(acts(*rows)), STEPS, order_of_steps, hours
+        conversion.clickstream(acts(*rows)), STEPS, order_of_steps, hours
     ).to_pandas()
     return {
         u.split("/")[0].removeprefix("v:"): n
@@ -186,13 +186,13 @@ def test_visitors_who_began_too_late_to_be_followed_are_left_out():
         for k, s in enumerate(STEPS[1:])
     ]
     for way in ("loose", "strict"):
-        found = conversion.reach(conversion.deeds(acts(*rows)), STEPS, way, 72).to_pandas()
+        found = conversion.reach(conversion.clickstream(acts(*rows)), STEPS, way, 72).to_pandas()
         assert len(found) == 20  # those of the first five days
         assert found["at_4"].notna().mean() == 0.5
     edge = [("a", 0, "view_item"), ("b", 60, "search")]
     assert depths("loose", hours=1, rows=edge) == {"a": 1}
     assert not depths("loose", hours=1.01, rows=edge)
-    short, rules = conversion.deeds(acts(*LISTED)), Journeys()
+    short, rules = conversion.clickstream(acts(*LISTED)), Journeys()
     visits = sessions.describe_visits(sessions.visits(acts(*LISTED)).to_pandas())
     ways = conversion.compare_ways(
         conversion.funnels(short, visits, rules, AS_OF), rules.time_limit_hours
@@ -202,7 +202,7 @@ def test_visitors_who_began_too_late_to_be_followed_are_left_out():
 
 
 def test_steps_are_counted_with_wilson_intervals_and_times():
-    reached = conversion.reach(conversion.deeds(acts(*LISTED)), STEPS).to_pandas()
+    reached = conversion.reach(conversion.clickstream(acts(*LISTED)), STEPS).to_pandas()
     table = funnel.count_steps(reached, STEPS)
     assert table["reached"].tolist() == [4, 3, 2, 2]
     assert table["share"].tolist() == [1, 0.75, 0.5, 0.5]
@@ -281,7 +281,7 @@ def test_orders_that_the_site_did_not_see_are_counted():
 def test_times_are_told_in_seconds_where_they_are_short_and_the_limit_of_visitors_in_days():
     visits = sessions.describe_visits(sessions.visits(acts(*LISTED)).to_pandas())
     later = acts(*LISTED, ("e", 8 * 1440, "search"))
-    table = conversion.funnels(conversion.deeds(later), visits, Journeys(), AS_OF)
+    table = conversion.funnels(conversion.clickstream(later), visits, Journeys(), AS_OF)
     waits = (
         conversion.one_funnel(table, "visit", "loose")["wait"].str.replace(words.NBSP, " ").tolist()
     )
@@ -298,9 +298,9 @@ def test_times_are_told_in_seconds_where_they_are_short_and_the_limit_of_visitor
 
 
 def test_transitions_and_paths_by_hand():
-    deeds = conversion.deeds(acts(*LISTED))
+    clickstream = conversion.clickstream(acts(*LISTED))
     named = visit_paths.name_transitions(
-        visit_paths.transitions(deeds).to_pandas(), AS_OF
+        visit_paths.transitions(clickstream).to_pandas(), AS_OF
     ).set_index(["source", "target"])
     looked = named.xs("looks at goods")
     assert looked["moves"].to_dict() == {"fills the cart": 3, "leaves": 1}
@@ -308,12 +308,12 @@ def test_transitions_and_paths_by_hand():
     assert named.loc[("fills the cart", "checks out"), "seconds"] == pytest.approx(60)
     assert np.isnan(named.loc[("buys", "leaves"), "seconds"])
     assert named.xs("comes")["moves"].sum() == 5
-    best = visit_paths.top_paths(deeds).set_index("path")
+    best = visit_paths.top_paths(clickstream).set_index("path")
     assert best.loc[
         "looks at goods > fills the cart > checks out > buys", ["visits", "bought"]
     ].tolist() == [1, 1]
     assert best["visits"].sum() == 5
-    walk = visit_paths.step_by_step(deeds, visits=10)
+    walk = visit_paths.step_by_step(clickstream, visits=10)
     assert walk.sum().round(9).eq(1).all()
     assert walk.loc["has left", 1] == 0.5
     order_of_acts = visit_paths.walk_order(named.reset_index())
@@ -955,20 +955,24 @@ def test_stages_are_read_from_the_words_of_the_help_desk():
 
 def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables():
     none = sessions.add_sessions(none_of("events"), 30)
-    visits, deeds = (
+    visits, clickstream = (
         sessions.describe_visits(sessions.visits(none).to_pandas()),
-        conversion.deeds(none),
+        conversion.clickstream(none),
     )
     rules = Journeys()
-    funnels = conversion.funnels(deeds, visits, rules, AS_OF)
+    funnels = conversion.funnels(clickstream, visits, rules, AS_OF)
     assert (
         not len(funnels)
         + len(conversion.by_part(funnels))
         + len(conversion.where_visits_end(visits))
     )
     assert not len(conversion.leak(conversion.one_funnel(funnels, "visit", "loose")))
-    assert not len(visit_paths.name_transitions(visit_paths.transitions(deeds).to_pandas(), AS_OF))
-    assert not len(visit_paths.top_paths(deeds)) + len(visit_paths.step_by_step(deeds, 0))
+    assert not len(
+        visit_paths.name_transitions(visit_paths.transitions(clickstream).to_pandas(), AS_OF)
+    )
+    assert not len(visit_paths.top_paths(clickstream)) + len(
+        visit_paths.step_by_step(clickstream, 0)
+    )
     assert conversion.compare_ways(funnels, 168).columns[:3].tolist() == ["unit", "order", "began"]
     assert sessions.compare_sessions(none)["acts"] == 0
     nameless = frame("orders", [order(None, "2026-03-01"), order(None, "2026-03-02")])
@@ -1028,19 +1032,21 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
         ibis.table(tables.get(n).schema, name=n) for n in ("events", "orders", "products")
     )
     rows = sessions.add_sessions(events, 30)
-    deeds, carts = (
-        conversion.deeds(rows),
+    clickstream, carts = (
+        conversion.clickstream(rows),
         left_carts.carts(rows, left_carts.usual_prices(orders, products, AS_OF)),
     )
     made = [
         rows,
         sessions.visits(rows),
-        deeds,
-        visit_paths.transitions(deeds),
+        clickstream,
+        visit_paths.transitions(clickstream),
         carts,
         left_carts.later_purchases(carts, rows, orders),
     ]
-    made += [conversion.reach(deeds, STEPS, o, h) for o in ("loose", "strict") for h in (0, 24)]
+    made += [
+        conversion.reach(clickstream, STEPS, o, h) for o in ("loose", "strict") for h in (0, 24)
+    ]
     made += [ladder.order_days(orders)]
     for expression in made:
         for dialect in ("pyspark", "bigquery", "snowflake"):
@@ -1053,7 +1059,7 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
 @pytest.fixture(scope="module")
 def true_orders(tmp_path_factory):
     """All web and store orders of a small twin, clean, as order days."""
-    from helpers.demo import write_twin
+    from simulator import write_twin
 
     folder = tmp_path_factory.mktemp("twin")
     write_twin(folder, 700, 5, events=False)
@@ -1105,7 +1111,7 @@ def test_the_graph_says_what_it_shows_and_leaves_out_what_is_not_there(monkeypat
     shown = []
     monkeypatch.setattr(charts, "display", shown.append)
     moves = visit_paths.name_transitions(
-        visit_paths.transitions(conversion.deeds(acts(*LISTED))).to_pandas(), AS_OF
+        visit_paths.transitions(conversion.clickstream(acts(*LISTED))).to_pandas(), AS_OF
     )
     charts.theme()
     charts.graph(

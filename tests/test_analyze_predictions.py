@@ -955,8 +955,8 @@ def test_the_period_is_the_usual_length_nearest_to_the_usual_gap():
 
 def test_the_simulated_shops_season_is_found_and_lost_when_days_are_shuffled():
     """Orders of a small simulated shop against the true factors of weekday and month."""
-    from helpers.demo.behave import simulate
-    from helpers.demo.constants import DAYS
+    from simulator.behave import simulate
+    from simulator.constants import DAYS
 
     world = simulate(800, 5)
     made = world.orders[world.orders["real"] & (world.orders["t"] < DAYS)]

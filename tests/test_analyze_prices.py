@@ -20,7 +20,7 @@ from helpers.analyze.pricing import (
     prices,
     promotion,
 )
-from helpers.demo import write_twin
+from simulator import write_twin
 
 AS_OF = date(2026, 9, 27)
 MONDAY = pd.Timestamp("2026-01-05")

@@ -15,9 +15,9 @@ from statsmodels.datasets import modechoice
 from helpers import stats, store, tables
 from helpers.analyze.relations import association, baskets, conjoint, factors
 from helpers.client import PlaybookError
-from helpers.demo import write_twin
+from simulator import write_twin
 
-WORLD = yaml.safe_load((CHECKOUT / "helpers/demo/world.yaml").read_text(encoding="utf-8"))
+WORLD = yaml.safe_load((CHECKOUT / "data/simulator/world.yaml").read_text(encoding="utf-8"))
 DIALECTS = ("duckdb", "pyspark", "bigquery", "snowflake")
 
 

@@ -15,7 +15,7 @@ from helpers import tables
 from helpers.analyze.voice import coders, emotion, mood, service, topic_links, topic_model
 from helpers.analyze.voice import topic_model as topics
 from helpers.analyze.voice import writing as reading
-from helpers.demo import write_twin
+from simulator import write_twin
 
 AS_OF = date(2026, 9, 30)
 NOW = pd.Timestamp(AS_OF)

@@ -9,7 +9,7 @@ import pytest
 
 from helpers import clean, collect, store, tables
 from helpers.client import Client, PlaybookError
-from helpers.demo import write_twin
+from simulator import write_twin
 
 SETTINGS = """\
 schema_version: 1

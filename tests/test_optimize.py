@@ -366,7 +366,7 @@ def test_the_log_says_what_came_of_each():
     )
     log["status"], log["actual"] = zip(*[r[:2] for r in rows], strict=True)
     log["actual"] = log["actual"].astype(float)
-    told = decision_log.what_came(log, date(2024, 6, 30))["outcome"].tolist()
+    told = decision_log.outcomes(log, date(2024, 6, 30))["outcome"].tolist()
     assert told == [
         "due: fill in what came of it",
         "less than expected",
@@ -375,12 +375,12 @@ def test_the_log_says_what_came_of_each():
         "rejected",
         "looked at; no value was expected",
     ]
-    assert decision_log.what_came(log, date(2024, 6, 29))["outcome"].iloc[0] == "not due yet"
+    assert decision_log.outcomes(log, date(2024, 6, 29))["outcome"].iloc[0] == "not due yet"
     assert (
-        decision_log.what_came(log.assign(check_on=None), START)["outcome"].iloc[0]
+        decision_log.outcomes(log.assign(check_on=None), START)["outcome"].iloc[0]
         == "no date to check"
     )
-    said = decision_log.say_log(decision_log.what_came(log, date(2024, 6, 30)))
+    said = decision_log.say_log(decision_log.outcomes(log, date(2024, 6, 30)))
     assert (
         said
         == "6 pieces of advice stand in the decision log: 4 taken up, 4 with a known result, 1 due for a look."
@@ -392,7 +392,7 @@ def test_an_empty_log_is_well_formed(tmp_path):
         decision_log.read_decisions(tmp_path / "decisions.csv"), advised()
     )
     assert log.empty
-    assert "0 pieces of advice" in decision_log.say_log(decision_log.what_came(log, START))
+    assert "0 pieces of advice" in decision_log.say_log(decision_log.outcomes(log, START))
 
 
 HEAD = "decision_id,status,actual,check_on\n"

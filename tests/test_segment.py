@@ -436,12 +436,12 @@ def test_classes_are_shown_beside_new_and_old_customers():
     people = people_of((1, 9, 90), (1, 1, 80), (1, 1, 10), (1, 1, 10)).assign(
         abc=["A", "A", "C", "C"], standing=["long-term", "new", "passing", "passing"]
     )
-    rows = value.by_standing(people).set_index("abc")
+    rows = value.tenure_by_abc(people).set_index("abc")
     assert rows.loc["A", ["customers", "new", "long-term"]].tolist() == [2, 0.5, 0.5]
     assert rows.loc["A", "long_term_sales"] == pytest.approx(90 / 170)
     assert rows.loc["C", ["passing", "long_term_sales"]].tolist() == [1, 0]
     assert rows.loc["B", "customers"] == 0
-    assert len(value.by_standing(people.head(0))) == 3
+    assert len(value.tenure_by_abc(people.head(0))) == 3
 
 
 def test_changes_since_the_last_run_count_customers_and_money():

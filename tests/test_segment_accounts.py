@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from helpers import tables
 from helpers.client import AccountIndicator, AccountRules, PlaybookError
-from helpers.demo import write_twin
 from helpers.segment.business import accounts, weighting
 from helpers.segment.business import weighting as weights
+from simulator import write_twin
 
 AS_OF = date(2026, 9, 30)
 STANDARD = accounts.account_system(AccountRules())

@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from helpers import stats, tables
 from helpers.client import PlaybookError, Settings, Threshold
-from helpers.demo import write_twin
 from helpers.segment import rfm
 from helpers.segment.churn import churn_model, leaving, reasons, win_back
+from simulator import write_twin
 
 AS_OF = date(2024, 6, 30)
 FOUR = ["rule", "rhythm", "model", "threshold"]
@@ -62,7 +62,7 @@ RULE = leaving.Watch(horizon=30, step=5, window=90, asked=30, outlasted=0.05)
 
 
 def look_at(lines, days=(0,), **more):
-    return leaving.looks(
+    return leaving.panel(
         {"orders": orders(*lines)} | more, [AS_OF - timedelta(days=d) for d in days], RULE, AS_OF
     )
 
@@ -94,7 +94,7 @@ def test_the_horizon_is_cut_to_what_the_history_can_test():
     )  # 101 days of history hold 28.9 three and a half times; a multiple of six
     assert found.outlasted == 1
     assert "95 days" in found.in_words
-    days = leaving.look_days(AS_OF, AS_OF - timedelta(days=100), found)
+    days = leaving.panel_days(AS_OF, AS_OF - timedelta(days=100), found)
     assert days[0] == AS_OF
     assert (days[-1] - (AS_OF - timedelta(days=100))).days >= 12
 
@@ -213,8 +213,8 @@ def random_shop(people=600, days=360, seed=5):
 
 def risks(shop, tickets=None):
     table = {"orders": shop} | ({"tickets": tickets} if tickets is not None else {})
-    days = leaving.look_days(AS_OF, AS_OF - timedelta(days=360), RULE)
-    people = churn_model.add_alive(leaving.looks(table, days, RULE, AS_OF), RULE)
+    days = leaving.panel_days(AS_OF, AS_OF - timedelta(days=360), RULE)
+    people = churn_model.add_alive(leaving.panel(table, days, RULE, AS_OF), RULE)
     return churn_model.add_risk(people[people["is_alive"]], RULE)
 
 
@@ -240,12 +240,12 @@ def test_a_planted_future_sign_is_never_used(monkeypatch):
 def test_no_look_changes_when_its_future_does():
     shop, planted = random_shop(people=120)
     day = AS_OF - timedelta(days=100)
-    known = leaving.looks({"orders": shop, "tickets": planted}, [day], RULE, AS_OF)
+    known = leaving.panel({"orders": shop, "tickets": planted}, [day], RULE, AS_OF)
     cut = {
         "orders": shop.filter(shop.ordered_on <= day),
         "tickets": planted.filter(planted.opened_at.date() < day),
     }
-    blind = leaving.looks(cut, [day], RULE, AS_OF)
+    blind = leaving.panel(cut, [day], RULE, AS_OF)
     features = [
         *churn_model.FEATURES,
         "sales_change",
@@ -496,8 +496,8 @@ def test_the_model_is_calibrated_and_its_risks_rank():
 
 def test_bgnbd_stands_beside_them_as_a_chance():
     shop = random_shop()[0]
-    days = leaving.look_days(AS_OF, AS_OF - timedelta(days=360), RULE)
-    people = churn_model.add_alive(leaving.looks({"orders": shop}, days, RULE, AS_OF), RULE)
+    days = leaving.panel_days(AS_OF, AS_OF - timedelta(days=360), RULE)
+    people = churn_model.add_alive(leaving.panel({"orders": shop}, days, RULE, AS_OF), RULE)
     told = people[people["alive_score"].notna() & people["left"].notna() & people["is_alive"]]
     assert told["alive_score"].between(0, 1).all()
     assert roc_auc_score(told["left"].astype(int), told["alive_score"]) > 0.64
@@ -590,8 +590,8 @@ def test_the_panel_compares_what_was_known_before_the_sign():
         for c, m in (("slow", 900.0), ("quick", 9.0))
     ]
     table = {"orders": orders(*lines), "tickets": stored("tickets", found)}
-    people = leaving.looks(
-        table, leaving.look_days(AS_OF, AS_OF - timedelta(days=95), RULE), RULE, AS_OF
+    people = leaving.panel(
+        table, leaving.panel_days(AS_OF, AS_OF - timedelta(days=95), RULE), RULE, AS_OF
     )
     panel = reasons.sign_panel(table, people, RULE, AS_OF)
     row = panel[(panel["on"] == ago(55, 0)) & (panel["customer_id"] == "slow")].iloc[0]
@@ -791,7 +791,7 @@ def whole_chain(shop, customers, as_of=AS_OF):
     first = as_of if pd.isna(first) else pd.Timestamp(first).date()
     rule = leaving.set_horizon(shop, as_of, rfm.comparable_window(first, as_of), 0.05)
     found = {"orders": shop} | {n: stored(n, []) for n in ("messages", "tickets", "surveys")}
-    people = leaving.looks(found, leaving.look_days(as_of, first, rule), rule, as_of)
+    people = leaving.panel(found, leaving.panel_days(as_of, first, rule), rule, as_of)
     people = churn_model.add_alive(leaving.by_rule(people, {}), rule)
     alive = leaving.by_threshold(
         leaving.by_rhythm(people[people["is_alive"]], 0.05), leaving.key_lines({})
@@ -827,7 +827,7 @@ def test_a_client_with_few_customers_gets_well_formed_answers(lines):
     names = sorted({c for c, *_ in lines if c})
     customers = stored("customers", [{"customer_id": n} for n in [*names, "never"]]).to_pandas()
     values = pd.DataFrame({"customer_id": []}, dtype="str")
-    last = win_back.add_stakes(win_back.last_looks(people, alive), values, rule)
+    last = win_back.add_stakes(win_back.last_of_panel(people, alive), values, rule)
     rows = win_back.win_back_list(last, customers, win_back.Terms(0.05))
     assert rows["customer_id"].tolist() == [*names, "never"]
     spec = tables.get("churn").columns
@@ -869,7 +869,7 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
 
 @pytest.fixture(scope="module")
 def small_twin(tmp_path_factory):
-    """The looks at the end of a small twin, its true orders taken as clean ones, beside the truth of each person."""
+    """The panel at the end of a small twin, its true orders taken as clean ones, beside the truth of each person."""
     folder = tmp_path_factory.mktemp("twin")
     write_twin(folder, 600, 4)
     truth = pd.read_csv(folder / "truth" / "orders.csv", low_memory=False)

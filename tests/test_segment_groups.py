@@ -814,7 +814,7 @@ def test_the_chain_stands_on_almost_nothing(people, each):
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory):
-    from helpers.demo import write_twin
+    from simulator import write_twin
 
     folder = tmp_path_factory.mktemp("twin")
     write_twin(folder, 700, 5)

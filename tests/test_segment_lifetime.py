@@ -843,7 +843,7 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
 
 
 def test_on_the_twin_the_model_ranks_and_sums_the_next_year_better_than_last_year_does(tmp_path):
-    from helpers.demo import write_twin
+    from simulator import write_twin
 
     write_twin(tmp_path / "twin", 700, 41)
     true = pd.read_csv(tmp_path / "twin" / "truth" / "orders.csv", low_memory=False)

@@ -584,7 +584,7 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory):
     """A small twin: what was bought, clean, and who bought it."""
-    from helpers.demo import write_twin
+    from simulator import write_twin
 
     folder = write_twin(tmp_path_factory.mktemp("twin") / "t", 800, 11, events=False)
     bought = pd.read_csv(folder / "truth" / "orders.csv", low_memory=False)

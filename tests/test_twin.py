@@ -14,10 +14,10 @@ import yaml
 from conftest import CHECKOUT
 
 from helpers.client import PlaybookError
-from helpers.demo import interviews, write_twin
-from helpers.demo.behave import simulate
-from helpers.demo.constants import load, text
-from helpers.demo.sheets import Sheet
+from simulator import interviews, write_twin
+from simulator.behave import simulate
+from simulator.constants import load, text
+from simulator.sheets import Sheet
 
 SHOPIFY, LOYVERSE = "shopify_orders_", "loyverse_receipts_"
 
@@ -111,7 +111,7 @@ def test_it_writes_again_over_its_own_files_only(tmp_path):
 
 def test_settings_are_the_committed_ones(small):
     committed = (CHECKOUT / "data" / "twin" / "client.yaml").read_text(encoding="utf-8")
-    assert committed == text("client.yaml") == (small / "client.yaml").read_text(encoding="utf-8")
+    assert committed == text("settings.yaml") == (small / "client.yaml").read_text(encoding="utf-8")
     settings = yaml.safe_load(committed)
     assert settings["badges"] == ["simulated"]
     assert (

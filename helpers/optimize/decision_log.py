@@ -119,7 +119,7 @@ def write_decisions(log: pd.DataFrame, path: Path) -> None:
     write_csv(log, path)
 
 
-def what_came(log: pd.DataFrame, as_of: date) -> pd.DataFrame:
+def outcomes(log: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """Add `outcome` to the log: what came of each decision, or whether it is time to look, in
     words.
     """
@@ -191,7 +191,7 @@ def _typed(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def say_log(log: pd.DataFrame) -> str:
-    """What stands in the log, in a sentence; `log` is what `what_came` gave."""
+    """What stands in the log, in a sentence; `log` is what `outcomes` gave."""
     due = int(log["outcome"].str.startswith("due").sum())
     taken, known = (
         int(log["status"].isin(["accepted", "done"]).sum()),

@@ -48,7 +48,7 @@ def add_abc(people: pd.DataFrame, a: float = 0.15, b: float = 0.25) -> pd.DataFr
     )
 
 
-def by_standing(people: pd.DataFrame) -> pd.DataFrame:
+def tenure_by_abc(people: pd.DataFrame) -> pd.DataFrame:
     """Old and new, long-term and passing customers in each ABC class: one row a class, shares 0 to
     1.
 

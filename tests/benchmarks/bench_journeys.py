@@ -48,11 +48,13 @@ def with_helpers(path: Path) -> list[pd.Series]:
     con = connect()
     con.raw_sql("SET enable_progress_bar = false")
     acts = sessions.add_sessions(con.read_parquet(str(path)), GAP).cache()
-    deeds = conversion.deeds(acts).cache()
+    clickstream = conversion.clickstream(acts).cache()
     visits = sessions.describe_visits(sessions.visits(acts).to_pandas())
-    funnels = [conversion.reach(deeds, STEPS, order).to_pandas() for order in ("loose", "strict")]
+    funnels = [
+        conversion.reach(clickstream, STEPS, order).to_pandas() for order in ("loose", "strict")
+    ]
     moves = visit_paths.name_transitions(
-        visit_paths.transitions(deeds).to_pandas(), date(2026, 9, 30)
+        visit_paths.transitions(clickstream).to_pandas(), date(2026, 9, 30)
     )
     depth = [f.filter(like="at_").notna().sum(axis=1).value_counts() for f in funnels]
     said = visits["last_act"].value_counts()

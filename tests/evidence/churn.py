@@ -38,7 +38,7 @@ def score(made: World) -> dict[str, pd.DataFrame]:
     tables, as_of = {n: run.read(n) for n in SIGNS}, run.as_of
     first = tables["orders"].ordered_on.min().to_pandas().date()
     gone = leaving.set_horizon(tables["orders"], as_of, rfm.comparable_window(first, as_of), 0.05)
-    people = leaving.looks(tables, leaving.look_days(as_of, first, gone), gone, as_of)
+    people = leaving.panel(tables, leaving.panel_days(as_of, first, gone), gone, as_of)
     people = churn_model.add_alive(leaving.by_rule(people, {}), gone)
     alive = leaving.by_rhythm(people[people["is_alive"]], 0.05)
     alive = churn_model.add_risk(leaving.by_threshold(alive, leaving.key_lines({})), gone)
@@ -105,7 +105,7 @@ def truth_of(
     now = alive[alive["on"] == alive["on"].max()].merge(made.people, on="customer_id")
     if now.empty:
         raise ValueError(
-            f"nobody is left to rank on {as_of}: {len(alive)} looks, {len(made.people)} people known"
+            f"nobody is left to rank on {as_of}: {len(alive)} rows, {len(made.people)} people known"
         )
     day = (pd.Timestamp(as_of) - START).days + 1
     return now.assign(
@@ -184,7 +184,7 @@ def sign_sizes(customers: int, seed: int) -> pd.DataFrame:
     tables, world = clean_shop(customers, seed)
     first = START.date()
     gone = leaving.set_horizon(tables["orders"], LAST, rfm.comparable_window(first, LAST), 0.05)
-    people = leaving.looks(tables, leaving.look_days(LAST, first, gone), gone, LAST)
+    people = leaving.panel(tables, leaving.panel_days(LAST, first, gone), gone, LAST)
     panel = reasons.sign_panel(tables, people, gone, LAST)
     signs, service = reasons.sign_effects(panel), world.c["service"]
     true = dict.fromkeys(NO_EFFECT, 0.0)
@@ -226,9 +226,9 @@ def clean_shop(customers: int, seed: int) -> tuple[dict, SimpleNamespace]:
     import ibis
 
     from helpers import tables
-    from helpers.demo.behave import simulate
-    from helpers.demo.constants import DAYS, stream
-    from helpers.demo.exports import true_lines
+    from simulator.behave import simulate
+    from simulator.constants import DAYS, stream
+    from simulator.exports import true_lines
 
     w = simulate(customers, seed)
     t = true_lines(w).query("~cancelled and t < @DAYS")

@@ -99,7 +99,7 @@ def contacts(made: World) -> pd.DataFrame:
 def season(w: SimpleNamespace) -> pd.DataFrame:
     """Logs of the effects of one clean shop beside the logs of the true factors, each against their mean."""
     from helpers.analyze.predictions import sales_drivers
-    from helpers.demo.constants import DAYS
+    from simulator.constants import DAYS
 
     days = pd.date_range(FIRST, LAST)
     feasts = _feasts()
@@ -121,7 +121,7 @@ def lines_ahead(w: SimpleNamespace) -> pd.DataFrame:
     """What was said thirteen weeks before the end about the parts of one clean shop, beside what came."""
     from helpers import stats
     from helpers.analyze.predictions import line_forecast
-    from helpers.demo.constants import DAYS
+    from simulator.constants import DAYS
 
     lines = w.lines.join(w.orders[["kind", "t", "real", "cancelled"]], on="order")
     lines = lines[lines["real"] & ~lines["cancelled"] & (lines["t"] < DAYS)]
@@ -166,7 +166,7 @@ def purchase(shop: dict, w: SimpleNamespace) -> pd.DataFrame:
     """The comparison in one clean shop."""
     from helpers import tables
     from helpers.analyze.predictions import purchase, purchase_models
-    from helpers.demo.constants import DAYS
+    from simulator.constants import DAYS
 
     goods = pd.DataFrame(
         {

@@ -59,7 +59,7 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def clean_shop(folder: Path, seed: int) -> pd.DataFrame:
     """One further shop, from the orders of its truth."""
-    from helpers.demo import write_twin
+    from simulator import write_twin
 
     write_twin(folder, CUSTOMERS, seed)
     o = pd.read_csv(folder / "truth" / "orders.csv", low_memory=False)

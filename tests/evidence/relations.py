@@ -24,7 +24,7 @@ import yaml
 from twins import World
 
 from helpers.analyze.relations import baskets, conjoint, factors
-from helpers.demo import around
+from simulator import around
 
 DRAWS, RESPONDENTS = 5, 250
 PRODUCT = "brand=Lumera, material=oak, delivery=three days, warranty=two years, price=89"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from helpers import clean, collect, store, tables
 from helpers.client import Client
-from helpers.demo import write_twin
+from simulator import write_twin
 
 
 @dataclass

@@ -21,7 +21,7 @@ COLUMNS = ["unit", "order", "split", "part", "position", "step", "reached", "sha
 COLUMNS += ["passed", "passed_low", "passed_high", "lost", "minutes"]
 
 
-def deeds(acts: ir.Table) -> ir.Table:
+def clickstream(acts: ir.Table) -> ir.Table:
     """What people did, in order: acts that happen by themselves are left out, repeats right after
     each other are one.
 
@@ -36,17 +36,19 @@ def deeds(acts: ir.Table) -> ir.Table:
     return changed.mutate(n=ibis.row_number().over(**inside) + 1)
 
 
-def reach(deeds: ir.Table, steps: list[str], order: str = "loose", hours: float = 0) -> ir.Table:
+def reach(
+    clickstream: ir.Table, steps: list[str], order: str = "loose", hours: float = 0
+) -> ir.Table:
     """When each unit reached each step: one row a unit that began, columns at_1, at_2 ... , empty
     where not reached.
 
     Units are visits; with `hours` they are visitors (`who`), of whom so many hours from their first
     step on count, in as many visits as they like; who began too late to be followed so long, until
-    the last of all deeds, is left out. In loose order other acts may lie between the steps; in
+    the last of all clickstream, is left out. In loose order other acts may lie between the steps; in
     strict order each step must be the very next act.
     """
     unit = "who" if hours else "session"
-    rows = deeds.select("occurred_at", "act_no", "event_name", unit=deeds[unit])
+    rows = clickstream.select("occurred_at", "act_no", "event_name", unit=clickstream[unit])
     if hours:
         limit = ibis.interval(seconds=round(hours * 3600))
         first = (
@@ -117,7 +119,7 @@ def count_steps(
 
 
 def funnels(
-    deeds: ir.Table, visits: pd.DataFrame, rules: object, as_of: date, most: int = 6
+    clickstream: ir.Table, visits: pd.DataFrame, rules: object, as_of: date, most: int = 6
 ) -> pd.DataFrame:
     """Every funnel of a client (table `funnel`): by visit and by visitor, loose and strict, and
     split in three ways.
@@ -129,7 +131,7 @@ def funnels(
     steps, frames = rules.steps, []
     for unit, hours in (("visit", 0.0), ("visitor", rules.time_limit_hours)):
         for order in ("loose", "strict"):
-            reached = reach(deeds, steps, order, hours).to_pandas()
+            reached = reach(clickstream, steps, order, hours).to_pandas()
             frames.append(count_steps(reached, steps).assign(unit=unit, order=order, split="all"))
             if unit == "visit" and order == rules.order:
                 for split in ("device", "channel", "visitor"):

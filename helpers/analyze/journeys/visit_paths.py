@@ -15,21 +15,21 @@ from helpers.analyze.journeys.sessions import JOURNEYS, act_words
 COMES, LEAVES = JOURNEYS["comes"], JOURNEYS["leaves"]
 
 
-def transitions(deeds: ir.Table) -> ir.Table:
+def transitions(clickstream: ir.Table) -> ir.Table:
     """How often one act followed another in the same visit: one row a pair, with `comes` and
     `leaves` at the ends.
 
     `seconds` is the typical time between the two: a geometric mean of seconds, which long pauses
     move little.
     """
-    inside = {"group_by": deeds.session, "order_by": deeds.n}
-    moves = deeds.select(
+    inside = {"group_by": clickstream.session, "order_by": clickstream.n}
+    moves = clickstream.select(
         "n",
-        source=deeds.event_name,
-        target=ibis.coalesce(deeds.event_name.lead().over(**inside), ibis.literal(LEAVES)),
+        source=clickstream.event_name,
+        target=ibis.coalesce(clickstream.event_name.lead().over(**inside), ibis.literal(LEAVES)),
         took=(
-            deeds.occurred_at.lead().over(**inside).epoch_seconds()
-            - deeds.occurred_at.epoch_seconds()
+            clickstream.occurred_at.lead().over(**inside).epoch_seconds()
+            - clickstream.occurred_at.epoch_seconds()
         ).cast("float64"),
     )
     first = moves.filter(_.n == 1).mutate(
@@ -64,7 +64,7 @@ def name_transitions(moves: pd.DataFrame, as_of: date) -> pd.DataFrame:
     ].reset_index(drop=True)
 
 
-def top_paths(deeds: ir.Table, most: int = 6) -> pd.DataFrame:
+def top_paths(clickstream: ir.Table, most: int = 6) -> pd.DataFrame:
     """The paths of visits by their first `most` acts, the most common first: visits, share, and how
     many bought.
 
@@ -72,7 +72,7 @@ def top_paths(deeds: ir.Table, most: int = 6) -> pd.DataFrame:
     """
     places = {f"act_{k}": _.event_name.max(where=_.n == k) for k in range(1, most + 1)}
     bought = _.event_name.isin(JOURNEYS["buy"]).ifelse(1, 0).max()
-    each = deeds.group_by("session").agg(
+    each = clickstream.group_by("session").agg(
         **places, goes_on=(_.n.max() > most).ifelse(1, 0), bought=bought
     )
     rows = (
@@ -91,14 +91,19 @@ def top_paths(deeds: ir.Table, most: int = 6) -> pd.DataFrame:
     return rows.sort_values(["visits", "path"], ascending=[False, True]).reset_index(drop=True)
 
 
-def step_by_step(deeds: ir.Table, visits: int, most: int = 6) -> pd.DataFrame:
+def step_by_step(clickstream: ir.Table, visits: int, most: int = 6) -> pd.DataFrame:
     """What visits do first, second, third ...: share of all visits, acts down and steps across; the
     rest has left.
 
     Acts that fewer than one visit in a hundred does at any step stand together in a row of their
     own.
     """
-    counts = deeds.filter(_.n <= most).group_by("n", "event_name").agg(visits=_.count()).to_pandas()
+    counts = (
+        clickstream.filter(_.n <= most)
+        .group_by("n", "event_name")
+        .agg(visits=_.count())
+        .to_pandas()
+    )
     counts["act"] = counts["event_name"].map(act_words)
     wide = counts.pivot_table("visits", "act", "n", aggfunc="sum", fill_value=0)
     wide = wide.loc[wide.sum(axis=1).sort_values(ascending=False).index] / max(visits, 1)

@@ -48,7 +48,7 @@ class Model(NamedTuple):
 
 
 def add_risk(people: pd.DataFrame, watch: Watch) -> pd.DataFrame:
-    """Add the chance to leave to the looks of those alive: risk, model_score, worth_score,
+    """Add the chance to leave to the rows of those alive: risk, model_score, worth_score,
     by_model.
 
     risk: the chance of no order in the next horizon, from what was known on the day: a model
@@ -105,7 +105,7 @@ def add_alive(people: pd.DataFrame, watch: Watch) -> pd.DataFrame:
 
 
 def judged_days(people: pd.DataFrame) -> list[pd.Timestamp]:
-    """The last look, and the last `TESTS` looks whose outcome is known."""
+    """The last day of the panel, and the last `TESTS` days whose outcome is known."""
     days, told = (
         people["on"].drop_duplicates().sort_values(),
         people.loc[people["left"].notna(), "on"],
@@ -117,7 +117,7 @@ def learn(people: pd.DataFrame, on: pd.Timestamp, watch: Watch) -> Model | None:
     """The model that could be had on the day `on`; None where fewer than `FEWEST` left or stayed on
     either side.
 
-    Learned on looks whose outcome was known half a horizon before `on`, calibrated on the look
+    Learned on days whose outcome was known half a horizon before `on`, calibrated on the day
     whose outcome was just known (Platt 1999). Nothing that happened after `on` counts.
     """
     calibrate = people[people["on"] == on - pd.Timedelta(days=watch.horizon)]
@@ -328,7 +328,7 @@ def by_votes(people: pd.DataFrame, ways: list[str]) -> pd.DataFrame:
 
 
 def _tested(people: pd.DataFrame) -> pd.DataFrame:
-    """The looks whose outcome can judge the ways; where a model could judge some days,
+    """The days whose outcome can judge the ways; where a model could judge some days,
     those days.
     """
     told = people[people["on"].isin(judged_days(people)) & people["left"].notna()]

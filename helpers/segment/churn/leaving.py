@@ -25,9 +25,9 @@ from helpers.show import words
 CHURN = yaml.safe_load(
     resources.files(__package__).joinpath("churn.yaml").read_text(encoding="utf-8")
 )
-STEPS = 6  # looks a horizon
+STEPS = 6  # days of the panel a horizon
 SPANS = 3.5  # horizons that the history must hold: to look back, to learn, to calibrate, to test
-MOST = 24  # looks back at most
+MOST = 24  # days of the panel at most
 THIN = 0.1  # share of leavers below which there is little to learn from
 SIGNS = [
     "mails",
@@ -46,7 +46,7 @@ SIGNS = [
 class Watch(NamedTuple):
     """What leaving means for a client: no order for more than `horizon` days.
 
-    step: days between two looks, a sixth of the horizon; window: days that frequency and sales are
+    step: days between two days of the panel, a sixth of the horizon; window: days that frequency and sales are
     counted over; asked: the horizon that the gaps alone would give; outlasted: the share of past
     gaps that were longer than `horizon`, each customer weighing the same.
     """
@@ -106,7 +106,7 @@ def gap_shares(orders: ir.Table, as_of: date) -> ir.Table:
     return gaps.group_by("gap").agg(weight=_.weight.sum()).order_by("gap")
 
 
-def look_days(as_of: date, first_on: date, watch: Watch) -> list[date]:
+def panel_days(as_of: date, first_on: date, watch: Watch) -> list[date]:
     """The days to look at: `as_of` and every step back, while half a horizon of history lies before
     it.
     """
@@ -114,7 +114,7 @@ def look_days(as_of: date, first_on: date, watch: Watch) -> list[date]:
     return [as_of - timedelta(days=watch.step * k) for k in range(min(back, MOST) + 1)]
 
 
-def looks(
+def panel(
     tables: Mapping[str, ir.Table], days: list[date], watch: Watch, as_of: date
 ) -> pd.DataFrame:
     """What was known of each customer on each of `days`, and whether they left in the horizon after

@@ -18,7 +18,7 @@ from ibis import _
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from helpers import stats
-from helpers.segment.churn.leaving import Watch, looks
+from helpers.segment.churn.leaving import Watch, panel
 from helpers.show import words
 
 REASONS = yaml.safe_load(
@@ -37,7 +37,7 @@ def sign_panel(
     """Looks at those alive one step before, with the signs of that step, and whether they left
     afterwards.
 
-    `people` are the looks of churn.looks. One row a day and customer: `left`, no order in the
+    `people` is the panel of leaving.panel. One row a day and customer: `left`, no order in the
     horizon after the day; the columns of `BEFORE` as they were one step before, so nothing that a
     sign may have caused is held equal; and the signs of the step between. Empty where no outcome is
     known.
@@ -57,7 +57,7 @@ def sign_panel(
     if not len(both):
         read = [s[c] for s in REASONS["signs"].values() for c in ("measure", "among")]
         return both.reindex(columns=[*dict.fromkeys(["on", "customer_id", "left", *BEFORE, *read])])
-    lately = looks(tables, [d.date() for d in days], watch._replace(horizon=watch.step), as_of)
+    lately = panel(tables, [d.date() for d in days], watch._replace(horizon=watch.step), as_of)
     lately = lately[["on", "customer_id", *LATELY]].rename(columns={"orders_now": "ordered"})
     on = ibis.memtable(pd.DataFrame({"on": pd.to_datetime(days)}), schema={"on": "timestamp"}).cast(
         {"on": "date"}
@@ -118,7 +118,7 @@ def sign_effects(rows: pd.DataFrame) -> pd.DataFrame:
     """How much more often those with each sign left than those alike without it (the frame of
     `sign_panel`).
 
-    One row a sign of reasons.yaml: sign, customers who showed it, shown and left (looks), effect:
+    One row a sign of reasons.yaml: sign, customers who showed it, shown and left (rows of the panel), effect:
     the difference in the chance to leave, standardised over those who showed it, with its 90 %
     interval; share: the part of all leaving that it would explain, with its interval; compared,
     action, verdict. Where fewer than `FEWEST` left or stayed with the sign, no effect is given.

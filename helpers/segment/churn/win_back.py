@@ -134,8 +134,8 @@ def sent(messages: ir.Table, orders: ir.Table, watch: Watch) -> ir.Table:
     return rows.filter(_.silence > watch.step, _.silence <= watch.horizon).order_by("message_id")
 
 
-def last_looks(people: pd.DataFrame, alive: pd.DataFrame) -> pd.DataFrame:
-    """The last look at all who ordered, with what was judged of those alive."""
+def last_of_panel(people: pd.DataFrame, alive: pd.DataFrame) -> pd.DataFrame:
+    """The last row of all who ordered, with what was judged of those alive."""
     last = people[people["on"] == people["on"].max()]
     judged = alive[["on", "customer_id", *[c for c in alive if c not in people]]]
     return last.merge(judged, on=["on", "customer_id"], how="left")
@@ -166,7 +166,7 @@ def add_stakes(people: pd.DataFrame, values: pd.DataFrame, watch: Watch) -> pd.D
 def win_back_list(people: pd.DataFrame, customers: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """Every customer with flags, risk, worth and place on the win-back list (table `churn`).
 
-    `people` are the last looks of all who ordered, with the columns of the ways for those alive and
+    `people` are the last rows of all who ordered, with the columns of the ways for those alive and
     of `add_stakes`. win_back_value: share rescued x risk x stake - cost, in currency. at_risk:
     flagged by the model, or by two of the four ways. rank: 1 has the most risk x stake of those
     alive. why_not is the first that applies, in the order of churn.yaml; a list of customers, or of

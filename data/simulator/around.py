@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from helpers.demo.constants import (
+from simulator.constants import (
     DATES,
     DAYS,
     START,
@@ -23,8 +23,8 @@ from helpers.demo.constants import (
     utc,
     write,
 )
-from helpers.demo.exports import contacts
-from helpers.demo.sheets import Sheet
+from simulator.exports import contacts
+from simulator.sheets import Sheet
 
 
 def _any(rng: np.random.Generator, values: list, n: int) -> np.ndarray:

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from helpers.demo.constants import DATES, DAYS, HORIZON, fill, local, pick, show, stream, table, utc
-from helpers.demo.names import view
-from helpers.demo.sheets import Sheet
+from simulator.constants import DATES, DAYS, HORIZON, fill, local, pick, show, stream, table, utc
+from simulator.names import view
+from simulator.sheets import Sheet
 
 # first and last day of each web export; the third begins before the second ends, and a week came
 # late

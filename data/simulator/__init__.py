@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def write_twin(out: Path, customers: int = 5000, seed: int = 1, events: bool = True) -> Path:
-    """Write the simulated client under `out`; see helpers.demo.twin, which is loaded only when it
+    """Write the simulated client under `out`; see simulator.twin, which is loaded only when it
     is asked for.
     """
-    from helpers.demo.twin import write_twin as write
+    from simulator.twin import write_twin as write
 
     return write(out, customers, seed, events)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from helpers.demo.constants import fill, pick, stream, table
-from helpers.demo.sheets import Sheet
+from simulator.constants import fill, pick, stream, table
+from simulator.sheets import Sheet
 
 CODERS = ["A", "B"]
 

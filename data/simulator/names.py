@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from faker import Faker
 
-from helpers.demo.constants import load, pick, stream
+from simulator.constants import load, pick, stream
 
 LOCALES = {"de": "de_DE", "gb": "en_GB", "fr": "fr_FR"}
 # how people write +49 30 23125001: by country code, the rest, and a cut after the third digit

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from helpers.demo.constants import load
+from simulator.constants import load
 
 BAD_BYTE = "\ue000"  # stands for a byte that is no UTF-8 until the file is written
 

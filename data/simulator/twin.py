@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from helpers.client import PlaybookError
-from helpers.demo import around, exports, stock, truth
-from helpers.demo.behave import simulate
-from helpers.demo.constants import text
-from helpers.demo.interviews import interviews
+from simulator import around, exports, stock, truth
+from simulator.behave import simulate
+from simulator.constants import text
+from simulator.interviews import interviews
 
 MARK = "files.txt"  # in truth/: the files that this program wrote
 
@@ -52,7 +52,7 @@ def write_twin(out: Path, customers: int = 5000, seed: int = 1, events: bool = T
         )
         (true / name).write_bytes(body.encode())
     if not (out / "client.yaml").exists():
-        (out / "client.yaml").write_bytes(text("client.yaml").encode())
+        (out / "client.yaml").write_bytes(text("settings.yaml").encode())
     return out
 
 

@@ -21,7 +21,7 @@ WEEKS = (HORIZON + 7) // 7  # weeks begin on Mondays; week 0 on 2024-09-30
 @cache
 def text(name: str) -> str:
     """A data file of this package."""
-    return resources.files("helpers.demo").joinpath(name).read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

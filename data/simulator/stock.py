@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from helpers.demo.constants import DAYS, START, fill, show, stream, table
-from helpers.demo.sheets import Sheet
+from simulator.constants import DAYS, START, fill, show, stream, table
+from simulator.sheets import Sheet
 
 
 def inventory(w: SimpleNamespace) -> Sheet:

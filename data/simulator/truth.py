@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from helpers.demo.behave import respond
-from helpers.demo.constants import DATES, DAYS, HORIZON, fill, show, table, text
+from simulator.behave import respond
+from simulator.constants import DATES, DAYS, HORIZON, fill, show, table, text
 
 README = """# Truth
 

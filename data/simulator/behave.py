@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from helpers.demo.constants import DATES, DAYS, HORIZON, START, WEEKS, load, pick, stream, table
-from helpers.demo.names import identities
+from simulator.constants import DATES, DAYS, HORIZON, START, WEEKS, load, pick, stream, table
+from simulator.names import identities
 
 KINDS = ["web", "store"]
 

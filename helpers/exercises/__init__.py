@@ -1,1 +1,0 @@
-"""The exercises of the notebooks: right answers and typical mistakes, computed from the data."""
