@@ -54,11 +54,9 @@ def counted(client: Client) -> dict[str, Any]:
 
 def with_suggestions(client: Client, guesses: list[Suggestion]) -> Client:
     """The client as if the suggestions stood in its client.yaml."""
-    sources, mappings, steps = (
-        dict(client.settings.sources),
-        dict(client.settings.tables),
-        list(client.settings.clean),
-    )
+    sources = dict(client.settings.sources)
+    mappings = dict(client.settings.tables)
+    steps = list(client.settings.clean)
     for g in guesses:
         sources |= {one.name: Source.model_validate(one.source()) for one in (g, *g.beside)}
         steps += g.steps()

@@ -120,11 +120,9 @@ def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> 
     """
     window = min(RESPONSE, period)
     rows = after_messages(tables["messages"], tables["orders"], as_of, window).to_pandas()
-    held, sales, campaign = (
-        rows["held"].astype(bool),
-        rows["sales"].astype(float),
-        rows["campaign_id"],
-    )
+    held = rows["held"].astype(bool)
+    sales = rows["sales"].astype(float)
+    campaign = rows["campaign_id"]
     counts = int(held.sum()), int((~held).sum())
     if not counts[0]:
         return None

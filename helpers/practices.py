@@ -138,10 +138,8 @@ def is_used(opened: Opened, f: Landed) -> bool:
 
 def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
     """File, what it is, rows, how it is written, the table it feeds, and what it lacks."""
-    facts, mine = (
-        f.facts,
-        [p.table for ps in opened.parts.values() for p in ps if p.group == f.group],
-    )
+    facts = f.facts
+    mine = [p.table for ps in opened.parts.values() for p in ps if p.group == f.group]
     what = (
         f.preset.title
         if f.preset
@@ -169,10 +167,8 @@ def suggestions(opened: Opened) -> list[Suggestion]:
     """What each file that nothing knows may be; tables of one export are joined into the lines of
     orders.
     """
-    zone, unknown = (
-        opened.client.settings.timezone,
-        [f for f in opened.landed if not is_used(opened, f)],
-    )
+    zone = opened.client.settings.timezone
+    unknown = [f for f in opened.landed if not is_used(opened, f)]
     lines, others = joined(opened, unknown, zone)
     guesses = [lines] if lines else []
     gone = {f.name for f in others} | {g.name for g in guesses}

@@ -210,11 +210,9 @@ def _as_of(client: Client, as_of: str, copying: bool) -> date:
     opened = open_sources(connect(client.private()), client)
     days = days_of_orders(opened)
     if as_of:
-        day, first, last = (
-            parse_day(as_of),
-            days["ordered_on"].min().date(),
-            days["ordered_on"].max().date(),
-        )
+        day = parse_day(as_of)
+        first = days["ordered_on"].min().date()
+        last = days["ordered_on"].max().date()
         if not first <= day <= last:
             raise PlaybookError(
                 f"--as-of {day} is outside the data, which run from {first} to {last}."
@@ -283,11 +281,9 @@ def _execute(
 
 
 def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: Progress) -> dict:
-    place, output, started = (
-        free.pop(0),
-        folder / "notebooks" / f"{name}.ipynb",
-        time.perf_counter(),
-    )
+    place = free.pop(0)
+    output = folder / "notebooks" / f"{name}.ipynb"
+    started = time.perf_counter()
     nb = without_exercises(nbformat.read(store.notebook_file(name), as_version=4))
     nbformat.write(nb, output)
     try:

@@ -294,10 +294,8 @@ def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     if not len(tested):
         return pd.DataFrame(columns=["method", "error", "covered", "width", "covered_after"])
     tested = _comparable(tested)
-    off, half = (
-        (tested["actual"] - tested["forecast"]).abs(),
-        (tested["high"] - tested["low"]).clip(lower=0.01) / 2,
-    )
+    off = (tested["actual"] - tested["forecast"]).abs()
+    half = (tested["high"] - tested["low"]).clip(lower=0.01) / 2
     rows = tested.assign(miss=off / half, error=off / tested["actual"].where(tested["actual"] > 0))
     shared = rows.groupby("origin_on")["method"].transform("nunique") == rows["method"].nunique()
     errors = (

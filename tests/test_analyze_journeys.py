@@ -955,10 +955,8 @@ def test_stages_are_read_from_the_words_of_the_help_desk():
 
 def test_a_client_without_events_without_orders_or_without_ids_gets_empty_tables():
     none = sessions.add_sessions(none_of("events"), 30)
-    visits, clickstream = (
-        sessions.describe_visits(sessions.visits(none).to_pandas()),
-        conversion.clickstream(none),
-    )
+    visits = sessions.describe_visits(sessions.visits(none).to_pandas())
+    clickstream = conversion.clickstream(none)
     rules = Journeys()
     funnels = conversion.funnels(clickstream, visits, rules, AS_OF)
     assert (
@@ -1032,10 +1030,8 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
         ibis.table(tables.get(n).schema, name=n) for n in ("events", "orders", "products")
     )
     rows = sessions.add_sessions(events, 30)
-    clickstream, carts = (
-        conversion.clickstream(rows),
-        left_carts.carts(rows, left_carts.usual_prices(orders, products, AS_OF)),
-    )
+    clickstream = conversion.clickstream(rows)
+    carts = left_carts.carts(rows, left_carts.usual_prices(orders, products, AS_OF))
     made = [
         rows,
         sessions.visits(rows),

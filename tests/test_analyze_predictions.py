@@ -160,10 +160,8 @@ def test_intervals_allow_for_errors_that_go_together(seeds):
             pd.Series(rng.normal(0, 1, n)).ewm(halflife=5).mean().to_numpy() * 3 for _ in range(2)
         ]
         index = pd.date_range(START, periods=n)
-        sales, x = (
-            pd.Series(np.exp(5 + 0.2 * slow[0]), index),
-            pd.DataFrame({"nothing": slow[1]}, index=index),
-        )
+        sales = pd.Series(np.exp(5 + 0.2 * slow[0]), index)
+        x = pd.DataFrame({"nothing": slow[1]}, index=index)
         for hits, lags in ((held, 40), (plain, 1)):
             fit = sales_drivers.regress(sales, x, lags=lags)
             hits.append(
@@ -528,10 +526,8 @@ def test_one_product_line_and_one_channel_leave_no_parts_to_forecast():
 def shoppers(n=600, days=400, seed=1):
     """People who buy at random at rates of their own, half of whom leave on a day of their own."""
     rng = np.random.default_rng(seed)
-    rate, leaves = (
-        rng.gamma(1.0, 0.03, n),
-        np.where(rng.random(n) < 0.5, rng.integers(1, days, n), days),
-    )
+    rate = rng.gamma(1.0, 0.03, n)
+    leaves = np.where(rng.random(n) < 0.5, rng.integers(1, days, n), days)
     buys = rng.random((n, days)) < rate[:, None] * (np.arange(days) < leaves[:, None])
     who, on = np.nonzero(buys)
     return pd.DataFrame(

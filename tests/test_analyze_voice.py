@@ -1169,10 +1169,8 @@ def test_cases_without_words_and_words_without_customers_are_enough_for_what_the
             for i in range(1, 40)
         ]
     )
-    load, by_topic = (
-        service.service_load(silent, AS_OF, 480),
-        service.load_by_topic(silent, AS_OF, 480),
-    )
+    load = service.service_load(silent, AS_OF, 480)
+    by_topic = service.load_by_topic(silent, AS_OF, 480)
     assert load["cases"].max() == 39
     assert by_topic.empty
     unhappy = pd.DataFrame(columns=["topic", "verdict"])

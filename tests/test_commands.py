@@ -410,10 +410,8 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
     people = pd.read_parquet(shop.folder / "private" / "people" / "people.parquet").set_index(
         "email"
     )
-    anna, tom = (
-        people.loc["anna@example.com", "customer_id"],
-        people.loc["tom@example.com", "customer_id"],
-    )
+    anna = people.loc["anna@example.com", "customer_id"]
+    tom = people.loc["tom@example.com", "customer_id"]
     older = write_run(shop, "2025-05-01-20250502T000000000", notebook=json.dumps({"cells": [anna]}))
     (shop.latest / "notebooks" / "01_collect.ipynb").write_text(
         f'"{tom} {anna}x"', encoding="utf-8"

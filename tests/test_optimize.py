@@ -247,10 +247,8 @@ def test_expressions_compile_for_other_engines(monkeypatch):
 def test_the_plan_sizes_each_outcome_and_earlier_sales_save_people():
     history = shop(0.0)
     plan = experiments.plan_experiment(history).set_index(["outcome", "lift"])
-    plain, adjusted = (
-        plan.loc["sales a customer"],
-        plan.loc["sales a customer, set against earlier sales"],
-    )
+    plain = plan.loc["sales a customer"]
+    adjusted = plan.loc["sales a customer, set against earlier sales"]
     saved = history["sales_after"].corr(history["sales_before"]) ** 2
     assert (adjusted["per_group"] / plain["per_group"]).loc[0.02] == pytest.approx(
         1 - saved, rel=0.01

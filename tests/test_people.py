@@ -337,10 +337,8 @@ def test_two_common_names_a_letter_apart_are_two_names():
 
 # --- who is joined, who is not ---------------------------------------------------------------------------------
 
-ANNA, BERND = (
-    {"first_name": "Anna", "last_name": "Meier"},
-    {"first_name": "Bernd", "last_name": "Meier"},
-)
+ANNA = {"first_name": "Anna", "last_name": "Meier"}
+BERND = {"first_name": "Bernd", "last_name": "Meier"}
 MAIL, PHONE = {"email": "meier@example.org"}, {"phone": "0151 39200123"}
 
 

@@ -645,10 +645,8 @@ def test_a_share_strays_as_far_as_it_did_in_the_past():
 def test_the_share_of_garden_furniture_knows_the_season_where_a_year_is_known():
     rng, weeks = np.random.default_rng(2), np.arange(104)
     summer = 0.5 - 0.4 * np.cos(2 * np.pi * weeks / 52)  # least in January
-    garden, rest = (
-        100 * summer * np.exp(rng.normal(0, 0.1, 104)),
-        200 * np.exp(rng.normal(0, 0.1, 104)),
-    )
+    garden = 100 * summer * np.exp(rng.normal(0, 0.1, 104))
+    rest = 200 * np.exp(rng.normal(0, 0.1, 104))
     both = weekly(garden=garden, rest=rest)
     assert targets._share_way(both) == "season"
     share = targets._shares(both, 78, range(20, 33), "season")[

@@ -479,10 +479,8 @@ def test_surveymonkey(bring):
     rows = table(opened, "surveys")
     assert set(rows["source_line"]) == {3, 4, 5, 6}
     rows = rows.sort_values(["source_line", "question_id"])
-    satisfied, recommend = (
-        "How satisfied are you with the delivery?",
-        "How likely is it that you would recommend us?",
-    )
+    satisfied = "How satisfied are you with the delivery?"
+    recommend = "How likely is it that you would recommend us?"
     columns = "response_id question_id question kind scale_max score choice comment"
     assert cells(rows[rows["source_line"] < 5], columns) == [
         ("9001", "Anything else?", "Anything else?", "text", None, None, None, "Lovely"),
@@ -547,10 +545,8 @@ def test_wenjuanxing(bring):
     assert opened.landed[0].facts["encoding"].lower().startswith("gb")
     rows = table(opened, "surveys").sort_values(["source_line", "question_id"])
     columns = "response_id answered_at question_id question kind score choice comment"
-    first, second = (
-        ("1-20260903120000", "2026-09-03 04:00:00"),
-        ("2-20260904010000", "2026-09-03 17:00:00"),
-    )
+    first = ("1-20260903120000", "2026-09-03 04:00:00")
+    second = ("2-20260904010000", "2026-09-03 17:00:00")
     assert cells(rows, columns) == [
         (
             *first,

@@ -67,10 +67,8 @@ def test_plain_kernels_and_one_job_give_the_tables_of_warm_ones_and_two_to_the_b
 
 def test_only_works_on_a_copy_and_leaves_the_report(corner_report, corner):
     client = Client("corner")
-    latest, page = (
-        client.latest,
-        (corner_report.parent / "04_segment.html").read_text(encoding="utf-8"),
-    )
+    latest = client.latest
+    page = (corner_report.parent / "04_segment.html").read_text(encoding="utf-8")
     before = frames(latest)
     index = run("corner", only="04", sets={"window_days": "90"})
     assert client.latest == latest

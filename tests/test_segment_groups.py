@@ -80,10 +80,8 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
 
     monkeypatch.setattr(ibis.options, "pyspark", Spark())
     orders, products = ibis.table(ORDERS, name="orders"), ibis.table(PRODUCTS, name="products")
-    messages, redemptions = (
-        ibis.table(MESSAGES, name="messages"),
-        ibis.table(REDEMPTIONS, name="redemptions"),
-    )
+    messages = ibis.table(MESSAGES, name="messages")
+    redemptions = ibis.table(REDEMPTIONS, name="redemptions")
     parts = products.select("product_id", part="category")
     span = DAY(2017, 1, 1), DAY(2017, 12, 31)
     for expression in (

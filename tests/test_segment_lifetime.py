@@ -213,10 +213,8 @@ def test_large_counts_and_long_times_stay_finite():
 def test_models_find_the_parameters_that_made_the_data():
     rng, n, true = np.random.default_rng(5), 4000, np.array([1.2, 12.0, 1.1, 30.0])
     T = rng.uniform(20, 104, n)
-    rate, stays = (
-        rng.gamma(true[0], 1 / true[1], n),
-        rng.exponential(1 / rng.gamma(true[2], 1 / true[3], n)),
-    )
+    rate = rng.gamma(true[0], 1 / true[1], n)
+    stays = rng.exponential(1 / rng.gamma(true[2], 1 / true[3], n))
     times = np.cumsum(rng.exponential(1 / rate[:, None], (n, 400)), axis=1)
     there = times < np.minimum(stays, T)[:, None]
     fit = pareto_nbd.fit(there.sum(axis=1).astype(float), np.where(there, times, 0).max(axis=1), T)

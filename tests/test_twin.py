@@ -420,10 +420,8 @@ def test_elasticity_can_be_found_again_by_plain_regression(large):
 
 
 def test_tests_and_channels_add_up(large):
-    orders, people = (
-        truth(large, "orders", parse_dates=["ordered_at"]),
-        truth(large, "people").set_index("person"),
-    )
+    orders = truth(large, "orders", parse_dates=["ordered_at"])
+    people = truth(large, "people").set_index("person")
     kept = orders[(orders.status == "done") & ~((orders.channel == "store") & orders.is_return)]
     days, channels = truth(large, "channel_days"), truth(large, "channels").set_index("channel")
     added = days.groupby("channel")[["incremental_revenue", "spend"]].sum()
@@ -541,10 +539,8 @@ def test_coders_agree_as_often_as_their_rates_say(monkeypatch):
 
 
 def test_emotional_subjects_are_opened_more_and_sell_no_more(large):
-    styles, m = (
-        truth(large, "styles").set_index("campaign_id"),
-        pd.read_csv(large / "raw" / "messages.csv", dtype=str),
-    )
+    styles = truth(large, "styles").set_index("campaign_id")
+    m = pd.read_csv(large / "raw" / "messages.csv", dtype=str)
     m = m[(m.delivered == "true")].drop_duplicates("message_id").join(styles, on="campaign_id")
     opened = m.opened_at.notna().groupby(m["style"]).mean()
     clicked = (

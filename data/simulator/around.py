@@ -50,11 +50,9 @@ def zendesk(w: SimpleNamespace) -> Sheet:
     k = k[(k.t < DAYS - 0.1) & (k.t < w.people.end.to_numpy()[k.person] + 30)].reset_index(
         drop=True
     )
-    v, p, n = (
-        contacts(w, "zendesk", k.person.to_numpy()),
-        w.people.iloc[k.person].reset_index(drop=True),
-        len(k),
-    )
+    v = contacts(w, "zendesk", k.person.to_numpy())
+    p = w.people.iloc[k.person].reset_index(drop=True)
+    n = len(k)
     o = w.orders[w.orders.id != ""].sort_values(["person", "t"])
     last = (
         np.searchsorted((o.person * 10_000 + o.t).to_numpy(), (k.person * 10_000 + k.t).to_numpy())
@@ -433,10 +431,8 @@ def reviews(w: SimpleNamespace) -> Sheet:
         > 6
     )
     tone, chinese = np.where(good, "good", "bad"), w.people.locale.to_numpy()[d.person] == "cn"
-    topic, rival = (
-        pick(rng, {"quality": 4, "price": 2, "delivery": 2.5, "service": 1.5}, n),
-        rng.random(n) < 0.05,
-    )
+    topic = pick(rng, {"quality": 4, "price": 2, "delivery": 2.5, "service": 1.5}, n)
+    rival = rng.random(n) < 0.05
     body = [
         _say(rng, words[k][s]["zh" if zh else "en"], item=name.lower())
         + (f"\n{w.words['competitor'][s]}" if r else "")

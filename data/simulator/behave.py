@@ -281,10 +281,8 @@ def _dropout(w: SimpleNamespace, test: int = -1, treated: bool = True) -> np.nda
     bad = w.cases[w.cases.bad].drop_duplicates("person")  # the first bad experience
     at = np.full(n, np.inf)
     at[bad.person] = bad.t
-    times, factors = (
-        np.array([*times, at]),
-        np.array([*factors, np.full(n, w.c["service"]["hazard"])]),
-    )
+    times = np.array([*times, at])
+    factors = np.array([*factors, np.full(n, w.c["service"]["hazard"])])
     order = np.argsort(times, axis=0, kind="stable")
     end = np.maximum(p.acquired, 0).to_numpy() + p.clock.to_numpy() / p.hazard.to_numpy()
     for row in order:

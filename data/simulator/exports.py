@@ -71,10 +71,8 @@ def shopify(w: SimpleNamespace) -> list[Sheet]:
         v = both.iloc[x.person + w.n * (x.day > turn[x.person])].reset_index(drop=True)
         c, back = _order_fields(w, d, x, d.back & ~old), d.groupby("order").back.transform("any")
         c["note"], c["zip"] = notes[d["order"]], "'" + v.zip
-        cells, first = (
-            fill("shopify", d=d, x=x, v=v, c=c, g=w.products.iloc[d["product"]]),
-            ~d["order"].duplicated().to_numpy(),
-        )
+        cells = fill("shopify", d=d, x=x, v=v, c=c, g=w.products.iloc[d["product"]])
+        first = ~d["order"].duplicated().to_numpy()
         for column in cells:
             if not column.startswith(("Name", "Lineitem", "Vendor")):
                 cells[column][~first] = ""
@@ -196,10 +194,8 @@ def channel_truth(w: SimpleNamespace) -> pd.DataFrame:
     """Each channel and day of the window: spend, carried-over spend, response, and what it truly
     added.
     """
-    o, days = (
-        w.orders[w.orders.real & (w.orders.t < DAYS) & (w.orders.cause < 100)],
-        w.ads[w.ads.day < DAYS].copy(),
-    )
+    o = w.orders[w.orders.real & (w.orders.t < DAYS) & (w.orders.cause < 100)]
+    days = w.ads[w.ads.day < DAYS].copy()
     share = (w.response / (1 + w.response.sum(axis=0)))[:, :DAYS]
     for name, values in (("orders", ~o.cancelled), ("revenue", o.value)):
         days[f"incremental_{name}"] = (share * np.bincount(o.day, values, HORIZON)[:DAYS]).ravel()
@@ -212,11 +208,9 @@ def ads(w: SimpleNamespace) -> list[Sheet]:
     """Google Ads by day in two files (titles above, totals below) and Meta Ads in one (a nameless
     sum on top).
     """
-    rng, d, sheets = (
-        stream(w.seed, "ads"),
-        w.channels[w.channels.spend > 0].sort_values(["day", "channel"]),
-        [],
-    )
+    rng = stream(w.seed, "ads")
+    d = w.channels[w.channels.spend > 0].sort_values(["day", "channel"])
+    sheets = []
     a = pd.DataFrame(w.c["ads"]).T.loc[d.channel]
     d = d.assign(
         day_on=show(DATES[d.day], 10),
@@ -230,10 +224,8 @@ def ads(w: SimpleNamespace) -> list[Sheet]:
     d["orders"] = rng.poisson(d.incremental_orders * a.claim.to_numpy(float))
     worth = d.incremental_revenue.sum() / max(d.incremental_orders.sum(), 1)
     d["worth"] = d.orders * worth * rng.uniform(0.85, 1.15, len(d))
-    google, sums = (
-        (a.platform == "google").to_numpy(),
-        ["clicks", "shown", "spend", "orders", "worth"],
-    )
+    google = (a.platform == "google").to_numpy()
+    sums = ["clicks", "shown", "spend", "orders", "worth"]
     for number, (low, high) in enumerate(((0, 365), (365, DAYS)), start=1):
         x = d[google & d.day.between(low, high - 1).to_numpy()]
         total = pd.DataFrame([x[sums].sum()] * 2).assign(
@@ -260,11 +252,9 @@ def ads(w: SimpleNamespace) -> list[Sheet]:
 
 
 def _ratios(x: pd.DataFrame) -> pd.DataFrame:
-    clicks, shown, some = (
-        x.clicks.clip(lower=1),
-        x.shown.clip(lower=1),
-        x.orders.where(x.orders > 0),
-    )
+    clicks = x.clicks.clip(lower=1)
+    shown = x.shown.clip(lower=1)
+    some = x.orders.where(x.orders > 0)
     more = {
         "ctr": x.clicks / shown,
         "cpc": x.spend / clicks,
@@ -313,10 +303,8 @@ def klaviyo(w: SimpleNamespace) -> list[Sheet]:
     # known by both addresses
     again = rows[(rng.random(len(rows)) < 0.4) & (p.email2.to_numpy()[rows] != "")]
     second = contacts(w, "klaviyo again", again).assign(email=p.email2.to_numpy()[again])
-    v, rows = (
-        pd.concat([contacts(w, "klaviyo", rows), second], ignore_index=True),
-        np.concatenate([rows, again]),
-    )
+    v = pd.concat([contacts(w, "klaviyo", rows), second], ignore_index=True)
+    rows = np.concatenate([rows, again])
     v, rows = v.iloc[(mix := rng.permutation(len(rows)))].reset_index(drop=True), rows[mix]
     q, n, one = p.iloc[rows].reset_index(drop=True), len(rows), mix < len(rows) - len(again)
     c = m.groupby("person")[["opened_at", "clicked_at"]].max().reindex(rows).reset_index(drop=True)
@@ -413,11 +401,9 @@ def ga4(w: SimpleNamespace) -> Sheet:
     stamps, midnight = (utc(t).as_unit("us").asi8 for t in (v.t, np.floor(v.t) + 1))
     days = [[x.replace("-", "") for x in show(local(t), 10)] for t in (v.t, v.t + 1)]
     known, city = utc(p.acquired).as_unit("us").asi8, p.city.to_numpy()
-    luck, seen, many = (
-        rng.random((len(v), 4)),
-        rng.integers(0, 20, (len(v), 4)),
-        rng.poisson(0.8, len(v)).clip(max=3),
-    )
+    luck = rng.random((len(v), 4))
+    seen = rng.integers(0, 20, (len(v), 4))
+    many = rng.poisson(0.8, len(v)).clip(max=3)
     terms, told, out = list(w.words["searches"].values()), set(), []
     for i, x in enumerate(v.itertuples()):
         stamp, (u0, u1, u2, u3), person = int(stamps[i]), luck[i].tolist(), max(x.person, 0)

@@ -24,10 +24,8 @@ def inventory(w: SimpleNamespace) -> Sheet:
 
     weekly = units(t[t.t >= DAYS - 7 * s["weeks"]]) / s["weeks"]
     rank, luck = weekly.sum(axis=0).argsort(kind="stable").argsort() / len(g), rng.random(len(g))
-    heaps, short = (
-        (rank < s["slow"]) & (luck < s["overstocked"]),
-        (rank >= 1 - s["best"]) & (luck < s["short"]),
-    )
+    heaps = (rank < s["slow"]) & (luck < s["overstocked"])
+    short = (rank >= 1 - s["best"]) & (luck < s["short"])
     cover = rng.lognormal(np.log(s["cover"]["usual"]), s["cover"]["spread"], shape)
     for name, rows in (("overstocked", heaps), ("short", short)):
         cover = np.where(rows, rng.uniform(*s["cover"][name], shape), cover)

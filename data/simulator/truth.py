@@ -103,10 +103,8 @@ def _people(w: SimpleNamespace) -> pd.DataFrame:
         .reshape(-1, 20)
         .sum(axis=1)
     )  # of a line
-    share, weights = (
-        w.c["people"]["favourite"],
-        np.array([w.c["people"]["tastes"][t]["weights"] for t in p.taste]) / 100,
-    )
+    share = w.c["people"]["favourite"]
+    weights = np.array([w.c["people"]["tastes"][t]["weights"] for t in p.taste]) / 100
     # some baskets stay empty
     filled, (web, store) = 1 - np.exp(-p.lines), w.demand[:, :DAYS].mean(axis=1)
     c = table(

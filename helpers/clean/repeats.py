@@ -9,12 +9,10 @@ from ibis import _
 from helpers import tables
 from helpers.store import Store
 
-EXACT, OLDER, OTHER, SETTLED = (
-    "exact repeat",
-    "older export",
-    "same key, other content",
-    "told by another source",
-)
+EXACT = "exact repeat"
+OLDER = "older export"
+OTHER = "same key, other content"
+SETTLED = "told by another source"
 
 
 def repeats(run: Store, name: str) -> ir.Table:

@@ -335,10 +335,8 @@ def coupon_money(run: Store) -> Iterator[dict]:
     """
     used = run.read("staged_redemptions").select("customer_id", ordered_on="redeemed_on").distinct()
     lines = run.read("staged_orders").filter(_.coupon_discount > 0)
-    n, hit = (
-        int(lines.count().execute()),
-        int(lines.semi_join(used, ["customer_id", "ordered_on"]).count().execute()),
-    )
+    n = int(lines.count().execute())
+    hit = int(lines.semi_join(used, ["customer_id", "ordered_on"]).count().execute())
     if n and hit < n and int(used.count().execute()):
         yield _row(
             "coupon money without redemption",

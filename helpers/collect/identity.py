@@ -16,13 +16,11 @@ from helpers.client import Matching
 from helpers.collect.people import NameRules, normalise
 from helpers.collect.scores import FIXED, score_pairs, weights_in_words
 
-NUMBER, EMAIL, PHONE, SCORED, ALONE = (
-    "same number",
-    "same e-mail",
-    "same phone and name",
-    "scored",
-    "alone",
-)
+NUMBER = "same number"
+EMAIL = "same e-mail"
+PHONE = "same phone and name"
+SCORED = "scored"
+ALONE = "alone"
 
 Name = tuple[str, str]  # first and last, folded; empty where not known
 

@@ -258,17 +258,13 @@ class _File:
                 found["revenue less discount"] = (self.n[own] - off, self._sql(own) + off_sql)
         if "unit_price" in self.n:
             times = f" * {self._sql('quantity')}" if "quantity" in self.found else ""
-            price, by_price = (
-                self.n["unit_price"] * self.n["quantity"],
-                self._sql("unit_price") + times,
-            )
+            price = self.n["unit_price"] * self.n["quantity"]
+            by_price = self._sql("unit_price") + times
             if off_sql:
                 found["price times quantity less discount"] = (price - off, by_price + off_sql)
             if "discount" in self.share:
-                left, left_sql = (
-                    1 - self.share["discount"],
-                    f"{by_price} * (1 - {self._share_sql('discount')})",
-                )
+                left = 1 - self.share["discount"]
+                left_sql = f"{by_price} * (1 - {self._share_sql('discount')})"
                 found["price times quantity less discount"] = (price * left, left_sql)
             found["price times quantity"] = (price, by_price)
             if times:

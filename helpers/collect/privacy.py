@@ -214,10 +214,8 @@ def column_uses(opened: Opened, group: str) -> dict[str, set[str]]:
     What a SELECT of a preset works out is followed back to the columns of the file.
     """
     uses: dict[str, set[str]] = {}
-    style, columns = (
-        opened.style(group),
-        {c.lower() for f in opened.of(group) for c in f.facts["columns"]},
-    )
+    style = opened.style(group)
+    columns = {c.lower() for f in opened.of(group) for c in f.facts["columns"]}
     for parts in opened.parts.values():
         for p in parts:
             if p.group != group and group not in re.findall(r"\w+", p.rows):

@@ -211,10 +211,8 @@ def how_sure(people: pd.DataFrame) -> str:
     alone.
     """
     by = people.set_index("stage")
-    wrong, plain = (
-        by.at["all stages", "wrong"],
-        by.at["equal e-mail alone, to compare", "people_after"],
-    )
+    wrong = by.at["all stages", "wrong"]
+    plain = by.at["equal e-mail alone, to compare", "people_after"]
     sure = f"About {wrong:.1%} of the joins are expected to be wrong. " if pd.notna(wrong) else ""
     weights = f"The weights of the score: {by.at['scored', 'weights']}. "
     return (

@@ -54,10 +54,8 @@ def pace(
 def say_pace(pacing: pd.DataFrame, currency: str) -> dict[str, str]:
     """How the targets are going, in words: headline, evidence and action of a finding."""
     whole = pacing[pacing["scope"] == "all"].iloc[0]
-    off, end = (
-        say_distance(whole["expected"], whole["target"], currency),
-        words.money(whole["expected"], currency),
-    )
+    off = say_distance(whole["expected"], whole["target"], currency)
+    end = words.money(whole["expected"], currency)
     headline = (
         f"Sales of the period just ended were {off}."
         if whole["elapsed"] == 1
@@ -156,10 +154,8 @@ def rest(
         )
         how = method if scope == "all" else "four-week mean"
         paths = stats.sales_paths(daily, (end - every[-1]).days, how, width=width)
-        drawn, expected = (
-            paths[ahead["day"].min() :].sum(),
-            in_scope(ahead, scope, named)["forecast"].sum(),
-        )
+        drawn = paths[ahead["day"].min() :].sum()
+        expected = in_scope(ahead, scope, named)["forecast"].sum()
         sums[scope] = (drawn * expected / drawn.mean() if drawn.mean() > 0 else drawn).to_numpy()
     return pd.Series(sums)
 

@@ -193,10 +193,8 @@ def _typed(log: pd.DataFrame) -> pd.DataFrame:
 def say_log(log: pd.DataFrame) -> str:
     """What stands in the log, in a sentence; `log` is what `outcomes` gave."""
     due = int(log["outcome"].str.startswith("due").sum())
-    taken, known = (
-        int(log["status"].isin(["accepted", "done"]).sum()),
-        int(log["actual"].notna().sum()),
-    )
+    taken = int(log["status"].isin(["accepted", "done"]).sum())
+    known = int(log["actual"].notna().sum())
     return (
         f"{len(log)} pieces of advice stand in the decision log: {taken} taken up, {known} with a"
         f" known result, {due} due for a look."

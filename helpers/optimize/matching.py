@@ -157,10 +157,8 @@ def customer_history(
     """
     start, span = window.starts_on, timedelta(days=window.days)
     known = orders.filter(_.customer_id.notnull())
-    past, recent = (
-        known.ordered_on < start,
-        (known.ordered_on < start) & (known.ordered_on >= start - span),
-    )
+    past = known.ordered_on < start
+    recent = (known.ordered_on < start) & (known.ordered_on >= start - span)
     after = (known.ordered_on >= start) & (known.ordered_on < start + span)
     bought = known.quantity > 0
     length = known.filter(past).agg(first_on=_.ordered_on.min())

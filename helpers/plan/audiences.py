@@ -233,10 +233,8 @@ def write_lists(run: Store, listed: pd.DataFrame, names: str) -> list[Path]:
     `private/audiences/<run>/`, which only the owner may read. Lists of this run are written anew,
     and those of runs that are no longer kept are deleted.
     """
-    wanted, known = (
-        [n for n in (name.strip() for name in names.split(",")) if n],
-        list(wording("audiences")),
-    )
+    wanted = [n for n in (name.strip() for name in names.split(",")) if n]
+    known = list(wording("audiences"))
     if not set(wanted) <= set(known):
         raise PlaybookError(
             f'lists: "{names}" names a list that is not there. Known: {", ".join(known)}.'

@@ -77,10 +77,8 @@ def add_stage(people: pd.DataFrame, rhythm: pd.Series, as_of: date) -> pd.DataFr
     )
     usual = people["usual_gap"].where(people["order_days"] >= KNOWN_FROM, typical)
     silence, age = (_days(people[c], as_of) for c in ("last_on", "first_on"))
-    new_days, watched = (
-        rhythm["lost"] * typical,
-        (people["first_on"] - people["first_on"].min()).dt.days,
-    )
+    new_days = rhythm["lost"] * typical
+    watched = (people["first_on"] - people["first_on"].min()).dt.days
     new = (age <= new_days) & (watched > rhythm["dormant"] * typical)
     span = (people["last_on"] - people["first_on"]).dt.days
     lines = {"dormant_after": usual * rhythm["dormant"], "lost_after": usual * rhythm["lost"]}

@@ -25,10 +25,8 @@ def lost_to_discount(run: Store) -> Answers:
     """What discounting takes off, as a share of the undiscounted value."""
     values = run.frame("values")
     values = values[values["average_value"].notna()]
-    whole, now = (
-        (values["expected_orders"] * values["average_value"]).sum(),
-        values["predicted_value"].sum(),
-    )
+    whole = (values["expected_orders"] * values["average_value"]).sum()
+    now = values["predicted_value"].sum()
     return 1 - now / whole, {
         "That is the share that is left. How much is taken away?": now / whole,
         "That is an amount of money. Divide it by the value without discounting.": whole - now,

@@ -33,10 +33,8 @@ def busiest_day(run: Store) -> Answers:
 @exercise
 def fall_out(run: Store) -> Answers:
     """Customers between the threshold of the second tier and a tenth more."""
-    tiers, sales = (
-        run.frame("tiers").sort_values("threshold"),
-        run.frame("segments")["yearly_sales"],
-    )
+    tiers = run.frame("tiers").sort_values("threshold")
+    sales = run.frame("segments")["yearly_sales"]
     line = tiers["threshold"].iloc[1]
     return int(((sales >= line) & (sales < 1.1 * line)).sum()), {
         "That counts all below the new line. Who is below the old one is not in the tier anyway.": (

@@ -9,10 +9,8 @@ from helpers.store import Store
 def order_value_last_week(run: Store) -> Answers:
     """Sales over orders of the last seven days."""
     daily = detection.every_day(detection.daily_totals(run.read("orders")).to_pandas(), run.as_of)
-    week, each = (
-        daily.tail(7),
-        (daily["sales"] / daily["orders"].where(daily["orders"] > 0)).tail(7),
-    )
+    week = daily.tail(7)
+    each = (daily["sales"] / daily["orders"].where(daily["orders"] > 0)).tail(7)
     return week["sales"].sum() / week["orders"].sum(), {
         "That is sales for each day. Divide by the orders.": week["sales"].sum() / 7,
         "That adds up the values of seven days. Divide the sum of sales by the sum of orders.": (

@@ -69,10 +69,8 @@ def size_for_shares(run: Store) -> Answers:
 
 
 def _history(run: Store) -> pd.DataFrame:
-    orders, people = (
-        run.read("orders"),
-        matching.contacts(run.read("campaigns"), run.read("messages")),
-    )
+    orders = run.read("orders")
+    people = matching.contacts(run.read("campaigns"), run.read("messages"))
     first_on = orders.ordered_on.min().to_pandas().date()
     naive = matching.with_room(
         matching.before_after(orders, people, DAYS).to_pandas(), first_on, run.as_of, DAYS

@@ -145,11 +145,9 @@ WAYS = {
 
 def assert_equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
     """Raise AssertionError unless both hold the same customers with the same values, money to the cent."""
-    dates, money, words = (
-        ["first_on", "last_on"],
-        ["monetary", "aov"],
-        ["segment", "r_high", "f_high", "m_high"],
-    )
+    dates = ["first_on", "last_on"]
+    money = ["monetary", "aov"]
+    words = ["segment", "r_high", "f_high", "m_high"]
     numbers = [c for c in one.columns if c not in ("customer_id", *dates, *words)]
     types = (
         dict.fromkeys(dates, "datetime64[s]")

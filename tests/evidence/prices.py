@@ -98,10 +98,8 @@ def measure(tables: dict, truth: pd.DataFrame, as_of: date) -> pd.DataFrame:
     demand = promotion.add_demand(panel, fits)
     lifts = promotion.promotion_effects(demand, fits, pd.Series(dtype=float)).set_index("category")
     switching = promotion.fit_switching(demand, fits)
-    plain, with_promotion = (
-        elasticity.fit_log_log(panel, promotion=False),
-        elasticity.fit_log_log(panel),
-    )
+    plain = elasticity.fit_log_log(panel, promotion=False)
+    with_promotion = elasticity.fit_log_log(panel)
     rows = []
     for c, fit in fits.items():
         e, p, far = truth.loc[c], pooled.loc[c], student.ppf(0.95, fit.clusters - 1)

@@ -303,11 +303,9 @@ def carts_in_words(year: pd.Series, days: int, currency: str) -> str:
     """How many carts are left in a year, what they hold, and why that is not what can be won."""
     if not year["carts"]:
         return "No cart was filled."
-    pace, left, back = (
-        words.count(year["days"]),
-        words.count(year["left"]),
-        words.percent(year["back"]),
-    )
+    pace = words.count(year["days"])
+    left = words.count(year["left"])
+    back = words.percent(year["back"])
     held, lost = (words.money(year[c], currency) for c in ("left_value", "lost_value"))
     whose = "Leaving out those whose owner a test reminded, " if year["reminded"] else ""
     return (

@@ -184,10 +184,8 @@ def profit_in_words(
     says, by = PURCHASE["says"], plans.set_index("plan")
     if by.empty:
         return []
-    row, sure = (
-        by.loc[WAYS[run.chosen.way]["name"]],
-        says["profit_sure"].format(terms=terms.in_words(currency)),
-    )
+    row = by.loc[WAYS[run.chosen.way]["name"]]
+    sure = says["profit_sure"].format(terms=terms.in_words(currency))
     if not terms.cost and terms.added > 0:
         return [{"headline": says["profit_free"], "sure": sure}]
     if not row["contacted"]:

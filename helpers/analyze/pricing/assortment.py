@@ -115,10 +115,8 @@ def assortment(
         .transform("sum")
         .clip(lower=0)
     )
-    then, recent = (
-        (sums["units_then"] / RECENT).replace(0, np.nan),
-        table["units_recent"].clip(lower=0) / RECENT,
-    )
+    then = (sums["units_then"] / RECENT).replace(0, np.nan)
+    recent = table["units_recent"].clip(lower=0) / RECENT
     spans = {
         "season": sums["units_after"] / AHEAD,
         "season_later": sums["units_later"] / (LONG - AHEAD),
@@ -133,10 +131,8 @@ def assortment(
     lying = table["on_hand"].clip(lower=0)
     table["gmroi"] = table["margin"] / (lying * table["unit_cost"]).replace(0, np.nan)
     lines = table["lines_recent"].to_numpy(float)
-    least, most = (
-        gamma.ppf(stats.ENDS[0], np.maximum(lines, 1e-9)),
-        gamma.ppf(stats.ENDS[1], lines + 1),
-    )
+    least = gamma.ppf(stats.ENDS[0], np.maximum(lines, 1e-9))
+    most = gamma.ppf(stats.ENDS[1], lines + 1)
     lying = lying.where(table["on_hand"].notna())
     for name, times in {
         "cover": 1,

@@ -56,10 +56,8 @@ def price_ladder(
     rows = []
     for row in found.itertuples():
         goods = last[last["category"] == row.group]
-        units, price = (
-            (goods["units"] * goods["kept"]).to_numpy(float),
-            goods["price"].to_numpy(float),
-        )
+        units = (goods["units"] * goods["kept"]).to_numpy(float)
+        price = goods["price"].to_numpy(float)
         units = units * YEAR / min(max(goods["week_on"].nunique(), 1), YEAR)
         cost = row_costs(goods, costs)
         freedom = max(row.products - 1, 1)

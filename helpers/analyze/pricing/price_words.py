@@ -93,10 +93,8 @@ def plain_in_words(found: pd.DataFrame, plain: dict[str, Fit]) -> str:
     both = [c for c in found.loc[found["own_weight"] >= SURE, "group"] if c in plain]
     if not both:
         return ""
-    ours, theirs = (
-        found.set_index("group").loc[both, "own"].mean(),
-        np.mean([plain[c]["price"] for c in both]),
-    )
+    ours = found.set_index("group").loc[both, "own"].mean()
+    theirs = np.mean([plain[c]["price"] for c in both])
     return SAYS["plain"].format(plain=_one(theirs), ours=_one(ours), n=len(both))
 
 
@@ -261,10 +259,8 @@ def range_in_words(products: pd.DataFrame) -> str:
 
 def stock_in_words(products: pd.DataFrame, currency: str, counted_on: object = None) -> list[dict]:
     """Findings on what to reorder and what to sell off; empty where stock is not known."""
-    found, day = (
-        [],
-        LISTED["counted"].format(day=show.day(counted_on)) if pd.notna(counted_on) else "",
-    )
+    found = []
+    day = LISTED["counted"].format(day=show.day(counted_on)) if pd.notna(counted_on) else ""
     short = stock_list(products, "reorder")
     if len(short):
         evidence = LISTED["reorder_evidence"].format(
@@ -311,10 +307,8 @@ def stock_reading(products: pd.DataFrame) -> str:
 
 def seldom_in_words(terms: pd.DataFrame) -> str:
     """Which terms that name a product are surely bought less often than the other terms."""
-    weak, n = (
-        terms.loc[terms["verdict"] == LISTS["verdicts"]["weak"], "term"],
-        int((terms["products"] > 0).sum()),
-    )
+    weak = terms.loc[terms["verdict"] == LISTS["verdicts"]["weak"], "term"]
+    n = int((terms["products"] > 0).sum())
     return LISTED["seldom" if len(weak) else "none_seldom"].format(names=show.listing(weak), n=n)
 
 

@@ -180,10 +180,8 @@ def _effect(
     all_draws["pull_share"] = all_draws["pulled"] / all_draws["extra"]
     all_draws["net_share"] = all_draws["net"] / all_draws["extra"]
     own_share = all_draws.pop("alone") / all_draws["extra"]
-    low, high = (
-        all_draws.iloc[1:].quantile(stats.ENDS[0]),
-        all_draws.iloc[1:].quantile(stats.ENDS[1]),
-    )
+    low = all_draws.iloc[1:].quantile(stats.ENDS[0])
+    high = all_draws.iloc[1:].quantile(stats.ENDS[1])
     cut = 1 - (price / usual)[on]
     out = {
         "category": category,

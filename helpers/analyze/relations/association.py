@@ -85,10 +85,8 @@ def order_measures(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Tabl
     """
     lines = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of)
     lines = lines.left_join(products.select("product_id", "category"), "product_id")
-    bought, less = (
-        _.quantity > 0,
-        (_.discount.fill_null(0) > 0) | (_.coupon_discount.fill_null(0) > 0),
-    )
+    bought = _.quantity > 0
+    less = (_.discount.fill_null(0) > 0) | (_.coupon_discount.fill_null(0) > 0)
     each = lines.group_by("customer_id", "order_id").agg(
         on=_.ordered_on.min(), lines=bought.cast("int64").sum(),
         reduced=(bought & less).cast("int64").sum(),
@@ -98,10 +96,8 @@ def order_measures(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Tabl
         orders=_.count(), lines=_.lines.sum(), reduced=_.reduced.sum(),
         weekend=_.weekend.mean(), first_on=_.on.min(), last_on=_.on.max()
     )  # fmt: skip
-    paid, sent_back = (
-        ibis.ifelse(bought, _.revenue, 0.0),
-        ibis.ifelse(_.quantity < 0, -_.revenue, 0.0),
-    )
+    paid = ibis.ifelse(bought, _.revenue, 0.0)
+    sent_back = ibis.ifelse(_.quantity < 0, -_.revenue, 0.0)
     whole = lines.group_by("customer_id").agg(
         parts=_.category.nunique(), sales=_.revenue.sum(), paid=paid.sum(), back=sent_back.sum()
     )
@@ -304,10 +300,8 @@ def _say(relation: object, people: pd.DataFrame, currency: str) -> str:
     counts = pd.crosstab(both[a], both[b])
     expected = np.outer(counts.sum(axis=1), counts.sum()) / counts.to_numpy().sum()
     row, column = ((counts - expected) / np.sqrt(expected)).stack().idxmax()
-    share, usual = (
-        counts.loc[row, column] / counts.loc[row].sum(),
-        counts[column].sum() / counts.to_numpy().sum(),
-    )
+    share = counts.loc[row, column] / counts.loc[row].sum()
+    usual = counts[column].sum() / counts.to_numpy().sum()
     return (
         f"where {says(a)} is {row} (n = {words.count(counts.loc[row].sum())}), {says(b)} is"
         f" {column} for {words.percent(share)}, of all for {words.percent(usual)}"

@@ -313,11 +313,9 @@ def _scan(late: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
         at = ratio.argmax(axis=1)
         top = ratio[np.arange(len(late)), at]
         better = top > best
-        best, first, last = (
-            np.where(better, top, best),
-            np.where(better, at, first),
-            np.where(better, at + length - 1, last),
-        )
+        best = np.where(better, top, best)
+        first = np.where(better, at, first)
+        last = np.where(better, at + length - 1, last)
     return best, first, last
 
 

@@ -86,10 +86,8 @@ def gather_texts(tables: Mapping[str, ir.Table], own: str, as_of: date) -> ir.Ta
         text=r.text,
         unhappy=_marked(r.rating <= stars["unhappy"], r.rating >= stars["happy"]),
     )
-    level, score = (
-        TEXTS["survey"],
-        s.filter(_.kind.isin(["nps", "csat"]), _.score.notnull(), _.scale_max > 0),
-    )
+    level = TEXTS["survey"]
+    score = s.filter(_.kind.isin(["nps", "csat"]), _.score.notnull(), _.scale_max > 0)
     score = score.group_by("response_id").agg(share=(_.score / _.scale_max).mean())
     said = s.filter(_.comment.notnull()).left_join(score, "response_id")
     comments = said.select(

@@ -163,10 +163,8 @@ def add_ranks(
     top.
     """
     ranked = scored.dropna(subset=["rank"])
-    mine, ways = (
-        points.reindex(ranked["customer_id"]),
-        weights.set_index("indicator").reindex(points.columns),
-    )
+    mine = points.reindex(ranked["customer_id"])
+    ways = weights.set_index("indicator").reindex(points.columns)
     found = pd.DataFrame({"customer_id": ranked["customer_id"]}).astype({"customer_id": "str"})
     for way in (w for w in WAYS if w in ways):
         found[f"rank_{way}"] = _ranks(

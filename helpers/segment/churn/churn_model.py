@@ -106,10 +106,8 @@ def add_alive(people: pd.DataFrame, watch: Watch) -> pd.DataFrame:
 
 def judged_days(people: pd.DataFrame) -> list[pd.Timestamp]:
     """The last day of the panel, and the last `TESTS` days whose outcome is known."""
-    days, told = (
-        people["on"].drop_duplicates().sort_values(),
-        people.loc[people["left"].notna(), "on"],
-    )
+    days = people["on"].drop_duplicates().sort_values()
+    told = people.loc[people["left"].notna(), "on"]
     return sorted({*days.tail(1), *told.drop_duplicates().sort_values().tail(TESTS)})
 
 

@@ -276,10 +276,8 @@ def by_rhythm(people: pd.DataFrame, unusual: float) -> pd.DataFrame:
         change = np.log1p(day["sales_now"].clip(lower=0)) - np.log1p(
             day["sales_before"].clip(lower=0)
         )
-        change, half = (
-            change.where(day["sales_before"] > 0),
-            day["monetary"] > day["monetary"].median(),
-        )
+        change = change.where(day["sales_before"] > 0)
+        half = day["monetary"] > day["monetary"].median()
         off = change - change.groupby(half).transform("median")
         spread = off.abs().groupby(half).transform("median") * 1.4826
         surprise = -(off / spread.where(spread > 0)).where(day["times_usual_gap"] > 1)

@@ -184,10 +184,8 @@ def win_back_list(people: pd.DataFrame, customers: pd.DataFrame, terms: Terms) -
     marks = ["is_alive", "is_known", *flags]
     rows[marks] = rows[marks].astype("boolean").fillna(False).astype(bool)
     given = rows["customer_id"].map(consent).astype("boolean")
-    votes, expected = (
-        rows[flags].sum(axis=1),
-        (rows["risk"] * rows["stake"]).where(rows["is_alive"]),
-    )
+    votes = rows[flags].sum(axis=1)
+    expected = (rows["risk"] * rows["stake"]).where(rows["is_alive"])
     value = terms.rescued * expected - terms.cost
     no = {
         "never": rows["last_on"].isna(),

@@ -197,10 +197,8 @@ def group_numbers(
     customers; usable: neither a giant nor a speck among them. Of more than 1,500 customers as many
     are drawn.
     """
-    rng, columns = (
-        np.random.default_rng(seed),
-        ["groups", "gap", "low", "high", "sure", "silhouette", "between"],
-    )
+    rng = np.random.default_rng(seed)
+    columns = ["groups", "gap", "low", "high", "sure", "silhouette", "between"]
     columns += ["steady", "largest", "smallest", "usable"]
     ks = [k for k in RULES["numbers"] if len(features) >= k * RULES["usable"]["customers"]]
     if not ks or _flat(features):
@@ -213,10 +211,8 @@ def group_numbers(
         made = k_means(rows, k, seed).centres
         own = nearest(rows, made)
         usual = np.array([_spread(model, k_means(model, k, seed).centres) for model in models])
-        gap, error = (
-            usual.mean() - _spread(rows, made),
-            usual.std(ddof=1) * np.sqrt(1 + 1 / references),
-        )
+        gap = usual.mean() - _spread(rows, made)
+        error = usual.std(ddof=1) * np.sqrt(1 + 1 / references)
         steady = stability(pd.DataFrame(rows), "k-means", k, draws, seed)["jaccard"].mean()
         sure = gap > max(bar * error, RULES["gap"])
         found.append(

@@ -24,10 +24,8 @@ def won(people: pd.DataFrame, customers: pd.DataFrame, as_of: date, days: int) -
     """
     known = customers[["customer_id", "acquisition_channel", "first_seen_at"]]
     both = people.merge(known, on="customer_id", how="left")
-    first, seen = (
-        pd.to_datetime(both["first_on"]),
-        pd.to_datetime(both["first_seen_at"]).dt.normalize(),
-    )
+    first = pd.to_datetime(both["first_on"])
+    seen = pd.to_datetime(both["first_seen_at"]).dt.normalize()
     both["won_on"] = first.where(~(seen < first), seen)
     both["is_new"] = both["won_on"] > pd.Timestamp(as_of - timedelta(days=days))
     both["channel"] = (
@@ -172,10 +170,8 @@ def _for_all(found: pd.DataFrame, paid: float, given: float | None) -> pd.DataFr
     elif paid and n:
         cost, source = paid / n, "all advertising"
     elif known["new_customers"].sum():
-        cost, source = (
-            float(np.average(known["cost_each"], weights=known["new_customers"])),
-            "mean of the channels",
-        )
+        cost = float(np.average(known["cost_each"], weights=known["new_customers"]))
+        source = "mean of the channels"
     else:
         cost, source = np.nan, ""
     return pd.DataFrame(

@@ -225,10 +225,8 @@ def value_customers(
     low, high = np.concatenate(ends).T if ends else np.empty((2, 0))
     whole = values["expected_orders"] * values["average_value"]
     later = (values["predicted_value"] / whole.where(whole > 0)).fillna(1.0)
-    low, high = (
-        np.minimum(low * later, values["predicted_value"]),
-        np.maximum(high * later, values["predicted_value"]),
-    )
+    low = np.minimum(low * later, values["predicted_value"])
+    high = np.maximum(high * later, values["predicted_value"])
     return values.assign(low=low, high=high, method=model.name)
 
 
