@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 import numpy as np
 from ibis import _
 
+from helpers import history
 from helpers.client import Economics
 
 KNOWN = 0.8  # share of sales whose cost must be known, to speak of margin
@@ -40,7 +41,7 @@ def with_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> t
         lines = lines.mutate(goods=_.goods.fill_null(_.revenue * (goods / net)))
     else:
         return lines.mutate(goods=0.0, handling=0.0, margin=_.revenue), "sales"
-    sold = _.quantity >= 0
+    sold = history.BOUGHT
     parts = (
         sold.sum().over(ibis.window(group_by="order_id"))
         if economics.order_cost

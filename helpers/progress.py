@@ -12,12 +12,15 @@ BAR = "  {desc:<26} {bar:20} cell {n_fmt}/{total_fmt}"
 
 
 class Progress:
-    """A line for each notebook that is done, with the time that is left; on a terminal, a bar for
-    each that runs.
+    """A line for each notebook that is done, with the time that is left; on a terminal, a bar for each
+    that runs.
 
-    Parameters ---------- needs : for each notebook the ones it waits for expected : seconds that
-    each is thought to take; only their proportions matter, time itself is measured jobs : notebooks
-    that run side by side
+    Parameters
+    ----------
+    needs : for each notebook the ones it waits for
+    expected : seconds that each is thought to take; only their proportions matter, time itself is
+        measured
+    jobs : notebooks that run side by side
     """
 
     def __init__(self, needs: dict[str, set[str]], expected: dict[str, float], jobs: int) -> None:

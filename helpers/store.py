@@ -30,9 +30,13 @@ _current: Store | None = None
 class Store:
     """The tables of one run as one notebook may see them.
 
-    Parameters ---------- notebook : name of the notebook, such as "03_analyze"; its metadata names
-    what it reads and writes client : the client folder : folder of the run; `lab` in JupyterLab and
-    under nbval as_of : last day included, as text; empty for the last full day
+    Parameters
+    ----------
+    notebook : name of the notebook, such as "03_analyze"; its metadata names what it reads and
+        writes
+    client : the client
+    folder : folder of the run; `lab` in JupyterLab and under nbval
+    as_of : last day included, as text; empty for the last full day
     """
 
     def __init__(self, notebook: str, client: Client, folder: Path, as_of: str = "") -> None:

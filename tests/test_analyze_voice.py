@@ -1210,7 +1210,7 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
     expressions = [
         reading.gather_texts(t, "Shop", AS_OF),
         emotion.campaign_outcomes(t["messages"], t["orders"]),
-        topic_links._looks(t["orders"], months, 180),
+        topic_links._panel(t["orders"], months, 180),
     ]
     for expression in expressions:
         for dialect in ("pyspark", "bigquery", "snowflake"):

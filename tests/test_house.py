@@ -13,7 +13,7 @@ from conftest import CHECKOUT
 from helpers import practices, store, tables
 
 STEPS = {"collect", "clean", "analyze", "segment", "plan", "monitor", "optimize"}
-GROUND = {"client", "lock", "tables", "store", "stats", "show", "assumptions", "effects"}
+GROUND = {"client", "history", "lock", "tables", "store", "stats", "show", "assumptions", "effects"}
 
 
 def modules():

@@ -851,11 +851,10 @@ def test_row_work_compiles_for_other_engines(monkeypatch):
     on = ibis.table({"on": "date"}, name="days")
     work = [
         leaving.purchases(named["orders"], on, RULE),
-        leaving.returns_to(named["orders"], on, RULE),
+        leaving.cases(named["tickets"], on, RULE.horizon),
     ]
-    work += [leaving.mails(named["messages"], on, RULE), leaving.cases(named["tickets"], on, RULE)]
     work += [
-        leaving.answers(named["surveys"], on, RULE),
+        leaving.answers(named["surveys"], on, RULE.horizon),
         leaving.gap_shares(named["orders"], AS_OF),
     ]
     work += [

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import stats
+from helpers import history, stats
 from helpers.show import words
 
 WEEKS = 8  # the baseline of a day: the median of the same weekday in so many weeks before
@@ -32,7 +32,7 @@ COLUMNS = ["happened_on", "metric", "kind", "value", "expected", "size", "since"
 
 def daily_totals(orders: ir.Table) -> ir.Table:
     """One row a day: `sales` and `orders`."""
-    bought = _.order_id.nunique(where=_.quantity > 0)
+    bought = _.order_id.nunique(where=history.BOUGHT)
     return (
         orders.group_by("ordered_on")
         .agg(sales=_.revenue.sum().round(2), orders=bought)
@@ -53,7 +53,7 @@ def daily_parts(orders: ir.Table, products: ir.Table) -> ir.Table:
     )
     each = [
         lines.group_by("ordered_on", part=lines[kind].fill_null("not known"))
-        .agg(sales=_.revenue.sum().round(2), orders=_.order_id.nunique(where=_.quantity > 0))
+        .agg(sales=_.revenue.sum().round(2), orders=_.order_id.nunique(where=history.BOUGHT))
         .mutate(kind=ibis.literal(kind))
         for kind in ("category", "store", "hour")
     ]

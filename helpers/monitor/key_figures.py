@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from helpers import stats
+from helpers import history, stats
 from helpers.show import words
 
 WEEKS = 4  # a period is four weeks, so that every weekday is in it equally often
@@ -37,7 +37,7 @@ def count_periods(orders: ir.Table, last_on: date) -> ir.Table:
     lines = orders.mutate(age=age).mutate(week=(_.age / 7).floor().cast("int64"))
     baskets = lines.group_by("order_id", "customer_id", "week").agg(
         age=_.age.max(),
-        bought=(_.quantity > 0).cast("int64").max(),
+        bought=(history.BOUGHT).cast("int64").max(),
         sales=_.revenue.sum(),
         discounted=(_.revenue * (_.discount > 0).cast("float64")).sum(),
     )

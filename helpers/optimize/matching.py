@@ -23,6 +23,7 @@ from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from helpers import stats
 from helpers.client import PlaybookError
+from helpers.history import BOUGHT
 from helpers.show import words
 
 COVARIATES = [
@@ -160,7 +161,7 @@ def customer_history(
     past = known.ordered_on < start
     recent = (known.ordered_on < start) & (known.ordered_on >= start - span)
     after = (known.ordered_on >= start) & (known.ordered_on < start + span)
-    bought = known.quantity > 0
+    bought = BOUGHT.resolve(known)
     length = known.filter(past).agg(first_on=_.ordered_on.min())
     each = known.group_by("customer_id").agg(
         sales_all=known.revenue.sum(where=past).round(2),

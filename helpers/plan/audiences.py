@@ -17,7 +17,7 @@ import pandas as pd
 from ibis import _
 from scipy.stats import t
 
-from helpers import stats
+from helpers import history, stats
 from helpers.client import PlaybookError
 from helpers.plan.wording import wording
 from helpers.show import words
@@ -36,7 +36,7 @@ def buying(orders: ir.Table, as_of: date) -> ir.Table:
     in the quarter after it, for a look back. Money in currency.
     """
     seen, recent = _.ordered_on <= as_of, _.ordered_on > as_of - timedelta(days=USUAL_DAYS)
-    bought = seen & (_.quantity >= 0)  # a return is no order
+    bought = seen & (history.BOUGHT)  # a return is no order
     people = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of + timedelta(days=QUARTER))
     people = (
         people.group_by("customer_id")

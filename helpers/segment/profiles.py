@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 from ibis import _
 
-from helpers import stats
+from helpers import history, stats
 
 WORDS = yaml.safe_load(
     resources.files(__package__).joinpath("profiles.yaml").read_text(encoding="utf-8")
@@ -44,9 +44,7 @@ def habits(lines: ir.Table, begin: date, until: date) -> ir.Table:
     how many; discounted: share of sales on lines with a discount; coupons: share of orders with
     one. Empty where the data do not say. Returns are left out.
     """
-    lines = lines.filter(
-        _.customer_id.notnull(), _.ordered_on.between(begin, until), _.quantity >= 0
-    )
+    lines = history.purchases(lines).filter(_.ordered_on.between(begin, until))
     used = lines.coupon_discount > 0
     used = ibis.coalesce(used, lines.coupon_id.notnull()) if "coupon_id" in lines.columns else used
     lines = lines.mutate(

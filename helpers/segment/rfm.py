@@ -13,6 +13,8 @@ import pandas as pd
 import yaml
 from ibis import _
 
+from helpers import history
+
 RULES = yaml.safe_load(
     resources.files(__package__).joinpath("types.yaml").read_text(encoding="utf-8")
 )
@@ -43,7 +45,7 @@ def rfm(orders: ir.Table, as_of: date, window_days: int) -> ir.Table:
     empty without orders; usual_gap: mean days between the days with an order, empty below two such
     days. A return is no order. Lines without a customer are left out.
     """
-    bought, recent = _.quantity >= 0, _.ordered_on > as_of - timedelta(days=window_days)
+    bought, recent = history.BOUGHT, _.ordered_on > as_of - timedelta(days=window_days)
     people = (
         orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of)
         .group_by("customer_id")

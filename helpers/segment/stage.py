@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from helpers import history
+
 KNOWN_FROM = 6  # days with an order from which a customer's own rhythm counts
 LOST = 0.1  # lost is ten times as rare as dormant
 
@@ -21,14 +23,11 @@ def gap_ratios(orders: ir.Table, as_of: date) -> ir.Table:
     A gap lies between two days with an order of the same customer. Only customers with a known
     rhythm count.
     """
-    days = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of, _.quantity >= 0)
-    days = days.select("customer_id", "ordered_on").distinct()
     each = ibis.window(group_by="customer_id")
-    last = _.ordered_on.lag().over(ibis.window(group_by="customer_id", order_by="ordered_on"))
-    span = _.ordered_on.max().over(each).delta(_.ordered_on.min().over(each), unit="day")
-    gaps = days.mutate(n=_.count().over(each), gap=_.ordered_on.delta(last, unit="day"), span=span)
-    gaps = gaps.filter(_.n >= KNOWN_FROM, _.gap.notnull())
-    times = (_.gap * (_.n - 1) / _.span).round(1)
+    gaps = history.gaps(orders, as_of)
+    gaps = gaps.mutate(n=_.count().over(each), span=_.gap.sum().over(each))
+    gaps = gaps.filter(_.n >= KNOWN_FROM - 1)
+    times = (_.gap * _.n / _.span).round(1)
     return gaps.group_by(times_usual_gap=times).agg(gaps=_.count()).order_by("times_usual_gap")
 
 

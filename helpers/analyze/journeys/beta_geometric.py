@@ -128,9 +128,10 @@ def fit_sbg(
 ) -> Fit:
     """Fit a shifted beta-geometric model by maximum likelihood (Fader and Hardie 2007).
 
-    stopped : customers who stopped in period 1, 2, 3 ... watched : customers who had not stopped,
-    by the number of periods they were watched through; as long as `stopped` begin : alpha and beta
-    at which the search begins
+    stopped : customers who stopped in period 1, 2, 3 ...
+    watched : customers who had not stopped, by the number of periods they were watched through; as
+        long as `stopped`
+    begin : alpha and beta at which the search begins
 
     >>> high_end = np.array([100, 86.9, 74.3, 65.3, 59.3, 55.1, 51.7, 49.1])
     >>> fit = fit_sbg(-np.diff(high_end), np.r_[np.zeros(6), high_end[-1]])
@@ -144,12 +145,14 @@ def fit_sbg(
         ended, alive = betaln(a + 1, b + t - 1) - betaln(a, b), betaln(a, b + t) - betaln(a, b)
         return -float(stopped @ ended + watched @ alive)
 
+    # Steps of its own: from a logarithm of nothing the default ones are too small to get anywhere.
+    start = np.log(begin) + np.array([[0, 0], [0.5, 0], [0, 0.5]])
     found = minimize(
         loss,
-        np.log(begin),
+        start[0],
         method="Nelder-Mead",
         bounds=[(-7, 9)] * 2,
-        options={"xatol": 1e-6, "fatol": 1e-8},
+        options={"xatol": 1e-6, "fatol": 1e-8, "initial_simplex": start},
     )
     return Fit(*np.exp(found.x).tolist())
 

@@ -13,7 +13,7 @@ import pandas as pd
 from ibis import _
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from helpers import stats
+from helpers import history, stats
 from helpers.analyze.journeys.sessions import JOURNEYS
 from helpers.analyze.predictions.purchase import PURCHASE
 from helpers.show import words
@@ -26,7 +26,7 @@ def usual_prices(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Table:
     price.
     """
     lately = orders.filter(
-        _.quantity > 0, _.ordered_on > ibis.literal(as_of - timedelta(days=365), type="date")
+        history.BOUGHT, _.ordered_on > ibis.literal(as_of - timedelta(days=365), type="date")
     )
     paid = lately.group_by("product_id").agg(paid=_.revenue.sum() / _.quantity.sum())
     listed = products.group_by("product_id").agg(listed=_.list_price.max())
@@ -76,9 +76,7 @@ def later_purchases(carts: ir.Table, acts: ir.Table, orders: ir.Table) -> ir.Tab
         .join(people, "who")
         .select("person", at=_.occurred_at)
     )
-    sold = orders.filter(_.customer_id.notnull(), _.quantity > 0).select(
-        person=_.customer_id, at=_.ordered_at
-    )
+    sold = history.purchases(orders).select(person=_.customer_id, at=_.ordered_at)
     both = (
         carts.filter(~_.bought)
         .select("session", "person", since=_.at)

@@ -15,6 +15,7 @@ from ibis import _
 
 from helpers.analyze.journeys.sessions import JOURNEYS
 from helpers.analyze.journeys.survival import at_day, half_time, kaplan_meier
+from helpers.history import purchase_days
 from helpers.show import words
 
 VERSION = "1"
@@ -73,11 +74,7 @@ def order_days(orders: ir.Table) -> ir.Table:
     """Days on which each customer bought: customer_id, ordered_on, `n` from 1, `next_on`. Returns
     are no orders.
     """
-    bought = (
-        orders.filter(_.customer_id.notnull(), _.quantity > 0)
-        .select("customer_id", "ordered_on")
-        .distinct()
-    )
+    bought = purchase_days(orders)
     inside = {"group_by": bought.customer_id, "order_by": bought.ordered_on}
     return bought.mutate(
         n=ibis.row_number().over(**inside) + 1, next_on=bought.ordered_on.lead().over(**inside)

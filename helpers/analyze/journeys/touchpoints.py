@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import stats
+from helpers import history, stats
 from helpers.analyze.journeys.sessions import JOURNEYS
 from helpers.analyze.voice.service import named_stage
 from helpers.analyze.voice.writing import our_reviews
@@ -148,7 +148,7 @@ def _orders(orders: ir.Table) -> dict[str, tuple]:
     whole = orders.group_by("order_id").agg(
         sent=_.channel.fill_null("").lower().isin(JOURNEYS["in_person"]).ifelse(0, 1).max(),
         back=(_.is_return.fill_null(False) | (_.quantity < 0)).ifelse(1, 0).max(),
-        sold=(_.quantity > 0).ifelse(1, 0).max(),
+        sold=(history.BOUGHT).ifelse(1, 0).max(),
     )
     n = whole.agg(orders=_.sold.sum(), sent=(_.sold * _.sent).sum(), back=_.back.sum())
     n = n.to_pandas().fillna(0).iloc[0]

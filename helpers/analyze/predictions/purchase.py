@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 from ibis import _
 
+from helpers.history import as_days, by_day, came_after, messages_before, purchases
 from helpers.show import words
 
 PURCHASE = yaml.safe_load(
@@ -52,7 +53,7 @@ def choose_period(orders: ir.Table, as_of: date, asked: int = 0) -> Period:
     """
     if asked:
         return Period(asked, float("nan"))
-    days = _bought(orders).filter(_.ordered_on <= as_of).group_by("customer_id")
+    days = purchases(orders).filter(_.ordered_on <= as_of).group_by("customer_id")
     days = days.agg(first=_.ordered_on.min(), last=_.ordered_on.max(), n=_.ordered_on.nunique())
     gaps = days["last"].delta(days["first"], unit="day") / (days.n - 1).nullif(0)
     both = days.agg(gap=gaps.median(), first=days["first"].min()).to_pandas().iloc[0]
@@ -89,9 +90,7 @@ def known_on(
     `tables` holds orders and products; messages and events are used where they hold rows. Features
     are named in purchase.yaml; mix: shares of the largest categories.
     """
-    on = ibis.memtable(pd.DataFrame({"on": pd.to_datetime(days)}), schema={"on": "timestamp"}).cast(
-        {"on": "date"}
-    )
+    on = as_days(days)
     people = order_history(tables["orders"], on, period).to_pandas()
     largest = (
         largest_categories(tables["orders"], tables["products"], min(days))
@@ -111,17 +110,7 @@ def order_history(orders: ir.Table, on: ir.Table, period: int) -> ir.Table:
     """Orders and money of each customer up to each day of `on`; one row a day and customer with an
     order by then.
     """
-    by_day = (
-        orders.filter(_.customer_id.notnull())
-        .group_by("customer_id", "ordered_on", "channel")
-        .agg(
-            orders=_.order_id.nunique(where=_.quantity > 0),
-            revenue=_.revenue.sum(),
-            goods=_.revenue.sum(where=_.quantity > 0).fill_null(0.0),
-            given=_.discount.sum(where=_.quantity > 0).fill_null(0.0),
-        )
-    )
-    both = by_day.join(on, _.ordered_on <= on.on)
+    both = by_day(orders).join(on, _.ordered_on <= on.on)
     ago, bought = both.on.delta(both.ordered_on, unit="day"), both.orders > 0
     now, before, lately = ago < period, (ago >= period) & (ago < 2 * period), ago < LATELY * period
     found = both.group_by("on", "customer_id").agg(
@@ -136,7 +125,7 @@ def order_history(orders: ir.Table, on: ir.Table, period: int) -> ir.Table:
         sales_now=both.revenue.sum(where=now),
         sales_lately=both.revenue.sum(where=lately),
         goods_lately=both.goods.sum(where=lately),
-        given_lately=both.given.sum(where=lately),
+        given_lately=both.discount.sum(where=lately),
         channels=both.channel.nunique(where=lately & bought),
     )
     return found.filter(_.order_days > 0)
@@ -144,7 +133,7 @@ def order_history(orders: ir.Table, on: ir.Table, period: int) -> ir.Table:
 
 def category_mix(orders: ir.Table, products: ir.Table, on: ir.Table, period: int) -> ir.Table:
     """Sales of the last four periods by day, customer and category."""
-    by = _bought(orders).join(products.select("product_id", "category"), "product_id")
+    by = purchases(orders).join(products.select("product_id", "category"), "product_id")
     by = by.group_by("customer_id", "ordered_on", "category").agg(sales=_.revenue.sum())
     both = by.join(on, by.ordered_on <= on.on)
     both = both.filter(both.on.delta(both.ordered_on, unit="day") < LATELY * period)
@@ -154,7 +143,7 @@ def category_mix(orders: ir.Table, products: ir.Table, on: ir.Table, period: int
 def largest_categories(orders: ir.Table, products: ir.Table, until: date) -> ir.Table:
     """The categories that had sold most up to a day."""
     by = (
-        _bought(orders)
+        purchases(orders)
         .filter(_.ordered_on <= until)
         .join(products.select("product_id", "category"), "product_id")
     )
@@ -166,29 +155,12 @@ def next_purchases(orders: ir.Table, on: ir.Table, period: int) -> ir.Table:
     """What each customer did in the period after each day of `on`: `bought`, days with an order,
     and `came`, sales.
     """
-    by = _bought(orders).group_by("customer_id", "ordered_on").agg(sales=_.revenue.sum())
-    both = by.join(on, by.ordered_on > on.on)
-    both = both.filter(both.ordered_on.delta(both.on, unit="day") <= period)
-    return both.group_by("on", "customer_id").agg(
-        bought=both.ordered_on.nunique(), came=both.sales.sum()
-    )
+    return came_after(orders, on, period).rename(bought="again")
 
 
 def message_signs(messages: ir.Table, on: ir.Table, period: int) -> ir.Table:
-    """Messages of the period up to each day: mails, opened, clicked; unsubscribed: ever left the
-    list.
-
-    Acts count up to the midnight (UTC) before the day, so that none lies after it in any time zone.
-    """
-    both = messages.filter(_.customer_id.notnull(), ~_.is_holdout.fill_null(False))
-    both = both.join(on, both.sent_at.date() < on.on)
-    now = both.on.delta(both.sent_at.date(), unit="day") <= period
-    return both.group_by("on", "customer_id").agg(
-        mails=now.sum(),
-        opened=(now & (both.opened_at.date() < both.on)).sum(),
-        clicked=(now & (both.clicked_at.date() < both.on)).sum(),
-        unsubscribed=(both.unsubscribed_at.date() < both.on).any(),
-    )
+    """Messages of the period up to each day: see `messages_before`."""
+    return messages_before(messages, on, period).rename(opened="opens", clicked="clicks")
 
 
 def visit_signs(events: ir.Table, on: ir.Table, period: int) -> ir.Table:
@@ -233,10 +205,6 @@ def too_young(tables: Mapping[str, ir.Table], days: list[date], period: int) -> 
         k: v for k, v in first.items() if pd.notna(v) and pd.Timestamp(v) >= pd.Timestamp(days[-1])
     }
     return [says.format(what=k, since=words.day(v), period=period) for k, v in late.items()]
-
-
-def _bought(orders: ir.Table) -> ir.Table:
-    return orders.filter(_.customer_id.notnull(), _.quantity > 0)
 
 
 def _wide_mix(mix: pd.DataFrame, largest: list[str]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from helpers import stats
 from helpers.analyze.describe import WEEKDAYS
+from helpers.history import BOUGHT
 from helpers.show import words
 
 DRIVERS = yaml.safe_load(
@@ -93,7 +94,7 @@ def price_level(orders: ir.Table) -> ir.Table:
     Products weigh the same in each week (Laspeyres), so that a shift to cheaper goods is no fall of
     prices.
     """
-    sold = orders.filter(_.quantity > 0, _.revenue > 0)
+    sold = orders.filter(BOUGHT, _.revenue > 0)
     weekly = sold.group_by("product_id", week_on=_.ordered_on.truncate("W")).agg(
         price=_.revenue.sum() / _.quantity.sum(), sales=_.revenue.sum()
     )

@@ -15,7 +15,7 @@ import yaml
 from ibis import _
 from scipy.stats import gamma, hypergeom
 
-from helpers import stats
+from helpers import history, stats
 
 LISTS = yaml.safe_load(
     resources.files(__package__).joinpath("assortment.yaml").read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ def unit_costs(orders: ir.Table, products: ir.Table) -> ir.Table:
     """Cost of one unit by product: that of the product list, else what its lines cost on
     average.
     """
-    known = orders.filter(_.cost.notnull(), _.quantity > 0, _.product_id.notnull())
+    known = orders.filter(_.cost.notnull(), history.BOUGHT, _.product_id.notnull())
     paid = known.group_by("product_id").agg(line_cost=_.cost.sum() / _.quantity.sum())
     both = products.select("product_id", "unit_cost").outer_join(paid, "product_id")
     name = ibis.coalesce(both.product_id, both.product_id_right)
@@ -57,7 +57,7 @@ def product_sales(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Table
             revenue=_.revenue.sum(where=day > weeks[YEAR]).fill_null(0.0).round(2),
             lines=_.count(where=day > weeks[YEAR]),
             units_recent=_.quantity.sum(where=day > weeks[RECENT]).fill_null(0.0),
-            lines_recent=_.count(where=(day > weeks[RECENT]) & (_.quantity > 0)),
+            lines_recent=_.count(where=(day > weeks[RECENT]) & (history.BOUGHT)),
             units_then=_.quantity.sum(
                 where=(day > weeks[YEAR + RECENT]) & (day <= weeks[YEAR])
             ).fill_null(0.0),
@@ -68,7 +68,7 @@ def product_sales(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Table
                 where=(day > weeks[YEAR - AHEAD]) & (day <= weeks[YEAR - LONG])
             ).fill_null(0.0),
             first_on=day.min(),
-            last_on=day.max(where=_.quantity > 0),
+            last_on=day.max(where=history.BOUGHT),
         )
     )
     about = products.select("product_id", "name", "category")

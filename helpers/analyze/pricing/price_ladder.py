@@ -37,10 +37,13 @@ def price_ladder(
     """Units, sales and margin of a year, were each product sold at `steps` from its price (table
     `price_ladder`).
 
-    Parameters ---------- panel : product, place and week (`price_panel`); its last 52 weeks are the
-    year, fewer are scaled up to one found : elasticity with `low` and `high` by `group`, as
-    `elasticities` gives them costs : cost of one unit by product (`row_costs`); without, margin
-    stays empty steps : changes of price as shares, such as 0.05
+    Parameters
+    ----------
+    panel : product, place and week (`price_panel`); its last 52 weeks are the year, fewer are
+        scaled up to one
+    found : elasticity with `low` and `high` by `group`, as `elasticities` gives them
+    costs : cost of one unit by product (`row_costs`); without, margin stays empty
+    steps : changes of price as shares, such as 0.05
 
     Steps beyond the prices seen in a category are left out: nobody knows what happens there. `gain`
     is the change in margin. Each product is changed alone; were all changed at once, buyers could

@@ -17,6 +17,8 @@ import pandas as pd
 import yaml
 from ibis import _
 
+from helpers import history
+
 PRICES = yaml.safe_load(
     resources.files(__package__).joinpath("prices.yaml").read_text(encoding="utf-8")
 )
@@ -140,12 +142,15 @@ def promoted_weeks(promotions: ir.Table, goods: pd.DataFrame) -> ir.Table:
 def price_panel(
     sold: pd.DataFrame, promoted: pd.DataFrame, goods: pd.DataFrame, as_of: date
 ) -> pd.DataFrame:
-    """Every product, place and week on offer: units (0 where nothing was sold), price, usual price
-    and promotion.
+    """Every product, place and week on offer: units (0 where nothing was sold), price, usual price and
+    promotion.
 
-    Parameters ---------- sold : weekly sales (`weekly_sales`) promoted : promotions
-    (`promoted_weeks`); empty: a price well below the usual one counts as a promotion goods : the
-    products, with their category
+    Parameters
+    ----------
+    sold : weekly sales (`weekly_sales`)
+    promoted : promotions (`promoted_weeks`); empty: a price well below the usual one counts as a
+        promotion
+    goods : the products, with their category
 
     Columns beside product, place, week and category: `units`, `price`, `usual`, `promotion` (1 or
     0), `display` and `mailer` (share of the place), `sure` (the price was seen in this place and
@@ -219,7 +224,7 @@ def coverage(panel: pd.DataFrame, totals: pd.DataFrame, sold: pd.DataFrame) -> d
 
 
 def _sold(orders: ir.Table) -> ir.Table:
-    return orders.filter(_.quantity > 0, _.revenue > 0, _.product_id.notnull())
+    return orders.filter(history.BOUGHT, _.revenue > 0, _.product_id.notnull())
 
 
 def _place(orders: ir.Table) -> ir.Column:

@@ -17,7 +17,7 @@ import yaml
 from ibis import _
 from scipy.stats import false_discovery_control, kruskal, spearmanr
 
-from helpers import stats
+from helpers import history, stats
 from helpers.show import words
 
 TOLD = yaml.safe_load(
@@ -85,7 +85,7 @@ def order_measures(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Tabl
     """
     lines = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of)
     lines = lines.left_join(products.select("product_id", "category"), "product_id")
-    bought = _.quantity > 0
+    bought = history.BOUGHT
     less = (_.discount.fill_null(0) > 0) | (_.coupon_discount.fill_null(0) > 0)
     each = lines.group_by("customer_id", "order_id").agg(
         on=_.ordered_on.min(), lines=bought.cast("int64").sum(),

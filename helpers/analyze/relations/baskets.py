@@ -15,7 +15,7 @@ import yaml
 from ibis import _
 from scipy.stats import binom, false_discovery_control, gamma
 
-from helpers import stats, tables
+from helpers import history, stats, tables
 from helpers.show import words
 
 # as it is imported, mlxtend turns on the deprecations of every library
@@ -72,7 +72,7 @@ def basket_items(orders: ir.Table, products: ir.Table, level: str, cut: date) ->
 def _goods(orders: ir.Table, products: ir.Table, level: str) -> ir.Table:
     """The lines bought of products that have a `level`, with it as item."""
     goods = products.select("product_id", item=products[level]).filter(_.item.notnull())
-    return orders.filter(_.quantity > 0).inner_join(goods, "product_id")
+    return orders.filter(history.BOUGHT).inner_join(goods, "product_id")
 
 
 def range_level(products: ir.Table) -> str:

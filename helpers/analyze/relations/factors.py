@@ -15,6 +15,7 @@ from scipy.stats import chi2
 from sklearn.decomposition import FactorAnalysis
 from threadpoolctl import threadpool_limits
 
+from helpers import history
 from helpers.show import words
 
 FACTORS_VERSION = "1"
@@ -77,9 +78,7 @@ def survey_answers(surveys: pd.DataFrame) -> pd.DataFrame:
 
 def line_counts(orders: ir.Table, products: ir.Table) -> ir.Table:
     """customer_id, category, subcategory, n: lines bought, returns left out."""
-    lines = orders.filter(_.customer_id.notnull(), _.quantity > 0).inner_join(
-        products, "product_id"
-    )
+    lines = history.purchases(orders).inner_join(products, "product_id")
     return lines.group_by("customer_id", "category", "subcategory").agg(n=_.count())
 
 

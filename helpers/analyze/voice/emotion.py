@@ -13,7 +13,7 @@ from ibis import _
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from helpers import stats
+from helpers import history, stats
 from helpers.analyze.voice.topic_links import holm
 from helpers.analyze.voice.writing import HAN, TEXTS, facts
 from helpers.show import words
@@ -168,11 +168,7 @@ def campaign_outcomes(messages: ir.Table, orders: ir.Table) -> ir.Table:
         _.sent_at.notnull(), ~_.is_holdout.fill_null(False), _.delivered.fill_null(True)
     )
     sent = sent.mutate(sent_on=_.sent_at.date())
-    bought = (
-        orders.filter(_.customer_id.notnull(), _.quantity > 0)
-        .select("customer_id", "ordered_on")
-        .distinct()
-    )
+    bought = history.purchase_days(orders)
     both = sent.select("message_id", "customer_id", "sent_on").inner_join(bought, "customer_id")
     both = both.mutate(day=_.ordered_on.delta(_.sent_on, unit="day")).filter(
         _.day.between(-AFTER, AFTER)

@@ -13,7 +13,7 @@ from ibis import _
 from scipy.special import xlogy
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from helpers import stats
+from helpers import history, stats
 from helpers.analyze.voice.topic_links import topic_action
 from helpers.analyze.voice.topic_model import OTHER, TOPICS
 from helpers.analyze.voice.writing import facts, pattern
@@ -57,7 +57,7 @@ def service_cases(
     ]
     cases = tickets.filter(_.opened_at.date() <= as_of).select(*names, *extra)
     own = orders.filter(_.customer_id.notnull(), _.ordered_on <= as_of)
-    bought = own.filter(_.quantity > 0).select("customer_id", "ordered_on").distinct()
+    bought = history.purchase_days(own)
     both = cases.inner_join(bought, "customer_id").filter(_.ordered_on <= _.opened_at.date())
     last = both.group_by("ticket_id").agg(last_on=_.ordered_on.max())
     value = (

@@ -14,7 +14,7 @@ import pandas as pd
 from ibis import _
 from scipy.stats import norm
 
-from helpers import stats
+from helpers import history, stats
 from helpers.analyze.voice.topic_model import OTHER, TOPICS
 from helpers.analyze.voice.writing import TEXTS, words_of
 from helpers.show import words
@@ -161,7 +161,7 @@ def leaving_panel(
     )
     span = pd.DataFrame({"starts": months.start_time, "ends": months.end_time.normalize()})
     known = dict.fromkeys(span, "timestamp")
-    panel = _looks(
+    panel = _panel(
         orders, ibis.memtable(span, schema=known).cast(dict.fromkeys(span, "date")), days
     ).to_pandas()
     starts = pd.to_datetime(panel["starts"])
@@ -446,17 +446,17 @@ def leaving_in_words(leaving: pd.DataFrame, days: int = 180) -> list[dict[str, s
     ]
 
 
-def _looks(orders: ir.Table, months: ir.Table, days: int) -> ir.Table:
+def _panel(orders: ir.Table, months: ir.Table, days: int) -> ir.Table:
     """One row a month and customer with an order in the year before: starts, recency, frequency,
     after.
     """
-    bought = (
-        orders.filter(_.customer_id.notnull(), _.quantity > 0)
-        .select("customer_id", "ordered_on")
-        .distinct()
-    )
-    both = bought.cross_join(months).mutate(
-        ago=_.starts.delta(_.ordered_on, unit="day"), later=_.ordered_on.delta(_.ends, unit="day")
+    both = (
+        history.purchase_days(orders)
+        .cross_join(months)
+        .mutate(
+            ago=_.starts.delta(_.ordered_on, unit="day"),
+            later=_.ordered_on.delta(_.ends, unit="day"),
+        )
     )
     both = both.filter((both.ago > 0) & (both.ago <= 365) | (both.later > 0) & (both.later <= days))
     seen = both.group_by("starts", "customer_id").agg(

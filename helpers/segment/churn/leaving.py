@@ -17,7 +17,7 @@ import yaml
 from ibis import _
 from scipy.stats import norm
 
-from helpers import stats
+from helpers import history, stats
 from helpers.client import PlaybookError, Threshold
 from helpers.segment.rfm import add_type, cut_lines
 from helpers.show import words
@@ -77,8 +77,8 @@ def set_horizon(orders: ir.Table, as_of: date, window: int, unusual: float) -> W
     what the history can test, and to a multiple of six days.
     """
     curve, first = gap_curve(orders, as_of), orders.ordered_on.min().to_pandas()
-    history = 0 if pd.isna(first) else (pd.Timestamp(as_of) - pd.Timestamp(first)).days + 1
-    rare, longest = curve.loc[curve["longer"] <= unusual + 1e-12, "gap"], int(history / SPANS)
+    known_days = 0 if pd.isna(first) else (pd.Timestamp(as_of) - pd.Timestamp(first)).days + 1
+    rare, longest = curve.loc[curve["longer"] <= unusual + 1e-12, "gap"], int(known_days / SPANS)
     asked = int(rare.min()) if len(rare) else longest
     step = max(min(asked, longest) // STEPS, 1)
     shorter = curve.loc[curve["gap"] <= step * STEPS, "longer"]
@@ -98,11 +98,8 @@ def gap_shares(orders: ir.Table, as_of: date) -> ir.Table:
     """Days between two days with an order of the same customer: `gap`, and its `weight`; a
     customer's add up to 1.
     """
-    days = orders.filter(_.customer_id.notnull(), _.quantity >= 0, _.ordered_on <= as_of)
-    days = days.select("customer_id", "ordered_on").distinct()
-    last = _.ordered_on.lag().over(ibis.window(group_by="customer_id", order_by="ordered_on"))
-    gaps = days.mutate(gap=_.ordered_on.delta(last, unit="day")).filter(_.gap.notnull())
-    gaps = gaps.mutate(weight=1.0 / _.count().over(ibis.window(group_by="customer_id")))
+    gaps = history.gaps(orders, as_of)
+    gaps = gaps.mutate(weight=1.0 / _.count().over(group_by="customer_id"))
     return gaps.group_by("gap").agg(weight=_.weight.sum()).order_by("gap")
 
 
@@ -127,19 +124,14 @@ def panel(
     of the client's added, so that few orders do not make a rhythm. `tables` must hold orders;
     messages, tickets and surveys are used where they hold rows.
     """
-    on = ibis.memtable(pd.DataFrame({"on": pd.to_datetime(days)}), schema={"on": "timestamp"}).cast(
-        {"on": "date"}
-    )
+    on, key = history.as_days(days), ["on", "customer_id"]
     orders = tables["orders"]
     people = purchases(orders, on, watch).to_pandas()
-    for name, signs in {"messages": mails, "tickets": cases, "surveys": answers}.items():
-        if name in tables:
-            people = people.merge(
-                signs(tables[name], on, watch).to_pandas(), on=["on", "customer_id"], how="left"
-            )
-    people = people.merge(
-        returns_to(orders, on, watch).to_pandas(), on=["on", "customer_id"], how="left"
-    )
+    signs = {"messages": history.messages_before, "tickets": cases, "surveys": answers}
+    parts = [known(tables[n], on, watch.horizon) for n, known in signs.items() if n in tables]
+    parts.append(history.came_after(orders, on, watch.horizon))
+    for part in parts:
+        people = people.merge(part.to_pandas(), on=key, how="left")
     return _add_measures(people, watch, as_of).sort_values(["on", "customer_id"], ignore_index=True)
 
 
@@ -162,7 +154,7 @@ def purchases(orders: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
     """Orders and money of each customer up to each day of `on`, one row a day and customer with an
     order by then.
     """
-    both = _by_day(orders).join(on, _.ordered_on <= on.on)
+    both = history.by_day(orders).join(on, _.ordered_on <= on.on)
     ago, bought, h = both.on.delta(both.ordered_on, unit="day"), both.orders > 0, watch.horizon
     now, before, year = ago < h, (ago >= h) & (ago < 2 * h), ago < watch.window
     found = both.group_by("on", "customer_id").agg(
@@ -184,39 +176,14 @@ def purchases(orders: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
     return found.filter(_.order_days > 0)
 
 
-def returns_to(orders: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
-    """Who ordered in the horizon after each day of `on`: `again`, order days, and `came`, sales."""
-    both = _by_day(orders).join(on, _.ordered_on > on.on)
-    both = both.filter(both.ordered_on.delta(both.on, unit="day") <= watch.horizon, both.orders > 0)
-    return both.group_by("on", "customer_id").agg(
-        again=both.ordered_on.nunique(), came=both.revenue.sum()
-    )
-
-
-def mails(messages: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
-    """Messages of the horizon up to each day: `mails` received, `opens`; `unsubscribed`: ever left
-    the list.
-
-    Acts count up to the midnight (UTC) before the day, so that none lies after it in any time zone.
-    """
-    both = messages.filter(_.customer_id.notnull(), ~_.is_holdout.fill_null(False))
-    both = both.join(on, both.sent_at.date() < on.on)
-    now = both.on.delta(both.sent_at.date(), unit="day") <= watch.horizon
-    return both.group_by("on", "customer_id").agg(
-        mails=now.sum(),
-        opens=(now & (both.opened_at.date() < both.on)).sum(),
-        unsubscribed=(both.unsubscribed_at.date() < both.on).any(),
-    )
-
-
-def cases(tickets: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
-    """Service cases of the horizon up to each day: `cases`, `slowest_reply` in minutes, `rated` and
+def cases(tickets: ir.Table, on: ir.Table, days: int) -> ir.Table:
+    """Service cases of the `days` up to each day: `cases`, `slowest_reply` in minutes, `rated` and
     `rated_bad`.
 
     A rating counts once the case is solved, a reply once it came.
     """
     both = tickets.filter(_.customer_id.notnull()).join(on, _.opened_at.date() < on.on)
-    both = both.filter(both.on.delta(both.opened_at.date(), unit="day") <= watch.horizon)
+    both = both.filter(both.on.delta(both.opened_at.date(), unit="day") <= days)
     waited = both.on.delta(both.opened_at.date(), unit="day") * 1440
     solved = both.solved_at.date() < both.on
     return both.group_by("on", "customer_id").agg(
@@ -227,15 +194,15 @@ def cases(tickets: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
     )
 
 
-def answers(surveys: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
-    """Survey answers of the horizon up to each day: `score`, the mean share of the points that were
+def answers(surveys: ir.Table, on: ir.Table, days: int) -> ir.Table:
+    """Survey answers of the `days` up to each day: `score`, the mean share of the points that were
     possible.
     """
     both = surveys.filter(
         _.customer_id.notnull(), _.kind.isin(CHURN["score_kinds"]), _.score.notnull()
     )
     both = both.join(on, both.answered_at.date() < on.on)
-    both = both.filter(both.on.delta(both.answered_at.date(), unit="day") <= watch.horizon)
+    both = both.filter(both.on.delta(both.answered_at.date(), unit="day") <= days)
     return both.group_by("on", "customer_id").agg(score=(both.score / both.scale_max).mean())
 
 
@@ -377,21 +344,6 @@ def _crossed(people: pd.DataFrame, line) -> pd.Series:
 def _each_day(people: pd.DataFrame, judge) -> pd.DataFrame:
     days = [judge(day) for _on, day in people.groupby("on", sort=False)]
     return pd.concat(days) if days else judge(people)
-
-
-def _by_day(orders: ir.Table) -> ir.Table:
-    bought = _.quantity >= 0
-    return (
-        orders.filter(_.customer_id.notnull())
-        .group_by("customer_id", "ordered_on", "channel")
-        .agg(
-            orders=_.order_id.nunique(where=bought),
-            revenue=_.revenue.sum(),
-            goods=_.revenue.sum(where=bought).fill_null(0.0),
-            discount=_.discount.sum(where=bought).fill_null(0.0),
-            back=(-_.revenue).sum(where=~bought).fill_null(0.0),
-        )
-    )
 
 
 def _add_measures(people: pd.DataFrame, watch: Watch, as_of: date) -> pd.DataFrame:

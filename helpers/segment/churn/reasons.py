@@ -17,7 +17,7 @@ import yaml
 from ibis import _
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from helpers import stats
+from helpers import history, stats
 from helpers.segment.churn.leaving import Watch, panel
 from helpers.show import words
 
@@ -94,7 +94,7 @@ def price_changes(orders: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
     before discounts (0.1 is a tenth more), and discount_change, of the share taken off (-0.1 is ten
     points less).
     """
-    sold, off = orders.filter(_.quantity > 0), _.discount.fill_null(0.0)
+    sold, off = orders.filter(history.BOUGHT), _.discount.fill_null(0.0)
     lately = sold.join(on, sold.ordered_on <= on.on)
     lately = lately.filter(lately.on.delta(lately.ordered_on, unit="day") < watch.step)
     now = lately.group_by("on", "product_id").agg(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import stats
+from helpers import history, stats
 from helpers.client import PlaybookError
 from helpers.effects import HELD_OUT, RESPONSE, clustered_error
 from helpers.segment.churn.leaving import CHURN, Watch
@@ -119,11 +119,7 @@ def sent(messages: ir.Table, orders: ir.Table, watch: Watch) -> ir.Table:
     """One row a message to somebody silent for a step up to the horizon: on, is_holdout, and
     whether they `came`.
     """
-    bought = (
-        orders.filter(_.customer_id.notnull(), _.quantity >= 0)
-        .select("customer_id", "ordered_on")
-        .distinct()
-    )
+    bought = history.purchase_days(orders)
     told = messages.filter(_.customer_id.notnull(), _.sent_at.notnull())
     told = told.select("message_id", "customer_id", "is_holdout", on=_.sent_at.date())
     both = told.join(bought, "customer_id")

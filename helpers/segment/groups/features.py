@@ -15,6 +15,8 @@ from ibis import _
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
+from helpers import history
+
 # categories told apart; a category's share of lines: least, most
 MOST_PARTS, LEAST_SHARE, TOO_COARSE = 20, 0.01, 0.5
 # each ends at this hour
@@ -291,6 +293,4 @@ def habits_kept(early: pd.DataFrame, late: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bought(orders: ir.Table, until: date, since: date) -> ir.Table:
-    return orders.filter(
-        _.customer_id.notnull(), _.quantity >= 0, _.ordered_on > since, _.ordered_on <= until
-    )
+    return history.purchases(orders).filter(_.ordered_on > since, _.ordered_on <= until)

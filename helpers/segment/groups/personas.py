@@ -16,7 +16,7 @@ import yaml
 from ibis import _
 from scipy.stats import chi2, norm
 
-from helpers import stats
+from helpers import history, stats
 from helpers.segment.groups.clustering import RULES as GROUP_RULES
 from helpers.segment.groups.features import Habits, wide
 from helpers.segment.groups.survey_needs import say_chance
@@ -432,11 +432,7 @@ def contacts(
         opened=_.opened_at.notnull(),
         clicked=_.clicked_at.notnull(),
     )
-    bought = (
-        orders.filter(_.quantity >= 0, _.customer_id.notnull())
-        .select("customer_id", "ordered_at")
-        .distinct()
-    )
+    bought = history.purchases(orders).select("customer_id", "ordered_at").distinct()
     after = sent.join(bought, "customer_id").filter(_.ordered_at > _.sent_at)
     after = (
         after.filter(_.ordered_at <= _.sent_at + ibis.interval(days=days))

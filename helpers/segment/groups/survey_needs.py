@@ -11,7 +11,7 @@ import pandas as pd
 from ibis import _
 from sklearn.decomposition import FactorAnalysis
 
-from helpers import stats
+from helpers import history, stats
 
 LEAST_STATEMENTS, LEAST_ANSWERS = 4, 60  # a battery that can be read, and people who answered it
 LEAST_LOADING = 0.4  # of a statement on the need it belongs to
@@ -140,7 +140,7 @@ def brand_loyalty(orders: ir.Table, products: ir.Table) -> ir.Table:
     goods = products.filter(_.brand.notnull()).select(
         "product_id", "brand", kind=ibis.coalesce(_.subcategory, _.category, "")
     )
-    bought = orders.filter(_.customer_id.notnull(), _.quantity >= 0).inner_join(goods, "product_id")
+    bought = history.purchases(orders).inner_join(goods, "product_id")
     market = bought.group_by("kind", "brand").agg(m=_.count())
     market = market.mutate(part=_.m / _.m.sum().over(group_by="kind"))
     market = market.group_by("kind").agg(usual=(_.part * _.part).sum())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from helpers import history
 from helpers.client import Economics
 
 ALL, UNKNOWN = "all", "not known"
@@ -84,7 +85,7 @@ def cost_by_campaign(
         return pd.DataFrame(columns=names)
     covered = people[people["won_on"].between(pd.Timestamp(first), pd.Timestamp(last))]
     firsts = (
-        lines.filter(_.customer_id.notnull(), _.quantity >= 0)
+        history.purchases(lines)
         .group_by("customer_id")
         .agg(order_id=_.order_id.argmin(_.ordered_at), through=_.channel.argmin(_.ordered_at))
         .left_join(seen.group_by("order_id").agg(campaign=_.campaign_id.min()), "order_id")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import stats
+from helpers import history, stats
 from helpers.segment.lifetime_value.lifetime import (
     LEVELS,
     MODELS,
@@ -153,16 +153,9 @@ def tracked(lines: ir.Table, as_of: date, days: int) -> pd.DataFrame:
     first = pd.to_datetime(people["first_on"])
     born = first.value_counts().sort_index()
     ends = pd.date_range(as_of, first.min(), freq=f"-{WEEK}D")[::-1]
-    known = lines.semi_join(histories(lines, split), "customer_id").filter(
-        _.quantity >= 0, _.ordered_on <= as_of
-    )
-    daily = (
-        known.select("customer_id", "ordered_on")
-        .distinct()
-        .group_by("ordered_on")
-        .agg(n=_.count())
-        .to_pandas()
-    )
+    known = lines.semi_join(histories(lines, split), "customer_id")
+    days = history.purchase_days(known, as_of)
+    daily = days.group_by("ordered_on").agg(n=_.count()).to_pandas()
     orders = daily.set_index(pd.to_datetime(daily["ordered_on"]))["n"].sub(born, fill_value=0)
     rows = pd.DataFrame(
         {"week_on": ends, "actual": np.diff([orders[:e].sum() for e in ends], prepend=0)}

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from helpers.history import BOUGHT
 from helpers.segment.lifetime_value import bgnbd, gamma_gamma, pareto_nbd
 from helpers.segment.lifetime_value.likelihood import Fit
 from helpers.stats import LEVEL
@@ -61,7 +62,7 @@ def _sums(lines: ir.Table, until: date) -> ir.Table:
     days = (
         lines.filter(_.customer_id.notnull(), _.ordered_on <= until)
         .group_by("customer_id", "ordered_on")
-        .agg(sales=_.revenue.sum(), money=_.margin.sum(), bought=(_.quantity >= 0).sum() > 0)
+        .agg(sales=_.revenue.sum(), money=_.margin.sum(), bought=BOUGHT.sum() > 0)
     )
     return days.group_by("customer_id").agg(
         first_on=_.ordered_on.min(where=_.bought),
