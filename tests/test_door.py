@@ -382,6 +382,31 @@ UNCERTAIN = {
         (2, 150.0),
         {},
     ),
+    "two discounts of a line": (
+        "Order ID,Order Date,Email,Item,Qty,Unit Price,Seller Discount,Voucher Discount\n"
+        "§1,2025-03-01,a@example.com,Mug,2,20.00,2.00,3.00\n"
+        "§2,2025-03-02,b@example.com,Hat,1,10.00,0.00,1.00\n"
+        "§3,2025-03-13,b@example.com,Hat,1,10.00,0.00,0.00\n",
+        (3, 54.0),
+        {},
+    ),
+    "one discount, said twice": (
+        "Order ID,Order Date,Email,Item,Qty,Unit Price,Discount,Total Discount,Order Total\n"
+        "§1,2025-03-01,a@example.com,Mug,2,20.00,2.00,2.00,38.00\n"
+        "§2,2025-03-02,b@example.com,Hat,1,10.00,1.00,1.00,9.00\n",
+        (2, 47.0),
+        {},
+    ),
+    "a voucher of the marketplace takes nothing off the goods": (
+        "Order ID,Order Date,Email,Item,Qty,Deal Price,Seller Voucher,Shopee Voucher,Grand Total\n"
+        "§1,2025-03-01,a@example.com,Mug,2,20.00,2.00,3.00,35.00\n"
+        "§2,2025-03-02,b@example.com,Hat,1,10.00,1.00,0.00,9.00\n",
+        (2, 47.0),
+        {
+            "Grand Total says less than the lines of its order: taken not off the goods: a deposit or"
+            " a gift card": 38.0
+        },
+    ),
     "points pay, a fee is no goods": (
         "注文番号,注文日時,注文ステータス,商品名,単価,個数,送料合計,送料,代引料,ポイント利用額,請求金額\n"
         "J§1,2025-03-01 10:00,発送済,カップ,1000,2,500,500,0,300,2200\n"

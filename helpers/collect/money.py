@@ -153,8 +153,6 @@ class _File:
         self.part_paid = any(_PART_PAID.search(c.lower()) for c in rows.columns)
         self.columns = {r: [found[r]] for r in ROLES if r in found}
         self.n = {r: amounts(rows[c], mark) for r, (c,) in self.columns.items()}
-        for role, more in also.items():
-            self._add(role, {c: amounts(rows[c], mark) for c in more})
         self.rates = {
             r: _rate(self.found[r], rows[found[r]], self.n)
             for r in ("discount", "tax")
@@ -181,9 +179,12 @@ class _File:
             else pd.Series("", rows.index)
         )
         self.telling = self.several & (said.groupby(self.key).transform("nunique") > 1)
-        self.level = {r: self._level(r) for r in self.n}
+        for role, more in also.items():
+            if role not in self.share:
+                self._add(role, {c: amounts(rows[c], mark) for c in more})
+        self.level = {r: self._level(r, self.n[r]) for r in self.n}
 
-    def _level(self, role: str) -> str:
+    def _level(self, role: str, said: pd.Series) -> str:
         """Whether a column is the line's or the order's: then it is the same on all lines, or on
         the first alone.
         """
@@ -195,8 +196,8 @@ class _File:
         if role in ("quantity", "unit_price") or not self.telling.any():
             return usual
         # what came back says its own
-        sold = self.telling & ~((self.n[role] < 0) | (self.n["quantity"] < 0))
-        by = self.n[role][sold].groupby(self.key[sold])
+        sold = self.telling & ~((said < 0) | (self.n["quantity"] < 0))
+        by = said[sold].groupby(self.key[sold])
         filled, values, lines = by.count(), by.nunique(), by.size()
         same = ((values <= 1) & ((filled == lines) | (filled <= 1)))[filled > 0]
         if role not in (*ORDERS, "unit_price", "quantity"):
@@ -207,8 +208,18 @@ class _File:
     def _add(self, role: str, further: dict[str, pd.Series]) -> None:
         """Add further columns to a role, unless one of them all is the sum of the others: then it
         alone counts.
+
+        A discount that is said twice is one, and that of a line and that of an order are no sum.
         """
-        every = {self.found[role]: self.n[role]} | further
+        first = self.n[role]
+        if role == "discount":
+            of = self._level(role, first)
+            further = {
+                c: more
+                for c, more in further.items()
+                if self._level(role, more) == of and not more.fillna(0).equals(first.fillna(0))
+            }
+        every = {self.found[role]: first} | further
         whole = pd.concat(every, axis=1).sum(axis=1, min_count=1)
         sums = [
             c

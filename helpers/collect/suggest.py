@@ -405,6 +405,8 @@ def _suits(canonical: str, kind: str) -> bool:
         return False
     if base == "line_no":
         return kind in ("number", "empty")
+    if base == "coupon_id" and kind == "money":
+        return False
     words = base in ("name", "first_name", "last_name", "product_name")
     return kind not in ("e-mail", "date") and not (words and kind in ("number", "money"))
 
@@ -571,16 +573,21 @@ def _money(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> bool
 
 
 def _also(found: dict[str, str], rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Further columns of a tax, of shipping or of fees, which are one sum with the first."""
+    """Further columns of a tax, of shipping, of fees or of a discount, which are one sum with the
+    first.
+    """
     more, taken = {}, set(found.values())
+    no_sum = set(words()["no_sum"])
+    not_of = {"discount": no_sum - {"discount"} | set(words()["no_discount_of_ours"])}
     for role, kind in (
         ("tax", "more_tax"),
         ("shipping_cost", "more_shipping"),
         ("fees", "more_fees"),
+        ("discount", "more_discount"),
     ):
         for c in (c for c in rows.columns if role in found and c not in taken):
             said = set(plain(c).split())
-            is_sum = said & set(words()[kind]) and not said & set(words()["no_sum"])
+            is_sum = said & set(words()[kind]) and not said & not_of.get(role, no_sum)
             if is_sum and _suits(role, _content(rows[c])) and not _says_rate(c, rows[c]):
                 more.setdefault(role, []).append(c)
                 taken.add(c)
