@@ -140,6 +140,9 @@ def test_a_page_shows_headings_outputs_and_report_markdown_only(tmp_path):
     nothing = nbformat.v4.new_output(
         "display_data", {"text/html": '<div class="nothing"><p>Nothing to draw.</p></div>'}
     )
+    unseen = nbformat.v4.new_output(
+        "display_data", {"text/html": '<div class="unseen"><p>Not seen: rivals.</p></div>'}
+    )
     nb.cells = [
         nbformat.v4.new_markdown_cell("# 9 Test\n\n**Why?**\n\nCourse text."),
         nbformat.v4.new_markdown_cell("## Heading\n\nCourse text."),
@@ -149,6 +152,8 @@ def test_a_page_shows_headings_outputs_and_report_markdown_only(tmp_path):
         ),
         nbformat.v4.new_code_cell("show.lines()", outputs=[nothing]),
         nbformat.v4.new_markdown_cell("A dot is a week.", metadata={"tags": ["report"]}),
+        nbformat.v4.new_code_cell("show.unseen()", outputs=[unseen]),
+        nbformat.v4.new_markdown_cell("A bar is a rival.", metadata={"tags": ["report"]}),
         nbformat.v4.new_markdown_cell("## Exercises"),
         nbformat.v4.new_code_cell("x", outputs=[]),
     ]
@@ -163,7 +168,9 @@ def test_a_page_shows_headings_outputs_and_report_markdown_only(tmp_path):
     assert "a warning" not in page.content
     assert "<em>this</em>" in page.content
     assert "Nothing to draw" in page.content
-    assert "A dot is a week" not in page.content  # how to read what is not there
+    assert "Not seen: rivals" in page.content
+    for how_to_read in ("A dot is a week", "A bar is a rival"):
+        assert how_to_read not in page.content  # what is not there
     assert "<script>" not in page.content
     assert "&lt;b&gt;1&lt;/b&gt;" in page.content
 

@@ -138,7 +138,7 @@ def read_page(path: Path) -> Page:
     made safe.
 
     Markdown that says how to read the cell above it is left out where that cell had nothing to
-    show.
+    show, or only that it takes other data to show it.
     """
     nb, parts, toc, heading, title = nbformat.read(path, as_version=4), [], [], "", path.stem
     for above, cell in zip([None, *nb.cells], nb.cells, strict=False):
@@ -166,9 +166,8 @@ def read_page(path: Path) -> Page:
 def _shows_nothing(cell: dict | None) -> bool:
     if cell is None or cell.cell_type != "code":
         return False
-    return all(
-        'class="nothing"' in output.get("data", {}).get("text/html", "") for output in cell.outputs
-    )
+    shown = (output.get("data", {}).get("text/html", "") for output in cell.outputs)
+    return all(re.match(r'<div class="(nothing|unseen)"', html) for html in shown)
 
 
 def safe(html: str) -> Markup:
