@@ -398,15 +398,8 @@ def _mark_repeats(
     run: Store, marked: ir.Table, spec: tables.Table
 ) -> tuple[ir.Table, list[CleanStep]]:
     again = repeats(run, spec.name)
-    lines = (
-        run.read(f"staged_{spec.name}")
-        .agg(n=_.count(), lines=_.source_order.nunique())
-        .to_pandas()
-        .iloc[0]
-    )
-    on = (
-        ["source_order"] if lines["n"] == lines["lines"] else ["source_order", *spec.key]
-    )  # text keys are slow to join on
+    # text keys are slow to join on
+    on = ["source_order"] if _one_row_each(run, again, spec) else ["source_order", *spec.key]
     renamed = again.rename(repeat="rule").select(*on, "repeat")
     joined = marked.left_join(renamed, on, rname="{name}__of_repeat")
     key = ", ".join(spec.key)
@@ -432,6 +425,19 @@ def _mark_repeats(
         ),
         steps,
     )
+
+
+def _one_row_each(run: Store, again: ir.Table, spec: tables.Table) -> bool:
+    """Whether the line of each repeat became one row only, so that it tells which row is meant.
+
+    Only lines of repeats are looked at: they are few where the rows are many.
+    """
+    repeated = again.agg(n=_.count(), lines=_.source_order.nunique()).to_pandas().iloc[0]
+    if not repeated["n"]:
+        return True
+    staged = run.read(f"staged_{spec.name}")
+    rows = staged.semi_join(again, "source_order").count().to_pandas()
+    return rows == repeated["n"] == repeated["lines"]
 
 
 def _apply(run: Store, rows: ir.Table, step: CleanStep, i: int) -> None:
