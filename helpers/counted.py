@@ -11,10 +11,12 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from helpers import clean, collect, tables
+from helpers import tables
+from helpers.clean import chain, suspicions
 from helpers.client import Client, Mapping, Source, spill_name
+from helpers.collect import catalogue, sources, who
 from helpers.collect.landing import Landed
-from helpers.collect.sources import Opened
+from helpers.collect.opened import Opened
 from helpers.collect.suggest import Suggestion
 from helpers.practices import is_used, suggestions
 from helpers.store import Store
@@ -40,13 +42,13 @@ def counted(client: Client) -> dict[str, Any]:
     place = client.private() / spill_name()  # what a kill leaves there goes with the next command
     try:
         collecting = Store("01_collect", client, place)
-        opened = collect.open_sources(collecting.con, client)
+        opened = sources.open_sources(collecting.con, client)
         guesses = [
             g for g in suggestions(opened) if g.table and not set(g.tables) & set(opened.parts)
         ]
         if guesses:
             collecting = Store("01_collect", with_suggestions(client, guesses), place)
-            opened = collect.open_sources(collecting.con, collecting.client)
+            opened = sources.open_sources(collecting.con, collecting.client)
         return _counted(collecting, opened, {g.name for g in guesses})
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -85,19 +87,20 @@ def _counted(collecting: Store, opened: Opened, guessed: set[str]) -> dict[str, 
         files = [_file(opened, f, guessed, {}) for f in opened.landed]
         return said | {"files": files, "steps": [], "held": [], "open": []}
     brought = [n for n in tables.CANONICAL if n in opened.parts or n in NEEDED]
+    people = who.identify(opened)
     for name in brought:
-        collecting.write(f"staged_{name}", collect.stage(opened, name))
-    collecting.write("sources", collect.source_cards(opened, collecting.as_of))
-    collecting.write("rules", collect.preset_rules(opened))
+        collecting.write(f"staged_{name}", sources.stage(opened, name, people))
+    collecting.write("sources", sources.source_cards(opened, collecting.as_of))
+    collecting.write("rules", catalogue.preset_rules(opened))
     cleaning = Store("02_clean", client, folder)
-    cleaned = {"products": clean.clean_table(cleaning, "products", cleaning.as_of)}
+    cleaned = {"products": chain.clean_table(cleaning, "products", cleaning.as_of)}
     for name in (n for n in brought if n != "products"):
-        cleaned[name] = clean.clean_table(cleaning, name, cleaning.as_of, cleaned["products"].rows)
-    held = clean.by_rule(clean.quarantined(list(cleaned.values())))
-    log = clean.chain_log(list(cleaned.values()))
+        cleaned[name] = chain.clean_table(cleaning, name, cleaning.as_of, cleaned["products"].rows)
+    held = chain.by_rule(chain.quarantined(list(cleaned.values())))
+    log = chain.chain_log(list(cleaned.values()))
     worked = log.loc[log["rows_touched"] > 0, ["table", "step", "action", "rows_touched", "reason"]]
     fates = (
-        clean.ledgers(cleaning, cleaned, cleaning.frame("sources"))
+        chain.ledgers(cleaning, cleaned, cleaning.frame("sources"))
         .set_index("file")
         .to_dict("index")
     )
@@ -112,7 +115,7 @@ def _counted(collecting: Store, opened: Opened, guessed: set[str]) -> dict[str, 
         | {
             "open": [
                 {k: d[k] for k in ("subject", "finding", "rows", "revenue")}
-                for d in clean.told_doubts(cleaning)
+                for d in suspicions.told_doubts(cleaning)
             ]
         }
         | {"held": held.astype({"revenue": "float64"}).fillna({"revenue": 0.0}).to_dict("records")}

@@ -36,7 +36,7 @@ from helpers.client import (
     home,
     left_spills,
 )
-from helpers.collect import open_sources, people
+from helpers.collect import people, sources, who
 from helpers.collect.contacts import email_of
 from helpers.collect.keys import keyed
 from helpers.collect.masks import (
@@ -47,7 +47,7 @@ from helpers.collect.masks import (
     name_forms,
     street_forms,
 )
-from helpers.collect.sources import OWN_NUMBERS, Opened, _q, _text
+from helpers.collect.opened import OWN_NUMBERS, Opened, sql_name, sql_text
 from helpers.collect.spelling import Plain
 from helpers.collect.tombstones import CHECK, forgotten, text_marks, traces
 
@@ -279,17 +279,20 @@ def forget(client: Client, email: str = "", phone: str = "", number: str = "") -
         raise PlaybookError("say who: --email, --phone or --number.")
     # rows of theirs may lie there
     empty_spills(client.private(), *(client.folder / "runs").glob("*"))
-    opened = open_sources(connect(client.private()), client)
-    done, known = Forgotten(), opened.has_people
+    opened = sources.open_sources(connect(client.private()), client)
+    done, everybody = Forgotten(), who.identify(opened).records
     records = (
-        _matching(client, opened, email, phone, number) if known else _by_number(opened, number)
+        _matching(client, everybody, email, phone, number)
+        if opened.has_people
+        else _by_number(opened, number)
     )
     person = _person_of(client, records, email, phone)
+    others = everybody[~everybody["record"].isin(records["record"])]
     done.people = len(set(records["customer_id"]))
     own = _lines_of(opened, person)
     person.codes = _own_codes(opened, person, own)
-    done.raw = _raw_lines(opened, person, own, records, done)
-    _tombstones(opened, records, person, done)
+    done.raw = _raw_lines(opened, person, own, others, done)
+    _tombstones(client, records, others, person, done)
     person.ids |= _visitors(client, person.ids)
     _from_tables(client, person, own, done)
     _from_private(client, person, done)
@@ -298,9 +301,11 @@ def forget(client: Client, email: str = "", phone: str = "", number: str = "") -
     return done
 
 
-def _matching(client: Client, opened: Opened, email: str, phone: str, number: str) -> pd.DataFrame:
-    """All records of the one person whom the words fit."""
-    records, country = opened.identity.records, client.settings.country
+def _matching(
+    client: Client, records: pd.DataFrame, email: str, phone: str, number: str
+) -> pd.DataFrame:
+    """All records of the one person whom the words fit, among those of everybody."""
+    country = client.settings.country
     fit = pd.Series(True, records.index)
     if email:
         fit &= records["email"].str.strip().str.lower().eq(email.strip().lower()).fillna(False)
@@ -380,15 +385,15 @@ def _lines_of(opened: Opened, person: _Person) -> Lines:
     """
     found: Lines = set()
     for p in (p for ps in opened.parts.values() for p in ps):
-        style, group = opened.style(p.group), _q(p.group)
+        style, group = opened.style(p.group), sql_name(p.group)
         said = (
             [p.person["record"]]
             if p.person
             else [e for c, e in p.columns.items() if c in OWN_NUMBERS]
         )
-        begin = f"{_text(p.group + '|')} || " if p.person else ""
+        begin = f"{sql_text(p.group + '|')} || " if p.person else ""
         ours = ", ".join(
-            _text(r) for r in sorted(person.records if p.person else person.ids | person.records)
+            sql_text(r) for r in sorted(person.records if p.person else person.ids | person.records)
         )
         for by in said:
             theirs = f"{begin}CAST(({p.sql(by, style)}) AS VARCHAR) IN ({ours or 'NULL'})"
@@ -412,10 +417,10 @@ def _own_codes(opened: Opened, person: _Person, own: Lines) -> set[str]:
         )
         for c in columns:
             query = (
-                f"SELECT CAST({_q(c)} AS VARCHAR), source_file, source_line FROM"
-                f" {_q('all ' + group)}"
+                f"SELECT CAST({sql_name(c)} AS VARCHAR), source_file, source_line FROM"
+                f" {sql_name('all ' + group)}"
             )
-            cells = opened.query(f"{query} WHERE {_q(c)} IS NOT NULL", group).fetchall()
+            cells = opened.query(f"{query} WHERE {sql_name(c)} IS NOT NULL", group).fetchall()
             said = {cell for cell, *line in cells if tuple(line) in own}
             found |= {t for t in said if any(w in people.fold(t).replace(" ", "") for w in parts)}
             if _holds_vouchers(opened, group, c):
@@ -436,7 +441,7 @@ def _holds_vouchers(opened: Opened, group: str, column: str) -> bool:
         if p.group == group
         for place, e in p.columns.items()
     ]
-    places = [place for place, e in mapped if e == column or _q(column) in e]
+    places = [place for place, e in mapped if e == column or sql_name(column) in e]
     return any(VOUCHERS.search(said) for said in (column, *places))
 
 
@@ -459,18 +464,18 @@ def _is_drawn(code: str) -> bool:
 
 
 def _raw_lines(
-    opened: Opened, person: _Person, own: Lines, records: pd.DataFrame, done: Forgotten
+    opened: Opened, person: _Person, own: Lines, others: pd.DataFrame, done: Forgotten
 ) -> dict[str, list[int]]:
     """The lines of raw files that are about a person: their own, and all that name them or their
     contacts.
     """
     theirs = _theirs(person, opened.client.settings.country)
-    shared = _of_others_alike(opened, person, records, done)
+    shared = _of_others_alike(opened, person, others, done)
     found = set(own)
     for group in opened.groups:
         columns = dict.fromkeys(c for f in opened.of(group) for c in f.facts["columns"])
-        row = f"concat_ws(chr(10), {', '.join(f'CAST({_q(c)} AS VARCHAR)' for c in columns)})"
-        every = f"SELECT source_file, source_line, {row} AS row FROM {_q('all ' + group)}"
+        row = f"concat_ws(chr(10), {', '.join(f'CAST({sql_name(c)} AS VARCHAR)' for c in columns)})"
+        every = f"SELECT source_file, source_line, {row} AS row FROM {sql_name('all ' + group)}"
         rows = opened.query(f"SELECT * FROM ({every}) WHERE {_may_name('row', person)}", group)
         while some := rows.fetchmany(10_000):
             for file, line, text in some:
@@ -484,15 +489,13 @@ def _raw_lines(
 
 
 def _of_others_alike(
-    opened: Opened, person: _Person, records: pd.DataFrame, done: Forgotten
+    opened: Opened, person: _Person, others: pd.DataFrame, done: Forgotten
 ) -> Lines:
     """The own lines of other people with the same name or address: these say nothing of this
     person.
     """
-    if not opened.has_people:
+    if others.empty:
         return set()
-    others = opened.identity.records
-    others = others[~others["record"].isin(records["record"])]
     forms = set().union(*map(name_forms, person.names))
     names = others["first_name"].fillna("") + " " + others["last_name"].fillna("")
     names = names.where(names != " ", others["name"].fillna(""))
@@ -575,24 +578,23 @@ def _may_name(row: str, person: _Person) -> str:
     if not pattern:
         return "FALSE"
     return (
-        f"(regexp_matches(lower({row}), {_text(pattern)}) OR regexp_matches({row},"
-        f" {_text(unusual)}))"
+        f"(regexp_matches(lower({row}), {sql_text(pattern)}) OR regexp_matches({row},"
+        f" {sql_text(unusual)}))"
     )
 
 
-def _tombstones(opened: Opened, theirs: pd.DataFrame, person: _Person, done: Forgotten) -> None:
+def _tombstones(
+    client: Client, theirs: pd.DataFrame, others: pd.DataFrame, person: _Person, done: Forgotten
+) -> None:
     """Keyed marks of what the person is known by; what they share with others, such as a couple's
     e-mail, has none.
 
     Their name and codes have marks too, so that masks go on finding them in what other people
     write.
     """
-    client = opened.client
     gone = set().union(*traces(client, theirs))
-    if opened.has_people:
-        others = opened.identity.records
-        others = others[~others["record"].isin(theirs["record"]) & _shares(others, theirs)]
-        gone -= set().union(*traces(client, others))
+    if len(others):
+        gone -= set().union(*traces(client, others[_shares(others, theirs)]))
     gone |= text_marks(client, person.names, person.codes, person.streets)
     file = client.private() / "forgotten.json"
     part = file.with_suffix(".part")
@@ -649,7 +651,7 @@ def _from_tables(client: Client, person: _Person, own: Lines, done: Forgotten) -
         if lines:
             con.executemany(f"INSERT INTO {table} VALUES (?, ?)", sorted(lines))
     for path in _tables(client):
-        rows = f"read_parquet({_text(str(path))})"
+        rows = f"read_parquet({sql_text(str(path))})"
         theirs = _rows_of(path, person)
         words = _words_of(con, path, theirs, person, client.settings.country)
         n = con.execute(f"SELECT count(*) FROM {rows} WHERE {theirs}").fetchone()[0]
@@ -657,11 +659,13 @@ def _from_tables(client: Client, person: _Person, own: Lines, done: Forgotten) -
             continue
         kept = "" if path.stem in BOOKS else f" WHERE ({theirs}) IS NOT TRUE"
         changed = (
-            f" REPLACE ({', '.join(f'{e} AS {_q(c)}' for c, e in words.items())})" if words else ""
+            f" REPLACE ({', '.join(f'{e} AS {sql_name(c)}' for c, e in words.items())})"
+            if words
+            else ""
         )
         part = path.with_suffix(".part")
         query = f"SELECT *{changed} FROM {rows}{kept}"
-        con.execute(f"COPY ({query}) TO {_text(str(part))} (FORMAT parquet, COMPRESSION zstd)")
+        con.execute(f"COPY ({query}) TO {sql_text(str(part))} (FORMAT parquet, COMPRESSION zstd)")
         os.replace(part, path)
         (done.books if path.stem in BOOKS else done.tables)[_shown(client, path)] = n
 
@@ -669,7 +673,7 @@ def _from_tables(client: Client, person: _Person, own: Lines, done: Forgotten) -
 def _rows_of(path: Path, person: _Person) -> str:
     """SQL for the rows of a stored table that are the person's."""
     columns = pq.read_schema(path).names
-    ids = "(" + ", ".join(_text(i) for i in sorted(person.ids)) + ")"
+    ids = "(" + ", ".join(sql_text(i) for i in sorted(person.ids)) + ")"
     theirs = [f"CAST({c} AS VARCHAR) IN {ids}" for c in WHO if c in columns]
     if path.stem == "quarantine":
         return "(source_file, source_line) IN (SELECT file, line FROM gone)"
@@ -678,7 +682,7 @@ def _rows_of(path: Path, person: _Person) -> str:
     if path.stem.removeprefix("staged_") == "reviews" and staged.is_file():
         lines = "(source_file, source_line) IN (SELECT file, line FROM own)"
         theirs.append(
-            f"review_id IN (SELECT review_id FROM read_parquet({_text(str(staged))}) WHERE {lines})"
+            f"review_id IN (SELECT review_id FROM read_parquet({sql_text(str(staged))}) WHERE {lines})"
         )
     return f"coalesce({' OR '.join(theirs)}, FALSE)" if theirs else "FALSE"
 
@@ -689,10 +693,10 @@ def _words_of(
     """SQL for the columns of a stored table that change: words about the person, and more of their
     orders.
     """
-    rows, schema = f"read_parquet({_text(str(path))})", pq.read_schema(path)
+    rows, schema = f"read_parquet({sql_text(str(path))})", pq.read_schema(path)
     changed = {}
     for column in schema:
-        c, name = _q(column.name), column.name
+        c, name = sql_name(column.name), column.name
         cell = c
         is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         if is_text and name not in ("source_name", "source_file"):
@@ -703,7 +707,9 @@ def _words_of(
                 text: _without_them(text, person, country)
                 for (text,) in con.execute(query).fetchall()
             }
-            cases = "".join(f" WHEN {_text(a)} THEN {_text(b)}" for a, b in said.items() if a != b)
+            cases = "".join(
+                f" WHEN {sql_text(a)} THEN {sql_text(b)}" for a, b in said.items() if a != b
+            )
             cell = f"CASE {c}{cases} ELSE {c} END" if cases else c
         if path.stem in BOOKS and (
             name == "customer_id" or name not in tables.get(path.stem).columns

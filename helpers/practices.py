@@ -13,10 +13,10 @@ import yaml
 
 from helpers import tables
 from helpers.client import Client, connect, home
-from helpers.collect import days_of_orders, open_sources
+from helpers.collect import sources
 from helpers.collect.joins import first_rows, joined, nearly_joined
 from helpers.collect.landing import Landed
-from helpers.collect.sources import Opened, _kinds, _q, file_notes
+from helpers.collect.opened import Opened, kinds_of, sql_name
 from helpers.collect.suggest import Suggestion, as_yaml, suggest
 from helpers.store import body, last_full_day
 
@@ -51,11 +51,11 @@ def readiness(client: Client) -> Readiness:
     Writes suggestions.yaml beside client.yaml where a file is not known, and removes it where all
     are.
     """
-    opened = open_sources(connect(client.private()), client, describe=True)
+    opened = sources.open_sources(connect(client.private()), client, describe=True)
     rows = count_rows(opened)
     first = last = None
     if "orders" in opened.parts:
-        days = days_of_orders(opened)
+        days = sources.days_of_orders(opened)
         first, last = body(days)[0], last_full_day(days)
     listed = [
         (p["number"], p["what"], p["notebook"], _verdict(p["needs"], rows)) for p in practices()
@@ -94,7 +94,7 @@ def count_rows(opened: Opened) -> dict[str, int]:
     rows = dict.fromkeys(tables.CANONICAL, 0)
     for name, parts in opened.parts.items():
         for p in parts:
-            _kinds(opened, p)
+            kinds_of(opened, p)
             style = opened.style(p.group)
             what, key = "*", [p.columns[k] for k in tables.get(name).key if k in p.columns]
             # one row a key is left of them
@@ -158,7 +158,7 @@ def _file(opened: Opened, f: Landed) -> tuple[str, ...]:
     )
     near = f"nearly {facts['near'][0]}" if facts["near"] and not f.preset and not mine else ""
     sheets = f"sheets not read: {', '.join(facts['unread'])}" if facts["unread"] else ""
-    lacks = "; ".join(said for said in (near, sheets, file_notes(f)) if said)
+    lacks = "; ".join(said for said in (near, sheets, sources.file_notes(f)) if said)
     rows = facts["lines"] - facts.get("preset_layout", 0)
     return f.file, what, f"{rows:,}", ", ".join(w for w in written if w), table, lacks
 
@@ -173,7 +173,7 @@ def suggestions(opened: Opened) -> list[Suggestion]:
     guesses = [lines] if lines else []
     gone = {f.name for f in others} | {g.name for g in guesses}
     for f in (f for f in unknown if f.name not in gone):
-        rows = first_rows(opened, f.facts["columns"], _q("all " + f.group), f.file)
+        rows = first_rows(opened, f.facts["columns"], sql_name("all " + f.group), f.file)
         guess = suggest(f, rows, zone)
         if not guess.table and (said := nearly_joined(opened, f, unknown)):
             guess.lacks += f"; {said}"
@@ -193,9 +193,9 @@ def _tell_once(opened: Opened, guesses: list[Suggestion]) -> None:
     )
     for coarse, fine in combinations(told, 2):
         if coarse.table and columns[coarse.name] != columns[fine.name]:
-            known = f"SELECT {fine.columns['order_id']} FROM {_q(fine.name)}"
+            known = f"SELECT {fine.columns['order_id']} FROM {sql_name(fine.name)}"
             is_known = f"CASE WHEN {coarse.columns['order_id']} IN ({known}) THEN 1 ELSE 0 END"
-            query = f"SELECT avg({is_known}) FROM {_q(coarse.name)}"
+            query = f"SELECT avg({is_known}) FROM {sql_name(coarse.name)}"
             share = opened.query(query, coarse.file).fetchone()[0] or 0
             if share > 0.5:
                 coarse.table, coarse.more, coarse.clean = "", [], []

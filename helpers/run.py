@@ -25,7 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 import helpers
 from helpers import disk, kernels, publish, store
 from helpers.client import Client, PlaybookError, RunFailed, connect, empty_spills, parse_day
-from helpers.collect import days_of_orders, held_originals, open_sources
+from helpers.collect import sources, who
 from helpers.optimize.decision_log import write_decisions
 from helpers.progress import Progress
 from helpers.show import report, summary
@@ -207,8 +207,8 @@ def _as_of(client: Client, as_of: str, copying: bool) -> date:
                 f"--only works on the latest run, which is of {day}. Leave --as-of out, or run all."
             )
         return parse_day(day)
-    opened = open_sources(connect(client.private()), client)
-    days = days_of_orders(opened)
+    opened = sources.open_sources(connect(client.private()), client)
+    days = sources.days_of_orders(opened)
     if as_of:
         day = parse_day(as_of)
         first = days["ordered_on"].min().date()
@@ -378,7 +378,9 @@ def _keep_originals(client: Client, folder: Path) -> None:
     """Write the held lines as the files have them into private/, for whoever mends the files."""
     held = pd.read_parquet(folder / "tables" / "quarantine.parquet")
     originals = (
-        held_originals(open_sources(connect(client.private()), client), held) if len(held) else held
+        who.held_originals(sources.open_sources(connect(client.private()), client), held)
+        if len(held)
+        else held
     )
     if len(originals):
         store.write_csv(originals, client.private("quarantine") / f"{folder.name}.csv")

@@ -6,7 +6,8 @@ import json
 
 from helpers import tables
 from helpers.client import Client, connect
-from helpers.collect import open_sources, stage
+from helpers.collect import who
+from helpers.collect.sources import open_sources, stage
 
 SETTINGS = "schema_version: 1\ntitle: Shop\ncurrency: EUR\ntimezone: Europe/Berlin\ncountry: DE\n"
 PEOPLE = [
@@ -131,13 +132,14 @@ def write_run(client, run_id="2025-06-10-20250611T000000000", notebook=""):
     for part in ("tables", "notebooks"):
         (folder / part).mkdir(parents=True)
     opened = open_sources(connect(), client)
+    everybody = who.identify(opened)
     for name in ("orders", "customers", "records", "tickets"):
-        rows = tables.conform(stage(opened, name), name).to_pandas()
+        rows = tables.conform(stage(opened, name, everybody), name).to_pandas()
         rows.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
         (folder / "tables" / f"{name}.json").write_text(
             json.dumps({"table": name, "rows": len(rows)}), encoding="utf-8"
         )
-    people = opened.identity.people["customer_id"].sort_values()
+    people = everybody.people["customer_id"].sort_values()
     listed = people.to_frame().assign(
         audience="best", reason="buys often", consent="given", is_holdout=False
     )

@@ -24,9 +24,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from helpers import clean, collect, store
+from helpers import store
+from helpers.clean import chain
 from helpers.client import Client, PlaybookError
-from helpers.collect import landing
+from helpers.collect import catalogue, landing, sources, who
+from helpers.collect.opened import Opened
 from helpers.practices import in_short, readiness
 
 LEDGER = ["lines", "layout", "loaded", "duplicate", "filtered", "held"]
@@ -48,7 +50,7 @@ class Outcome:
     held: pd.DataFrame
     ledger: pd.DataFrame
     cards: pd.DataFrame
-    opened: collect.Opened = field(repr=False)
+    opened: Opened = field(repr=False)
 
     def counts(self, file=None):
         """The line of the ledger of one file: lines, layout, loaded, duplicate, filtered, held."""
@@ -96,17 +98,18 @@ def process(folder, tables=("spend",)) -> Outcome:
     """Open, stage, clean and count, as 01_collect and 02_clean do."""
     found = Client(folder.name)
     first = store.Store("01_collect", found, folder / "runs" / "one", "2026-06-30")
-    first.opened = collect.open_sources(first.con, found)
-    first.write("sources", collect.source_cards(first.opened, first.as_of))
-    first.write("rules", collect.preset_rules(first.opened))
+    first.opened = sources.open_sources(first.con, found)
+    first.write("sources", sources.source_cards(first.opened, first.as_of))
+    first.write("rules", catalogue.preset_rules(first.opened))
+    everybody = who.identify(first.opened)
     for t in tables:
-        first.write(f"staged_{t}", collect.stage(first.opened, t))
+        first.write(f"staged_{t}", sources.stage(first.opened, t, everybody))
     run = store.Store("02_clean", found, folder / "runs" / "one", "2026-06-30")
-    cleaned = {t: clean.clean_table(run, t, run.as_of) for t in tables}
-    ledger = clean.ledgers(run, cleaned, run.frame("sources"))
+    cleaned = {t: chain.clean_table(run, t, run.as_of) for t in tables}
+    ledger = chain.ledgers(run, cleaned, run.frame("sources"))
     assert ledger["balances"].all()
     held = (
-        clean.quarantined(list(cleaned.values()))
+        chain.quarantined(list(cleaned.values()))
         if any(c.steps for c in cleaned.values())
         else None
     )

@@ -7,8 +7,10 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from helpers import clean, collect, store, tables
+from helpers import store, tables
+from helpers.clean import chain, quality, suspicions
 from helpers.client import Client, PlaybookError
+from helpers.collect import catalogue, sources, who
 from simulator import write_twin
 
 SETTINGS = """\
@@ -70,20 +72,21 @@ def tiny(home, tmp_path, request):
         (folder / "raw" / "goods.csv").write_text(goods, encoding="utf-8")
         client = Client(name)
         first = store.Store("01_collect", client, tmp_path, "2024-04-02")
-        first.opened = collect.open_sources(first.con, client)
-        first.write("sources", collect.source_cards(first.opened, first.as_of))
-        first.write("rules", collect.preset_rules(first.opened))
+        first.opened = sources.open_sources(first.con, client)
+        first.write("sources", sources.source_cards(first.opened, first.as_of))
+        first.write("rules", catalogue.preset_rules(first.opened))
+        everybody = who.identify(first.opened)
         for table in tables.CANONICAL:
-            first.write(f"staged_{table}", collect.stage(first.opened, table))
+            first.write(f"staged_{table}", sources.stage(first.opened, table, everybody))
         return first, store.Store("02_clean", client, tmp_path, "2024-04-02")
 
     return make
 
 
 def cleaned_tables(run):
-    cleaned = {"products": clean.clean_table(run, "products", run.as_of)}
+    cleaned = {"products": chain.clean_table(run, "products", run.as_of)}
     return cleaned | {
-        "orders": clean.clean_table(run, "orders", run.as_of, cleaned["products"].rows)
+        "orders": chain.clean_table(run, "orders", run.as_of, cleaned["products"].rows)
     }
 
 
@@ -112,7 +115,7 @@ def test_source_cards_and_control_totals(tiny):
     card = first.frame("sources").set_index("source").loc["till"]
     assert (card["rows"], card["columns"], card["days_missing"], card["age_days"]) == (10, 9, 1, 0)
     first.read("staged_orders")
-    total = collect.control_totals(first.opened).iloc[0]
+    total = catalogue.control_totals(first.opened).iloc[0]
     assert (total["ours"], total["difference"], total["agrees"]) == (169.0, 69.0, False)
 
 
@@ -120,12 +123,12 @@ def test_a_control_that_is_no_sql_is_named(tiny):
     first, _ = tiny(settings=SETTINGS.replace("round(sum(revenue), 2)", "sum(revenew)"))
     first.read("staged_orders")
     with pytest.raises(PlaybookError, match=r"controls\.money"):
-        collect.control_totals(first.opened)
+        catalogue.control_totals(first.opened)
 
 
 def test_the_mapping_sheet_names_units(tiny):
     first, _ = tiny()
-    sheet = collect.mapping_sheet(first.opened).set_index(["table", "column"])
+    sheet = catalogue.mapping_sheet(first.opened).set_index(["table", "column"])
     assert sheet.loc[("orders", "revenue"), "expression"] == "paid"
     assert sheet.loc[("orders", "revenue"), "unit"] == "currency"
 
@@ -147,7 +150,7 @@ def test_every_line_has_one_fate_and_the_money_adds_up(tiny):
         9: "required value missing",
         11: "after the last day",
     }
-    row = clean.ledgers(run, cleaned, run.frame("sources")).set_index("table").loc["orders"]
+    row = chain.ledgers(run, cleaned, run.frame("sources")).set_index("table").loc["orders"]
     assert row[["lines", "layout", "loaded", "duplicate", "filtered", "held"]].tolist() == [
         11,
         1,
@@ -168,7 +171,7 @@ def test_every_line_has_one_fate_and_the_money_adds_up(tiny):
 
 def test_the_log_is_a_chain_in_rows_and_money(tiny):
     _, run = tiny()
-    log = clean.chain_log(list(cleaned_tables(run).values()))
+    log = chain.chain_log(list(cleaned_tables(run).values()))
     orders = log[log["table"] == "orders"]
     assert (
         orders["rows_before"].iloc[1:].to_numpy() == orders["rows_after"].iloc[:-1].to_numpy()
@@ -190,20 +193,20 @@ def test_corrections_and_fills_change_values_and_say_so(tiny):
         "subcategory",
         "",
     )
-    shares = clean.filled_shares(cleaned)
+    shares = chain.filled_shares(cleaned)
     assert shares[["rows", "share"]].to_numpy().tolist() == [[1.0, 0.25]]
 
 
 def test_quarantine_keeps_file_line_rule_and_the_row_as_it_came(tiny):
     _, run = tiny()
     held = (
-        clean.quarantined(list(cleaned_tables(run).values())).to_pandas().set_index("source_line")
+        chain.quarantined(list(cleaned_tables(run).values())).to_pandas().set_index("source_line")
     )
     assert held.loc[7, "rule"] == "same key, other content"
     assert held.loc[7, "source_name"] == "till"
     assert json.loads(held.loc[7, "original"])["quantity"] == "9.0"
     assert "two" in json.loads(held.loc[8, "original"])["source_unreadable"]
-    assert clean.by_rule(clean.quarantined(list(cleaned_tables(run).values())))["rows"].sum() == 3
+    assert chain.by_rule(chain.quarantined(list(cleaned_tables(run).values())))["rows"].sum() == 3
 
 
 def test_mending_the_file_empties_the_quarantine(tiny):
@@ -213,7 +216,7 @@ def test_mending_the_file_empties_the_quarantine(tiny):
         .replace("R3,1,B,2024-03-31 10:00:00,3,9", "R3,2,B,2024-03-31 10:00:00,3,9")
     )
     _, run = tiny(till=good)
-    assert clean.quarantined(list(cleaned_tables(run).values())).count().execute() == 0
+    assert chain.quarantined(list(cleaned_tables(run).values())).count().execute() == 0
 
 
 def test_lines_lost_by_a_join_stop_the_run(tiny):
@@ -225,7 +228,7 @@ def test_lines_lost_by_a_join_stop_the_run(tiny):
     with pytest.raises(
         PlaybookError, match=r"tables\.orders\.from: 2 of 10 lines of till\.csv are lost"
     ):
-        clean.ledgers(run, cleaned_tables(run), run.frame("sources"))
+        chain.ledgers(run, cleaned_tables(run), run.frame("sources"))
 
 
 def test_a_step_that_is_no_sql_is_named(tiny):
@@ -236,7 +239,7 @@ def test_a_step_that_is_no_sql_is_named(tiny):
 
 def test_suspicions_are_raised_without_knowing_the_client(tiny):
     _, run = tiny()
-    found = clean.suspicions(run).set_index("rule")
+    found = suspicions.suspicions(run).set_index("rule")
     assert {
         "exact repeat",
         "same key, other content",
@@ -260,7 +263,7 @@ def test_a_refund_that_is_spread_over_an_order_is_named_with_its_money(tiny):
     _, run = tiny(
         till=till, settings=SETTINGS.replace("revenue: paid", "revenue: paid, is_return: back")
     )
-    found = clean.suspicions(run).set_index("rule").loc["refund not told by item"]
+    found = suspicions.suspicions(run).set_index("rule").loc["refund not told by item"]
     assert found[["rows", "revenue", "status"]].tolist() == [1, -0.5, "open"]
 
 
@@ -270,22 +273,22 @@ def test_clean_data_raise_nothing(tiny):
         f"R{i},1,C{i % 9},{d:%Y-%m-%d} 11:00:00,3,1,2.00,0.50,1.50\n" for i, d in enumerate(days)
     )
     _, run = tiny(till=till, goods="article,label,aisle,shelf\n3,milk,DAIRY,MILK\n")
-    found = clean.suspicions(run)
+    found = suspicions.suspicions(run)
     assert found.empty or set(found["rule"]) <= {"first seen at the start"}, found
 
 
 def test_quality_scores_are_shares_that_can_be_checked_by_hand(tiny):
     _, run = tiny()
-    score = clean.quality(run, cleaned_tables(run), run.as_of).set_index(["table", "part"])
+    score = quality.quality(run, cleaned_tables(run), run.as_of).set_index(["table", "part"])
     assert score.loc[("orders", "uniqueness"), "score"] == pytest.approx(0.9)
     assert score.loc[("orders", "validity"), "score"] == pytest.approx(0.7)
     assert score.loc[("orders", "consistency"), "score"] == pytest.approx(
         0.0
     )  # no customers are brought
     assert score.loc[("products", "completeness"), "score"] == pytest.approx(15 / 16)
-    assert "no earlier run" in clean.trend(score.reset_index(), None)
+    assert "no earlier run" in quality.trend(score.reset_index(), None)
     moved = score.reset_index().assign(score=lambda d: d["score"] - 0.1)
-    assert "orders uniqueness from 80.0% to 90.0%" in clean.trend(score.reset_index(), moved)
+    assert "orders uniqueness from 80.0% to 90.0%" in quality.trend(score.reset_index(), moved)
 
 
 def test_outliers_are_flagged_and_kept(tiny):
@@ -294,10 +297,10 @@ def test_outliers_are_flagged_and_kept(tiny):
         for i, p in enumerate([1 + (i % 7) / 10 for i in range(60)] + [400])
     )
     _, run = tiny(till=till)
-    orders = run.write("orders", clean.with_outliers(cleaned_tables(run)["orders"]))
+    orders = run.write("orders", chain.with_outliers(cleaned_tables(run)["orders"]))
     assert orders.filter(orders.is_outlier).revenue.to_pandas().tolist() == [400.0]
     assert orders.count().execute() == 61
-    assert clean.outlier_effect(orders)["largest"] == 400.0
+    assert chain.outlier_effect(orders)["largest"] == 400.0
 
 
 def test_the_last_full_day_drops_a_day_that_stopped_early(tiny):
@@ -349,7 +352,7 @@ def test_contacts_in_a_wrong_cell_do_not_reach_the_tables(tiny):
         "R4,1,C,2024-03-31 11:00:00,3,two", "R4,1,C,anna@example.com,3,call 0151 23456789"
     )
     _, run = tiny(till=till)
-    held = clean.quarantined(list(cleaned_tables(run).values())).to_pandas().to_json()
+    held = chain.quarantined(list(cleaned_tables(run).values())).to_pandas().to_json()
     assert "[e-mail]" in held
     assert "anna@example.com" not in held
     assert "23456789" not in held
@@ -357,7 +360,7 @@ def test_contacts_in_a_wrong_cell_do_not_reach_the_tables(tiny):
 
 def test_timeliness_is_a_share(tiny):
     _, run = tiny()
-    score = clean.quality(run, cleaned_tables(run), date(2024, 4, 1))
+    score = quality.quality(run, cleaned_tables(run), date(2024, 4, 1))
     assert score["score"].between(0, 1).all()
 
 
@@ -374,13 +377,13 @@ def test_planted_defects_of_stock_and_interviews_are_met(home, tmp_path):
     (folder / "client.yaml").write_text(settings, encoding="utf-8")
     client = Client("talks")
     first = store.Store("01_collect", client, tmp_path, "2026-09-30")
-    opened = collect.open_sources(first.con, client)
-    first.write("rules", collect.preset_rules(opened))
+    opened = sources.open_sources(first.con, client)
+    first.write("rules", catalogue.preset_rules(opened))
     names = ("stock", "interviews", "calendar")
     for name in names:
-        first.write(f"staged_{name}", collect.stage(opened, name))
+        first.write(f"staged_{name}", sources.stage(opened, name, who.identify(opened)))
     run = store.Store("02_clean", client, tmp_path, "2026-09-30")
-    cleaned = {name: clean.clean_table(run, name, run.as_of) for name in names}
+    cleaned = {name: chain.clean_table(run, name, run.as_of) for name in names}
     defects = pd.read_csv(made / "truth" / "defects.csv")
     lines = {name: c.marked.to_pandas() for name, c in cleaned.items()}
     for name, file in (

@@ -16,8 +16,9 @@ from shop import PEOPLE, text, write_run, write_shop
 
 from helpers import keep
 from helpers.client import Client, PlaybookError, Settings, connect
-from helpers.collect import days_of_orders, open_sources, stage
+from helpers.collect import who
 from helpers.collect.landing import Landed
+from helpers.collect.sources import days_of_orders, open_sources, stage
 from helpers.collect.suggest import as_yaml, suggest
 from helpers.practices import readiness
 
@@ -122,8 +123,6 @@ def test_check_says_what_each_file_is_and_needs_no_matching(shop):
 
 
 def test_check_does_not_match_people(home, monkeypatch):
-    from helpers.collect import who
-
     write_shop(home, "quick")
     monkeypatch.setattr(who, "identify", lambda opened: pytest.fail("matched"))
     assert readiness(Client("quick")).first
@@ -200,7 +199,7 @@ def test_pasted_suggestions_make_a_file_usable(home, command):
     )  # headings only, nothing of the cells
     (folder / "client.yaml").write_text(settings + suggested, encoding="utf-8")
     opened = open_sources(connect(), Client("german"))
-    orders = stage(opened, "orders").order_by("source_line").to_pandas()
+    orders = stage(opened, "orders", who.identify(opened)).order_by("source_line").to_pandas()
     assert (orders["source_unreadable"] == "").all()
     assert orders[
         ["order_id", "line_no", "product_id", "quantity", "unit_price", "revenue"]
@@ -212,12 +211,12 @@ def test_pasted_suggestions_make_a_file_usable(home, command):
     assert orders["ordered_at"].astype("str").tolist() == ["2025-02-03 08:15:00"] * 2 + [
         "2025-02-28 17:40:00"
     ]
-    customers = stage(opened, "customers").to_pandas()
+    customers = stage(opened, "customers", who.identify(opened)).to_pandas()
     assert set(orders["customer_id"]) == set(customers["customer_id"])
     assert len(customers) == 2
-    records = stage(opened, "records").order_by("source_line").to_pandas()
+    records = stage(opened, "records", who.identify(opened)).order_by("source_line").to_pandas()
     assert records["consent_email"].tolist() == [True, False]
-    products = stage(opened, "products").to_pandas().set_index("product_id")
+    products = stage(opened, "products", who.identify(opened)).to_pandas().set_index("product_id")
     assert products["name"].to_dict() == {"A1": "Kerze groß", "A2": "Vase"}
     days = days_of_orders(opened)["ordered_on"]
     assert [str(d)[:10] for d in (days.min(), days.max())] == ["2025-02-03", "2025-02-28"]
@@ -438,7 +437,8 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
     events.to_parquet(older / "tables" / "events.parquet")
     lineage = (older / "tables" / "orders.json").read_bytes()
     command("lists", shop.name, "--for", "email")
-    revenue = stage(open_sources(connect(), shop), "orders").revenue.sum().execute()
+    opened = open_sources(connect(), shop)
+    revenue = stage(opened, "orders", who.identify(opened)).revenue.sum().execute()
 
     code, out, _err = command("forget", shop.name, "--email", " Anna@Example.com")
     assert code == 0
@@ -464,15 +464,22 @@ def test_a_forgotten_person_is_nowhere_but_in_raw(shop, command):
 
     # The raw lines are still there: the next collect must not bring her back.
     opened = open_sources(connect(), Client(shop.name))
-    assert len(opened.identity.people) == 4
-    assert stage(opened, "orders").filter(lambda t: t.customer_id.isnull()).count().execute() == 2
+    assert len(who.identify(opened).people) == 4
     assert (
-        opened.identity.people.set_index("email")["customer_id"].to_dict()["tom@example.com"] == tom
+        stage(opened, "orders", who.identify(opened))
+        .filter(lambda t: t.customer_id.isnull())
+        .count()
+        .execute()
+        == 2
     )
-    tickets = stage(opened, "tickets").order_by("source_line").to_pandas()
+    assert (
+        who.identify(opened).people.set_index("email")["customer_id"].to_dict()["tom@example.com"]
+        == tom
+    )
+    tickets = stage(opened, "tickets", who.identify(opened)).order_by("source_line").to_pandas()
     assert tickets["source_forgotten"].tolist() == [True, False]  # cleaning leaves that line out
     assert tickets["text"].isna().tolist() == [True, False]
-    assert not stage(opened, "orders").source_forgotten.any().execute()
+    assert not stage(opened, "orders", who.identify(opened)).source_forgotten.any().execute()
     code, _out, err = command("forget", shop.name, "--email", "anna@example.com")
     assert (code, "knows nobody" in err) == (2, True)
 
@@ -489,7 +496,7 @@ def test_a_forgotten_person_stays_out_when_another_file_names_them(shop):
     }
     again = [case | anna]
     (shop.folder / "raw" / "tickets2.csv").write_text(text(again), encoding="utf-8")
-    records = open_sources(connect(), Client(shop.name)).identity.records
+    records = who.identify(open_sources(connect(), Client(shop.name))).records
     assert not records["email"].str.lower().eq("anna@example.com").any()
     assert len(records) == 9  # 4 buyers, 4 profiles, 1 requester
 
@@ -500,14 +507,14 @@ def test_two_people_with_one_contact_are_not_forgotten_together(shop):
     profiles.write_text(couple, encoding="utf-8")
     before = (shop.folder / "private" / "people" / "people.parquet").read_bytes()
     client = Client(shop.name)
-    people = open_sources(connect(), client).identity.records
+    people = who.identify(open_sources(connect(), client)).records
     both = people[people["email"].str.lower() == "tom@example.com"]
     assert both["customer_id"].nunique() == 2
     with pytest.raises(PlaybookError, match="2 people share that"):
         keep.forget(client, email="tom@example.com")
     done = keep.forget(client, email="tom@example.com", phone="0151 23456780")
     assert done.people == 1
-    left = open_sources(connect(), Client(shop.name)).identity.people
+    left = who.identify(open_sources(connect(), Client(shop.name))).people
     assert "Léa" in set(
         left["first_name"]
     )  # the shared e-mail is not marked, so the other one stays
@@ -549,7 +556,10 @@ def test_what_is_forgotten_stays_hidden_in_the_words_of_others(home):
 
     def staged():
         opened = open_sources(connect(), Client("noted"))
-        return {name: stage(opened, name).order_by("source_line").to_pandas() for name in texts}
+        return {
+            name: stage(opened, name, who.identify(opened)).order_by("source_line").to_pandas()
+            for name in texts
+        }
 
     before = staged()
     needles = re.compile("canario|ana10|kerkstraat|after six", re.I)
@@ -608,7 +618,7 @@ def test_a_forgotten_street_and_a_code_by_lot_stay_hidden(home):
 
     def notes():
         opened = open_sources(connect(), Client("hidden"))
-        rows = stage(opened, "orders").order_by("source_line").to_pandas()
+        rows = stage(opened, "orders", who.identify(opened)).order_by("source_line").to_pandas()
         return rows.loc[
             rows["source_file"] == "till.csv", ["gift_note", "coupon_code"]
         ].reset_index(drop=True)
@@ -639,7 +649,7 @@ def test_another_key_does_not_bring_the_forgotten_back(shop, monkeypatch):
     keep.forget(shop, phone="+49 (0)151 234 567 89")
     monkeypatch.setenv("PLAYBOOK_KEY", "quite another key, long enough")
     with pytest.raises(PlaybookError, match="made with another key"):
-        _ = open_sources(connect(), shop).identity
+        _ = who.identify(open_sources(connect(), shop))
 
 
 def test_a_client_without_contacts_forgets_a_number(home):
@@ -667,10 +677,9 @@ def test_a_client_without_contacts_forgets_a_number(home):
     opened = open_sources(
         connect(), Client("bare-till")
     )  # the line is still there: its number stays out
-    assert stage(opened, "orders").order_by("source_line").customer_id.to_list() == [
-        None,
-        "SHOPPER-8",
-    ]
+    assert stage(opened, "orders", who.identify(opened)).order_by(
+        "source_line"
+    ).customer_id.to_list() == [None, "SHOPPER-8"]
     with pytest.raises(PlaybookError, match="say --number"):
         keep.forget(Client("bare-till"), email="a@example.com")
 
@@ -747,7 +756,7 @@ def test_clean_up_removes_what_is_due_and_nothing_else(shop, command):
     assert "nothing is due" in out
 
     # The contact data are gone, yet people keep their pseudonyms, whatever the records are called today.
-    again = open_sources(connect(), Client(shop.name)).identity.people
+    again = who.identify(open_sources(connect(), Client(shop.name))).people
     assert again.set_index("email")["customer_id"].to_dict() == ids
     assert not re.search(
         "example|schmidt",
@@ -765,7 +774,7 @@ def test_what_belongs_together_expires_together(shop):
     assert not one.with_suffix(".json").exists()
     assert os.listdir(people) == ["ids.parquet"]
     assert len(list(landing.glob("*.parquet"))) == 3
-    assert len(open_sources(connect(), Client(shop.name)).identity.people) == 5
+    assert len(who.identify(open_sources(connect(), Client(shop.name))).people) == 5
 
 
 def test_clean_up_without_a_name_looks_at_every_client(shop, command):

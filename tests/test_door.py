@@ -9,9 +9,10 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from helpers import clean
+from helpers.clean import chain, suspicions
 from helpers.client import Client, PlaybookError, connect
-from helpers.collect import open_sources, stage
+from helpers.collect import who
+from helpers.collect.sources import open_sources, stage
 from helpers.counted import counted, with_suggestions
 from helpers.practices import suggestions
 from helpers.store import Store
@@ -112,7 +113,7 @@ def test_an_order_of_shopify_says_how_its_lines_are_read(count):
         right for _, right in SHOPIFY.values()
     )
     opened = open_sources(connect(), Client("door"))
-    orders = stage(opened, "orders").to_pandas()
+    orders = stage(opened, "orders", who.identify(opened)).to_pandas()
     goods = orders[~(orders["is_tip"] | orders["is_gift_card"] | orders["source_repeat"])]
     assert orders.loc[orders["doubt"].notna(), "order_status"].tolist() == ["pending"]
     found = (
@@ -463,10 +464,11 @@ def test_what_is_not_certain_is_told_with_its_money(door, tmp_path):
     client = with_suggestions(client, suggestions(open_sources(connect(), client)))
     run = Store("01_collect", client, tmp_path)
     opened = open_sources(run.con, client)
+    everybody = who.identify(opened)
     for name in ("products", "orders"):
-        run.write(f"staged_{name}", stage(opened, name))
-    cleaned = clean.clean_table(run, "orders", date(2025, 12, 31)).marked.to_pandas()
-    told = pd.DataFrame(clean.told_doubts(run)).set_index("subject")
+        run.write(f"staged_{name}", stage(opened, name, everybody))
+    cleaned = chain.clean_table(run, "orders", date(2025, 12, 31)).marked.to_pandas()
+    told = pd.DataFrame(suspicions.told_doubts(run)).set_index("subject")
     assert not (cleaned["fate"] == "held").any()
     for file, case in names.items():
         right = UNCERTAIN[case][1:]

@@ -10,8 +10,10 @@ import pytest
 
 from helpers import tables
 from helpers.client import Client, connect
-from helpers.collect import control_totals, identity, open_sources, source_cards, stage
+from helpers.collect import identity, who
+from helpers.collect.catalogue import control_totals
 from helpers.collect.presets import presets, recognise
+from helpers.collect.sources import open_sources, source_cards, stage
 
 SECRETS = [
     "anna",
@@ -64,7 +66,7 @@ def bring(home, request, monkeypatch):
 
 def table(opened, name):
     """The staged rows in the order of their lines; nobody's name, e-mail or phone is among them."""
-    rows = stage(opened, name).to_pandas()
+    rows = stage(opened, name, who.identify(opened)).to_pandas()
     by = [
         c for c in ("source_order", "line_no") if c in rows
     ]  # a line of the file may hold several lines of an order
@@ -89,7 +91,7 @@ def cells(rows, columns):
 
 def persons(opened, columns):
     """What is known of each person, in the order of their records."""
-    records = opened.identity.records.sort_values("record").reset_index(drop=True)
+    records = who.identify(opened).records.sort_values("record").reset_index(drop=True)
     return cells(records, columns)
 
 
@@ -136,7 +138,7 @@ def test_loyverse_people_and_products(bring):
         ("loyverse_receipts|0151 2345678", None, "0151 2345678", None),
         ("loyverse_receipts|anna@example.com|anna bolt", "anna@example.com", None, "Anna Bolt"),
     ]
-    products = stage(opened, "products").to_pandas().sort_values("product_id")
+    products = stage(opened, "products", who.identify(opened)).to_pandas().sort_values("product_id")
     assert cells(products, "product_id name category unit_cost list_price") == [
         ("K-1", "Mug / Blue", "Kitchen", 4.0, 11.9),
         ("Towel", "Towel", "Kitchen", 4.0, 11.9),
@@ -460,7 +462,9 @@ def test_klaviyo_profiles(bring):
         "C-100",
         True,
     )
-    assert sorted(stage(opened, "customers").to_pandas()["consent_email"].dropna()) == [False, True]
+    assert sorted(
+        stage(opened, "customers", who.identify(opened)).to_pandas()["consent_email"].dropna()
+    ) == [False, True]
 
 
 SURVEYMONKEY = """\
@@ -959,7 +963,7 @@ def test_square(bring):
     ]
     assert rows["source_unreadable"].tolist() == ["", "", "ordered_at: 07/14/2026 09:00:00 in Moon"]
     assert persons(opened, "record name ids") == [("square_items|Q1", "Anna Bolt", "C-100")]
-    products = stage(opened, "products").to_pandas().sort_values("product_id")
+    products = stage(opened, "products", who.identify(opened)).to_pandas().sort_values("product_id")
     assert cells(products, "product_id name category list_price") == [
         ("Cake", "Cake", "Food", 1000.0),
         ("S-1", "Coffee / Large", "Drinks", 3.5),
@@ -1671,7 +1675,7 @@ def hit(opened, name, step):
     counted = opened.counted_in(name)
     where = next(r["where"] for r in presets()[name].tables[counted].rules if r["step"] == step)
     if f"stage {counted}" not in opened.con.list_tables():
-        stage(opened, counted)
+        stage(opened, counted, who.identify(opened))
     own = f"source_name = '{name}'"
     marked = f'SELECT *, {own} AND ({where}) AS hit FROM "stage {counted}"'
     query = f"SELECT DISTINCT {tables.get(counted).key[0]} FROM ({marked}) WHERE hit ORDER BY 1"
@@ -1769,10 +1773,10 @@ def test_one_client_may_bring_them_all(bring):
     opened = bring(files)
     assert sorted(f.preset.name for f in opened.landed) == sorted(OURS)
     for name in {t for p in OURS.values() for t in p.tables}:
-        assert len(stage(opened, name).to_pandas())
+        assert len(stage(opened, name, who.identify(opened)).to_pandas())
     for name, preset in OURS.items():
         for rule in preset.tables[opened.counted_in(name)].rules:
             hit(opened, name, rule["step"])
-    records = opened.identity.records
+    records = who.identify(opened).records
     same = records[records["ids"] == "C-100"]
     assert same["source"].nunique() == 7 and same["customer_id"].nunique() == 1

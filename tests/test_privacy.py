@@ -8,10 +8,11 @@ import pytest
 from shop import PEOPLE, opened_shop, write_run, write_shop
 
 from helpers.client import Client
-from helpers.collect import stage
+from helpers.collect import who
 from helpers.collect.contacts import find_contacts
 from helpers.collect.masks import full_names, mask
 from helpers.collect.privacy import heading_kind, laws, scan, unseen
+from helpers.collect.sources import stage
 
 NAMES = {
     "Anna Schmidt",
@@ -136,7 +137,7 @@ def test_headings_of_personal_columns_are_known(heading, kind):
 
 def test_every_column_of_every_file_is_looked_at_and_explained(home):
     opened = opened_shop(home, "scan")
-    found = scan(opened).set_index(["source", "column"])
+    found = scan(opened, who.identify(opened).known_names).set_index(["source", "column"])
     assert set(found.index) == {(f.group, c) for f in opened.landed for c in f.facts["columns"]}
     assert set(found["done"]) == {"dropped", "kept", "masked", "replaced by a pseudonym"}
     assert (found["reason"].str.len() > 10).all()
@@ -171,10 +172,17 @@ tables: {deals: {source: club, columns: {deal_id: nr, stage: contact}}}
     opened = opened_shop(
         home, "stored", {"club.csv": "nr,contact\n1,anna@example.com\n2,tom@example.com\n"}, mapping
     )
-    found = scan(opened).set_index(["source", "column"]).loc[("club", "contact")]
+    found = (
+        scan(opened, who.identify(opened).known_names)
+        .set_index(["source", "column"])
+        .loc[("club", "contact")]
+    )
     assert (found["holds"], found["done"]) == ("e-mail", "masked")
     assert "map it under person" in found["reason"]
-    assert stage(opened, "deals").to_pandas()["stage"].tolist() == ["[e-mail]"] * 2
+    assert (
+        stage(opened, "deals", who.identify(opened)).to_pandas()["stage"].tolist()
+        == ["[e-mail]"] * 2
+    )
 
 
 @pytest.mark.parametrize("expression", ["shopper", "upper(shopper)"])
@@ -185,7 +193,11 @@ tables: {{redemptions: {{source: till, columns: {{redemption_id: nr, customer_id
 """
     name = f"plain-{len(expression)}"
     opened = opened_shop(home, name, {"till.csv": "nr,shopper\n1,S-17\n2,S-18\n"}, mapping)
-    found = scan(opened).set_index(["source", "column"]).loc[("till", "shopper")]
+    found = (
+        scan(opened, who.identify(opened).known_names)
+        .set_index(["source", "column"])
+        .loc[("till", "shopper")]
+    )
     assert found["done"] == "kept"
     assert "stored as redemptions.customer_id" in found["reason"]
     assert "not as a pseudonym" in found["reason"]
@@ -232,10 +244,12 @@ def test_contacts_and_names_stand_in_raw_and_private_only(home):
 
 def test_texts_of_tickets_are_masked_when_staged(home):
     opened = opened_shop(home, "tickets")
-    texts = stage(opened, "tickets").to_pandas().set_index("ticket_id")["text"]
+    texts = (
+        stage(opened, "tickets", who.identify(opened)).to_pandas().set_index("ticket_id")["text"]
+    )
     assert texts["1"] == "[name] here: write to [e-mail]"
     assert texts["2"] == "Order #1002 late, since 12.05.2025"
-    assert "Anna Schmidt" in full_names(opened.identity.records)
+    assert "Anna Schmidt" in full_names(who.identify(opened).records)
 
 
 def test_laws_name_their_articles():

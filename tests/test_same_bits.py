@@ -10,18 +10,20 @@ from shop import PEOPLE, SETTINGS, text
 COLLECT_AND_CLEAN = """\
 import sys
 from pathlib import Path
-from helpers import collect, tables
-from helpers.clean import clean_table
+from helpers import tables
+from helpers.clean.chain import clean_table
+from helpers.collect import catalogue, sources, who
 from helpers.client import Client
 from helpers.store import Store
 
 client, folder = Client("bits"), Path(sys.argv[1])
 run = Store("01_collect", client, folder)
 run.con.raw_sql(f"SET threads = {sys.argv[2]}")
-opened = collect.open_sources(run.con, client)
+opened = sources.open_sources(run.con, client)
+everybody = who.identify(opened)
 for name in tables.CANONICAL:
-    run.write(f"staged_{name}", collect.stage(opened, name))
-run.write("rules", collect.preset_rules(opened))
+    run.write(f"staged_{name}", sources.stage(opened, name, everybody))
+run.write("rules", catalogue.preset_rules(opened))
 run = Store("02_clean", client, folder)
 run.con.raw_sql(f"SET threads = {sys.argv[2]}")
 cleaned = {n: clean_table(run, n, run.as_of) for n in tables.CANONICAL}

@@ -10,8 +10,8 @@ from ibis import _
 
 from helpers import tables
 from helpers.client import PlaybookError
+from helpers.collect.opened import Opened, sql_name
 from helpers.collect.privacy import unseen
-from helpers.collect.sources import Opened, _q
 from helpers.store import Store
 
 PERSONAL = {
@@ -106,7 +106,7 @@ def _own_totals(opened: Opened, group: str) -> list[dict]:
         return []
     mark = opened.style(group)["decimal"]
     again = (
-        f"(SELECT (source_file, source_line) FROM {_q('again ' + group)})"
+        f"(SELECT (source_file, source_line) FROM {sql_name('again ' + group)})"
         if preset.repeats == "once"
         else "((NULL, NULL))"
     )
@@ -117,7 +117,7 @@ def _own_totals(opened: Opened, group: str) -> list[dict]:
     )
     query = f"""SELECT source_file, {sums} FROM (SELECT *, coalesce(({preset.totals["row"]}), FALSE) AS total,
         coalesce(({preset.layout}), FALSE) OR (source_file, source_line) IN {again} AS layout
-        FROM {_q("all " + group)}) GROUP BY source_file ORDER BY source_file"""
+        FROM {sql_name("all " + group)}) GROUP BY source_file ORDER BY source_file"""
     found = opened.query(query, f"preset {preset.name}, totals").fetchall()
     return [
         {

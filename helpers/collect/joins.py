@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from helpers.collect.landing import Landed
-from helpers.collect.sources import Opened, _q
+from helpers.collect.opened import Opened, sql_name
 from helpers.collect.suggest import Suggestion, known_as, plain, suggest
 
 MATCHES = 0.9  # share of a file's rows that must find their row in the other
@@ -40,7 +40,7 @@ def joined(
     for lines in sorted(files, key=lambda f: -f.facts["lines"]):
         if not _holds_lines(lines) or _tells_day(lines):
             continue
-        columns = {c: f"i.{_q(c)}" for c in lines.facts["columns"]}
+        columns = {c: f"i.{sql_name(c)}" for c in lines.facts["columns"]}
         steps: list[Step] = []
         guess = None
         while step := _next(
@@ -51,7 +51,7 @@ def joined(
             taken = {plain(c) for c in columns}
             for c in step.other.facts["columns"]:
                 name = f"{c} of {step.other.name}" if plain(c) in taken else c
-                columns[name] = f"{alias}.{_q(c)}"
+                columns[name] = f"{alias}.{sql_name(c)}"
             tried = _guess(opened, lines, columns, steps, zone)
             guess = tried if tried.table == "orders" else guess
         if guess is not None:
@@ -69,7 +69,7 @@ def nearly_joined(opened: Opened, lines: Landed, files: list[Landed]) -> str:
     for other in (f for f in files if f.name != lines.name):
         for theirs in filter(_is_key, other.facts["columns"]):
             for mine in (c for c in lines.facts["columns"] if plain(c) == plain(theirs)):
-                share = _share(opened, lines, {}, [], f"i.{_q(mine)}", other, theirs)
+                share = _share(opened, lines, {}, [], f"i.{sql_name(mine)}", other, theirs)
                 tried.append(
                     (share, f"{share:.0%} of its lines find theirs in {other.file} by {theirs}")
                 )
@@ -83,7 +83,10 @@ def nearly_joined(opened: Opened, lines: Landed, files: list[Landed]) -> str:
 
 def first_rows(opened: Opened, columns: list[str], rows: str, file: str) -> pd.DataFrame:
     """The first rows of what stands after FROM, all columns as text."""
-    cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns) or "NULL AS nothing"
+    cells = (
+        ", ".join(f"CAST({sql_name(c)} AS VARCHAR) AS {sql_name(c)}" for c in columns)
+        or "NULL AS nothing"
+    )
     return opened.query(f"SELECT {cells} FROM {rows} LIMIT {SAMPLE}", file).df().astype("str")
 
 
@@ -129,10 +132,10 @@ def _from(lines: Landed, steps: list[Step], columns: dict[str, str]) -> str:
     """The lines with what is joined to them, as SQL after FROM."""
     numbered = enumerate(steps, 1)
     joins = [
-        f"LEFT JOIN {_q(s.other.name)} AS j{i} ON {columns[s.mine]} = j{i}.{_q(s.theirs)}"
+        f"LEFT JOIN {sql_name(s.other.name)} AS j{i} ON {columns[s.mine]} = j{i}.{sql_name(s.theirs)}"
         for i, s in numbered
     ]
-    return " ".join([f"{_q(lines.name)} AS i", *joins])
+    return " ".join([f"{sql_name(lines.name)} AS i", *joins])
 
 
 def _share(
@@ -146,12 +149,12 @@ def _share(
 ) -> float:
     """The share of lines that find a row of the other file; 0 where its key names several rows."""
     rows, distinct = opened.query(
-        f"SELECT count({_q(theirs)}), count(DISTINCT {_q(theirs)}) FROM {_q(other.group)}",
+        f"SELECT count({sql_name(theirs)}), count(DISTINCT {sql_name(theirs)}) FROM {sql_name(other.group)}",
         other.file,
     ).fetchone()
     if not rows or rows != distinct:
         return 0.0
-    found = f"{sql} IN (SELECT {_q(theirs)} FROM {_q(other.group)})"
+    found = f"{sql} IN (SELECT {sql_name(theirs)} FROM {sql_name(other.group)})"
     query = f"SELECT avg(CASE WHEN {found} THEN 1.0 ELSE 0 END) FROM {_from(lines, steps, columns)}"
     return float(opened.query(query, lines.file).fetchone()[0] or 0)
 
@@ -160,10 +163,10 @@ def _guess(
     opened: Opened, lines: Landed, columns: dict[str, str], steps: list[Step], zone: str
 ) -> Suggestion:
     own = [c for c in columns if columns[c].startswith("i.")]
-    further = [f"{columns[c]} AS {_q(c)}" for c in columns if c not in own]
+    further = [f"{columns[c]} AS {sql_name(c)}" for c in columns if c not in own]
     rows = (
         f"(SELECT {', '.join(['i.*', *further])} FROM {_from(lines, steps, columns)}) AS"
-        f" {_q(lines.name)}"
+        f" {sql_name(lines.name)}"
     )
     seen = replace(
         lines, facts=lines.facts | {"columns": list(columns), "near": [], "joined": True}

@@ -10,10 +10,14 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cache
 from itertools import pairwise, takewhile
 
+import ibis.expr.types as ir
 import pandas as pd
 
+from helpers import tables
 from helpers.collect import people
 from helpers.collect.contacts import HAN, blank, contacts_in, emails_in, facts
+from helpers.collect.keys import key_of, pseudonym
+from helpers.collect.opened import UNREADABLE, Opened, sql_name, sql_text
 from helpers.collect.spelling import Find, Plain
 
 ANY_CODE = "any code"  # whether somebody who asked to be forgotten had codes of their own
@@ -30,6 +34,9 @@ _ROOM = re.compile(r"(?i)apt|apartment|flat|unit|suite|ste|floor|etage|og|eg|top
 _INITIAL = re.compile(r", ?([^\W\d_])\.")
 _CODE = re.compile(r"[\w-]{4,40}")
 _ELIDED = re.compile(r"(?:[dlmnstcj]|qu)'(?=\w)", re.I)
+_NOT_TEXTS = {"source_name", "source_file"}  # the client's own words for its files
+# a key without these can name nobody
+_WORDS = r"[@%&]|[^ -~]|[A-Za-z]{7}|[A-Za-z]{2}[^A-Za-z]+[A-Za-z]{2}"
 _HAN_TITLES = ["先生", "女士", "小姐", "太太", "老师"]
 
 
@@ -434,3 +441,124 @@ def _masked(text: str, found: list[Find], leave: Container[str] = ()) -> str:
     for start, end, kind in reversed(found):
         text = text if kind in leave else f"{text[:start]}[{kind}]{text[end:]}"
     return text
+
+
+# --- staged tables ----------------------------------------------------------------------------
+
+
+def mask_table(
+    opened: Opened, name: str, pseudonyms: set[str], known: KnownNames, writers: pd.Series | None
+) -> ir.Table:
+    """The staged table with personal data in all its texts replaced by [e-mail], [phone], [name] and
+    the like.
+
+    `pseudonyms` are its columns that hold nothing else, `writers` the full names of people by
+    customer_id: None where no file names a person.
+    """
+    staged = opened.con.table("stage " + name)
+    table, view = tables.get(f"staged_{name}"), "masked " + name
+    texts = [
+        c
+        for c in staged.columns
+        if staged[c].type().is_string() and c not in {*pseudonyms, *_NOT_TEXTS}
+    ]
+    free = [
+        c
+        for c in texts
+        if c not in table.columns or table.columns[c].unit == "free text" or c == UNREADABLE
+    ]
+    found = {
+        c: _mask_free(opened, name, c, "customer_id" in staged.columns, known, writers)
+        for c in free
+    }
+    if not all(f.spec.package for f in opened.landed):  # packages bring no people
+        found |= _mask_labels(opened, name, [c for c in texts if c not in free], known)
+    found = {c: masked for c, masked in found.items() if len(masked)}
+    if not found:
+        return staged
+    joins, replaced = [], []
+    for i, (c, masked) in enumerate(found.items()):
+        opened.con.con.register(f"masked {name} {c}", masked)
+        who = f" AND m{i}.who IS NOT DISTINCT FROM s.customer_id" if "who" in masked else ""
+        joins.append(
+            f"LEFT JOIN {sql_name(f'masked {name} {c}')} AS m{i} ON m{i}.text = s.{sql_name(c)}{who}"
+        )
+        replaced.append(f"coalesce(m{i}.masked, s.{sql_name(c)}) AS {sql_name(c)}")
+    opened.query(
+        f"CREATE OR REPLACE TEMP VIEW {sql_name(view)} AS SELECT s.* REPLACE ({', '.join(replaced)}) "
+        f"FROM {sql_name('stage ' + name)} AS s {' '.join(joins)}",
+        name,
+    )
+    return opened.con.table(view)
+
+
+def _mask_free(
+    opened: Opened,
+    name: str,
+    column: str,
+    has_writer: bool,
+    known: KnownNames,
+    writers: pd.Series | None,
+) -> pd.DataFrame:
+    """The free texts that change, as text, masked and, where rows name one, the writer (who)."""
+    who = ", customer_id AS who" if has_writer else ""
+    query = (
+        f"SELECT DISTINCT {sql_name(column)} AS text{who} FROM {sql_name('stage ' + name)} WHERE {sql_name(column)}"
+        " IS NOT NULL"
+    )
+    texts = opened.query(query, name).df()
+    own = texts["who"].map(writers) if has_writer and writers is not None else None
+    texts["masked"] = mask(texts["text"], known, own, opened.client.settings.country)
+    return texts[texts["masked"] != texts["text"]]
+
+
+def _mask_labels(
+    opened: Opened, name: str, columns: list[str], known: KnownNames
+) -> dict[str, pd.DataFrame]:
+    """By column the names, codes and keys that change, as text and masked; one pass over the rows
+    finds them all.
+    """
+    if not columns:
+        return {}
+    country, key = opened.client.settings.country, key_of(opened.client)
+    wanted = []
+    for c in columns:
+        may_name = (
+            "TRUE"
+            if known.has_codes or not _is_key(c)
+            else f"regexp_matches({sql_name(c)}, {sql_text(_WORDS)})"
+        )
+        wanted.append(f"list(DISTINCT {sql_name(c)}) FILTER ({may_name})")
+    lists = opened.query(
+        f"SELECT {', '.join(wanted)} FROM {sql_name('stage ' + name)}", name
+    ).fetchone()
+    labels = {
+        c: pd.Series(values or [], dtype="str").dropna()
+        for c, values in zip(columns, lists, strict=True)
+    }
+    if name == "products":
+        known = known.without(_brands(opened))
+    found = {}
+    for c, texts in labels.items():
+        if _is_key(c):
+            masked = mask_keys(texts, known, lambda text: pseudonym(key, text)[:6])
+        else:
+            masked = mask(
+                texts, known, country=country, leave={"address"} if name == "products" else ()
+            )
+        found[c] = pd.DataFrame({"text": texts, "masked": masked})[masked != texts]
+    return found
+
+
+def _is_key(column: str) -> bool:
+    return column.endswith("_id")
+
+
+def _brands(opened: Opened) -> list[str]:
+    """What at least three products call their brand: a brand may be called like a customer."""
+    if "brand" not in opened.con.table("stage products").columns:
+        return []
+    query = (
+        'SELECT brand FROM "stage products" WHERE brand IS NOT NULL GROUP BY 1 HAVING count(*) >= 3'
+    )
+    return [brand for (brand,) in opened.query(query, "products").fetchall()]

@@ -15,7 +15,7 @@ from sqlglot import exp
 from helpers import tables
 from helpers.collect import people
 from helpers.collect.masks import KnownNames, find_all
-from helpers.collect.sources import OWN_NUMBERS, Opened, Part, _q
+from helpers.collect.opened import OWN_NUMBERS, Opened, Part, sql_name
 
 ROWS, TEXTS = 2_000, 20_000  # rows looked at, and of columns with free text
 SHOWN = {"person.region", "person.city", "person.gender", "person.birth_year", "person.account_type", "person.since",
@@ -90,13 +90,14 @@ def _folded(term: str) -> tuple[str, re.Pattern]:
     return word, re.compile(rf"\b{re.escape(word)}{'' if term.endswith('*') else chr(92) + 'b'}")
 
 
-def scan(opened: Opened) -> pd.DataFrame:
+def scan(opened: Opened, known: KnownNames) -> pd.DataFrame:
     """One row a column of every source (table `privacy`): what personal data it holds, and what was
     done with it.
 
-    Looks at about 2,000 rows spread over the source, and at 20,000 of columns with free text.
+    `known` are the names of people that the sources know: `who.identify(opened).known_names`. Looks
+    at about 2,000 rows spread over the source, and at 20,000 of columns with free text.
     """
-    known, country = opened.known_names, opened.client.settings.country
+    country = opened.client.settings.country
     rows = []
     for group in opened.groups:
         columns = list(dict.fromkeys(c for f in opened.of(group) for c in f.facts["columns"]))
@@ -113,10 +114,10 @@ def scan(opened: Opened) -> pd.DataFrame:
 
 def _sample(opened: Opened, group: str, columns: list[str], rows: int) -> pd.DataFrame:
     lines = sum(f.facts["lines"] for f in opened.of(group))
-    cells = ", ".join(f"CAST({_q(c)} AS VARCHAR) AS {_q(c)}" for c in columns)
+    cells = ", ".join(f"CAST({sql_name(c)} AS VARCHAR) AS {sql_name(c)}" for c in columns)
     # spread over the file, the same rows each time
     some = f"hash(source_line) % {max(lines // rows, 1)} = 0"
-    return opened.query(f"SELECT {cells} FROM {_q('all ' + group)} WHERE {some}", group).df()
+    return opened.query(f"SELECT {cells} FROM {sql_name('all ' + group)} WHERE {some}", group).df()
 
 
 def _is_free_text(cells: pd.Series) -> bool:
@@ -230,7 +231,11 @@ def column_uses(opened: Opened, group: str) -> dict[str, set[str]]:
             for c, e in p.columns.items():
                 place = f"{p.table}.{c}"
                 for name in _origins(e, made):
-                    alone = AS_IT_IS if e == _q(name) or e.lower() in (_q(name), name) else ""
+                    alone = (
+                        AS_IT_IS
+                        if e == sql_name(name) or e.lower() in (sql_name(name), name)
+                        else ""
+                    )
                     uses.setdefault(name, set()).add(
                         f"{place}.pseudonym" if "pseudonym(" in e else place + alone
                     )

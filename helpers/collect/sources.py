@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
-from functools import cached_property
 from importlib import resources
 from typing import Any
 
@@ -15,17 +14,29 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
-from ibis.backends.sql.datatypes import DuckDBType
 
 from helpers import tables
 from helpers.client import Client, PlaybookError, utf8
 from helpers.collect.files import UNSEEN
-from helpers.collect.keys import key_of, pseudonym, pseudonym_macro
+from helpers.collect.keys import pseudonym_macro
 from helpers.collect.landing import Landed, land
-from helpers.collect.masks import KnownNames, full_names, mask, mask_keys
+from helpers.collect.masks import mask_table
 from helpers.collect.moments import usual_spelling
+from helpers.collect.opened import (
+    OWN_NUMBERS,
+    UNREADABLE,
+    Opened,
+    Part,
+    kinds_of,
+    plain_sql,
+    sql_name,
+    sql_text,
+    typed,
+)
 from helpers.collect.presets import Preset
-from helpers.collect.tombstones import Marks, forgotten, forgotten_numbers
+from helpers.collect.privacy import heading_kind
+from helpers.collect.tombstones import forgotten, forgotten_numbers
+from helpers.collect.who import MAP, Identity
 from helpers.store import body, order_days, today
 
 LINEAGE = [
@@ -36,8 +47,6 @@ LINEAGE = [
     "source_unreadable",
     "source_repeat",
 ]
-# not inside quoted names and texts
-_CALL = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b((?:amount|moment)\()""")
 _SIGNS = {
     "EUR": "€",
     "GBP": "£",
@@ -50,119 +59,8 @@ _SIGNS = {
 # of other currencies: $
 _SIGNS |= {"BRL": "R[$]", "TRY": "₺", "RUB": r"₽|руб\.?", "CHF": r"S?Fr\.?"}
 _SIGNS |= dict.fromkeys(("SEK", "NOK", "DKK"), r"kr\.?")
-UNREADABLE = "source_unreadable"
-# where a client's own number of a person may stand
-OWN_NUMBERS = ("customer_id", "unit_id", "respondent_id")
-NOT_TEXTS = {"source_name", "source_file"}  # the client's own words for its files
-# a key without these can name nobody
-WORDS = r"[@%&]|[^ -~]|[A-Za-z]{7}|[A-Za-z]{2}[^A-Za-z]+[A-Za-z]{2}"
 KEPT = 500_000  # lines of all files together up to which what is staged is kept in the engine
 FILE_ROOM = 10**10  # lines that a file may have in `source_order`
-
-
-@dataclass
-class Part:
-    """One mapping of one group of files to a canonical table."""
-
-    table: str
-    group: str
-    columns: dict[str, str]
-    rows: str  # what stands after FROM
-    person: dict[str, str] = field(default_factory=dict)
-    derived: bool = False
-    shown: str = ""  # where a mistake in it is to be mended
-    kinds: dict[str, str] = field(default_factory=dict)  # the engine's type of each expression
-    further: list[str] = field(default_factory=list)  # columns that no table knows, kept
-    numbers: set[str] = field(default_factory=set)  # those of them that hold numbers
-
-    def sql(self, expression: str, style: dict[str, str]) -> str:
-        """An expression of a mapping as plain SQL."""
-        return plain_sql(expression, style)
-
-
-def plain_sql(expression: str, style: dict[str, str]) -> str:
-    """An expression as plain SQL: `amount(x)` and `moment(x)` know how the file is written."""
-    begins = {
-        "amount(": f"amount_of({style['decimal']}, ",
-        "moment(": f"moment_of({style['dates']}, {style['zone']}, ",
-    }
-    return _CALL.sub(lambda m: m[1] or begins[m[2]], expression)
-
-
-@dataclass
-class Opened:
-    """A client's sources, open in an engine: the files taken in, and what fills each canonical
-    table.
-    """
-
-    con: ibis.BaseBackend
-    client: Client
-    landed: list[Landed]
-    parts: dict[str, list[Part]] = field(default_factory=dict)
-    # of each group and file, once looked up
-    days: dict[str, dict[str, pd.DatetimeIndex]] = field(default_factory=dict)
-    # file that cannot be read -> why; only where asked for
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def of(self, group: str) -> list[Landed]:
-        """The files that are read under one name, the newest first."""
-        return [f for f in self.landed if f.group == group]
-
-    @property
-    def groups(self) -> list[str]:
-        """The names under which files are read."""
-        return list(dict.fromkeys(f.group for f in self.landed))
-
-    def counted_in(self, group: str) -> str:
-        """The canonical table in whose ledger a group's lines are counted; empty for files that
-        nothing uses.
-        """
-        mine = [p for parts in self.parts.values() for p in parts if p.group == group]
-        return next((p.table for p in mine if not p.derived), "")
-
-    @cached_property
-    def identity(self):
-        """Who is who: the pseudonym of every record that names a person (see who.py)."""
-        from helpers.collect.who import identify
-
-        return identify(self)
-
-    @property
-    def has_people(self) -> bool:
-        """Whether any file names a person."""
-        return any(p.person for parts in self.parts.values() for p in parts)
-
-    @cached_property
-    def has_forgotten(self) -> bool:
-        """Whether anybody asked to be forgotten."""
-        return bool(forgotten(self.client))
-
-    @cached_property
-    def known_names(self) -> KnownNames:
-        """The names that masks look for: of everybody in the sources, in every spelling, and of
-        people forgotten.
-        """
-        names = full_names(self.identity.records) if self.has_people else set()
-        return KnownNames(names, Marks(self.client))
-
-    def style(self, group: str) -> dict[str, str]:
-        """SQL for the decimal mark, order of dates, zone and currency of a group's rows."""
-        files = self.of(group)
-        return {
-            k: (
-                _text(files[0].style[k])
-                if len({f.style[k] for f in files}) == 1
-                else f"{_q(group)}.source_{k}"
-            )
-            for k in ("decimal", "dates", "zone", "currency")
-        }
-
-    def query(self, sql: str, shown: str = "") -> duckdb.DuckDBPyRelation:
-        """Run SQL in the engine; a mistake in it becomes a PlaybookError that names `shown`."""
-        try:
-            return self.con.con.sql(sql)
-        except duckdb.Error as e:
-            raise PlaybookError(f"{shown}: {_first_line(e)}") from None
 
 
 def open_sources(con: ibis.BaseBackend, client: Client, describe: bool = False) -> Opened:
@@ -196,7 +94,7 @@ def open_sources(con: ibis.BaseBackend, client: Client, describe: bool = False) 
         _view(opened, group)
     opened.parts = _parts(opened)
     for part in (p for parts in opened.parts.values() for p in parts):
-        _kinds(opened, part)
+        kinds_of(opened, part)
     snapshots = [
         p
         for p in opened.parts.get("stock", [])
@@ -214,8 +112,8 @@ def prepare(engine: duckdb.DuckDBPyConnection, currency: str, zone: str) -> None
     clock.
     """
     signs = f"(?:{currency}|{_SIGNS.get(currency, '[$]')})"
-    engine.execute(f"CREATE OR REPLACE TEMP MACRO own_currency() AS {_text(signs)}")
-    engine.execute(f"CREATE OR REPLACE TEMP MACRO own_zone() AS {_text(zone)}")
+    engine.execute(f"CREATE OR REPLACE TEMP MACRO own_currency() AS {sql_text(signs)}")
+    engine.execute(f"CREATE OR REPLACE TEMP MACRO own_zone() AS {sql_text(zone)}")
     with contextlib.suppress(duckdb.NotImplementedException):  # it is there already
         engine.create_function("usual_spelling", usual_spelling, ["VARCHAR"], "VARCHAR")
     engine.execute(
@@ -251,7 +149,7 @@ def _view(opened: Opened, group: str) -> None:
     mixed = _mixed(opened, files)
     selects = [_select(opened, f, list(wanted), preset, mixed) for f in files]
     union = "\nUNION ALL BY NAME\n".join(selects)
-    con.execute(f"CREATE OR REPLACE TEMP VIEW {_q('all ' + group)} AS {union}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {sql_name('all ' + group)} AS {union}")
     shown = f"preset {preset.name}" if preset else group
     layout = f"coalesce(({preset.layout}), FALSE)" if preset and preset.layout else "FALSE"
     # files of one kind overlap: the one that reaches furthest is the newest, and comes first
@@ -262,33 +160,33 @@ def _view(opened: Opened, group: str) -> None:
         files.sort(key=lambda f: (last[f.file], f.file), reverse=True)
         others = [f for f in opened.landed if f.group != group]
         opened.landed[:] = others + files
-    rank = " ".join(f"WHEN {_text(f.file)} THEN {i}" for i, f in enumerate(files))
+    rank = " ".join(f"WHEN {sql_text(f.file)} THEN {i}" for i, f in enumerate(files))
     again = "(SELECT NULL AS source_file, NULL AS source_line WHERE FALSE)"
     if preset and preset.repeats == "once":
-        cells = ", ".join(_q(c) for c in wanted)
+        cells = ", ".join(sql_name(c) for c in wanted)
         again = f"""(SELECT source_file, source_line FROM (SELECT source_file, source_line, row_number() OVER
             (PARTITION BY source_file, hash({cells}) ORDER BY source_line) AS n,
-            {_adds_up(opened, group, preset)} AS whole FROM {_q("all " + group)} WHERE source_problem IS NULL)
+            {_adds_up(opened, group, preset)} AS whole FROM {sql_name("all " + group)} WHERE source_problem IS NULL)
             WHERE n > 1 AND NOT whole)"""
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_q('again ' + group)} AS {again}")
-        again = _q("again " + group)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {sql_name('again ' + group)} AS {again}")
+        again = sql_name("again " + group)
     lines = "source_file, source_line"
     opened.query(
         (
-            f"""CREATE OR REPLACE TEMP VIEW {_q(group)} AS
+            f"""CREATE OR REPLACE TEMP VIEW {sql_name(group)} AS
         SELECT rows.*, again.source_line IS NOT NULL AS source_repeat,
-        CASE rows.source_file {rank} END AS source_rank FROM {_q("all " + group)} AS rows
+        CASE rows.source_file {rank} END AS source_rank FROM {sql_name("all " + group)} AS rows
         LEFT JOIN {again} AS again USING ({lines}) WHERE NOT {layout}"""
             if len(files) > 1 or preset
-            else f"""CREATE OR REPLACE TEMP VIEW {_q(group)} AS SELECT *, FALSE AS source_repeat, 0 AS source_rank
-        FROM {_q("all " + group)}"""
+            else f"""CREATE OR REPLACE TEMP VIEW {sql_name(group)} AS SELECT *, FALSE AS source_repeat, 0 AS source_rank
+        FROM {sql_name("all " + group)}"""
         ),
         shown,
     )
     for f in files:
         f.facts["preset_layout"] = 0
     if layout != "FALSE":
-        query = f"SELECT source_file, count(*) FROM {_q('all ' + group)} WHERE {layout} GROUP BY 1"
+        query = f"SELECT source_file, count(*) FROM {sql_name('all ' + group)} WHERE {layout} GROUP BY 1"
         counts = dict(opened.query(query, shown).fetchall())
         for f in files:
             f.facts["preset_layout"] = counts.get(f.file, 0)
@@ -312,7 +210,7 @@ def _types(opened: Opened, f: Landed) -> dict[str, str]:
     if f.facts["kind"] != "parquet":
         return dict.fromkeys(f.facts["columns"], "VARCHAR")
     schema = opened.con.con.sql(
-        f"DESCRIBE SELECT * FROM read_parquet({_text(str(f.parquet))})"
+        f"DESCRIBE SELECT * FROM read_parquet({sql_text(str(f.parquet))})"
     ).fetchall()
     return {c: kind for c, kind, *_ in schema}
 
@@ -340,33 +238,29 @@ def _select(
     def cell(c: str) -> str:
         kind = types.get(c, "VARCHAR")
         if "STRUCT" in kind or "[]" in kind or "MAP" in kind:
-            return f"CAST(to_json({_q(c)}) AS VARCHAR)"
+            return f"CAST(to_json({sql_name(c)}) AS VARCHAR)"
         if kind == "BLOB":  # some writers do not say that their bytes are text
-            return f"coalesce(TRY(decode({_q(c)})), CAST({_q(c)} AS VARCHAR))"
+            return f"coalesce(TRY(decode({sql_name(c)})), CAST({sql_name(c)} AS VARCHAR))"
         if kind != "VARCHAR" and c.lower() in mixed:
-            return rf"regexp_replace(CAST({_q(c)} AS VARCHAR), '^(-?\d+)\.0$', '\1')"
+            return rf"regexp_replace(CAST({sql_name(c)} AS VARCHAR), '^(-?\d+)\.0$', '\1')"
         if kind != "VARCHAR" or f.spec.package:  # what a package brings is clean
-            return _q(c)
-        text = f"trim({_q(c)})"
+            return sql_name(c)
+        text = f"trim({sql_name(c)})"
         if from_parquet:  # read where it is: other files have lost these when they were taken in
-            text = (
-                rf"CASE WHEN strlen({_q(c)}) = length({_q(c)}) THEN {text} ELSE {_seen(_q(c))} END"
-            )
+            text = rf"CASE WHEN strlen({sql_name(c)}) = length({sql_name(c)}) THEN {text} ELSE {_seen(sql_name(c))} END"
         for mark in marks:
-            text = f"nullif({text}, {_text(mark)})"
+            text = f"nullif({text}, {sql_text(mark)})"
         return text
 
-    cells = [f"{cell(have[c.lower()])} AS {_q(c)}" for c in wanted if c.lower() in have]
+    cells = [f"{cell(have[c.lower()])} AS {sql_name(c)}" for c in wanted if c.lower() in have]
     cells += (
         ["file_row_number + 1 AS source_line", "NULL::VARCHAR AS source_problem"]
         if from_parquet
         else []
     )
     cells += [] if from_parquet else ["source_line", "source_problem"]
-    rows = (
-        f"read_parquet({_text(str(f.parquet))}{', file_row_number = TRUE' if from_parquet else ''})"
-    )
-    cells += [f"CAST(NULL AS VARCHAR) AS {_q(c)}" for c in wanted if c.lower() not in have]
+    rows = f"read_parquet({sql_text(str(f.parquet))}{', file_row_number = TRUE' if from_parquet else ''})"
+    cells += [f"CAST(NULL AS VARCHAR) AS {sql_name(c)}" for c in wanted if c.lower() not in have]
     zone = (
         f.spec.timezone
         or (preset and (preset.timezone or opened.client.settings.timezone))
@@ -386,13 +280,13 @@ def _select(
     }
     more = {"file": f.file, "country": opened.client.settings.country}
     more |= {k: f.facts.get(k, "") for k in ("head", "open")}
-    cells += [f"{_text(v)} AS source_{k}" for k, v in (more | f.style).items()]
+    cells += [f"{sql_text(v)} AS source_{k}" for k, v in (more | f.style).items()]
     return f"SELECT {', '.join(cells)} FROM {rows}"
 
 
 def _seen(text: str) -> str:
     """SQL for a text without the characters that cannot be seen."""
-    return rf"trim(regexp_replace({text}, {_text(UNSEEN)}, '\1', 'g'))"
+    return rf"trim(regexp_replace({text}, {sql_text(UNSEEN)}, '\1', 'g'))"
 
 
 def _usual(client: Client) -> str:
@@ -411,7 +305,9 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
         for m in given:
             where = f"data/{opened.client.name}/client.yaml, tables.{table}"
             again = counted.setdefault(m.source, table) != table
-            part = Part(table, m.source, m.columns, m.from_ or _q(m.source), m.person, again, where)
+            part = Part(
+                table, m.source, m.columns, m.from_ or sql_name(m.source), m.person, again, where
+            )
             parts.setdefault(table, []).append(part)
     for group in opened.groups:
         preset = opened.of(group)[0].preset
@@ -419,7 +315,9 @@ def _parts(opened: Opened) -> dict[str, list[Part]]:
             further, numbers = _further(opened, group, preset)
             columns = m.columns | further
             rows = (
-                f"({m.rows.replace('{rows}', _q(group))}) AS {_q(group)}" if m.rows else _q(group)
+                f"({m.rows.replace('{rows}', sql_name(group))}) AS {sql_name(group)}"
+                if m.rows
+                else sql_name(group)
             )
             shown = f"preset {preset.name}, {table}"
             part = Part(
@@ -446,13 +344,11 @@ def _further(opened: Opened, group: str, preset: Preset) -> tuple[dict[str, str]
 
     One whose heading says that it holds personal data, such as customer_email, is dropped.
     """
-    from helpers.collect.privacy import heading_kind
-
     if not preset.name.startswith("playbook_"):
         return {}, set()
     known = {c.lower() for c in preset.header + preset.optional}
     more = {
-        c: _q(c)
+        c: sql_name(c)
         for f in opened.of(group)
         for c in f.facts["columns"]
         if c.lower() not in known and not heading_kind(c)
@@ -460,7 +356,7 @@ def _further(opened: Opened, group: str, preset: Preset) -> tuple[dict[str, str]
     if not more:
         return {}, set()
     cells = ", ".join(f"CAST({c} AS VARCHAR) AS {c}" for c in more.values())
-    rows = f"SELECT {cells}, {opened.style(group)['decimal']} AS source_mark FROM {_q(group)}"
+    rows = f"SELECT {cells}, {opened.style(group)['decimal']} AS source_mark FROM {sql_name(group)}"
     # One row a cell: the engine works hundreds of expressions out much more slowly than one over
     # many rows.
     query = f"""SELECT name, count(cell), count(amount_of(source_mark, cell)) FROM
@@ -470,26 +366,28 @@ def _further(opened: Opened, group: str, preset: Preset) -> tuple[dict[str, str]
     }
 
 
-def stage(opened: Opened, name: str) -> ir.Table:
+def stage(opened: Opened, name: str, people: Identity) -> ir.Table:
     """Canonical table `name` from all its sources; empty where the client does not bring it.
 
     Times become UTC; orders also get the shop's own clock and day; money becomes the client's
     currency; persons become pseudonyms. A value that is not of its column's type becomes empty and
     is named in `source_unreadable`, so that cleaning can hold the row. Raises PlaybookError for an
     expression that does not fit.
+
+    `people` is who is who, as `who.identify` gives it.
     """
     table, parts = tables.get(f"staged_{name}"), opened.parts.get(name, [])
+    writers = people.names if opened.has_people else None
     if name == "customers" and not parts and opened.has_people:
-        return _masked(
-            opened, _staged(opened, name, [opened.identity.customers_sql()]), name, {"customer_id"}
-        )
+        _staged(opened, name, [people.customers_sql()])
+        return mask_table(opened, name, {"customer_id"}, people.known_names, writers)
     if not parts:
         empty = pd.DataFrame(columns=list(table.columns))
         return ibis.memtable(empty, schema=table.schema)
     own = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if not p.derived]
     derived = [_part_sql(opened, p, table, i) for i, p in enumerate(parts) if p.derived]
-    staged = _staged(opened, name, own + ([_merged(opened, name, derived)] if derived else []))
-    return _masked(opened, staged, name, _pseudonyms(parts))
+    _staged(opened, name, own + ([_merged(opened, name, derived)] if derived else []))
+    return mask_table(opened, name, _pseudonyms(parts), people.known_names, writers)
 
 
 def _pseudonyms(parts: list[Part]) -> set[str]:
@@ -503,104 +401,6 @@ def _pseudonyms(parts: list[Part]) -> set[str]:
     return {c for p in parts for c in p.columns} - plain
 
 
-def _masked(opened: Opened, staged: ir.Table, name: str, pseudonyms: set[str]) -> ir.Table:
-    """The table with personal data in all its texts replaced by [e-mail], [phone], [name] and the
-    like.
-    """
-    table, view = tables.get(f"staged_{name}"), "masked " + name
-    texts = [
-        c
-        for c in staged.columns
-        if staged[c].type().is_string() and c not in {*pseudonyms, *NOT_TEXTS}
-    ]
-    free = [
-        c
-        for c in texts
-        if c not in table.columns or table.columns[c].unit == "free text" or c == UNREADABLE
-    ]
-    found = {c: _mask_free(opened, name, c, "customer_id" in staged.columns) for c in free}
-    if not all(f.spec.package for f in opened.landed):  # packages bring no people
-        found |= _mask_labels(opened, name, [c for c in texts if c not in free])
-    found = {c: masked for c, masked in found.items() if len(masked)}
-    if not found:
-        return staged
-    joins, replaced = [], []
-    for i, (c, masked) in enumerate(found.items()):
-        opened.con.con.register(f"masked {name} {c}", masked)
-        who = f" AND m{i}.who IS NOT DISTINCT FROM s.customer_id" if "who" in masked else ""
-        joins.append(f"LEFT JOIN {_q(f'masked {name} {c}')} AS m{i} ON m{i}.text = s.{_q(c)}{who}")
-        replaced.append(f"coalesce(m{i}.masked, s.{_q(c)}) AS {_q(c)}")
-    opened.query(
-        f"CREATE OR REPLACE TEMP VIEW {_q(view)} AS SELECT s.* REPLACE ({', '.join(replaced)}) "
-        f"FROM {_q('stage ' + name)} AS s {' '.join(joins)}",
-        name,
-    )
-    return opened.con.table(view)
-
-
-def _mask_free(opened: Opened, name: str, column: str, has_writer: bool) -> pd.DataFrame:
-    """The free texts that change, as text, masked and, where rows name one, the writer (who)."""
-    who = ", customer_id AS who" if has_writer else ""
-    query = (
-        f"SELECT DISTINCT {_q(column)} AS text{who} FROM {_q('stage ' + name)} WHERE {_q(column)}"
-        " IS NOT NULL"
-    )
-    texts = opened.query(query, name).df()
-    own = None
-    if has_writer and opened.has_people:
-        own = texts["who"].map(opened.identity.names)
-    texts["masked"] = mask(texts["text"], opened.known_names, own, opened.client.settings.country)
-    return texts[texts["masked"] != texts["text"]]
-
-
-def _mask_labels(opened: Opened, name: str, columns: list[str]) -> dict[str, pd.DataFrame]:
-    """By column the names, codes and keys that change, as text and masked; one pass over the rows
-    finds them all.
-    """
-    if not columns:
-        return {}
-    known, country, key = opened.known_names, opened.client.settings.country, key_of(opened.client)
-    wanted = []
-    for c in columns:
-        may_name = (
-            "TRUE"
-            if known.has_codes or not _is_key(c)
-            else f"regexp_matches({_q(c)}, {_text(WORDS)})"
-        )
-        wanted.append(f"list(DISTINCT {_q(c)}) FILTER ({may_name})")
-    lists = opened.query(f"SELECT {', '.join(wanted)} FROM {_q('stage ' + name)}", name).fetchone()
-    labels = {
-        c: pd.Series(values or [], dtype="str").dropna()
-        for c, values in zip(columns, lists, strict=True)
-    }
-    if name == "products":
-        known = known.without(_brands(opened))
-    found = {}
-    for c, texts in labels.items():
-        if _is_key(c):
-            masked = mask_keys(texts, known, lambda text: pseudonym(key, text)[:6])
-        else:
-            masked = mask(
-                texts, known, country=country, leave={"address"} if name == "products" else ()
-            )
-        found[c] = pd.DataFrame({"text": texts, "masked": masked})[masked != texts]
-    return found
-
-
-def _is_key(column: str) -> bool:
-    return column.endswith("_id")
-
-
-def _brands(opened: Opened) -> list[str]:
-    """What at least three products call their brand: a brand may be called like a customer."""
-    if "brand" not in opened.con.table("stage products").columns:
-        return []
-    query = (
-        'SELECT brand FROM "stage products" WHERE brand IS NOT NULL GROUP BY 1 HAVING count(*) >= 3'
-    )
-    return [brand for (brand,) in opened.query(query, "products").fetchall()]
-
-
 def _merged(opened: Opened, name: str, selects: list[str]) -> str:
     """Rows worked out from other rows, one a key: of each column the first value in the order of
     precedence.
@@ -609,7 +409,7 @@ def _merged(opened: Opened, name: str, selects: list[str]) -> str:
     columns = [row[0] for row in opened.query(f"DESCRIBE {union}", name).fetchall()]
     key = [c for c in tables.get(name).key if c in columns]
     values = [
-        f"min_by({_q(c)}, source_order) FILTER ({_q(c)} IS NOT NULL) AS {_q(c)}"
+        f"min_by({sql_name(c)}, source_order) FILTER ({sql_name(c)} IS NOT NULL) AS {sql_name(c)}"
         for c in columns
         if c not in [*key, *LINEAGE]
     ]
@@ -623,8 +423,8 @@ def _merged(opened: Opened, name: str, selects: list[str]) -> str:
         "'' AS source_unreadable",
         "FALSE AS source_repeat",
     ]
-    keys = ", ".join(_q(k) for k in key)
-    given = " AND ".join(f"{_q(k)} IS NOT NULL" for k in key)
+    keys = ", ".join(sql_name(k) for k in key)
+    given = " AND ".join(f"{sql_name(k)} IS NOT NULL" for k in key)
     cells = ", ".join([keys, *values, *lineage])
     return f"SELECT {cells} FROM ({union}) WHERE {given} AND NOT source_repeat GROUP BY {keys}"
 
@@ -636,9 +436,9 @@ def _staged(opened: Opened, name: str, selects: list[str]) -> ir.Table:
     shown = f"data/{opened.client.name}/client.yaml, tables.{name}"
     union = "\nUNION ALL BY NAME\n".join(selects)
     if sum(f.facts["lines"] for f in opened.landed) <= KEPT:
-        query = f"TABLE {_q('stage ' + name)} AS {union}"
+        query = f"TABLE {sql_name('stage ' + name)} AS {union}"
     else:
-        query = f"VIEW {_q('stage ' + name)} AS {_few_words(opened, union)}"
+        query = f"VIEW {sql_name('stage ' + name)} AS {_few_words(opened, union)}"
     opened.query(f"CREATE OR REPLACE TEMP {query}", shown)
     return opened.con.table("stage " + name)
 
@@ -649,7 +449,7 @@ def _few_words(opened: Opened, rows: str) -> str:
     """
     every = {"source_name": opened.groups, "source_file": [f.file for f in opened.landed]}
     kinds = {
-        c: f"ENUM({', '.join(_text(w) for w in dict.fromkeys(words))})"
+        c: f"ENUM({', '.join(sql_text(w) for w in dict.fromkeys(words))})"
         for c, words in every.items()
     }
     cells = ", ".join(f"CAST({c} AS {kind}) AS {c}" for c, kind in kinds.items())
@@ -657,17 +457,21 @@ def _few_words(opened: Opened, rows: str) -> str:
 
 
 def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> str:
-    group, own, style = _q(part.group), opened.client.settings.timezone, opened.style(part.group)
+    group, own, style = (
+        sql_name(part.group),
+        opened.client.settings.timezone,
+        opened.style(part.group),
+    )
     origin = part.sql(part.rows, style)
     plain = {
         c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")
     }
-    found = _kinds(opened, part)
+    found = kinds_of(opened, part)
     cells, doubts = {}, [f"{group}.source_problem"]
     clean = all(f.spec.package for f in opened.of(part.group))  # what a package brings
     for c, e in plain.items():
         wanted = dt.float64 if c in part.numbers else table.schema.get(c)
-        cells[c] = _typed(e, found[c], wanted, style | {"own": own})
+        cells[c] = typed(e, found[c], wanted, style | {"own": own})
         if found[c] == "VARCHAR" and not clean:
             doubts += _doubts(c, e, cells[c], wanted)
     money = [
@@ -675,7 +479,8 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
     ]
     if "currency" in cells and money and opened.client.settings.exchange_rates:
         rates = "".join(
-            f" WHEN {_text(k)} THEN {v}" for k, v in opened.client.settings.exchange_rates.items()
+            f" WHEN {sql_text(k)} THEN {v}"
+            for k, v in opened.client.settings.exchange_rates.items()
         )
         for c in money:
             cells[c] = f"({cells[c]}) * CASE {cells['currency']}{rates} ELSE 1 END"
@@ -694,7 +499,7 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
     )
     line = f"{group}.source_line IS NOT NULL"
     cells |= {
-        "source_name": f"CASE WHEN {line} THEN {_text(part.group)} END",
+        "source_name": f"CASE WHEN {line} THEN {sql_text(part.group)} END",
         "source_file": f"CASE WHEN {line} THEN {group}.source_file END",
         "source_line": f"{group}.source_line",
         "source_order": order,
@@ -702,25 +507,23 @@ def _part_sql(opened: Opened, part: Part, table: tables.Table, number: int) -> s
         "source_repeat": f"coalesce({group}.source_repeat, FALSE)",
     }
     source = origin
+    has_forgotten = bool(forgotten(opened.client))
     gone = ""  # whether a line is of somebody who asked to be forgotten
     if part.person:
         record = part.sql(part.person["record"], style)
-        who = opened.identity.map_name
         cells |= {c: "who.who_customer" for c, e in part.columns.items() if e == "person"}
         cells |= {c: "who.who_record" for c, e in part.columns.items() if e == "record"}
-        source += (
-            f" LEFT JOIN {_q(who)} AS who ON who.who_key = {_text(part.group + '|')} || ({record})"
-        )
-        if opened.has_forgotten:
+        source += f" LEFT JOIN {sql_name(MAP)} AS who ON who.who_key = {sql_text(part.group + '|')} || ({record})"
+        if has_forgotten:
             gone = (
                 f"(({record}) IS NOT NULL AND who.who_key IS NULL AND {group}.source_problem IS"
                 " NULL)"
             )
-    elif opened.has_forgotten:
+    elif has_forgotten:
         gone = _gone_by_number(opened, part, plain, origin)
     if gone:
         cells = _without_words(cells, gone, table)
-    return f"SELECT {', '.join(f'{e} AS {_q(c)}' for c, e in cells.items())} FROM {source}"
+    return f"SELECT {', '.join(f'{e} AS {sql_name(c)}' for c, e in cells.items())} FROM {source}"
 
 
 def _gone_by_number(opened: Opened, part: Part, plain: dict[str, str], origin: str) -> str:
@@ -736,7 +539,7 @@ def _gone_by_number(opened: Opened, part: Part, plain: dict[str, str], origin: s
             )
             theirs = forgotten_numbers(opened.client, [n for (n,) in every.fetchall()])
             found += (
-                [f"coalesce({number} IN ({', '.join(map(_text, theirs))}), FALSE)"]
+                [f"coalesce({number} IN ({', '.join(map(sql_text, theirs))}), FALSE)"]
                 if theirs
                 else []
             )
@@ -757,63 +560,9 @@ def _without_words(cells: dict[str, str], gone: str, table: tables.Table) -> dic
     return cells | empty | {UNREADABLE: unread, "source_forgotten": "FALSE" if is_orders else gone}
 
 
-def _kinds(opened: Opened, part: Part) -> dict[str, str]:
-    """The engine's type of each expression of a mapping; PlaybookError for one that does not fit
-    the file.
-    """
-    if not part.kinds:
-        style = opened.style(part.group)
-        said = {
-            c: part.sql(e, style) for c, e in part.columns.items() if e not in ("person", "record")
-        }
-        said |= {f"person.{c}": part.sql(e, style) for c, e in part.person.items()}
-        cells = ", ".join(f"({e}) AS column_{i}_" for i, e in enumerate(said.values()))
-        try:
-            rows = opened.con.con.sql(
-                f"DESCRIBE SELECT {cells} FROM {part.sql(part.rows, style)}"
-            ).fetchall()
-        except duckdb.Error as e:
-            have = [c for f in opened.of(part.group) for c in f.facts["columns"]]
-            raise PlaybookError(
-                f"{part.shown}: {_first_line(e)} {part.group} has the columns"
-                f" {', '.join(dict.fromkeys(have))[:400]}."
-            ) from None
-        part.kinds = dict(zip(said, (row[1] for row in rows), strict=True))
-    return part.kinds
-
-
-def _typed(expression: str, found: str, wanted: dt.DataType | None, style: dict[str, str]) -> str:
-    """An expression as a value of its column's type; text is read as the file writes it."""
-    if wanted is None:
-        return f"({expression})"
-    own, zone, sql_type = f"'{style['own']}'", style["zone"], DuckDBType.to_string(wanted)
-    if found != "VARCHAR":
-        if found == "TIMESTAMP WITH TIME ZONE":
-            return (
-                f"CAST(timezone({own}, {expression}) AS DATE)"
-                if wanted.is_date()
-                else f"timezone('UTC', {expression})"
-            )
-        if wanted.is_timestamp():
-            # a bare date is that day on the shop's own clock
-            zone = own if found == "DATE" else zone
-            if zone == "'UTC'":  # there and back again is slow
-                return f"TRY_CAST(({expression}) AS TIMESTAMP)"
-            return f"timezone('UTC', timezone({zone}, TRY_CAST(({expression}) AS TIMESTAMP)))"
-        return f"({expression})" if sql_type == found else f"TRY_CAST(({expression}) AS {sql_type})"
-    if wanted.is_timestamp():
-        return f"moment_of({style['dates']}, {zone}, {expression})"
-    if wanted.is_date():
-        return f"day_of({style['dates']}, {own}, {expression})"
-    if wanted.is_numeric():
-        number = f"amount_of({style['decimal']}, {expression})"
-        return f"TRY_CAST({number} AS {sql_type})" if wanted.is_integer() else number
-    return f"truth_of({expression})" if wanted.is_boolean() else f"({expression})"
-
-
 def _doubts(column: str, text: str, cell: str, wanted: dt.DataType | None) -> list[str]:
     """What may be wrong with a text cell, as SQL that is empty where nothing is."""
-    said = f"{_text(column + ': ')} || left({text}, 80)"
+    said = f"{sql_text(column + ': ')} || left({text}, 80)"
     if wanted is not None and not wanted.is_string():
         return [f"CASE WHEN ({text}) IS NOT NULL AND {cell} IS NULL THEN {said} END"]
     doubts = [f"CASE WHEN spoilt({text}) THEN {said} END"]
@@ -892,11 +641,11 @@ def _days_of(opened: Opened, files: list[Landed]) -> dict[str, pd.DatetimeIndex]
     said = files[0].spec.dated or (files[0].preset.dated if files[0].preset else "")
     if not said:
         return {}
-    style, own = opened.style(files[0].group), _text(opened.client.settings.timezone)
+    style, own = opened.style(files[0].group), sql_text(opened.client.settings.timezone)
     dates = style["dates"] if style["dates"].startswith("'") else "source_dates"
     group = files[0].group
     query = f"""SELECT DISTINCT source_file, day_of({dates}, {own}, CAST(said AS VARCHAR)) AS day FROM
-        (SELECT DISTINCT source_file, source_dates, ({said}) AS said FROM {_q("all " + group)})"""
+        (SELECT DISTINCT source_file, source_dates, ({said}) AS said FROM {sql_name("all " + group)})"""
     days = opened.query(query, files[0].file).df().dropna()
     possible = days[
         days["day"].between(
@@ -998,15 +747,3 @@ def used_columns(opened: Opened, f: Landed) -> set[str]:
     text = " ".join([*said, f.spec.dated, f.preset.layout if f.preset else ""])
     words = set(re.findall(r"\w+", text))
     return {c for c in f.facts["columns"] if f'"{c}"' in text or c in words}
-
-
-def _q(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") + "."

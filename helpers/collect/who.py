@@ -15,9 +15,11 @@ from functools import cached_property
 import pandas as pd
 
 from helpers.client import Client, PlaybookError
+from helpers.collect import golden, identity
 from helpers.collect.keys import key_of, keyed
-from helpers.collect.sources import Opened, Part, _kinds, _q, _text, _typed
-from helpers.collect.tombstones import forgotten, without_forgotten
+from helpers.collect.masks import KnownNames, full_names
+from helpers.collect.opened import Opened, Part, kinds_of, sql_name, sql_text, typed
+from helpers.collect.tombstones import Marks, forgotten, without_forgotten
 from helpers.show import words
 from helpers.store import write_csv
 from helpers.tables import get
@@ -37,12 +39,12 @@ class Identity:
     `summary` and `contradictions` are the tables `people` and `contradictions` of the report.
     """
 
+    client: Client
     records: pd.DataFrame
     people: pd.DataFrame
     summary: pd.DataFrame
     contradictions: pd.DataFrame
     doubtful: pd.DataFrame
-    map_name: str = MAP
 
     @cached_property
     def names(self) -> pd.Series:
@@ -51,18 +53,25 @@ class Identity:
         both = (p["first_name"].fillna("") + " " + p["last_name"].fillna("")).str.strip()
         return both.where(both != "", p["name"]).dropna().loc[lambda s: s.str.len() > 2]
 
+    @cached_property
+    def known_names(self) -> KnownNames:
+        """The names that masks look for: of everybody in the sources, in every spelling, and of
+        people forgotten.
+        """
+        return KnownNames(full_names(self.records), Marks(self.client))
+
     def customers_sql(self) -> str:
         """One row a person in the columns of `customers`, worked out from their records."""
-        return f"SELECT *, NULL::VARCHAR AS source_name FROM {_q(GOLDEN)}"
+        return f"SELECT *, NULL::VARCHAR AS source_name FROM {sql_name(GOLDEN)}"
 
 
 def identify(opened: Opened) -> Identity:
     """Match the people of all sources, or give back what is known where no file and no setting has
-    changed.
+    changed; nobody where no file names a person.
     """
-    from helpers.collect import golden, identity
-
     client = opened.client
+    if not opened.has_people:
+        return _nobody(client)
     parts = list(
         {
             (p.group, p.person["record"]): p for ps in opened.parts.values() for p in ps if p.person
@@ -84,7 +93,7 @@ def identify(opened: Opened) -> Identity:
     names = ("records", "people", "summary", "contradictions", "doubtful")
     stamp = place / "fingerprint"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == fingerprint:
-        found = Identity(*(pd.read_parquet(place / f"{n}.parquet") for n in names))
+        found = Identity(client, *(pd.read_parquet(place / f"{n}.parquet") for n in names))
     else:
         records = pd.concat([_records(opened, p) for p in parts], ignore_index=True)
         records = without_forgotten(client, records)
@@ -117,7 +126,12 @@ def identify(opened: Opened) -> Identity:
         )
         differ = differ.loc[differ["people"] > 0, list(get("contradictions").columns)]
         found = Identity(
-            records, everybody.drop(columns="person"), matched.summary, differ, matched.doubtful
+            client,
+            records,
+            everybody.drop(columns="person"),
+            matched.summary,
+            differ,
+            matched.doubtful,
         )
         for n in names:
             getattr(found, n).to_parquet(place / f"{n}.parquet", index=False)
@@ -126,10 +140,23 @@ def identify(opened: Opened) -> Identity:
     con = opened.con.con
     names = {"record": "who_key", "record_id": "who_record", "customer_id": "who_customer"}
     con.register("records frame", found.records[list(names)].rename(columns=names))
-    con.execute(f'CREATE OR REPLACE TEMP TABLE {_q(MAP)} AS SELECT * FROM "records frame"')
+    con.execute(f'CREATE OR REPLACE TEMP TABLE {sql_name(MAP)} AS SELECT * FROM "records frame"')
     con.register("golden frame", _typed_people(found.people))
-    con.execute(f'CREATE OR REPLACE TEMP TABLE {_q(GOLDEN)} AS SELECT * FROM "golden frame"')
+    con.execute(f'CREATE OR REPLACE TEMP TABLE {sql_name(GOLDEN)} AS SELECT * FROM "golden frame"')
     return found
+
+
+def _nobody(client: Client) -> Identity:
+    said = {
+        "records": ["record", "record_id", "customer_id", *TEXT],
+        "people": ["customer_id", *TEXT],
+        "summary": get("people").columns,
+        "contradictions": get("contradictions").columns,
+        "doubtful": ["record_a", "record_b", "score", "why"],
+    }
+    return Identity(
+        client, **{n: pd.DataFrame(columns=list(c), dtype="str") for n, c in said.items()}
+    )
 
 
 def _records(opened: Opened, part: Part) -> pd.DataFrame:
@@ -139,11 +166,11 @@ def _records(opened: Opened, part: Part) -> pd.DataFrame:
     unknown = set(said) - {"record", "ids", "since", "consent_at", *TEXT, *MORE, *CONSENT}
     if unknown:
         raise PlaybookError(f"{part.shown}.person: unknown: {', '.join(sorted(unknown))}.")
-    found = {k.removeprefix("person."): kind for k, kind in _kinds(opened, part).items()}
-    group, schema = _q(part.group), get("customers").schema
+    found = {k.removeprefix("person."): kind for k, kind in kinds_of(opened, part).items()}
+    group, schema = sql_name(part.group), get("customers").schema
     cells = [
-        f"{_text(part.group + '|')} || ({said['record']}) AS record",
-        f"{_text(part.group)} AS source",
+        f"{sql_text(part.group + '|')} || ({said['record']}) AS record",
+        f"{sql_text(part.group)} AS source",
     ]
     newest = f"{group}.source_line - {group}.source_rank * 10000000000"
     for k in TEXT + MORE:
@@ -155,16 +182,16 @@ def _records(opened: Opened, part: Part) -> pd.DataFrame:
         else "NULL::VARCHAR AS ids"
     )
     since = (
-        _typed(said["since"], found["since"], schema["first_seen_at"], style)
+        typed(said["since"], found["since"], schema["first_seen_at"], style)
         if "since" in said
         else "NULL::TIMESTAMP"
     )
     cells.append(f"min({since}) AS since_at")
     for k in CONSENT:
-        e = _typed(said[k], found[k], schema[k], style) if k in said else "NULL::BOOLEAN"
+        e = typed(said[k], found[k], schema[k], style) if k in said else "NULL::BOOLEAN"
         cells.append(f"bool_and({e}) AS {k}")
     at = (
-        _typed(said["consent_at"], found["consent_at"], schema["consent_at"], style)
+        typed(said["consent_at"], found["consent_at"], schema["consent_at"], style)
         if "consent_at" in said
         else "NULL::TIMESTAMP"
     )
@@ -196,13 +223,11 @@ def _review(client: Client, found: Identity) -> None:
     write_csv(both, client.private() / "match_review.csv")
 
 
-def people_stages(opened: Opened) -> pd.DataFrame:
+def people_stages(people: Identity) -> pd.DataFrame:
     """How many records became how many people, stage by stage (table `people`); empty where no file
     names a person.
     """
-    if not opened.has_people:
-        return pd.DataFrame(columns=list(get("people").columns))
-    found = opened.identity.summary.rename(columns={"joined": "records", "people": "people_after"})
+    found = people.summary.rename(columns={"joined": "records", "people": "people_after"})
     return found.assign(position=range(1, len(found) + 1))
 
 
@@ -221,13 +246,6 @@ def how_sure(people: pd.DataFrame) -> str:
     )
 
 
-def contradictions(opened: Opened) -> pd.DataFrame:
-    """Fields on which two sources differ about the same person (table `contradictions`)."""
-    if not opened.has_people:
-        return pd.DataFrame(columns=list(get("contradictions").columns))
-    return opened.identity.contradictions
-
-
 def held_originals(opened: Opened, quarantine: pd.DataFrame) -> pd.DataFrame:
     """The held rows of files under raw/: file, line, table, rule, reason, value, and each cell as
     read (original).
@@ -242,7 +260,7 @@ def held_originals(opened: Opened, quarantine: pd.DataFrame) -> pd.DataFrame:
     rows = [
         opened.query(
             f"""SELECT h.*, CAST(to_json(cells) AS VARCHAR) AS original FROM "held lines" AS h JOIN (SELECT source_file,
-            source_line, struct_pack(*COLUMNS(c -> c NOT LIKE 'source%')) AS cells FROM {_q("all " + g)}) AS r
+            source_line, struct_pack(*COLUMNS(c -> c NOT LIKE 'source%')) AS cells FROM {sql_name("all " + g)}) AS r
             ON h.file = r.source_file AND h.line = r.source_line ORDER BY h.file, h.line"""
         ).df()
         for g in dict.fromkeys(f.group for f in mine)

@@ -56,23 +56,26 @@ def write_till(folder: Path, rows: int) -> None:
 
 def ours(folder: Path) -> tuple[int, float, int]:
     """Lines accounted for, money loaded, rows loaded."""
-    from helpers import clean, collect, store, tables
+    from helpers import store, tables
+    from helpers.clean import chain
     from helpers.client import Client
+    from helpers.collect import catalogue, sources, who
 
     client, lab = Client(folder.name), folder / "runs" / "lab"
     first = store.Store("01_collect", client, lab, "2017-12-31")
-    opened = collect.open_sources(first.con, client)
-    first.write("sources", collect.source_cards(opened, first.as_of))
-    first.write("rules", collect.preset_rules(opened))
+    opened = sources.open_sources(first.con, client)
+    first.write("sources", sources.source_cards(opened, first.as_of))
+    first.write("rules", catalogue.preset_rules(opened))
+    everybody = who.identify(opened)
     for table in tables.CANONICAL:
-        first.write(f"staged_{table}", collect.stage(opened, table))
+        first.write(f"staged_{table}", sources.stage(opened, table, everybody))
     second = store.Store("02_clean", client, lab, "2017-12-31")
-    cleaned = {"products": clean.clean_table(second, "products", second.as_of)}
+    cleaned = {"products": chain.clean_table(second, "products", second.as_of)}
     for table in tables.CANONICAL[:2]:
-        cleaned[table] = clean.clean_table(second, table, second.as_of, cleaned["products"].rows)
-    second.write("quarantine", clean.quarantined([cleaned["orders"]]))
-    second.write("orders", clean.with_outliers(cleaned["orders"]))
-    row = clean.ledgers(second, cleaned, second.frame("sources")).iloc[0]
+        cleaned[table] = chain.clean_table(second, table, second.as_of, cleaned["products"].rows)
+    second.write("quarantine", chain.quarantined([cleaned["orders"]]))
+    second.write("orders", chain.with_outliers(cleaned["orders"]))
+    row = chain.ledgers(second, cleaned, second.frame("sources")).iloc[0]
     return int(row["lines"]), float(row["money_loaded"]), int(row["loaded"])
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 from twins import World
 
+from helpers.collect import who
+
 MET = {  # what may become of a line with a defect, by what a careful reader should make of it
     "layout": {"layout"},
     "duplicate": {"duplicate"},
@@ -40,9 +42,9 @@ def summary(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def fates(opened, run, cleaned) -> pd.DataFrame:
     """What became of every line: file, line, fate, rule, held_in_part; of several rows of a line the best fate."""
-    from helpers import clean
+    from helpers.clean import chain
 
-    clean.ledgers(run, cleaned, run.frame("sources"))  # raises where a line is lost
+    chain.ledgers(run, cleaned, run.frame("sources"))  # raises where a line is lost
     seen = []
     for table, done in cleaned.items():
         counted = {g for g in opened.groups if opened.counted_in(g) == table}
@@ -128,7 +130,7 @@ def _older_copies(folder: Path, rows: pd.DataFrame, lines: pd.DataFrame) -> dict
 def score_matching(folder: Path, opened) -> pd.DataFrame:
     """Precision and recall over pairs of records, ours and those of equal e-mail."""
     truth = pd.read_csv(folder / "truth" / "records.csv")
-    found = opened.identity.records
+    found = who.identify(opened).records
     lines = []
     for part in {p.group: p for parts in opened.parts.values() for p in parts if p.person}.values():
         style = opened.style(part.group)

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers import clean, collect, store, tables
+from helpers import store, tables
+from helpers.clean import chain
 from helpers.client import Client
+from helpers.collect import catalogue, sources, who
+from helpers.collect.opened import Opened
 from simulator import write_twin
 
 
@@ -18,7 +21,7 @@ class World:
     """One twin: its folder, what collect found, the cleaned tables, and a run that reads every canonical table."""
 
     folder: Path
-    opened: collect.sources.Opened
+    opened: Opened
     run: store.Store
     cleaned: dict
 
@@ -50,16 +53,17 @@ def world(folder: Path, customers: int, seed: int) -> World:
     write_twin(folder, customers, seed)
     client, lab = Client(folder.name), folder / "runs" / "lab"
     first = store.Store("01_collect", client, lab)
-    opened = collect.open_sources(first.con, client)
+    opened = sources.open_sources(first.con, client)
+    everybody = who.identify(opened)
     for table in tables.CANONICAL:
-        first.write(f"staged_{table}", collect.stage(opened, table))
-    first.write("sources", collect.source_cards(opened, first.as_of))
-    first.write("rules", collect.preset_rules(opened))
+        first.write(f"staged_{table}", sources.stage(opened, table, everybody))
+    first.write("sources", sources.source_cards(opened, first.as_of))
+    first.write("rules", catalogue.preset_rules(opened))
     second = store.Store("02_clean", client, lab, str(first.as_of))
-    cleaned = {"products": clean.clean_table(second, "products", second.as_of)}
+    cleaned = {"products": chain.clean_table(second, "products", second.as_of)}
     for table in tables.CANONICAL:
         if table != "products":
-            cleaned[table] = clean.clean_table(
+            cleaned[table] = chain.clean_table(
                 second, table, second.as_of, cleaned["products"].rows
             )
         second.write(table, cleaned[table].rows)
