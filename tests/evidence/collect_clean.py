@@ -139,19 +139,19 @@ def score_matching(folder: Path, opened) -> pd.DataFrame:
             FROM {part.sql(part.rows, style)}"""
         lines.append(opened.query(query).df())
     known = pd.concat(lines).dropna().merge(truth, on=["file", "line"])
-    who = (
+    whose = (
         known.groupby("record")["person"]
         .agg(lambda s: s.mode().iloc[0])
         .rename("true")
         .reset_index()
     )
-    who = who.merge(found[["record", "person", "email"]], on="record")
-    mail = who["email"].str.strip().str.lower().fillna(who["record"])
+    whose = whose.merge(found[["record", "person", "email"]], on="record")
+    mail = whose["email"].str.strip().str.lower().fillna(whose["record"])
     return pd.DataFrame(
         [
-            {"method": m, "records": len(who), "people": who["true"].nunique()}
-            | pairs(who["true"], label)
-            for m, label in (("ours", who["person"]), ("equal e-mail", mail))
+            {"method": m, "records": len(whose), "people": whose["true"].nunique()}
+            | pairs(whose["true"], label)
+            for m, label in (("ours", whose["person"]), ("equal e-mail", mail))
         ]
     )
 
