@@ -19,6 +19,7 @@ test: .venv/ready
 evidence: .venv/ready
 	@$(PY) -B -m pytest -p no:cacheprovider -m evidence tests
 	@$(PY) tests/evidence
+	@$(PY) tests/evidence/claims.py
 
 lab: .venv/ready
 	@$(PY) -m jupyterlab notebooks

@@ -138,6 +138,77 @@ def test_the_next_baseline_is_the_forecast_and_a_higher_target_is_harder():
     assert whole[0]["low"] < whole[0]["baseline"] < whole[0]["high"]
 
 
+def missed(*off, method="four-week mean"):
+    """A back-test of quarters that brought so much more than was forecast, each as a share of it."""
+    on = pd.date_range("2016-01-01", periods=len(off), freq="28D")
+    return pd.DataFrame(
+        {
+            "method": method,
+            "origin_on": on,
+            "ordered_on": on + pd.Timedelta(days=1),
+            "weeks": targets.WEEKS,
+            "horizon": targets.WEEKS,
+            "forecast": 100.0,
+            "low": 50.0,
+            "high": 150.0,
+            "actual": 100 * (1 + np.array(off)),
+        }
+    )
+
+
+def test_the_range_of_a_quarter_is_as_wide_as_past_quarters_were_missed():
+    assert targets._missed_quarters(NO_TEST, "four-week mean") == 0
+    asked = targets._missed_quarters(missed(0.3, -0.3), "four-week mean")
+    assert asked == pytest.approx(stats.Z * 0.3)
+    daily = sales()
+    calm, rough = (targets.target_tree(daily, t, AS_OF, 0.05) for t in (NO_TEST, missed(0.3, -0.3)))
+    is_whole = (calm["grain"] == "quarter") & (calm["scope"] == "all") & (calm["period"] == "next")
+    calm, rough = calm[is_whole].iloc[0], rough[is_whole].iloc[0]
+    assert rough["baseline"] == pytest.approx(calm["baseline"], rel=0.01)
+    width = (rough["high"] - rough["low"]) / 2 / rough["baseline"]
+    assert width == pytest.approx(asked, rel=0.05)
+    assert calm["high"] - calm["low"] < rough["high"] - rough["low"]
+    assert calm["chance"] < rough["chance"] < 0.5
+
+
+def test_paths_that_are_wide_enough_are_left_as_they_are():
+    paths = pd.DataFrame(np.random.default_rng(1).uniform(50, 150, (30, 200)))
+    assert targets._stretched(paths, 0.0).equals(paths)
+    wide = targets._stretched(paths, 0.5)
+    assert wide.mean(axis=1).to_numpy() == pytest.approx(paths.mean(axis=1).to_numpy())
+    assert (wide >= 0).all(axis=None)
+    assert wide.sum().std() > 2 * paths.sum().std()
+
+
+def until_october():
+    daily = sales()
+    return daily.assign(ordered_on=daily["ordered_on"] + pd.Timedelta(days=46))
+
+
+@pytest.mark.parametrize(
+    ("times", "said"), [(1.0, "inside it"), (3.0, "above it: it missed"), (0.1, "below it")]
+)
+def test_the_last_quarter_tells_whether_its_range_held(times, said):
+    daily = until_october()
+    daily.loc[daily["ordered_on"].between("2017-07-01", "2017-09-30"), "revenue"] *= times
+    last = targets.last_quarter(daily, NO_TEST, datetime.date(2017, 10, 5))
+    assert last["ends_on"].astype(str).tolist() == ["2017-09-30"]
+    assert last["actual"].iloc[0] == pytest.approx(
+        daily.loc[daily["ordered_on"].between("2017-07-01", "2017-09-30"), "revenue"].sum()
+    )
+    assert said in targets.say_last_quarter(last, "EUR")
+
+
+def test_a_quarter_that_ends_today_is_the_last_one_and_no_history_says_nothing():
+    daily = until_october()
+    daily = daily[daily["ordered_on"] <= "2017-09-30"]
+    last = targets.last_quarter(daily, NO_TEST, datetime.date(2017, 9, 30))
+    assert last["ends_on"].astype(str).tolist() == ["2017-09-30"]
+    none = targets.last_quarter(sales(10), NO_TEST, AS_OF)
+    assert none.empty
+    assert targets.say_last_quarter(none, "EUR") == ""
+
+
 def test_a_short_history_gives_no_targets_and_a_well_formed_table():
     tree = targets.target_tree(sales(10), NO_TEST, AS_OF, 0.03)
     assert len(tree) == 0
@@ -552,7 +623,7 @@ def test_a_list_is_summed_up_without_naming_anybody():
     assert len(audiences.summary(listed.head(0))) == 0
 
 
-def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
+def test_a_look_back_finds_what_the_silent_bought_since():
     then, on, who, money = AS_OF - datetime.timedelta(days=audiences.QUARTER), [], [], []
     # All buy for 10 every 7 days; person 0 stops a month before, person 1 is silent and comes back.
     for person in range(10):
@@ -580,25 +651,18 @@ def test_a_look_back_finds_what_the_silent_bought_less_than_the_others():
     ]
     assert seen.loc["0", ["spent", "came"]].tolist() == [210, 0]
     back = audiences.look_back(orders, segments, AS_OF)
-    assert back.to_numpy().tolist() == [
-        [105, 0, 105],
-        [105, 110, -5],
-    ]  # the others kept all of their usual sales
+    assert back.to_numpy().tolist() == [[105, 0], [105, 110]]
     too_short = orders.filter(orders.ordered_on > AS_OF - datetime.timedelta(days=200))
     assert len(audiences.look_back(too_short, segments, AS_OF)) == 0
     assert len(audiences.look_back(orders.limit(0), segments, AS_OF)) == 0
 
 
 def test_what_a_list_may_be_worth_follows_from_its_parts():
-    back = pd.DataFrame({"missing": [100.0] * 50, "came": 1.0})
-    worth = audiences.yearly_value(back, 20, 0.2, 0.4)
-    assert worth.tolist() == pytest.approx(
-        [100 * 20 * 365 / 91 * 0.2, 0, 100 * 20 * 365 / 91 * 0.4]
-    )
-    assert audiences.yearly_value(back, 20, 0.2, float("nan"))["high"] == pytest.approx(
-        worth["value"]
-    )
-    assert audiences.yearly_value(back, 0, 0.2, 0.4)["value"] == 0
+    stake = pd.DataFrame({"customers": [40], "stake": [1000.0], "low": [500.0], "high": [1600.0]})
+    assert audiences.yearly_value(stake, 20, 0.2, 0.4).tolist() == pytest.approx([100, 0, 320])
+    assert audiences.yearly_value(stake, 20, 0.2, float("nan"))["high"] == pytest.approx(160)
+    assert audiences.yearly_value(stake, 0, 0.2, 0.4)["value"] == 0
+    assert audiences.yearly_value(stake, 90, 0.2, 0.4)["value"] == pytest.approx(200)
 
 
 @pytest.mark.parametrize(("contacted", "held"), [(80, 20), (500, 100), (12, 4)])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.client import Tier
-from helpers.segment import backtest, member_tiers, moves, rfm, stage, value
+from helpers.segment import backtest, member_tiers, moves, rfm, stage, stakes, value
 from helpers.segment.rfm import RULES
 
 AS_OF = date(2024, 6, 30)
@@ -603,24 +603,106 @@ def past_of(after_silent, days=4, people=60, seed=1):
     )
 
 
-def test_a_sign_that_foretells_is_found_and_valued():
-    found = backtest.best_sign(silent_sign(past_of(60.0)), 182).iloc[0]
+def test_a_sign_that_foretells_is_found():
+    found = silent_sign(past_of(60.0)).iloc[0]
     assert found["extra"] == pytest.approx(-0.30, abs=0.02)
     assert found["low"] < found["extra"] < found["high"] < 0
-    assert found[["days", "days_told", "customers_now", "lost_now", "sales_now"]].tolist() == [
-        4,
-        4,
-        2,
-        1,
-        200,
-    ]
-    assert found["stake"] == pytest.approx(-found["extra"] * 200 * 365 / 182)
-    assert found["stake_low"] < found["stake"] < found["stake_high"]
+    told = ["days", "days_told", "customers_now", "lost_now", "sales_now"]
+    assert found[told].tolist() == [4, 4, 2, 1, 200]
 
 
 def test_a_sign_that_foretells_nothing_advises_nothing():
-    assert backtest.best_sign(silent_sign(past_of(90.0)), 182).empty
-    assert backtest.best_sign(silent_sign(past_of(60.0).head(0)), 182).empty
+    assert silent_sign(past_of(90.0))["high"].iloc[0] > 0
+    assert silent_sign(past_of(60.0).head(0))["days"].tolist() == [0]
+
+
+def followed_shop(after_silent, seed, people=300, known=stakes.BLOCKS):
+    """What followed of six days: a third is silent and keeps a part of their usual 10 a block."""
+    rng = np.random.default_rng(seed)
+    silent = np.arange(people) < people // 3
+    stays = np.where(silent, rng.random(people) < after_silent, True)
+    parts = []
+    for day in pd.date_range("2024-01-01", periods=6, freq="28D"):
+        sales = 10 * stays[:, None] * rng.poisson(1, (people, known))
+        part = pd.DataFrame(sales.astype(float), columns=range(known)).reindex(
+            columns=range(stakes.BLOCKS)
+        )
+        who = [f"c{i}" for i in range(people)]
+        parts.append(part.assign(on=day, customer_id=who, is_silent=silent, usual=10.0))
+    return pd.concat(parts, ignore_index=True)
+
+
+def silent_today(people=90):
+    """A third of the important customers of today is late and dormant; each bought for 130."""
+    silent = np.arange(people) < people // 3
+    return pd.DataFrame(
+        {
+            "customer_id": [f"n{i}" for i in range(people)],
+            "m_high": True,
+            "r_high": ~silent,
+            "recency": np.where(silent, 90, 3),
+            "monetary": 130.0,
+            "stage": np.where(silent, "dormant", "active"),
+        }
+    )
+
+
+@pytest.mark.parametrize("known", [stakes.BLOCKS, 6])
+def test_what_is_at_stake_is_what_the_silent_keep_less_of_their_usual_sales(known):
+    now, window = silent_today(), stakes.BLOCK * stakes.BLOCKS
+    row = stakes.at_stake(followed_shop(0.4, 1, known=known), now, window).iloc[0]
+    usual = 30 * 130 * 365 / window
+    assert (row["customers"], row["usual"]) == (30, pytest.approx(usual))
+    assert row["others_kept"] - row["kept"] == pytest.approx(0.6, abs=0.1)
+    assert row["stake"] == pytest.approx(usual * (row["others_kept"] - row["kept"]))
+    assert 0 < row["low"] < row["stake"] < row["high"]
+
+
+def test_the_range_at_stake_holds_nine_in_ten_sums_to_come():
+    now, window, held = silent_today(), stakes.BLOCK * stakes.BLOCKS, []
+    for seed in range(60):
+        row = stakes.at_stake(followed_shop(0.4, seed), now, window).iloc[0]
+        rng = np.random.default_rng(1000 + seed)
+        here = np.where(np.arange(90) < 30, rng.random(90) < 0.4, True)
+        came = 10 * here * rng.poisson(13, 90)
+        missing = 30 / 60 * came[30:].sum() - came[:30].sum()
+        held.append(row["low"] <= missing * 365 / window <= row["high"])
+    assert 0.82 <= np.mean(held) <= 0.98
+
+
+def test_too_few_silent_customers_have_nothing_at_stake_and_no_difference_is_not_sure():
+    now, window = silent_today(), stakes.BLOCK * stakes.BLOCKS
+    few = followed_shop(0.4, 1, people=20)
+    assert stakes.at_stake(few, now, window).empty
+    assert stakes.at_stake(followed_shop(0.4, 1), now.assign(r_high=True), window).empty
+    alike = stakes.at_stake(followed_shop(1.0, 1), now, window)
+    assert not stakes.is_sure(alike)
+    assert stakes.in_words(alike, "EUR") == ""
+    lost = stakes.at_stake(followed_shop(0.0, 1), now, window)
+    assert "30 important customers" in stakes.in_words(lost, "EUR")
+
+
+def test_sales_after_a_look_fall_into_their_blocks_and_unseen_blocks_are_empty():
+    day = date(2024, 1, 1)
+    after = [0, 1, 28, 29, 60, 80]  # days; the first is the day itself, the last beyond the data
+    orders = ibis.memtable(
+        pd.DataFrame(
+            {
+                "customer_id": "a",
+                "ordered_on": [day + timedelta(days=d) for d in after],
+                "revenue": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0],
+            }
+        ),
+        schema={"customer_id": "string", "ordered_on": "date", "revenue": "float64"},
+    )
+    past = pd.DataFrame({"on": [day] * 2, "customer_id": ["a", "b"], "before": [26.0, 13.0]})
+    past = past.assign(**{sign: [True, False] for sign in stakes.SIGNS})
+    as_of = day + timedelta(days=70)
+    found = stakes.followed(orders, past, as_of, 2 * stakes.BLOCK)
+    assert found["is_silent"].tolist() == [True, False]
+    assert found["usual"].tolist() == [26.0, 13.0]
+    assert found[[0, 1]].to_numpy().tolist() == [[6.0, 8.0], [0.0, 0.0]]
+    assert found[2].isna().all()
 
 
 def test_the_interval_of_a_sign_covers_the_truth_as_often_as_it_says():

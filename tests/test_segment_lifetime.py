@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.special import hyp2f1
 
-from helpers import assumptions, tables
+from helpers import assumptions, stats, tables
 from helpers.client import Economics
 from helpers.segment.lifetime_value import (
     acquisition,
@@ -878,3 +878,28 @@ def test_on_the_twin_the_model_ranks_and_sums_the_next_year_better_than_last_yea
     assert 0.82 < held.mean() < 0.96
     broken = ours.sample(frac=1, random_state=1).reset_index(drop=True)
     assert broken.rank().corr(came.rank()) < 0.1
+
+
+def test_the_range_of_the_total_is_wider_after_a_miss_and_leaves_the_total_where_it_is():
+    low, high = lifetime.total_range(1000.0, 0.05, 1.0)
+    assert np.sqrt(low * high) == pytest.approx(1000)
+    assert np.log(high / low) == pytest.approx(2 * stats.Z * 0.05)
+    for was in (0.8, 1 / 0.8):  # too low and too high count alike
+        missed = lifetime.total_range(1000.0, 0.05, was)
+        assert np.sqrt(missed[0] * missed[1]) == pytest.approx(1000)
+        assert missed[0] < low < high < missed[1]
+    assert lifetime.total_range(1000.0, 0.05, 0.0) == (low, high)  # no back-test
+    plain = lifetime.total_range(1000.0, 0.0, 0.8)  # no model: the miss alone
+    assert np.log(plain[1] / plain[0]) == pytest.approx(2 * stats.Z * -np.log(0.8))
+    assert np.isnan(lifetime.total_range(1000.0, 0.0, 0.0)).all()
+
+
+def test_the_spread_of_a_total_falls_with_the_number_of_customers(fits, cdnow):
+    people = pd.DataFrame({c: cdnow[c] for c in ("x", "t_x", "T")}).assign(value=cdnow["zbar"])
+    people["customer_id"] = people.index.astype("str")
+    model = lifetime.Model("BG/NBD", fits["BG/NBD"], None, 35.0)
+    few, many = (
+        lifetime.total_spread(model, people.sample(n, random_state=1), 365) for n in (50, 2000)
+    )
+    assert 0 < many < few < 1
+    assert lifetime.total_spread(None, people, 365) == 0

@@ -17,7 +17,7 @@ import pandas as pd
 from ibis import _
 from scipy.stats import t
 
-from helpers import history, stats
+from helpers import history
 from helpers.client import PlaybookError
 from helpers.plan.wording import wording
 from helpers.show import words
@@ -62,8 +62,8 @@ def buying(orders: ir.Table, as_of: date) -> ir.Table:
 def list_audiences(segments: pd.DataFrame, bought: pd.DataFrame) -> pd.DataFrame:
     """The people on each list of words.yaml: audience, customer_id, reason, expected_value.
 
-    `bought` is the frame of `buying`. `expected_value` is what is at stake in the next quarter, in
-    currency: usual sales, or one more order of the usual size.
+    `bought` is the frame of `buying`. `expected_value` is in currency: the usual
+    sales of a quarter, or one more order of the usual size.
     """
     known = segments.merge(bought[["customer_id", "spent", "usual"]], on="customer_id")
     parts = []
@@ -75,7 +75,7 @@ def list_audiences(segments: pd.DataFrame, bought: pd.DataFrame) -> pd.DataFrame
             people.assign(
                 audience=name,
                 reason=pd.Series(reasons, people.index, dtype="str"),
-                expected_value=people[rule["stake"]].round(2),
+                expected_value=people[rule["worth"]].round(2),
             )
         )
     return pd.concat(parts, ignore_index=True)[COLUMNS]
@@ -129,10 +129,9 @@ def smallest_effect(contacted: int, held_out: int, spread: float) -> float:
 def look_back(orders: ir.Table, segments: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """What came of the people whom the rule of the silent lists would have named a quarter ago.
 
-    One row a person: `usual` sales of a quarter, `came`: sales in the quarter since, `missing`: how
-    much less that is than the other important customers kept of their usual sales. The rule is
-    today's: as late as today's cut line and as many usual gaps, and among as large a top by sales.
-    Empty with too short a history.
+    One row a person: `usual` sales of a quarter, and `came`: sales in the quarter since. The rule
+    is today's: as late as today's cut line and as many usual gaps, and among as large a top by
+    sales. Empty with too short a history.
     """
     then = as_of - timedelta(days=QUARTER)
     first = orders.ordered_on.min().to_pandas()
@@ -141,16 +140,13 @@ def look_back(orders: ir.Table, segments: pd.DataFrame, as_of: date) -> pd.DataF
         or pd.Timestamp(first).date() > then - timedelta(days=USUAL_DAYS)
         or not segments["m_high"].any()
     ):
-        return pd.DataFrame({"usual": [], "came": [], "missing": []}, dtype=float)
+        return pd.DataFrame({"usual": [], "came": []}, dtype=float)
     people = buying(orders, then).to_pandas()
     times = (segments["dormant_after"] / segments["usual_gap"])[segments["m_high"]].median()
     late = segments.loc[segments["r_high"], "recency"].max()
     important = people[people["spent"] >= people["spent"].quantile(1 - segments["m_high"].mean())]
     silent = (important["recency"] > times * important["usual_gap"]) & (important["recency"] > late)
-    others = important[~silent]
-    kept = others["came"].sum() / (others["usual"].sum() or 1.0)
-    known = important.assign(missing=kept * important["usual"] - important["came"])
-    return known.loc[silent, ["usual", "came", "missing"]]
+    return important.loc[silent, ["usual", "came"]]
 
 
 class Helps(NamedTuple):
@@ -187,27 +183,28 @@ def contact_helps(measured: pd.DataFrame, assumed: float, best: float) -> Helps:
     return Helps(assumed, best, said, says["assumed_sure"], says["assumed_action"])
 
 
-def yearly_value(back: pd.DataFrame, people: int, rescued: float, best: float) -> pd.Series:
-    """What reaching so many people each quarter may bring in a year: value, low, high in currency.
+def yearly_value(stake: pd.DataFrame, contacted: int, rescued: float, best: float) -> pd.Series:
+    """What reaching so many of the silent may bring in the year ahead: value, low, high in
+    currency.
 
-    `back` is the frame of `look_back`. value: the mean missing sales a person, of which the part
-    `rescued` is assumed to come back; low: 0, contact may change nothing; high: the upper end of
-    the 90 % bootstrap interval of the mean, of which the part `best` comes back, if that is more.
+    `stake` is the one row of the table `at_stake`. value: their part of it, of which the part
+    `rescued` is taken to come back; low: 0, contact may change nothing; high: the upper end of what
+    is at stake, of which the part `best` comes back, if that is more.
     """
-    times = max(people, 0) * 365 / QUARTER
-    _low, most = stats.bootstrap_interval(back["missing"].to_numpy())
+    row = stake.iloc[0]
+    part = min(contacted / row["customers"], 1.0)
     return pd.Series(
         {
-            "value": back["missing"].mean() * times * rescued,
+            "value": row["stake"] * part * rescued,
             "low": 0.0,
-            "high": most * times * np.fmax(rescued, best),
+            "high": row["high"] * part * np.fmax(rescued, best),
         }
     )
 
 
 def summary(listed: pd.DataFrame) -> pd.DataFrame:
-    """One row a list: people, consent_not_known, kept_out, contacted, at_stake (currency), and the
-    mean expected value a person of both groups, which chance should make alike.
+    """One row a list: people, consent_not_known, kept_out, contacted, usual_sales (currency), and
+    the mean expected value a person of both groups, which chance should make alike.
     """
     rows = listed.assign(
         unknown=listed["consent"] == wording("consent")["unknown"],
@@ -219,7 +216,7 @@ def summary(listed: pd.DataFrame) -> pd.DataFrame:
         consent_not_known=("unknown", "sum"),
         kept_out=("out", "count"),
         contacted=("told", "count"),
-        at_stake=("expected_value", "sum"),
+        usual_sales=("expected_value", "sum"),
         mean_kept_out=("out", "mean"),
         mean_contacted=("told", "mean"),
     )

@@ -201,6 +201,43 @@ def checked(sales: pd.DataFrame, tree: pd.DataFrame) -> pd.DataFrame:
     return both.assign(inside=both["actual"].between(both["low"], both["high"]))
 
 
+def last_quarter(sales: pd.DataFrame, tested: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """The range that was right to promise for the last whole quarter, and what came.
+
+    Made as for `target_tree`, from what was known on the day before that quarter began. One row, or
+    none where the history is too short: starts_on, ends_on, baseline, low, high (90 %), actual.
+    """
+    running = pd.Period(as_of, "Q")
+    over = running if running.end_time.normalize() == pd.Timestamp(as_of) else running - 1
+    period = next(periods(over.end_time.date()).itertuples(index=False))
+    days = sales.groupby("ordered_on")["revenue"].sum()
+    known = days[: period.known_until]
+    if len(known) < stats.FEWEST_DAYS:
+        return pd.DataFrame(columns=["starts_on", "ends_on", "baseline", "low", "high", "actual"])
+    total = known.reindex(pd.date_range(known.index[0], known.index[-1])).fillna(0.0)
+    sums = _all_sales(total, _known(tested, period.known_until), period).sum()
+    low, high = sums.quantile(list(stats.ENDS))
+    actual = days[period.starts_on : period.ends_on].sum()
+    row = [period.starts_on, period.ends_on, sums.mean(), low, high, actual]
+    return pd.DataFrame(
+        [row], columns=["starts_on", "ends_on", "baseline", "low", "high", "actual"]
+    )
+
+
+def say_last_quarter(last: pd.DataFrame, currency: str) -> str:
+    """How the range of the last whole quarter did, as a sentence; empty where none was possible."""
+    if last.empty:
+        return ""
+    row = last.iloc[0]
+    side = "above" if row["actual"] > row["high"] else "below"
+    held = "inside it" if row["low"] <= row["actual"] <= row["high"] else f"{side} it: it missed"
+    return (
+        f"The range made before the last whole quarter, up to {words.day(row['ends_on'])}, was"
+        f" {words.money(row['low'])} to {words.money(row['high'], currency)};"
+        f" {words.money(row['actual'], currency)} came, {held}."
+    )
+
+
 def grid(tree: pd.DataFrame, period: str) -> pd.DataFrame:
     """The targets of a period as a grid that adds up both ways: months and quarter across,
     categories and all down.
@@ -234,7 +271,6 @@ def _known(tested: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
 
 def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[str, pd.DataFrame]:
     """Paths of daily sales in the period: of all, and of each category as its share of all."""
-    method, width, _coverage = stats.choose_method(tested)
     days = pd.date_range(past["ordered_on"].min(), past["ordered_on"].max())
     wide = (
         past.pivot_table("revenue", "ordered_on", "category", aggfunc="sum")
@@ -242,7 +278,7 @@ def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[s
         .fillna(0.0)
     )
     total, ahead = wide.sum(axis=1), (period.ends_on - days[-1]).days
-    whole = stats.sales_paths(total, ahead, method, width=width)[period.starts_on :]
+    whole = _all_sales(total, tested, period)
     weekly = _weeks(wide)
     way = _share_way(weekly)
     strays, df = _strays(weekly, way, ahead)
@@ -264,6 +300,41 @@ def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[s
             share * whole.mean(axis=1) / level.where(level > 0), axis=0
         ).fillna(0.0)
     return draws
+
+
+def _missed_quarters(tested: pd.DataFrame, method: str) -> float:
+    """Half of the range of a quarter, as a share of its forecast, that past quarters ask for: from
+    the root mean square of what the method missed them by in the back-test; 0 without a quarter.
+    """
+    rows = tested[(tested["method"] == method) & (tested["weeks"] == WEEKS)]
+    rows = rows[rows["forecast"] > 0]
+    missed = (rows["actual"] / rows["forecast"] - 1) ** 2
+    return float(stats.Z * np.sqrt(missed.mean())) if len(rows) else 0.0
+
+
+def _stretched(paths: pd.DataFrame, least: float) -> pd.DataFrame:
+    """Paths whose sum over all days has a range of at least `least` of its mean to each side.
+
+    What is added is a matter of level: each path as a whole moves up or down.
+    """
+    sums, mean = paths.sum(), paths.mean(axis=1)
+    half = np.diff(sums.quantile(list(stats.ENDS)))[0] / 2
+    if not 0 < half < least * sums.mean():
+        return paths
+    off = sums / sums.mean() - 1
+    wider = (1 + off * (least * sums.mean() / half)).clip(lower=0)
+    drawn = paths * (wider / (1 + off).where(off > -1, 1.0))
+    # no day sells less than nothing, which must not raise what is expected of it
+    level = drawn.mean(axis=1)
+    return drawn.mul((mean / level.where(level > 0)).fillna(0.0), axis=0)
+
+
+def _all_sales(total: pd.Series, tested: pd.DataFrame, period: tuple) -> pd.DataFrame:
+    """Paths of all sales of a period, as uncertain as past quarters turned out to be."""
+    method, width, _coverage = stats.choose_method(tested)
+    ahead = (period.ends_on - total.index[-1]).days
+    paths = stats.sales_paths(total, ahead, method, width=width)[period.starts_on :]
+    return _stretched(paths, _missed_quarters(tested, method))
 
 
 def _weeks(wide: pd.DataFrame) -> pd.DataFrame:

@@ -110,19 +110,6 @@ def warning_signs(past: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def best_sign(signs: pd.DataFrame, window_days: int) -> pd.DataFrame:
-    """The row of `warning_signs` with the largest sure loss, or none, and what is at stake in a
-    year.
-
-    stake: the extra loss of the past, on the present sales of those who show the sign, if all year
-    as many do; with its interval stake_low to stake_high, in currency. Sure means that the whole
-    interval is a loss.
-    """
-    best = signs[signs["high"] < 0].sort_values("extra").head(1)
-    lost = -best[["extra", "high", "low"]].mul(best["sales_now"] * 365 / window_days, axis=0)
-    return best.join(lost.set_axis(["stake", "stake_low", "stake_high"], axis=1))
-
-
 def _foretold(past: pd.DataFrame, showed: pd.Series) -> dict[str, float]:
     sums = (
         past.groupby(["on", showed.rename("showed")])[["before", "since"]].sum().unstack("showed")

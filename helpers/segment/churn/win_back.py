@@ -222,7 +222,7 @@ def list_range(named: pd.DataFrame, found: Response, terms: Terms) -> tuple[floa
 
 def left_out(rows: pd.DataFrame) -> pd.DataFrame:
     """How many customers are on the list, and how many are not, by reason: customers, risk (mean),
-    stake and value.
+    risk_times_worth and win_back_value, both in currency.
     """
     why = rows["why_not"].where(~rows["on_list"], "on the list")
     order = ["on the list", *CHURN["why_not"].values()]
@@ -230,7 +230,7 @@ def left_out(rows: pd.DataFrame) -> pd.DataFrame:
     sums = worth.groupby("why").agg(
         customers=("customer_id", "size"),
         risk=("risk", "mean"),
-        at_stake=("lost", _known_sum),
+        risk_times_worth=("lost", _known_sum),
         win_back_value=("gain", _known_sum),
     )
     return sums.reindex([w for w in order if w in sums.index]).rename_axis("what").reset_index()
