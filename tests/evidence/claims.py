@@ -19,11 +19,12 @@ from pathlib import Path
 import ibis
 import numpy as np
 import pandas as pd
-from helpers.demo.behave import simulate
 
-from helpers import segment, stats, tables
+from helpers import stats, tables
 from helpers.plan import targets
-from helpers.segment import lifetime, stakes
+from helpers.segment import backtest, rfm, stakes
+from helpers.segment.lifetime_value import lifetime
+from simulator.behave import simulate
 
 HERE = Path(__file__).parent
 CUSTOMERS, SEEDS = 1200, range(201, 261)
@@ -65,11 +66,11 @@ def at_stake(seed: int) -> Iterator[dict]:
     """What important customers who fell silent bring less in the year ahead than the others' pace."""
     orders = shop_orders(seed)
     known = orders.filter(orders.ordered_on <= LAST)
-    window = segment.comparable_window(START.date(), LAST)
-    people = segment.everyone(segment.rfm(known, LAST, window).to_pandas(), NOBODY, LAST)
-    rules = segment.Rules(window, segment.cut_lines(people, "median"), 0.05)
-    now = segment.segments_on(known, NOBODY, LAST, rules)
-    past = segment.past_signs(known, NOBODY, LAST, rules)
+    window = rfm.comparable_window(START.date(), LAST)
+    people = rfm.everyone(rfm.rfm(known, LAST, window).to_pandas(), NOBODY, LAST)
+    rules = backtest.Rules(window, rfm.cut_lines(people, "median"), 0.05)
+    now = backtest.segments_on(known, NOBODY, LAST, rules)
+    past = backtest.past_signs(known, NOBODY, LAST, rules)
     later = orders.filter(orders.ordered_on > LAST, orders.ordered_on <= LAST + timedelta(YEAR))
     came = later.group_by("customer_id").agg(sales=later.revenue.sum()).to_pandas()
     came = now["customer_id"].map(came.set_index("customer_id")["sales"]).astype(float).fillna(0.0)
@@ -80,7 +81,7 @@ def at_stake(seed: int) -> Iterator[dict]:
         pace = came[others].sum() / usual[others].sum()
         return pace * usual[silent].sum() - came[silent].sum()
 
-    for row in _mean_of_the_past(segment.warning_signs(past, now), window).itertuples():
+    for row in _mean_of_the_past(backtest.warning_signs(past, now), window).itertuples():
         truth = missing(important & stakes.SIGNS[row.sign](now))
         yield {"way": "before", "said": row.stake, "low": row.low, "high": row.high, "came": truth}
     found = stakes.at_stake(stakes.followed(known, past, LAST, window), now, window)
