@@ -3,7 +3,9 @@
 import json
 import shutil
 from datetime import date
+from types import SimpleNamespace
 
+import ibis
 import pandas as pd
 import pytest
 
@@ -403,3 +405,14 @@ def test_planted_defects_of_stock_and_interviews_are_met(home, tmp_path):
     assert not cleaned["interviews"].rows.to_pandas()["text"].str.contains(r"@|\d{6}").any()
     ahead = pd.to_datetime(cleaned["calendar"].rows.to_pandas()["held_on"]) > "2026-09-30"
     assert 0 < ahead.sum() < len(ahead)  # days to come stay
+
+
+@pytest.mark.parametrize(
+    ("staged", "repeats", "one"),
+    [([1, 2, 3], [], True), ([1, 2, 2, 3], [3], True), ([1, 2, 2], [2], False), ([2, 2], [2, 2], False)],
+)  # fmt: skip
+def test_a_repeat_is_known_by_its_line_where_that_became_one_row(staged, repeats, one):
+    lines = {n: ibis.memtable(pd.DataFrame({"source_order": pd.Series(v, dtype="int64")})) for n, v in
+             {"staged": staged, "again": repeats}.items()}  # fmt: skip
+    run = SimpleNamespace(read=lambda name: lines["staged"])
+    assert chain._one_row_each(run, lines["again"], tables.get("orders")) == one
