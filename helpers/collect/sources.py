@@ -438,17 +438,17 @@ def _staged(opened: Opened, name: str, selects: list[str]) -> ir.Table:
     if sum(f.facts["lines"] for f in opened.landed) <= KEPT:
         query = f"TABLE {sql_name('stage ' + name)} AS {union}"
     else:
-        query = f"VIEW {sql_name('stage ' + name)} AS {_few_words(opened, union)}"
+        query = f"VIEW {sql_name('stage ' + name)} AS {_few_words(opened, union, shown)}"
     opened.query(f"CREATE OR REPLACE TEMP {query}", shown)
     return opened.con.table("stage " + name)
 
 
-def _few_words(opened: Opened, rows: str) -> str:
+def _few_words(opened: Opened, rows: str, shown: str) -> str:
     """Rows whose lineage the engine writes by number: looking up the same words in each row costs
     a quarter of the time of a large table.
     """
     every = {"source_name": opened.groups, "source_file": [f.file for f in opened.landed]}
-    have = {c for c, *_ in opened.query(f"DESCRIBE {rows}").fetchall()}
+    have = {c for c, *_ in opened.query(f"DESCRIBE {rows}", shown).fetchall()}
     kinds = {
         c: f"ENUM({', '.join(sql_text(w) for w in dict.fromkeys(words))})"
         for c, words in every.items()
