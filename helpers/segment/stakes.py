@@ -16,6 +16,7 @@ from helpers.segment.backtest import SIGNS
 from helpers.show import words
 
 BLOCK, BLOCKS = 28, 13  # days of a block, and how many of them make the year ahead
+SEEN_LAST = 3  # blocks seen last, whose mean stands for those that nobody has lived to see
 FEWEST = 10  # silent customers on earlier days from which something can be said
 SAYS = (
     "{customers} important customers have fallen silent, with {stake} at stake in the next year"
@@ -74,8 +75,8 @@ def at_stake(past: pd.DataFrame, now: pd.DataFrame, window: int) -> pd.DataFrame
 
     The range is one of a sum to come, not of a past mean: it counts how far the mean may be off,
     and how far people like these stray from it. Only the last third of the earlier days counts: the
-    longer the history, the fewer are taken for silent who only have no rhythm yet. A block that no
-    day has lived to see is taken to be like the last one seen.
+    longer the history, the fewer are taken for silent who only have no rhythm yet. Blocks that
+    no day has lived to see are taken to be like the last ones seen.
     """
     important = now[now["m_high"]]
     silent = is_silent(important)
@@ -126,11 +127,12 @@ def _rates(rows: pd.DataFrame) -> tuple[float, float, pd.Series, dict[bool, floa
     difference over all blocks, and the variance of one customer's year per square of usual sales.
     """
     usual, silent, on = rows["usual"], rows["is_silent"], rows["on"]
-    kept, others, errors = [], [], pd.Series(0.0, rows.index)
+    kept, others, errors = 0.0, 0.0, pd.Series(0.0, rows.index)
     off, known = pd.Series(0.0, rows.index), pd.Series(0, rows.index)
     ahead = [b for b in range(BLOCKS) if rows[b].notna().any()]
+    latest = ahead[-SEEN_LAST:]
     for block in ahead:
-        times = 1 if block < ahead[-1] else BLOCKS - block
+        times = 1 + (block in latest) * (BLOCKS - len(ahead)) / len(latest)
         sales = rows[block]
         base = usual.where(sales.notna(), 0.0)
         usual_silent = base.where(silent, 0.0).groupby(on).transform("sum")
@@ -142,9 +144,9 @@ def _rates(rows: pd.DataFrame) -> tuple[float, float, pd.Series, dict[bool, floa
         weight = np.where(silent, 1.0, -usual_silent / usual_others) / whole
         errors += times * (weight * surplus).fillna(0.0)
         off, known = off + surplus.fillna(0.0), known + sales.notna()
-        kept += times * [sales[silent].sum() / whole]
-        others += times * [(pace * base)[silent].sum() / whole]
+        kept += times * sales[silent].sum() / whole / BLOCKS
+        others += times * (pace * base)[silent].sum() / whole / BLOCKS
     year = (off * BLOCKS / known) ** 2
     strays = {s: year[silent == s].sum() / (usual[silent == s] ** 2).sum() for s in (True, False)}
     own = errors.groupby(rows["customer_id"]).sum()
-    return float(np.mean(kept)), float(np.mean(others)), own, strays
+    return float(kept), float(others), own, strays
