@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
+from scipy.stats import t as student
 
 from helpers import stats
 from helpers.segment.backtest import SIGNS
@@ -94,7 +95,9 @@ def at_stake(past: pd.DataFrame, now: pd.DataFrame, window: int) -> pd.DataFrame
     error = np.sqrt(total**2 * (own**2).sum() + spread)
     year = 365 / BLOCK
     stake = (others_kept - kept) * total * year
-    reach = stats.Z * error * year / BLOCKS
+    # a few large customers say as much of the error as so many alike
+    alike = (own**2).sum() ** 2 / max((own**4).sum(), 1e-300)
+    reach = student.ppf(stats.ENDS[1], max(alike - 1, 1)) * error * year / BLOCKS
     found = [silent.sum(), total * year, stake, stake - reach, stake + reach, kept, others_kept]
     return pd.DataFrame([[*found, seen, rows["on"].nunique()]], columns=COLUMNS)
 
