@@ -36,6 +36,8 @@ from pydantic import (
     model_validator,
 )
 
+from helpers.tables import CANONICAL
+
 
 class PlaybookError(Exception):
     """A mistake that the user can mend. Its text is one line: what is wrong, where, what to do."""
@@ -789,8 +791,6 @@ _MODELS |= {"tiers": Tier, "churn_thresholds": Threshold, "journeys": Journeys}
 
 
 def _check_references(settings: Settings, shown: str) -> None:
-    from helpers.tables import CANONICAL
-
     for name, given in settings.tables.items():
         if name not in CANONICAL:
             raise PlaybookError(

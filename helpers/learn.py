@@ -16,14 +16,15 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
 
-from helpers import store
+from helpers.start import current
+from helpers.store import Store, notebook_file
 
 Answers = tuple[object, dict[str, object]]
-_book: dict[str, Callable[[store.Store], Answers]] = {}
+_book: dict[str, Callable[[Store], Answers]] = {}
 _read: set[str] = set()  # notebooks whose exercises are in the book
 
 
-def exercise(question: Callable[[store.Store], Answers]) -> Callable[[store.Store], Answers]:
+def exercise(question: Callable[[Store], Answers]) -> Callable[[Store], Answers]:
     """Register an exercise: a function of the run that gives (right answer, {hint: typical wrong
     answer}).
     """
@@ -49,7 +50,7 @@ def judge(name: str, answer: object) -> tuple[str, str]:
             "open",
             "Not answered yet. Put your answer in place of the three dots and run the cell.",
         )
-    right, mistakes = _load(name)(store.current())
+    right, mistakes = _load(name)(current())
     if same(answer, right):
         return "right", "Right."
     hint = next((h for h, wrong in mistakes.items() if same(answer, wrong)), None)
@@ -111,10 +112,10 @@ def _plain(answer: object) -> object:
     return str(answer) if isinstance(answer, pd.Timestamp) else answer
 
 
-def _load(name: str) -> Callable[[store.Store], Answers]:
-    notebook = store.current().notebook
+def _load(name: str) -> Callable[[Store], Answers]:
+    notebook = current().notebook
     if notebook not in _read:
-        file = store.notebook_file(notebook).parent / "exercises" / f"{notebook}.py"
+        file = notebook_file(notebook).parent / "exercises" / f"{notebook}.py"
         spec = spec_from_file_location(f"exercises of {notebook}", file)
         spec.loader.exec_module(module_from_spec(spec))
         _read.add(notebook)

@@ -18,13 +18,12 @@ import pyarrow.parquet as pq
 from ibis.expr.operations import InMemoryTable
 
 from helpers import tables
-from helpers.client import Client, PlaybookError, connect, empty_spills, home, parse_day
+from helpers.client import Client, PlaybookError, connect, home, parse_day
 
 SCHEMA_VERSION = 1
 FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")  # what a spreadsheet would run
 DIGITS = 8  # after the point, of stored numbers
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_current: Store | None = None
 
 
 class Store:
@@ -55,6 +54,11 @@ class Store:
     def is_lab(self) -> bool:
         """True in JupyterLab and under nbval, False in a run."""
         return self.folder.name == "lab"
+
+    @property
+    def findings_file(self) -> Path:
+        """Where the findings of this notebook are kept."""
+        return self.folder / "findings" / f"{self.notebook}.json"
 
     @cached_property
     def as_of(self) -> date:
@@ -154,27 +158,6 @@ class Store:
             [self.client.latest] if self.is_lab and self.client.latest else []
         )
         return next((p for f in folders if (p := f / "tables" / f"{name}.parquet").is_file()), None)
-
-
-def start(notebook: str, client: str, as_of: str = "") -> Store:
-    """Begin a notebook: open the client, the run's tables and a new list of findings."""
-    global _current
-    from helpers import show
-
-    run = os.environ.get("PLAYBOOK_RUN")
-    found = Client(client)
-    folder = Path(run) if run else found.folder / "runs" / "lab"
-    empty_spills(folder)  # of kernels that were killed; in a run its parent does it too
-    _current = Store(notebook, found, folder, as_of)
-    show.begin(_current)
-    return _current
-
-
-def current() -> Store:
-    """The notebook that was started last in this kernel."""
-    if _current is None:
-        raise PlaybookError("no notebook has been started. Run the cell with start(...) first.")
-    return _current
 
 
 def notebook_file(name: str) -> Path:

@@ -191,6 +191,7 @@ def refuse_threads() -> None:
 
 def become(order: Order, server: int) -> None:
     """Turn this forked process into the kernel that was ordered; it ends when the server does."""
+    # only a kernel needs them, and what it forks from has loaded them
     import numpy as np
     from ipykernel.kernelapp import IPKernelApp
 

@@ -172,7 +172,7 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     from helpers.show import charts
 
     client, shown, formatter = Client(name), [], DisplayFormatter()
-    for part in ("cards", "charts", "findings", "tables"):
+    for part in ("boxes", "charts", "tables", "wall_cards"):
         monkeypatch.setattr(import_module(f"helpers.show.{part}"), "display", shown.append)
     small = {
         "dpi": 20,

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 import yaml
@@ -14,6 +15,10 @@ from helpers import practices, store, tables
 
 STEPS = {"collect", "clean", "analyze", "segment", "plan", "monitor", "optimize"}
 GROUND = {"client", "history", "lock", "tables", "store", "stats", "show", "assumptions", "effects"}
+
+
+# a command shows its help before it loads anything
+LATE = {"helpers.cli", "helpers.__main__"}
 
 
 def modules():
@@ -37,6 +42,85 @@ def test_each_step_has_its_modules():
     ).stdout.split()
     assert set(listed) <= seen
     assert {room(p) for p in modules()} >= STEPS
+
+
+def named(path):
+    """The name of a module, and of its package."""
+    parts = path.relative_to(CHECKOUT).with_suffix("").parts
+    package = ".".join(parts[:-1])
+    return (package if parts[-1] == "__init__" else ".".join(parts)), package
+
+
+def imports(tree, package, known):
+    """Each import of a module of helpers: the module, and the node that asks for it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*above[: len(above) * (node.level > 0)], *filter(None, [node.module])])
+            whole = [f"{base}.{a.name}" for a in node.names]
+            names = [w if w in known else base for w in whole]
+        else:
+            continue
+        yield from ((n, node) for n in names if n in known)
+
+
+def inside_functions(tree):
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return {n for f in ast.walk(tree) if isinstance(f, functions) for n in ast.walk(f)}
+
+
+def packages_of(name):
+    """The packages that are loaded before a module is."""
+    parts = name.split(".")
+    return {".".join(parts[:i]) for i in range(1, len(parts))}
+
+
+def circle(needs):
+    """Modules that import one another in a ring; empty where none do."""
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as e:
+        return e.args[1]
+    return []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    known = {named(p)[0]: p for p in modules()}
+    assert len(known) == len(modules()) > 100
+    needs = {}
+    for name, path in known.items():
+        tree, package = ast.parse(path.read_text(encoding="utf-8")), named(path)[1]
+        asked = {n for n, _ in imports(tree, package, known)}
+        # to load a module is to load its packages, but those that it is in are there already
+        asked |= set().union(*map(packages_of, asked)) if asked else set()
+        needs[name] = asked - packages_of(name) - {name}
+    assert circle(needs) == []
+    assert circle(needs | {"helpers.store": {"helpers.show.findings"}})
+
+
+def test_helpers_are_imported_where_a_module_begins():
+    known = {named(p)[0] for p in modules()}
+    for path in modules():
+        name, package = named(path)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inside = inside_functions(tree)
+        late = [n for n, node in imports(tree, package, known) if node in inside]
+        assert name in LATE or not late, f"{name} imports {late} inside a function"
+
+
+def test_what_is_imported_late_says_why():
+    for path in (p for p in modules() if named(p)[0] not in LATE):
+        text = path.read_text(encoding="utf-8")
+        lines, tree = text.splitlines(), ast.parse(text)
+        for node in inside_functions(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                at = node.lineno - 1
+                above = at - 1
+                while re.match(r"\s+(from|import) ", lines[above]):
+                    above -= 1
+                assert "#" in lines[at] or "#" in lines[above], f"{path.name}:{node.lineno}"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from conftest import CHECKOUT, tags
 
-from helpers import learn, store
+from helpers import learn, start, store
 from helpers.client import Client
 
 NAMES = sorted(p.stem for p in (CHECKOUT / "notebooks").glob("*.ipynb"))
@@ -156,11 +156,13 @@ def questions(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_exercises_know_right_equivalent_and_typical_wrong_answers(name, grocer_report):
+def test_exercises_know_right_equivalent_and_typical_wrong_answers(
+    name, grocer_report, monkeypatch
+):
     latest = Client("grocer").latest
-    store._current = store.Store(name, Client("grocer"), latest)
+    monkeypatch.setattr(start, "_current", store.Store(name, Client("grocer"), latest))
     for question in questions(name):
-        right, mistakes = learn._load(question)(store.current())
+        right, mistakes = learn._load(question)(start.current())
         assert learn.judge(question, right)[0] == "right", question
         assert learn.judge(question, ...)[0] == "open"
         for same in equivalents(right):

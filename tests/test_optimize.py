@@ -282,7 +282,9 @@ def test_too_few_customers_are_told_to_add_campaigns_up():
 
 
 def finding(id="a", action="do it", **more):
-    return Finding(id, "finding", "headline", action=action, check_on="2024-06-30", **more)
+    return Finding(
+        id=id, kind="finding", headline="headline", action=action, check_on="2024-06-30", **more
+    )
 
 
 def advised(*found, on=START, run="r1"):
@@ -293,7 +295,7 @@ def test_advice_is_what_findings_with_an_action_say():
     rows = advised(
         finding(value=100.0, low=50.0, high=150.0),
         finding("b", action=""),
-        Finding("c", "unseen", "x", action="y"),
+        Finding(id="c", kind="unseen", headline="x", action="y"),
     )
     assert rows["decision_id"].tolist() == ["a"]
     assert rows.loc[0, ["what", "expected", "status", "check_on"]].tolist() == [

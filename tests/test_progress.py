@@ -57,7 +57,13 @@ def test_a_run_ends_with_the_answer_what_to_look_at_and_what_is_open(corner_repo
 
 def test_worth_stands_with_its_range_and_its_page():
     said = Finding(
-        "y", "finding", "Writing to 3 pays", value=200.0, low=0.0, high=300.0, notebook="05_plan"
+        id="y",
+        kind="finding",
+        headline="Writing to 3 pays",
+        value=200.0,
+        low=0.0,
+        high=300.0,
+        notebook="05_plan",
     )
     assert summary._with_worth(said, "EUR") == (
         "Writing to 3 pays. Worth 200\u00a0EUR a year, 0 to 300. (page 05)"

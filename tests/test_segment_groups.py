@@ -473,7 +473,7 @@ def test_a_group_like_all_others_gets_no_invented_sentence():
 def test_cards_are_escaped_and_keep_their_form_in_the_report(monkeypatch):
     shown = []
     monkeypatch.setattr(
-        sys.modules["helpers.show.cards"], "display", lambda html: shown.append(html.data)
+        sys.modules["helpers.show.wall_cards"], "display", lambda html: shown.append(html.data)
     )
     row = {
         "persona": "<script>alert(1)</script>",

@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import yaml
 from ibis import _
+from ibis.backends.sql.datatypes import DuckDBType
 
 from helpers import tables
 from helpers.clean.repeats import EXACT, OLDER, OTHER, SETTLED, repeats
@@ -493,6 +494,4 @@ def _quoted(text: str) -> str:
 
 
 def _sql_type(column: ir.Column) -> str:
-    from ibis.backends.sql.datatypes import DuckDBType
-
     return DuckDBType.to_string(column.type())

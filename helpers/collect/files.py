@@ -551,6 +551,7 @@ def _is_locked(content: bytes) -> bool:
 
 def _workbook(content: bytes, file: str) -> Sheets:
     """The sheets of an .xlsx, .xlsb or .ods."""
+    # only workbooks need it
     import python_calamine as calamine
 
     parts = _sheet_parts(content)
@@ -686,6 +687,7 @@ def decimal_mark(cells: Iterable[str]) -> str:
 
 def _html(path: Path, spec: Source, style: Style) -> Iterator[Record]:
     """The rows of every table of a web page, with an empty one between two tables."""
+    # only web pages need it
     from bs4 import BeautifulSoup, dammit
 
     with opened(path) as f:

@@ -493,6 +493,7 @@ def _land_database(client: Client, name: str, spec: Source) -> Landed:
     """Rows of a query, read anew on each run; the address stands in an environment variable and
     nowhere else.
     """
+    # only databases need it
     import sqlalchemy as sql
 
     shown = f"data/{client.name}/client.yaml, sources.{name}"

@@ -281,6 +281,7 @@ def _linker(frame: pd.DataFrame, model: dict) -> Iterator[tuple]:
 
     Splink warns of levels that were never seen, which `_filled` deals with.
     """
+    # slow to load, and only files that name people need it
     from splink import DuckDBAPI, Linker
 
     log = logging.getLogger("splink")

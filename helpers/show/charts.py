@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from io import BytesIO
 from textwrap import fill, wrap
 
@@ -15,7 +16,8 @@ from matplotlib.axis import Axis
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from helpers.show import findings, words
+from helpers.show import words
+from helpers.show.boxes import nothing
 
 ACCENT, GREY, INK, SOFT, BAND = "#0f6b66", "#a9b1b5", "#1d2327", "#5b6670", "#d9ebe9"
 PICTURE = {
@@ -28,8 +30,9 @@ PICTURE = {
 EMPTY = "Nothing to draw: this client's data hold no rows for it."
 
 
+@cache
 def theme() -> None:
-    """Set the look of every chart, once a notebook."""
+    """Set the look of every chart, once a kernel, before the first is drawn."""
     plt.switch_backend("agg")
     sns.set_theme(
         style="ticks",
@@ -62,6 +65,11 @@ def theme() -> None:
     )
 
 
+def _axes(**size: tuple[float, float]) -> Axes:
+    theme()
+    return plt.subplots(**size)[1]
+
+
 def lines(
     frame: pd.DataFrame,
     x: str,
@@ -80,7 +88,7 @@ def lines(
     ys = [y] if isinstance(y, str) else y
     if _nothing(frame, ys):
         return
-    _fig, ax = plt.subplots()
+    ax = _axes()
     if band:
         ax.fill_between(
             frame[x],
@@ -138,12 +146,12 @@ def bars(
     colors = [ACCENT if v in named else GREY for v in frame[label]]
     alt = alt or _alt("Bar chart", title, frame, value, label, percent)
     if pd.api.types.is_numeric_dtype(frame[label]):
-        _fig, ax = plt.subplots()
+        ax = _axes()
         ax.bar(frame[label], frame[value], color=colors, width=0.8)
         ax.grid(axis="x", visible=False)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         return _finish(ax, title, label, unit or value, percent, alt)
-    _fig, ax = plt.subplots(figsize=(8, 0.9 + 0.34 * len(frame)))
+    ax = _axes(figsize=(8, 0.9 + 0.34 * len(frame)))
     drawn = ax.barh([_short(v) for v in frame[label]], frame[value], color=colors, height=0.68)
     ax.bar_label(
         drawn, [_tick(v, percent) for v in frame[value]], padding=4, color=SOFT, fontsize=9.5
@@ -172,7 +180,7 @@ def dots(
     """A dot and its interval a row; `line` draws a reference, such as zero or the mean."""
     if _nothing(frame, [value]):
         return
-    _fig, ax = plt.subplots(figsize=(8, 1.1 + 0.3 * len(frame)))
+    ax = _axes(figsize=(8, 1.1 + 0.3 * len(frame)))
     at = np.arange(len(frame))
     if line is not None:
         ax.axvline(line, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -221,7 +229,7 @@ def heat(
     """A heat map of a wide frame: index down, columns across, the value written in each cell."""
     if _nothing(frame[frame.notna().any(axis=1)]):
         return
-    _fig, ax = plt.subplots(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
+    ax = _axes(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
     text = frame.map(
         lambda v: (
             ""
@@ -281,7 +289,7 @@ def scatter(
     """
     if _nothing(frame, [y]):
         return
-    _fig, ax = plt.subplots(figsize=(8, 4.6))
+    ax = _axes(figsize=(8, 4.6))
     groups = list(dict.fromkeys(frame[group])) if group else [""]
     palette = dict(
         zip(groups, [ACCENT, *sns.color_palette("Greys", len(groups) + 1)[1:]], strict=False)
@@ -328,7 +336,7 @@ def tree(fitted: object, names: list[str], title: str, *, says: str = "yes", alt
     share, seen = t.value[:, 0, -1] / t.value[:, 0].sum(axis=1), t.n_node_samples
     at, depth = _tree_places(t), fitted.get_depth()
     leaves = max(place for _x, place in at.values()) + 1
-    _fig, ax = plt.subplots(figsize=(8, max(0.62 * leaves, 1.6)))
+    ax = _axes(figsize=(8, max(0.62 * leaves, 1.6)))
     shade = sns.light_palette(ACCENT, as_cmap=True)
     for node, (x, y) in at.items():
         for child, word in ((t.children_left[node], "yes"), (t.children_right[node], "no")):
@@ -409,7 +417,7 @@ def graph(
     seen = {*frame["source"], *frame["target"]}
     nodes = [n for n in order if n in seen and n != ends]
     at = {n: i for i, n in enumerate(nodes)}
-    _fig, ax = plt.subplots(figsize=(8, 4.6))
+    ax = _axes(figsize=(8, 4.6))
     most = frame["moves"].max()
     spans = [
         at[t] - at[s] for s, t in zip(frame["source"], frame["target"], strict=True) if t in at
@@ -519,7 +527,7 @@ def _nothing(frame: pd.DataFrame, values: list[str] | None = None) -> bool:
     known = frame[values].notna().any(axis=None) if values and len(frame) else len(frame)
     if known:
         return False
-    findings.nothing(EMPTY)
+    nothing(EMPTY)
     return True
 
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
-import warnings
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from IPython.display import HTML, display
 
 from helpers import tables
-from helpers.client import quiet_ibis
 from helpers.show import words
+from helpers.show.boxes import box
+from helpers.start import current, is_started
 
-if TYPE_CHECKING:
-    from helpers.store import Store
 
-
-@dataclass
+@dataclass(kw_only=True)
 class Finding:
     """One finding. `value` is money a year, with its likely range; `id` is stable from run
     to run.
@@ -42,24 +35,6 @@ class Finding:
     metric: str = ""
     check_on: str = ""
     notebook: str = ""
-
-
-_run: Store | None = None
-_findings: list[Finding] = []
-
-
-def begin(run: Store) -> None:
-    """Start a notebook's list of findings anew, set the look, quieten one warning of Ibis."""
-    global _run
-    from helpers.show import charts
-
-    _run = run
-    _findings.clear()
-    if os.environ.get("PLAYBOOK_WARNINGS"):  # the tests make warnings errors
-        warnings.simplefilter(os.environ["PLAYBOOK_WARNINGS"])
-    quiet_ibis()
-    charts.theme()
-    _save()
 
 
 def finding(
@@ -87,20 +62,20 @@ def finding(
     headline, evidence, action, sure = (words.agree(t) for t in (headline, evidence, action, sure))
     _keep(
         Finding(
-            id or _slug(headline),
-            "finding",
-            headline,
-            evidence,
-            action,
-            who,
-            _number(value),
-            _number(low),
-            _number(high),
-            sure,
-            practice,
-            metric,
-            check_on.isoformat() if check_on else "",
-            _run.notebook,
+            id=id or _slug(headline),
+            kind="finding",
+            headline=headline,
+            evidence=evidence,
+            action=action,
+            who=who,
+            value=_number(value),
+            low=_number(low),
+            high=_number(high),
+            sure=sure,
+            practice=practice,
+            metric=metric,
+            check_on=check_on.isoformat() if check_on else "",
+            notebook=current().notebook,
         )
     )
     parts = [f"<strong>{html.escape(headline)}</strong>"]
@@ -114,15 +89,19 @@ def finding(
         )
         parts.append(f"<p><b>Do:</b> {html.escape(action.rstrip('.'))}.{who_when}</p>")
     parts += [f"<p><i>How sure:</i> {html.escape(sure)}</p>"] if sure else []
-    _box("finding", "".join(parts))
+    box("finding", "".join(parts))
 
 
 def unseen(what: str, needs: str) -> None:
     """Say what the data cannot show, and which data would show it."""
     what, needs = words.agree(what), words.agree(needs)
-    _keep(Finding(_slug(what), "unseen", what, action=needs, notebook=_run.notebook))
+    _keep(
+        Finding(
+            id=_slug(what), kind="unseen", headline=what, action=needs, notebook=current().notebook
+        )
+    )
     what, needs = (f"{html.escape(text.rstrip('.'))}." for text in (what, needs))
-    _box("unseen", f"<p><b>Not seen:</b> {what} <b>It would take:</b> {needs}</p>")
+    box("unseen", f"<p><b>Not seen:</b> {what} <b>It would take:</b> {needs}</p>")
 
 
 def needs(*names: str, what: str) -> bool:
@@ -130,7 +109,7 @@ def needs(*names: str, what: str) -> bool:
 
     So too in the lab for a table that a later notebook makes and that is not there yet.
     """
-    later = [n for n in names if _run.comes_later(n)]
+    later = [n for n in names if current().comes_later(n)]
     missing = [n for n in names if n in later or _empty(n)]
     if missing:
         where = [
@@ -142,61 +121,39 @@ def needs(*names: str, what: str) -> bool:
 
 def sources(names: str) -> str:
     """The tables in a list (`orders, stock`) that have rows here, and whatever is not a table."""
-    if _run is None:
+    if not is_started():
         return names
     return ", ".join(n for n in names.split(", ") if n not in tables.CANONICAL or not _empty(n))
 
 
 def _empty(name: str) -> bool:
-    return not _run.count(name)
-
-
-def text(sentence: str) -> None:
-    """Show a sentence that was built from the data; nothing where there is none."""
-    if sentence:
-        _box("said", f"<p>{html.escape(words.agree(sentence))}</p>")
-
-
-def nothing(sentence: str) -> None:
-    """Say why there is no table or picture; a report leaves out the words below that tell how to
-    read it.
-    """
-    _box("nothing", f"<p>{html.escape(words.agree(sentence))}</p>")
+    return not current().count(name)
 
 
 def takeaways() -> None:
     """List what this notebook found, in its own words."""
-    items = [f.headline if f.kind == "finding" else f"Not seen: {f.headline}" for f in _findings]
-    _box("takeaways", "<ul>" + "".join(f"<li>{html.escape(i)}</li>" for i in items) + "</ul>")
+    items = [
+        f.headline if f.kind == "finding" else f"Not seen: {f.headline}"
+        for f in _kept(current().findings_file)
+    ]
+    box("takeaways", "<ul>" + "".join(f"<li>{html.escape(i)}</li>" for i in items) + "</ul>")
 
 
 def all_findings(folder: Path) -> list[Finding]:
     """Every finding of a run, in the order of the notebooks."""
     files = sorted((folder / "findings").glob("*.json"))
-    return [Finding(**f) for file in files for f in json.loads(file.read_text(encoding="utf-8"))]
+    return [f for file in files for f in _kept(file)]
+
+
+def _kept(file: Path) -> list[Finding]:
+    return [Finding(**f) for f in json.loads(file.read_text(encoding="utf-8"))]
 
 
 def _keep(found: Finding) -> None:
-    _findings[:] = [f for f in _findings if f.id != found.id] + [found]
-    _save()
-
-
-def _save() -> None:
-    folder = _run.folder / "findings"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(f) for f in _findings]
-    (folder / f"{_run.notebook}.json").write_text(
-        json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8"
-    )
-
-
-def _box(kind: str, inner: str) -> None:
-    bar = (
-        "border-left:3px solid #0f6b66;padding:.2rem .9rem;margin:.4rem 0"
-        if kind not in ("said", "nothing")
-        else ""
-    )
-    display(HTML(f'<div class="{kind}" style="{bar}">{inner}</div>'))
+    file = current().findings_file
+    every = [f for f in _kept(file) if f.id != found.id] + [found]
+    rows = [asdict(f) for f in every]
+    file.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _number(value: float | None) -> float | None:

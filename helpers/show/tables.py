@@ -10,6 +10,7 @@ from great_tables import GT
 from IPython.display import HTML, display
 
 from helpers.show import findings, words
+from helpers.show.boxes import nothing
 
 
 def table(
@@ -29,7 +30,7 @@ def table(
     become spaces.
     """
     if not len(frame):
-        return findings.nothing(f"{caption}: no rows.")
+        return nothing(f"{caption}: no rows.")
     shown = frame.head(most).reset_index(drop=True)
     formats = {c: _formatter(frame[c], c in money, c in percent) for c in shown.columns}
     cells = pd.DataFrame({_heading(c, rename): shown[c].map(formats[c]) for c in shown.columns})

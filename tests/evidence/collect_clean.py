@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from twins import World
 
-from helpers.collect import who
+from helpers.collect.who import identify
 
 MET = {  # what may become of a line with a defect, by what a careful reader should make of it
     "layout": {"layout"},
@@ -130,7 +130,7 @@ def _older_copies(folder: Path, rows: pd.DataFrame, lines: pd.DataFrame) -> dict
 def score_matching(folder: Path, opened) -> pd.DataFrame:
     """Precision and recall over pairs of records, ours and those of equal e-mail."""
     truth = pd.read_csv(folder / "truth" / "records.csv")
-    found = who.identify(opened).records
+    found = identify(opened).records
     lines = []
     for part in {p.group: p for parts in opened.parts.values() for p in parts if p.person}.values():
         style = opened.style(part.group)

@@ -10,7 +10,8 @@ from importlib import resources
 import pandas as pd
 from IPython.display import HTML, display
 
-from helpers.show import findings, words
+from helpers.show import words
+from helpers.show.boxes import nothing
 
 NOTHING = "Nothing to show: there are no groups to make cards of."
 
@@ -32,7 +33,7 @@ def cards(
     empty one is left out). Numbers named in `percent` get a bar, those in `money` are amounts.
     """
     if not len(frame):
-        return findings.nothing(NOTHING)
+        return nothing(NOTHING)
     shown = []
     for row in frame.to_dict("records"):
         top = f"<h3>{escape(row[title])}</h3>" + _line("said", row.get(lead))
