@@ -519,7 +519,7 @@ def test_no_alarms_are_an_empty_table_with_its_columns():
     )
     assert found.empty
     assert list(found.columns) == alerts.COLUMNS
-    assert "0 unusual days and 0 lasting shifts" in detection.say_alerts(found, "sales")["headline"]
+    assert "no unusual day and no lasting shift" in detection.say_alerts(found, "sales")["headline"]
 
 
 def test_daily_figures_fill_days_without_orders_and_split_into_parts():

@@ -167,6 +167,8 @@ def by_month_part(daily: pd.Series) -> pd.DataFrame:
 def week_grid(hours: pd.DataFrame, daily: pd.Series) -> pd.DataFrame:
     """Mean orders in each hour of each weekday: weekdays down, hours across."""
     grid = hours.pivot_table("orders", "weekday", "hour", fill_value=0)
+    open_at = range(hours["hour"].min(), hours["hour"].max() + 1) if len(hours) else []
+    grid = grid.reindex(columns=open_at, fill_value=0)  # an hour without an order is not left off
     days = daily.groupby(daily.index.day_of_week).size()
     return (
         grid.div(days.reindex(grid.index), axis=0)

@@ -158,6 +158,8 @@ def consent_sentence(customers: pd.DataFrame) -> str:
     each channel.
     """
     words = {"email": "e-mail", "sms": "text message", "ads": "matched advertising"}
+    if not len(customers):
+        return "No file says who the customers are, so nobody says who may be contacted."
     return " ".join(
         f"By {words[c]} {n['given']:,} people may be contacted, {n['refused']:,} may not, and of "
         f"{n['not known']:,} it is not known."

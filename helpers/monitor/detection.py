@@ -170,6 +170,8 @@ def say_alerts(alerts: pd.DataFrame, metric: str) -> dict[str, str]:
         "headline": (
             f"{metric.capitalize()} had {n} unusual day{'s' * (n != 1)} and {len(shifts)} lasting "
             f"shift{'s' * (len(shifts) != 1)} in the days watched."
+            if n + len(shifts)
+            else f"{metric.capitalize()} had no unusual day and no lasting shift in the days watched."
         ),
         "evidence": f"Lasting shifts: {words.listing(told)}." if told else "",
         "action": f"find out what began on {down[0]} and lowered {metric}" if down else "",

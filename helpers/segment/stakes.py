@@ -83,7 +83,8 @@ def at_stake(past: pd.DataFrame, now: pd.DataFrame, window: int) -> pd.DataFrame
     silent = is_silent(important)
     usual = important["monetary"] * BLOCK / window
     rows = past[(past["usual"] > 0) & past["on"].isin(_latest(past["on"]))]
-    rows = rows[rows.groupby("on")["is_silent"].transform(lambda s: s.any() & ~s.all())]
+    kinds = rows.groupby("on")["is_silent"].transform("nunique")
+    rows = rows[kinds == 2]  # on a day with silent customers alone, or none, nothing is compared
     seen = rows.loc[rows["is_silent"], "customer_id"].nunique()
     if seen < FEWEST or not silent.any():
         return pd.DataFrame(columns=COLUMNS)

@@ -282,6 +282,11 @@ def stay_in_words(people: pd.DataFrame, silence: int) -> str:
     stopped = people["stopped"].sum()
     back = people["returned"].sum() / max(stopped, 1)
     firm = next(says for least, says in FIRM if back >= least)
+    if not stopped:
+        return (
+            f"A stop is the last order before more than {silence} days of silence. Nobody of"
+            f" {words.count(len(people))} customers has been silent for so long yet."
+        )
     return (
         f"A stop is the last order before more than {silence} days of silence. Of"
         f" {words.count(len(people))} customers,"

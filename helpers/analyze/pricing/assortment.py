@@ -197,7 +197,7 @@ def range_ends(products: pd.DataFrame, most: int = 3) -> pd.DataFrame:
     ends = {
         "best seller": rows,
         "no sale lately": rows,
-        "slow seller": rows[rows["revenue"] > 0][::-1],
+        "slow seller": rows[rows["revenue"] >= 1][::-1],  # a free sample is no slow seller,
     }
     return pd.concat(
         [r[r["list"] == name].head(most) for name, r in ends.items()], ignore_index=True

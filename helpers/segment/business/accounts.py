@@ -232,8 +232,10 @@ def scale_in_words(scale: pd.DataFrame, system: AccountRules) -> pd.DataFrame:
 
     def said(indicator: str, value: float) -> str:
         answers = {v: word for word, v in reversed(system.indicators[indicator].values.items())}
+        if answers and indicator != "win_rate":  # a percentile may lie between two answers
+            return answers[min(answers, key=lambda v: abs(v - value))]
         rounded = f"{value:,.0f}" if value % 1 == 0 or abs(value) >= 10 else f"{value:.1f}"
-        return answers.get(value, words.percent(value) if indicator == "win_rate" else rounded)
+        return words.percent(value) if indicator == "win_rate" else rounded
 
     named = scale.assign(indicator=scale["indicator"].str.replace("_", " "))
     for end in ("zero", "usual", "hundred"):
