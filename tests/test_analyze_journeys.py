@@ -1117,3 +1117,10 @@ def test_the_graph_says_what_it_shows_and_leaves_out_what_is_not_there(monkeypat
     back = pd.concat([moves, moves.tail(1).assign(source="buys", target="looks at goods")])
     charts.graph(back, "Ways back", order=visit_paths.walk_order(moves), ends="leaves")
     assert "Ways back" in shown[1].alt
+
+
+def test_nobody_has_stopped_where_nobody_was_silent_for_so_long():
+    people = pd.DataFrame({"days": [10, 20], "stopped": [False, False], "returned": [False, False]})
+    said = beta_geometric.stay_in_words(people, 90)
+    assert "Nobody of 2 customers has been silent for so long yet" in said
+    assert "%" not in said

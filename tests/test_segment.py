@@ -672,6 +672,7 @@ def test_the_range_at_stake_holds_nine_in_ten_sums_to_come():
 
 def test_too_few_silent_customers_have_nothing_at_stake_and_no_difference_is_not_sure():
     now, window = silent_today(), stakes.BLOCK * stakes.BLOCKS
+    assert stakes.at_stake(followed_shop(0.4, 1).head(0), now, window).empty
     few = followed_shop(0.4, 1, people=20)
     assert stakes.at_stake(few, now, window).empty
     assert stakes.at_stake(followed_shop(0.4, 1), now.assign(r_high=True), window).empty

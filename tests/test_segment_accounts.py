@@ -225,6 +225,9 @@ def test_points_run_over_the_usual_range_from_the_worse_to_the_better_end():
     assert points["licence"].value_counts().to_dict() == {100: 100, 0: 1}
     said = accounts.scale_in_words(scale.reset_index(), STANDARD).set_index("indicator")
     assert said.loc["licence", ["zero", "usual"]].tolist() == ["expired", "valid"]
+    between = scale.reset_index().assign(zero=0.1)  # a percentile may lie between two answers
+    said = accounts.scale_in_words(between, STANDARD).set_index("indicator")
+    assert said.loc["licence", "zero"] == "expired"
 
 
 def test_a_gap_counts_as_the_median_and_too_little_known_gives_no_rank():

@@ -280,13 +280,13 @@ def stay_in_words(people: pd.DataFrame, silence: int) -> str:
         f" {top})"
     )
     stopped = people["stopped"].sum()
-    back = people["returned"].sum() / max(stopped, 1)
-    firm = next(says for least, says in FIRM if back >= least)
     if not stopped:
         return (
             f"A stop is the last order before more than {silence} days of silence. Nobody of"
             f" {words.count(len(people))} customers has been silent for so long yet."
         )
+    back = people["returned"].sum() / stopped
+    firm = next(says for least, says in FIRM if back >= least)
     return (
         f"A stop is the last order before more than {silence} days of silence. Of"
         f" {words.count(len(people))} customers,"
