@@ -8,16 +8,18 @@ by hint, the answers of typical mistakes.
 from __future__ import annotations
 
 import html
+import inspect
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from numbers import Number
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, display
+from IPython.display import HTML, Code, display
 
 from helpers.start import current
-from helpers.store import Store, notebook_file
+from helpers.store import Store, notebook_file, write_csv
 
 Answers = tuple[object, dict[str, object]]
 _book: dict[str, Callable[[Store], Answers]] = {}
@@ -65,6 +67,21 @@ def judge(name: str, answer: object) -> tuple[str, str]:
             " to it."
         ),
     )
+
+
+def source(helper: Callable) -> None:
+    """Show a helper's own code, to be read beside the steps that it takes together."""
+    display(Code(inspect.getsource(helper), language="python"))
+
+
+def csv(name: str) -> Path:
+    """Write a table of this notebook as a CSV file, to try things without the playbook.
+
+    The file is private: it lies in the client's `private/` folder. Give back its path.
+    """
+    path = current().client.private("course") / f"{name}.csv"
+    write_csv(current().frame(name), path)
+    return path
 
 
 def same(answer: object, right: object) -> bool:

@@ -284,7 +284,7 @@ def _one(name: str, parameters: dict, folder: Path, free: list[int], progress: P
     place = free.pop(0)
     output = folder / "notebooks" / f"{name}.ipynb"
     started = time.perf_counter()
-    nb = without_exercises(nbformat.read(store.notebook_file(name), as_version=4))
+    nb = without_course(nbformat.read(store.notebook_file(name), as_version=4))
     nbformat.write(nb, output)
     try:
         papermill.execute_notebook(
@@ -331,9 +331,9 @@ def _expected(names: list[str], client: Client) -> dict[str, float]:
         }
 
 
-def without_exercises(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without the cells tagged `exercise`; those belong to the course."""
-    nb.cells = [c for c in nb.cells if "exercise" not in c.metadata.get("tags", [])]
+def without_course(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without the cells tagged `course` or `exercise`: they teach, they report nothing."""
+    nb.cells = [c for c in nb.cells if not report.COURSE & set(c.metadata.get("tags", []))]
     return nb
 
 

@@ -169,7 +169,7 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     from helpers import store
     from helpers.client import Client
-    from helpers.show import charts
+    from helpers.show import charts, report
 
     client, shown, formatter = Client(name), [], DisplayFormatter()
     for part in ("boxes", "charts", "tables", "wall_cards"):
@@ -186,7 +186,7 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     for notebook in store.notebooks():
         names, nb = {}, nbformat.read(store.notebook_file(notebook), as_version=4)
         for cell in nb.cells:
-            if cell.cell_type == "code" and "exercise" not in tags(cell):
+            if cell.cell_type == "code" and not report.COURSE & tags(cell):
                 exec(compile(cell.source, notebook, "exec"), names)
                 cell.outputs = [as_output(*formatter.format(s)) for s in shown]
                 shown.clear()
@@ -195,6 +195,16 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         day = str(names["run"].as_of)
         nbformat.write(nb, folder / "notebooks" / f"{notebook}.ipynb")
     return build_report(folder, name, day)
+
+
+def functions_of(notebook: str) -> dict[str, object]:
+    """What a notebook defines for itself: the functions of its cells, by name."""
+    names = {"pd": pd}
+    nb = nbformat.read(CHECKOUT / "notebooks" / f"{notebook}.ipynb", as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code" and cell.source.startswith("def "):
+            exec(compile(cell.source, notebook, "exec"), names)
+    return names
 
 
 def as_output(data: dict, metadata: dict) -> dict:

@@ -73,3 +73,20 @@ def test_no_name_no_email_and_no_phone_outside_raw_and_private(twin):
         digits = {re.sub(r"\D", "", n)[-9:] for n in re.findall(r"\+?\d[\d /()-]{8,}\d", text)}
         assert not phones & digits, file
     assert searched > 60
+
+
+def test_moves_count_every_customer_once_and_all_the_money(lab_run):
+    now, then, moved = (
+        pd.read_parquet(lab_run / "tables" / f"{name}.parquet")
+        for name in ("segments", "segments_before", "segment_moves")
+    )
+    assert moved["customers"].sum() == len(now)
+    assert moved["revenue_now"].sum() == pytest.approx(now["monetary"].sum(), abs=0.5)
+    assert moved["revenue_before"].sum() == pytest.approx(then["monetary"].sum(), abs=0.5)
+    types = set(now["segment"])
+    assert set(moved["to_segment"]) <= types | {"no order in the window"}
+    unseen = moved[moved["from_segment"] == "not yet a customer"]
+    assert unseen["customers"].sum() == len(set(now["customer_id"]) - set(then["customer_id"]))
+    assert unseen["revenue_before"].sum() == 0
+    silent = moved[moved["from_segment"] == "no order in the window"]
+    assert silent["customers"].sum() == (then["frequency"] == 0).sum()

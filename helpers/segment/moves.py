@@ -1,6 +1,4 @@
-"""Segments side by side: their profile, who moved between two periods, and the money that moved
-with them.
-"""
+"""Who moved between two windows, and the money that moved with them."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from helpers import stats
-from helpers.segment.rfm import RULES, types
+from helpers.segment.rfm import types
 
 UNSEEN, GONE = "not yet a customer", "no order in the window"
 KINDS = {
@@ -33,69 +31,15 @@ GROUPS = {
 }
 # who moved, and those beside them who did not
 MOVED = {"fell": "stayed important", "rose": "stayed general"}
-ACTIONS = {by: {t["name"]: t["action"] for t in RULES[k].values()}
-           for by, k in (("segment", "types"), ("value_type", "value_types"))}  # fmt: skip
 STRATA, FEWEST = 5, 20  # equal parts by earlier sales; movers and stayers needed for a comparison
 
 
-def profile(people: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
-    """One row a group, most sales first: customers, revenue, their shares (0 to 1), average_order
-    in currency.
-
-    For types and cells of the value matrix, also the action of types.yaml.
-    """
-    groups = people.groupby(by).agg(
-        customers=("customer_id", "size"), revenue=("monetary", "sum"), orders=("frequency", "sum")
-    )
-    groups = groups.assign(
-        share_of_customers=groups["customers"] / groups["customers"].sum(),
-        share_of_sales=groups["revenue"] / (groups["revenue"].sum() or 1),
-        average_order=groups["revenue"] / groups["orders"].where(groups["orders"] > 0),
-    )
-    groups = groups.drop(columns="orders").sort_values("revenue", ascending=False).reset_index()
-    return groups.assign(action=groups[by].map(ACTIONS[by])) if by in ACTIONS else groups
-
-
-def moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Who moved from which type to which (table `segment_moves`), with their sales in both windows.
-
-    A customer of `now` who is not in `then` comes from "not yet a customer". One without an order
-    in a window stands under "no order in the window" there, not under the type.
-    """
-    both = now.merge(then, on="customer_id", how="left", suffixes=("", "_then"))
-    came = (
-        both["segment_then"]
-        .where(both["frequency_then"] > 0, GONE)
-        .where(both["segment_then"].notna(), UNSEEN)
-    )
-    went = both["segment"].where(both["frequency"] > 0, GONE)
-    pairs = both.assign(from_segment=came, to_segment=went).groupby(
-        ["from_segment", "to_segment"], as_index=False
-    )
-    return pairs.agg(
-        customers=("customer_id", "size"),
-        revenue_before=("monetary_then", "sum"),
-        revenue_now=("monetary", "sum"),
-    ).round(2)
-
-
-def migration(moved: pd.DataFrame) -> pd.DataFrame:
-    """The migration matrix: of each type then (rows), the share that is which type now (columns, 0
-    to 1).
-    """
-    wide = moved.pivot(index="from_segment", columns="to_segment", values="customers").fillna(0)
-    wide = wide.div(wide.sum(axis=1), axis=0)
-    order = [*types()["segment"], GONE, UNSEEN]
-    return wide.reindex(
-        index=[s for s in order if s in wide.index], columns=[s for s in order if s in wide.columns]
-    )
-
-
 def bridge(moved: pd.DataFrame) -> pd.DataFrame:
-    """From the sales of the earlier window to those of this one: customers and money by kind of
-    move.
+    """From the sales of the earlier window to those of this one: customers, revenue_before and
+    revenue_now (currency) by kind of move.
 
-    The changes add up to the whole change in sales of known customers.
+    `moved` is the table `segment_moves`. Each customer is in one kind, so the sums of both windows
+    are whole.
     """
     level = {name: name.split()[0] for name in types()["segment"]}
     ends = [moved[c].map(level).fillna("none") for c in ("from_segment", "to_segment")]
@@ -104,31 +48,7 @@ def bridge(moved: pd.DataFrame) -> pd.DataFrame:
     )
     sums = moved.groupby(kind)[["customers", "revenue_before", "revenue_now"]].sum()
     sums = sums.reindex([k for k in dict.fromkeys(KINDS.values()) if k in sums.index])
-    return (
-        sums.assign(change=sums["revenue_now"] - sums["revenue_before"])
-        .rename_axis("move")
-        .reset_index()
-    )
-
-
-def sales_change(then: pd.DataFrame, now: pd.DataFrame, by: str) -> pd.DataFrame:
-    """What became of the groups of `then`: customers, share that ordered since, sales before and
-    since, change.
-    """
-    both = then.merge(
-        now[["customer_id", "frequency", "monetary"]], on="customer_id", suffixes=("", "_since")
-    )
-    groups = (
-        both.assign(again=both["frequency_since"] > 0)
-        .groupby(by, as_index=False)
-        .agg(
-            customers=("customer_id", "size"),
-            ordered_again=("again", "mean"),
-            before=("monetary", "sum"),
-            since=("monetary_since", "sum"),
-        )
-    )
-    return groups.assign(change=groups["since"] / groups["before"].where(groups["before"] > 0) - 1)
+    return sums.rename_axis("move").reset_index()
 
 
 def changed_since(before: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Customers by what they are worth: the customer value matrix, ABC classes, the Pareto curve."""
+"""Customers by what they are worth: the customer value matrix and ABC classes."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def add_value_type(people: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def actions() -> pd.DataFrame:
+    """What each cell of the value matrix asks for: value_type, action; from types.yaml."""
+    cells = RULES["value_types"].values()
+    return pd.DataFrame(cells).rename(columns={"name": "value_type"})
+
+
 def add_abc(people: pd.DataFrame, a: float = 0.15, b: float = 0.25) -> pd.DataFrame:
     """Add `abc`: A the first share `a` of the customers with sales, ranked by sales; B the next
     `b`; C the rest.
@@ -45,40 +51,4 @@ def add_abc(people: pd.DataFrame, a: float = 0.15, b: float = 0.25) -> pd.DataFr
     place = sales.rank(ascending=False, method="max", pct=True).round(9)
     return people.assign(
         abc=np.select([place <= round(a, 9), place <= round(a + b, 9)], ["A", "B"], "C")
-    )
-
-
-def tenure_by_abc(people: pd.DataFrame) -> pd.DataFrame:
-    """Old and new, long-term and passing customers in each ABC class: one row a class, shares 0 to
-    1.
-
-    customers; new, passing and long-term: shares of them; long_term_sales: the part of the class's
-    sales that long-term customers bring.
-    """
-    shares = pd.crosstab(people["abc"], people["standing"], normalize="index")
-    shares = shares.reindex(
-        index=["A", "B", "C"], columns=["new", "passing", "long-term"], fill_value=0.0
-    )
-    sales = people["monetary"].groupby(people["abc"]).sum()
-    loyal = people.loc[people["standing"] == "long-term", "monetary"].groupby(people["abc"]).sum()
-    shares.insert(0, "customers", people["abc"].value_counts())
-    long_term = (loyal.reindex(sales.index).fillna(0) / sales.where(sales > 0)).rename(
-        "long_term_sales"
-    )
-    return shares.fillna({"customers": 0}).join(long_term).rename_axis("abc").reset_index()
-
-
-def pareto(people: pd.DataFrame) -> pd.DataFrame:
-    """The share_of_sales (0 to 1) that the best percent_of_customers (0 to 100) with sales
-    bring.
-    """
-    sales = people.loc[people["monetary"] > 0, "monetary"].sort_values(ascending=False)
-    if sales.empty:
-        return pd.DataFrame({"percent_of_customers": [], "share_of_sales": []})
-    percent, best = np.arange(101), np.r_[0.0, sales.cumsum() / sales.sum()]
-    return pd.DataFrame(
-        {
-            "percent_of_customers": percent,
-            "share_of_sales": np.interp(percent / 100 * len(sales), np.arange(len(best)), best),
-        }
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+import html
+from collections.abc import Callable
+from functools import cache, wraps
+from inspect import signature
 from io import BytesIO
 from textwrap import fill, wrap
 
@@ -16,8 +19,7 @@ from matplotlib.axis import Axis
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from helpers.show import words
-from helpers.show.boxes import nothing
+from helpers.show import boxes, phrases, words
 
 ACCENT, GREY, INK, SOFT, BAND = "#0f6b66", "#a9b1b5", "#1d2327", "#5b6670", "#d9ebe9"
 PICTURE = {
@@ -41,11 +43,6 @@ def theme() -> None:
             "figure.dpi": 144,
             "axes.edgecolor": "#c9cdcf",
             "axes.labelcolor": SOFT,
-            "axes.titlecolor": INK,
-            "axes.titlelocation": "left",
-            "axes.titlesize": 12.5,
-            "axes.titleweight": "bold",
-            "axes.titlepad": 12,
             "axes.labelsize": 10,
             "xtick.color": SOFT,
             "ytick.color": SOFT,
@@ -65,11 +62,39 @@ def theme() -> None:
     )
 
 
+def _worded(draw: Callable[..., None]) -> Callable[..., None]:
+    """Let the title of a chart be a name in the notebook's words, which gives title and labels.
+
+    What the chart itself does not know fills these.
+    """
+    known = signature(draw)
+
+    @wraps(draw)
+    def worded(*args: object, **keywords: object) -> None:
+        own = {k: v for k, v in keywords.items() if k in known.parameters}
+        more = {k: v for k, v in keywords.items() if k not in known.parameters}
+        call = known.bind(*args, **own)
+        given = phrases.find("charts", call.arguments["title"])
+        if given:
+            said = {part: _said(text, more) for part, text in given.items()}
+            call.arguments |= said
+        draw(*call.args, **call.kwargs)
+
+    return worded
+
+
+def _said(text: object, values: dict[str, object]) -> object:
+    if isinstance(text, dict):
+        return {name: _said(part, values) for name, part in text.items()}
+    return phrases.say(text, values) if isinstance(text, str) else text
+
+
 def _axes(**size: tuple[float, float]) -> Axes:
     theme()
     return plt.subplots(**size)[1]
 
 
+@_worded
 def lines(
     frame: pd.DataFrame,
     x: str,
@@ -118,6 +143,7 @@ def lines(
     )
 
 
+@_worded
 def bars(
     frame: pd.DataFrame,
     label: str,
@@ -164,6 +190,7 @@ def bars(
     _finish(ax, title, unit, "", False, alt)
 
 
+@_worded
 def dots(
     frame: pd.DataFrame,
     label: str,
@@ -217,6 +244,7 @@ def dots(
     )
 
 
+@_worded
 def heat(
     frame: pd.DataFrame,
     title: str,
@@ -229,6 +257,7 @@ def heat(
     """A heat map of a wide frame: index down, columns across, the value written in each cell."""
     if _nothing(frame[frame.notna().any(axis=1)]):
         return
+    frame = frame.rename(columns=lambda name: fill(name, 10) if isinstance(name, str) else name)
     ax = _axes(figsize=(8, max(2.0, 1.2 + 0.34 * len(frame))))
     text = frame.map(
         lambda v: (
@@ -268,6 +297,7 @@ def _heat_seen(frame: pd.DataFrame, title: str, percent: bool) -> str:
     return f"Heat map. {title} {size}, from {lowest} to {highest}."
 
 
+@_worded
 def scatter(
     frame: pd.DataFrame,
     x: str,
@@ -325,6 +355,7 @@ def _write_names(ax: Axes, frame: pd.DataFrame, x: str, y: str, names: str, size
     ax.margins(0.15, 0.25)
 
 
+@_worded
 def tree(fitted: object, names: list[str], title: str, *, says: str = "yes", alt: str = "") -> None:
     """A fitted decision tree of scikit-learn with few questions, read from left to right, for
     teaching.
@@ -396,6 +427,7 @@ def _tree_places(t: object) -> dict[int, tuple[float, float]]:
     return at
 
 
+@_worded
 def graph(
     frame: pd.DataFrame,
     title: str,
@@ -487,7 +519,7 @@ def _amounts(axis: Axis) -> FuncFormatter:
 def _finish(
     ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x: bool = False
 ) -> None:
-    ax.set_title(words.agree(title), x=0, wrap=True)
+    boxes.box("chart", f"<p><b>{html.escape(words.agree(title))}</b></p>")  # wraps on a phone
     ax.set_xlabel(_say(x))
     ax.set_ylabel(_say(y))
     if (not own_x and ax.lines) or (ax.patches and ax.get_ylabel()):
@@ -527,7 +559,7 @@ def _nothing(frame: pd.DataFrame, values: list[str] | None = None) -> bool:
     known = frame[values].notna().any(axis=None) if values and len(frame) else len(frame)
     if known:
         return False
-    nothing(EMPTY)
+    boxes.nothing(EMPTY)
     return True
 
 

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from helpers import tables
-from helpers.show import words
+from helpers.show import phrases, words
 from helpers.show.boxes import box
 from helpers.start import current, is_started
 
@@ -38,62 +38,82 @@ class Finding:
 
 
 def finding(
-    headline: str,
+    name: str = "",
+    result: object = (),
     *,
-    id: str = "",
-    evidence: str = "",
-    action: str = "",
-    who: str = "",
     value: float | None = None,
     low: float | None = None,
     high: float | None = None,
-    sure: str = "",
-    practice: str = "",
-    metric: str = "",
     check_on: date | None = None,
+    **more: object,
 ) -> None:
-    """Show a finding and keep it.
+    """Show a finding and keep it for the report and the decision log.
 
-    Build every sentence from the data. `value` is what acting on it is worth in a year, in the
-    client's currency, with the range `low` to `high`; leave it out where the finding is not about
-    money. Give an `id` to a finding that advises something, so that it stays the same decision in
-    the next run.
+    `name` is its id and names its template in the words of the notebook, which is filled with the
+    numbers of `result` (see `phrases.values`) and with `more`. Where there is no result, the
+    template's `missing` says what is not seen and what it would take; without one nothing is shown.
+    `value` is what acting on it is worth in a year, in the client's currency, with the range `low`
+    to `high`; leave it out where the finding is not about money.
     """
-    headline, evidence, action, sure = (words.agree(t) for t in (headline, evidence, action, sure))
-    _keep(
-        Finding(
-            id=id or _slug(headline),
-            kind="finding",
-            headline=headline,
-            evidence=evidence,
-            action=action,
-            who=who,
-            value=_number(value),
-            low=_number(low),
-            high=_number(high),
-            sure=sure,
-            practice=practice,
-            metric=metric,
-            check_on=check_on.isoformat() if check_on else "",
-            notebook=current().notebook,
-        )
+    template = phrases.find("findings", name)
+    worth = {"value": _number(value), "low": _number(low), "high": _number(high)}
+    due = {"check_on": check_on.isoformat() if check_on else ""}
+    if template is None:
+        return _show(_typed(name, **worth, **due, **more))
+    known = phrases.values(result, {**more, **worth, "check_on": check_on})
+    if known is None:
+        missing = template.get("missing")
+        if missing:
+            unseen(**{part: phrases.say(text, more) for part, text in missing.items()})
+        return None
+    said = {part: phrases.say(text, known) for part, text in template.items() if part != "missing"}
+    if said["headline"]:
+        _show(Finding(id=name, kind="finding", notebook=current().notebook, **said, **worth, **due))
+
+
+def _typed(name: str, *, headline: str = "", id: str = "", **parts: object) -> Finding:
+    """A finding whose sentences the notebook built itself."""
+    spoken = ("evidence", "action", "sure")
+    parts = {k: words.agree(v) if k in spoken else v for k, v in parts.items()}
+    headline = words.agree(headline or name)
+    return Finding(
+        id=id or _slug(headline),
+        kind="finding",
+        headline=headline,
+        notebook=current().notebook,
+        **parts,
     )
-    parts = [f"<strong>{html.escape(headline)}</strong>"]
-    parts += [f"<p>{html.escape(evidence)}</p>"] if evidence else []
-    if action:
-        who_when = "".join(
-            [
-                f" <b>Who:</b> {html.escape(who)}." if who else "",
-                f" <b>Check on:</b> {check_on.day} {check_on:%B %Y}." if check_on else "",
-            ]
-        )
-        parts.append(f"<p><b>Do:</b> {html.escape(action.rstrip('.'))}.{who_when}</p>")
-    parts += [f"<p><i>How sure:</i> {html.escape(sure)}</p>"] if sure else []
-    box("finding", "".join(parts))
 
 
-def unseen(what: str, needs: str) -> None:
-    """Say what the data cannot show, and which data would show it."""
+def _show(found: Finding) -> None:
+    _keep(found)
+    lines = [f"<strong>{html.escape(found.headline)}</strong>"]
+    if found.evidence:
+        lines.append(f"<p>{html.escape(found.evidence)}</p>")
+    if found.action:
+        lines.append(f"<p>{_advice(found)}</p>")
+    if found.sure:
+        lines.append(f"<p><i>How sure:</i> {html.escape(found.sure)}</p>")
+    box("finding", "".join(lines))
+
+
+def _advice(found: Finding) -> str:
+    advice = f"<b>Do:</b> {html.escape(found.action.rstrip('.'))}."
+    if found.who:
+        advice += f" <b>Who:</b> {html.escape(found.who)}."
+    if found.check_on:
+        advice += f" <b>Check on:</b> {words.day(found.check_on)}."
+    return advice
+
+
+def unseen(what: str, needs: str = "") -> None:
+    """Say what the data cannot show, and which data would show it.
+
+    A single name stands for a text of the notebook's words with both parts.
+    """
+    template = phrases.find("texts", what)
+    if template:
+        what, needs = (phrases.say(template[part], {}) for part in ("what", "needs"))
     what, needs = words.agree(what), words.agree(needs)
     _keep(
         Finding(

@@ -26,6 +26,8 @@ TOLD = {  # findings that the index tells in its own places, by id
     "Data": ["ledger", "control-totals", "data-quality"],
     "Methods": ["forecast-method", "campaign-effect"],
 }
+COURSE = {"course", "exercise"}  # tags of cells that are for learners alone
+UNSHOWN = COURSE | {"no-report", "parameters", "injected-parameters"}
 TAGS = {
     "h2",
     "h3",
@@ -142,7 +144,9 @@ def read_page(path: Path) -> Page:
     """
     nb, parts, toc, heading, title = nbformat.read(path, as_version=4), [], [], "", path.stem
     for above, cell in zip([None, *nb.cells], nb.cells, strict=False):
-        tags = cell.metadata.get("tags", [])
+        tags = set(cell.metadata.get("tags", []))
+        if tags & UNSHOWN:
+            continue
         if cell.cell_type == "markdown":
             lines = cell.source.splitlines()
             if any(line.startswith("# ") for line in lines):
@@ -157,7 +161,7 @@ def read_page(path: Path) -> Page:
                     parts.append(_heading(line, toc))
             if "report" in tags and not _shows_nothing(above):
                 parts.append(safe(_markdown.render(cell.source)))
-        elif not {"no-report", "parameters", "injected-parameters"} & set(tags):
+        else:
             parts += [_output(o) for o in cell.outputs]
     filled = [p for p in parts if p]
     return Page(path.stem, title, heading, Markup("\n").join(_without_empty(filled, toc)), toc)

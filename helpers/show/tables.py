@@ -9,7 +9,7 @@ import pandas as pd
 from great_tables import GT
 from IPython.display import HTML, display
 
-from helpers.show import findings, words
+from helpers.show import findings, phrases, words
 from helpers.show.boxes import nothing
 
 
@@ -22,13 +22,18 @@ def table(
     source: str = "",
     rename: dict[str, str] | None = None,
     most: int = 10,
+    **more: object,
 ) -> None:
     """Show the first rows of a frame as a table.
 
-    `money` and `percent` name columns to format; other numbers get thousands separators. `source`
-    lists tables; those without rows are left out. `rename` gives headings; by default underscores
-    become spaces.
+    `caption` names an entry of the notebook's words, which gives the caption and all that follows;
+    `more` fills it. `money` and `percent` name columns to format; other numbers get thousands
+    separators. `source` lists tables; those without rows are left out. `rename` gives headings; by
+    default underscores become spaces.
     """
+    given = phrases.find("tables", caption)
+    if given:
+        return table(frame, **_filled(given, more))
     if not len(frame):
         return nothing(f"{caption}: no rows.")
     shown = frame.head(most).reset_index(drop=True)
@@ -46,6 +51,14 @@ def table(
     note = " ".join(filter(None, [f"Source: {source}." if source else "", left.strip()]))
     gt = gt.tab_source_note(note) if note else gt
     display(HTML(gt.as_raw_html()))
+
+
+def _filled(given: dict, values: dict[str, object]) -> dict[str, object]:
+    headings = given.get("rename", {})
+    return given | {
+        "caption": phrases.say(given["caption"], values),
+        "rename": {column: phrases.say(text, values) for column, text in headings.items()},
+    }
 
 
 def _formatter(column: pd.Series, money: bool, percent: bool):

@@ -1,7 +1,24 @@
 """Exercises of 04_segment."""
 
 from helpers.learn import Answers, exercise
+from helpers.segment import stakes
 from helpers.store import Store
+
+
+@exercise
+def ordered_once(run: Store) -> Answers:
+    """Customers with exactly one order in the window."""
+    orders = run.frame("segments")["frequency"]
+    return int((orders == 1).sum()), {
+        "That counts everybody with an order. Ask for exactly one: `== 1`.": int(
+            (orders > 0).sum()
+        ),
+        "That counts those without an order, too. Ask for exactly one: `== 1`.": int(
+            (orders <= 1).sum()
+        ),
+        "That counts those without any order in the window.": int((orders == 0).sum()),
+        "That is a share. Count the customers.": (orders == 1).mean(),
+    }
 
 
 @exercise
@@ -47,4 +64,50 @@ def risen_to_important_value(run: Store) -> Answers:
             moves.loc[was & ~to, "customers"].sum()
         ),
         "That counts the rows of the table. Add up `customers`.": int((to & ~was).sum()),
+    }
+
+
+@exercise
+def stayed_important_value(run: Store) -> Answers:
+    """Of those who were important value, the share that still is."""
+    moves = run.frame("segment_moves")
+    to, was = moves["to_segment"] == "important value", moves["from_segment"] == "important value"
+    stayed = moves.loc[to & was, "customers"].sum()
+    return stayed / moves.loc[was, "customers"].sum(), {
+        "That is how many stayed. Divide by all who were it one window ago.": int(stayed),
+        "That divides by who is it now. Divide by who was it one window ago.": stayed
+        / moves.loc[to, "customers"].sum(),
+        "That divides by everybody. Divide by who was it one window ago.": stayed
+        / moves["customers"].sum(),
+        "That is the share that left.": 1 - stayed / moves.loc[was, "customers"].sum(),
+    }
+
+
+@exercise
+def lost_who_came_back(run: Store) -> Answers:
+    """Of those who were lost one window ago, the share that has ordered since."""
+    then, now = run.frame("segments_before"), run.frame("segments")
+    lost = then.loc[then["stage"] == "lost", "customer_id"]
+    ordered = now.loc[now["frequency"] > 0, "customer_id"]
+    back = lost.isin(ordered)
+    return back.mean(), {
+        "That is how many came back. Divide by how many were lost.": int(back.sum()),
+        "That is the share that did not come back.": 1 - back.mean(),
+        "That is their part of all who ordered. Divide by how many were lost.": back.sum()
+        / len(ordered),
+    }
+
+
+@exercise
+def silent_of_all(run: Store) -> Answers:
+    """Customers later than the cut line and silent beyond their own rhythm."""
+    people = run.frame("segments")
+    silent = stakes.is_silent(people)
+    return int(silent.sum()), {
+        "That counts the important ones only.": int((silent & people["m_high"]).sum()),
+        "That is one sign of the two: silent beyond the own rhythm.": int(
+            people["stage"].isin(["dormant", "lost"]).sum()
+        ),
+        "That is one sign of the two: later than the cut line.": int((~people["r_high"]).sum()),
+        "That is a share. Count the customers.": silent.mean(),
     }

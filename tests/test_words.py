@@ -1,0 +1,214 @@
+"""The words of the notebooks: every template has cases, every condition went both ways, none is left over."""
+
+import re
+
+import jinja2
+import nbformat
+import pytest
+import yaml
+from conftest import CHECKOUT
+from jinja2 import nodes
+from jinja2.meta import find_undeclared_variables
+
+from helpers import start
+from helpers.client import PlaybookError
+from helpers.show import boxes, findings, phrases
+
+WORDS = CHECKOUT / "notebooks" / "words"
+NAMES = sorted(p.stem for p in WORDS.glob("*.yaml"))
+CALLS = {
+    "findings": r"show\.finding\(\s*\"([\w-]+)\"",
+    "texts": r"show\.(?:text|unseen)\(\s*\"([\w-]+)\"",
+}
+
+
+def templates(entry, part):
+    """The templates of an entry by name of their part: a text, or what a finding or table says."""
+    if part == "tables":
+        return {"says": entry["caption"]} | entry.get("rename", {})
+    if part == "charts":
+        labels = entry.get("labels", {})
+        return {k: v for k, v in (entry | labels).items() if isinstance(v, str)}
+    if isinstance(entry, str):
+        return {"says": entry}
+    return {k: v for k, v in entry.items() if k != "missing"} | entry.get("missing", {})
+
+
+def of(name):
+    """All templates of a notebook: (part, name, place, template)."""
+    found = phrases.read(WORDS / f"{name}.yaml")
+    return [
+        (part, key, place, template)
+        for part, entries in found.items()
+        for key, entry in entries.items()
+        for place, template in templates(entry, part).items()
+    ]
+
+
+def asks(template):
+    """Whether a template needs values, beyond the client's currency."""
+    return find_undeclared_variables(phrases.environment().parse(template)) - {"currency"}
+
+
+def cases(name):
+    file = WORDS / "cases" / f"{name}.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_template_says_what_its_cases_expect(name):
+    known = {(part, key, place): template for part, key, place, template in of(name)}
+    for part, entries in cases(name).items():
+        for key, given in entries.items():
+            for case in given:
+                numbers = {"currency": "EUR"} | case["given"]
+                for place, expected in case.items():
+                    if place != "given":
+                        said = phrases.say(known[part, key, place], numbers)
+                        assert said.replace("\u00a0", " ") == expected, (key, place)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_template_that_is_filled_has_a_case_and_each_condition_goes_both_ways(name):
+    filled = {(part, key, place): t for part, key, place, t in of(name) if asks(t)}
+    went = {}
+    for part, entries in cases(name).items():
+        for key, given in entries.items():
+            for case in given:
+                for place in [p for p in case if p != "given" and (part, key, p) in filled]:
+                    numbers = {"currency": "EUR"} | case["given"]
+                    watched(
+                        filled[part, key, place], numbers, went.setdefault((part, key, place), {})
+                    )
+    assert not sorted(set(filled) - set(went)), "no case"
+    one_way = [
+        (where, line)
+        for where, ways in went.items()
+        for line, seen in ways.items()
+        if len(seen) < 2
+    ]
+    assert not one_way, "a condition that went one way only"
+
+
+def watched(template, values, ways):
+    """Fill a template and note which way each of its conditions goes."""
+
+    def note(n, outcome):
+        ways.setdefault(n, set()).add(bool(outcome))
+        return outcome
+
+    made = phrases.environment()
+    made.globals["note"] = note
+    tree = made.parse(template)
+    tests = [*tree.find_all((nodes.If, nodes.CondExpr))]
+    for n, node in enumerate(tests):
+        ways.setdefault(n, set())
+        node.test = nodes.Call(
+            nodes.Name("note", "load"), [nodes.Const(n), node.test], [], None, None
+        )
+    tree.set_environment(made)
+    code = made.compile(tree)
+    jinja2.Template.from_code(made, code, dict(made.globals)).render(values)
+
+
+def test_a_condition_that_goes_one_way_is_noticed():
+    ways = {}
+    watched("{% if a %}x{% elif b %}y{% endif %}", {"a": True, "b": True}, ways)
+    assert ways == {0: {True}, 1: set()}
+    watched("{% if a %}x{% elif b %}y{% endif %}", {"a": False, "b": True}, ways)
+    assert ways == {0: {True, False}, 1: {True}}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_templates_state_no_result_of_their_own(name):
+    for part, key, place, template in of(name):
+        if place in ("practice", "rename", "labels"):
+            continue
+        typed = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\b90 %|\(\d{4}\)", "", template, flags=re.DOTALL)
+        assert not re.search(r"\d", typed), (part, key, place, typed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_notebook_uses_each_of_its_words_and_no_others(name):
+    nb = nbformat.read(CHECKOUT / "notebooks" / f"{name}.ipynb", as_version=4)
+    code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
+    for part, entries in phrases.read(WORDS / f"{name}.yaml").items():
+        unused = [key for key in entries if f'"{key}"' not in code]
+        assert not unused, (part, unused)
+    for part in ("findings", "texts"):
+        used = re.findall(CALLS[part], code)
+        known = phrases.read(WORDS / f"{name}.yaml").get(part, {})
+        assert not [key for key in used if key not in known], part
+
+
+class Notebook:
+    """A notebook in progress with words of its own."""
+
+    notebook = "09_words"
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.findings_file = folder / "09_words.json"
+        self.findings_file.write_text("[]", encoding="utf-8")
+        self.settings = type("Settings", (), {"currency": "EUR"})()
+
+
+@pytest.fixture
+def wording(tmp_path, monkeypatch):
+    file = tmp_path / "09_words.yaml"
+
+    def write(text):
+        file.write_text(text, encoding="utf-8")
+        phrases.read.cache_clear()
+        return Notebook(tmp_path)
+
+    monkeypatch.setattr(phrases, "words_file", lambda notebook: file)
+    monkeypatch.setattr(start, "_current", Notebook(tmp_path))
+    yield write
+    phrases.read.cache_clear()
+
+
+RISE = """
+findings:
+  rise:
+    practice: "3.1"
+    headline: Sales rose by {{ share | percent }}{% if money %}, or {{ money | money }}{% endif %}.
+    missing: {what: Whether sales rose., needs: "a year of orders; there are {{ days }} days."}
+texts:
+  seen: "{{ days | count }} days are seen."
+"""
+
+
+def test_a_finding_is_filled_with_a_result_and_kept(wording, monkeypatch):
+    store = wording(RISE)
+    findings.finding("rise", {"share": 0.2, "money": 1200}, value=1200, low=800, high=1500)
+    kept = findings._kept(store.findings_file)
+    assert [(f.id, f.headline.replace("\u00a0", " "), f.value) for f in kept] == [
+        ("rise", "Sales rose by 20 %, or 1,200 EUR.", 1200)
+    ]
+    assert kept[0].practice == "3.1"
+
+
+@pytest.mark.parametrize("result", [None, {"share": 0.2, "enough": False}])
+def test_where_there_is_no_result_the_template_says_what_is_missing(wording, result):
+    store = wording(RISE)
+    findings.finding("rise", result, days=30)
+    (kept,) = findings._kept(store.findings_file)
+    assert (kept.kind, kept.headline, kept.action) == (
+        "unseen",
+        "Whether sales rose.",
+        "a year of orders; there are 30 days.",
+    )
+
+
+def test_a_text_is_filled_and_a_name_without_value_is_an_error(wording, capsys):
+    wording(RISE)
+    boxes.text("seen", days=1)
+    with pytest.raises(jinja2.UndefinedError, match="days"):
+        boxes.text("seen")
+
+
+def test_a_part_that_is_none_is_named(wording, tmp_path):
+    wording("headings: {}")
+    with pytest.raises(PlaybookError, match="no part headings"):
+        phrases.find("texts", "any")
