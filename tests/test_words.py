@@ -1,9 +1,12 @@
 """The words of the notebooks: every template has cases, every condition went both ways, none is left over."""
 
+import ast
 import re
+from inspect import signature
 
 import jinja2
 import nbformat
+import pandas as pd
 import pytest
 import yaml
 from conftest import CHECKOUT
@@ -12,14 +15,17 @@ from jinja2.meta import find_undeclared_variables
 
 from helpers import start
 from helpers.client import PlaybookError
-from helpers.show import boxes, findings, phrases
+from helpers.show import boxes, findings, phrases, tables
 
 WORDS = CHECKOUT / "notebooks" / "words"
 NAMES = sorted(p.stem for p in WORDS.glob("*.yaml"))
-CALLS = {
-    "findings": r"show\.finding\(\s*\"([\w-]+)\"",
-    "texts": r"show\.(?:text|unseen)\(\s*\"([\w-]+)\"",
-}
+SHOWN_BY = {
+    "finding": "findings",
+    "text": "texts",
+    "unseen": "unseen",
+    "table": "tables",
+} | dict.fromkeys(("bars", "dots", "graph", "heat", "lines", "scatter", "tree"), "charts")
+PLACES = {"title", "x", "y", "unit", "says", "labels", "alt"}  # what the words of a chart may give
 
 
 def templates(entry, part):
@@ -128,17 +134,40 @@ def test_templates_state_no_result_of_their_own(name):
         assert not re.search(r"\d", typed), (part, key, place, typed)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_notebook_uses_each_of_its_words_and_no_others(name):
+def used(name):
+    """The names of templates that the cells of a notebook ask for, by part."""
     nb = nbformat.read(CHECKOUT / "notebooks" / f"{name}.ipynb", as_version=4)
-    code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
+    found = {part: set() for part in phrases.PARTS}
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            for node in ast.walk(ast.parse(cell.source)):
+                part = SHOWN_BY.get(shower(node))
+                if part:
+                    names = [a for a in node.args if isinstance(a, ast.Constant)]
+                    found[part] |= {a.value for a in names if isinstance(a.value, str)}
+    return found
+
+
+def shower(node):
+    """The X of a call show.X(...)."""
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    named = is_call and isinstance(node.func.value, ast.Name) and node.func.value.id == "show"
+    return node.func.attr if named else None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_notebook_uses_each_of_its_words(name):
+    asked = used(name)
     for part, entries in phrases.read(WORDS / f"{name}.yaml").items():
-        unused = [key for key in entries if f'"{key}"' not in code]
-        assert not unused, (part, unused)
-    for part in ("findings", "texts"):
-        used = re.findall(CALLS[part], code)
-        known = phrases.read(WORDS / f"{name}.yaml").get(part, {})
-        assert not [key for key in used if key not in known], part
+        assert not set(entries) - asked[part], part
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_charts_and_tables_are_given_what_they_know(name):
+    found = phrases.read(WORDS / f"{name}.yaml")
+    assert not [c for c in found.get("charts", {}).values() if set(c) - PLACES]
+    known = set(signature(tables.table).parameters) - {"frame", "more"}
+    assert not [t for t in found.get("tables", {}).values() if set(t) - known]
 
 
 class Notebook:
@@ -159,13 +188,13 @@ def wording(tmp_path, monkeypatch):
 
     def write(text):
         file.write_text(text, encoding="utf-8")
-        phrases.read.cache_clear()
+        phrases._read.cache_clear()
         return Notebook(tmp_path)
 
     monkeypatch.setattr(phrases, "words_file", lambda notebook: file)
     monkeypatch.setattr(start, "_current", Notebook(tmp_path))
     yield write
-    phrases.read.cache_clear()
+    phrases._read.cache_clear()
 
 
 RISE = """
@@ -212,3 +241,20 @@ def test_a_part_that_is_none_is_named(wording, tmp_path):
     wording("headings: {}")
     with pytest.raises(PlaybookError, match="no part headings"):
         phrases.find("texts", "any")
+
+
+def test_a_result_that_is_gone_takes_its_old_words_along(wording):
+    store = wording(RISE)
+    findings.finding("rise", {"share": 0.2, "money": None}, days=30)
+    findings.finding("rise", None, days=30)
+    assert [(f.id, f.kind) for f in findings._kept(store.findings_file)] == [("rise", "unseen")]
+
+
+def test_a_name_that_is_none_and_a_name_given_twice_are_errors(wording):
+    wording(RISE)
+    with pytest.raises(PlaybookError, match='no "sene" under texts'):
+        boxes.text("sene", days=1)
+    with pytest.raises(ValueError, match="given twice: days"):
+        boxes.text("seen", {"days": 1}, days=2)
+    with pytest.raises(ValueError, match="this frame 2"):
+        boxes.text("seen", pd.DataFrame({"days": [1, 2]}))

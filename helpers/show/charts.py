@@ -63,9 +63,9 @@ def theme() -> None:
 
 
 def _worded(draw: Callable[..., None]) -> Callable[..., None]:
-    """Let the title of a chart be a name in the notebook's words, which gives title and labels.
+    """Let the title of a chart name an entry of the notebook's words, which gives title and labels.
 
-    What the chart itself does not know fills these.
+    Keywords that the chart does not have fill these.
     """
     known = signature(draw)
 
@@ -75,18 +75,18 @@ def _worded(draw: Callable[..., None]) -> Callable[..., None]:
         more = {k: v for k, v in keywords.items() if k not in known.parameters}
         call = known.bind(*args, **own)
         given = phrases.find("charts", call.arguments["title"])
-        if given:
-            said = {part: _said(text, more) for part, text in given.items()}
-            call.arguments |= said
+        if more and not given:
+            raise TypeError(f"{draw.__name__} knows no {', '.join(more)}")
+        call.arguments |= {part: _said(text, more) for part, text in (given or {}).items()}
         draw(*call.args, **call.kwargs)
 
     return worded
 
 
-def _said(text: object, values: dict[str, object]) -> object:
+def _said(text: str | dict[str, str], values: dict[str, object]) -> str | dict[str, str]:
     if isinstance(text, dict):
-        return {name: _said(part, values) for name, part in text.items()}
-    return phrases.say(text, values) if isinstance(text, str) else text
+        return {name: phrases.say(part, values) for name, part in text.items()}
+    return phrases.say(text, values)
 
 
 def _axes(**size: tuple[float, float]) -> Axes:

@@ -62,10 +62,7 @@ def finding(
         return _show(_typed(name, **worth, **due, **more))
     known = phrases.values(result, {**more, **worth, "check_on": check_on})
     if known is None:
-        missing = template.get("missing")
-        if missing:
-            unseen(**{part: phrases.say(text, more) for part, text in missing.items()})
-        return None
+        return _unseen(name, template["missing"], more) if "missing" in template else None
     said = {part: phrases.say(text, known) for part, text in template.items() if part != "missing"}
     if said["headline"]:
         _show(Finding(id=name, kind="finding", notebook=current().notebook, **said, **worth, **due))
@@ -106,22 +103,24 @@ def _advice(found: Finding) -> str:
     return advice
 
 
-def unseen(what: str, needs: str = "") -> None:
+def unseen(what: str, needs: str = "", **more: object) -> None:
     """Say what the data cannot show, and which data would show it.
 
-    A single name stands for a text of the notebook's words with both parts.
+    `what` names a template in the words of the notebook, which is filled with `more`; with `needs`
+    both are sentences.
     """
-    template = phrases.find("texts", what)
+    template = None if needs else phrases.find("unseen", what)
     if template:
-        what, needs = (phrases.say(template[part], {}) for part in ("what", "needs"))
-    what, needs = words.agree(what), words.agree(needs)
-    _keep(
-        Finding(
-            id=_slug(what), kind="unseen", headline=what, action=needs, notebook=current().notebook
-        )
-    )
-    what, needs = (f"{html.escape(text.rstrip('.'))}." for text in (what, needs))
-    box("unseen", f"<p><b>Not seen:</b> {what} <b>It would take:</b> {needs}</p>")
+        _unseen(what, template, more)
+    else:
+        _unseen(_slug(what), {"what": what, "needs": needs}, {})
+
+
+def _unseen(name: str, template: dict[str, str], values: dict[str, object]) -> None:
+    what, needs = (phrases.say(template[part], values) for part in ("what", "needs"))
+    _keep(Finding(id=name, kind="unseen", headline=what, action=needs, notebook=current().notebook))
+    what, needs = (html.escape(text.rstrip(".")) for text in (what, needs))
+    box("unseen", f"<p><b>Not seen:</b> {what}. <b>It would take:</b> {needs}.</p>")
 
 
 def needs(*names: str, what: str) -> bool:
@@ -171,8 +170,8 @@ def _kept(file: Path) -> list[Finding]:
 
 def _keep(found: Finding) -> None:
     file = current().findings_file
-    every = [f for f in _kept(file) if f.id != found.id] + [found]
-    rows = [asdict(f) for f in every]
+    every = {f.id: f for f in _kept(file)} | {found.id: found}  # one shown again keeps its place
+    rows = [asdict(f) for f in every.values()]
     file.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -181,4 +180,4 @@ def _number(value: float | None) -> float | None:
 
 
 def _slug(headline: str) -> str:
-    return re.sub(r"[^a-z]+", "-", re.sub(r"\d[\d,.]*", "", headline.lower())).strip("-")[:60]
+    return re.sub(r"[\W\d_]+", "-", re.sub(r"\d[\d,.]*", "", headline.lower())).strip("-")[:60]

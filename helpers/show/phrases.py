@@ -1,7 +1,7 @@
 """The words of a notebook: templates that stand beside it, filled with the numbers of a result.
 
-The words of 04_segment stand in `notebooks/words/04_segment.yaml`, in four parts: findings, texts,
-tables and charts. A cell names the template and hands over the numbers:
+The words of 04_segment stand in `notebooks/words/04_segment.yaml`, in five parts: findings, texts,
+unseen, tables and charts. A cell names the template and hands over the numbers:
 `show.finding("largest-type", types.iloc[0])`. The templates are Jinja's.
 """
 
@@ -22,7 +22,8 @@ from helpers.show import words
 from helpers.start import current, is_started
 from helpers.store import notebook_file
 
-PARTS = ("findings", "texts", "tables", "charts")
+NAME = r"[a-z0-9]+(-[a-z0-9]+)*"  # of a template
+PARTS = ("findings", "texts", "unseen", "tables", "charts")
 
 
 def decimal(number: float, digits: int = 1) -> str:
@@ -77,10 +78,18 @@ def _compiled(template: str) -> jinja2.Template:
 
 
 def find(part: str, name: str) -> dict | str | None:
-    """What the notebook in progress says under this name; None where it has no such template."""
+    """What the notebook in progress says under this name.
+
+    None for a sentence that stands for itself, and in a notebook without words. PlaybookError for
+    what can only be a name, and is none.
+    """
     if not is_started():
         return None
-    return read(words_file(current().notebook)).get(part, {}).get(name)
+    file = words_file(current().notebook)
+    known = read(file).get(part, {})
+    if name not in known and file.is_file() and re.fullmatch(NAME, name):
+        raise PlaybookError(f'{file.name} has no "{name}" under {part}.')
+    return known.get(name)
 
 
 def words_file(notebook: str) -> Path:
@@ -88,11 +97,13 @@ def words_file(notebook: str) -> Path:
     return notebook_file(notebook).parent / "words" / f"{notebook}.yaml"
 
 
-@cache
 def read(path: Path) -> dict[str, dict]:
     """The templates of a file by part and name; none where there is no such file."""
-    if not path.is_file():
-        return {}
+    return _read(path, path.stat().st_mtime_ns) if path.is_file() else {}
+
+
+@cache
+def _read(path: Path, changed: int) -> dict[str, dict]:
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
     unknown = [part for part in found if part not in PARTS]
     if unknown:
@@ -105,8 +116,9 @@ def read(path: Path) -> dict[str, dict]:
 def values(result: object, more: Mapping[str, object]) -> dict[str, object] | None:
     """The numbers of a result by name, with `more`; None where there is no result to speak of.
 
-    A result is a mapping, a row or another Series, a data class, a named tuple, or a frame with one
-    row. An empty frame, None, and one that says `enough` is false, are no result.
+    A result is a mapping, a Series, a data class, a named tuple, or a frame with one row. An empty
+    frame, None, and one whose `enough` is false, are no result. ValueError for a frame with more
+    rows, and for a name that is given twice.
 
     >>> values(pd.DataFrame({"n": [3]}), {"days": 7}), values(None, {"days": 7})
     ({'days': 7, 'n': 3}, None)
@@ -114,11 +126,16 @@ def values(result: object, more: Mapping[str, object]) -> dict[str, object] | No
     named = _named(result)
     if named is None or named.get("enough", True) is False:
         return None
+    twice = set(named) & set(more)
+    if twice:
+        raise ValueError(f"given twice: {', '.join(sorted(twice))}")
     return {**more, **named}
 
 
 def _named(result: object) -> dict[str, object] | None:
     if isinstance(result, pd.DataFrame):
+        if len(result) > 1:
+            raise ValueError(f"a result has one row, this frame {len(result)}")
         result = result.iloc[0] if len(result) else None
     if result is None:
         return None
