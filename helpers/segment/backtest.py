@@ -24,13 +24,15 @@ SIGNS = {
 
 
 class Rules(NamedTuple):
-    """What decides type and stage: the window in days, the cut lines, the share of gaps that is
-    unusual.
+    """What decides the groups: the window in days, the cut lines, the share of gaps that is
+    unusual, and the shares of classes A and B.
     """
 
     window: int
     lines: pd.Series
     unusual: float
+    a_share: float = 0.15
+    b_share: float = 0.25
 
 
 def segments_on(orders: ir.Table, customers: pd.DataFrame, day: date, rules: Rules) -> pd.DataFrame:
@@ -41,7 +43,8 @@ def segments_on(orders: ir.Table, customers: pd.DataFrame, day: date, rules: Rul
     """
     people = everyone(rfm(orders, day, rules.window).to_pandas(), customers, day)
     ratios = gap_ratios(orders, day).to_pandas()
-    people = add_abc(add_value_type(add_type(people, rules.lines)))
+    people = add_value_type(add_type(people, rules.lines))
+    people = add_abc(people, rules.a_share, rules.b_share)
     return add_stage(people, rhythm(people, ratios, rules.unusual), day)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from importlib import resources
-from itertools import product
 
 import ibis
 import ibis.expr.types as ir
@@ -110,21 +109,14 @@ def add_type(people: pd.DataFrame, lines: pd.Series) -> pd.DataFrame:
     more than `lines.monetary` of sales. Who never ordered is low in all three. Every customer gets
     exactly one type.
     """
-    high = pd.DataFrame(
-        {
-            "r_high": (people["recency"] <= lines["recency"]).fillna(False).astype(bool),
-            "f_high": people["frequency"] > lines["frequency"],
-            "m_high": people["monetary"] > lines["monetary"],
-        }
-    )
-    names = (
-        types()
-        .set_index("code")["segment"]
-        .loc[["".join(code) for code in product("LH", repeat=3)]]
-    )
-    return people.assign(
-        **high, segment=names.iloc[high.to_numpy(dtype=int) @ [4, 2, 1]].set_axis(people.index)
-    )
+    high = {
+        "r_high": (people["recency"] <= lines["recency"]).fillna(False).astype(bool),
+        "f_high": people["frequency"] > lines["frequency"],
+        "m_high": people["monetary"] > lines["monetary"],
+    }
+    r, f, m = (column.map({True: "H", False: "L"}) for column in high.values())
+    name_of = types().set_index("code")["segment"]
+    return people.assign(**high, segment=(r + f + m).map(name_of))
 
 
 def types() -> pd.DataFrame:

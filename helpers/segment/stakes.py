@@ -24,6 +24,7 @@ SAYS = (
     " (90 % range {low} to {high})."
 )
 COLUMNS = ["customers", "usual", "stake", "low", "high", "kept", "others_kept", "seen", "days_seen"]
+COLUMNS += ["days_followed"]
 
 
 def is_silent(people: pd.DataFrame) -> pd.Series:
@@ -72,7 +73,8 @@ def at_stake(past: pd.DataFrame, now: pd.DataFrame, window: int) -> pd.DataFrame
     the window), stake (what will be missing of it, beyond what is missing with the important
     customers who are not silent) and the range low to high that holds the sum in nine of ten cases;
     kept and others_kept, the shares of usual sales that the silent and the others kept on earlier
-    days; seen and days_seen, how many silent customers on how many days. Money in currency.
+    days; seen and days_seen, how many silent customers on how many days; days_followed, how long they
+    could be followed. Money in currency.
 
     The range is one of a sum to come, not of a past mean: it counts how far the mean may be off,
     and how far people like these stray from it. Only the last third of the earlier days counts: the
@@ -100,7 +102,9 @@ def at_stake(past: pd.DataFrame, now: pd.DataFrame, window: int) -> pd.DataFrame
     alike = (own**2).sum() ** 2 / max((own**4).sum(), 1e-300)
     reach = student.ppf(stats.ENDS[1], max(alike - 1, 1)) * error * year / BLOCKS
     found = [silent.sum(), total * year, stake, stake - reach, stake + reach, kept, others_kept]
-    return pd.DataFrame([[*found, seen, rows["on"].nunique()]], columns=COLUMNS)
+    followed_for = BLOCK * rows[[*range(BLOCKS)]].notna().any().sum()
+    looks = [seen, rows["on"].nunique(), followed_for]
+    return pd.DataFrame([[*found, *looks]], columns=COLUMNS)
 
 
 def is_sure(found: pd.DataFrame) -> bool:

@@ -102,13 +102,14 @@ def lines(
     title: str,
     *,
     band: tuple[str, str] | None = None,
+    marks: dict[str, float] | None = None,
     unit: str = "",
     percent: bool = False,
     alt: str = "",
 ) -> None:
     """One or more lines over time or order; the first in the accent colour, labelled at their ends.
 
-    `band` names two columns to shade between (an interval).
+    `band` names two columns to shade between (an interval), `marks` places on the x axis by name.
     """
     ys = [y] if isinstance(y, str) else y
     if _nothing(frame, ys):
@@ -132,6 +133,10 @@ def lines(
         ax.plot(drawn[x], drawn[name], color=color, zorder=3 if name == ys[0] else 2)
     if len(ys) > 1:
         _label_ends(ax, frame, x, ys)
+    for name, place in (marks or {}).items():
+        ax.axvline(place, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+        at = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        ax.annotate(name, (place, 0.94), (5, 0), color=SOFT, fontsize=9.5, **at)
     ax.grid(axis="x", visible=False)
     _finish(
         ax,

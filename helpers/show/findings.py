@@ -60,7 +60,8 @@ def finding(
     due = {"check_on": check_on.isoformat() if check_on else ""}
     if template is None:
         return _show(_typed(name, **worth, **due, **more))
-    known = phrases.values(result, {**more, **worth, "check_on": check_on})
+    given = {k: v for k, v in (worth | {"check_on": check_on}).items() if v is not None}
+    known = phrases.values(result, {**more, **given})
     if known is None:
         return _unseen(name, template["missing"], more) if "missing" in template else None
     said = {part: phrases.say(text, known) for part, text in template.items() if part != "missing"}
