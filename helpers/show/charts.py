@@ -191,6 +191,9 @@ def bars(
     ax.grid(visible=False)
     ax.tick_params(left=False, bottom=False, labelbottom=False)
     ax.spines[["bottom"]].set_visible(False)
+    if (frame[value] < 0).any():
+        ax.spines[["left"]].set_visible(False)
+        ax.axvline(0, color=GREY, linewidth=1)
     ax.margins(x=0.12)
     _finish(ax, title, unit, "", False, alt)
 
@@ -344,7 +347,7 @@ def scatter(
     if log:
         ax.set(xscale="log", yscale="log")
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(_amounts(axis))
+            axis.set_major_formatter(FuncFormatter(_factor))
     for value, draw in zip(cross or (), (ax.axvline, ax.axhline), strict=False):
         draw(value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
     names_of = {x: x, y: y} | (labels or {})
@@ -519,6 +522,11 @@ def _amounts(axis: Axis) -> FuncFormatter:
         return f"{value:.0f}" if whole and abs(value) < 10 else words.money(value)
 
     return FuncFormatter(write)
+
+
+def _factor(value: float, _: int) -> str:
+    """A tick of a scale that grows by factors: 0.1, 1, 10, 1,000."""
+    return f"{value:g}" if value < 10 else words.money(value)
 
 
 def _finish(
