@@ -132,6 +132,20 @@ def test_rates_have_wilson_intervals_and_partly_covered_campaigns_are_marked():
     assert not campaign_response.add_rates(counts, date(2024, 3, 2), AS_OF)["covered"].any()
 
 
+def test_a_change_of_a_share_is_told_in_points():
+    share = "share of sales at a discount"
+    now = pd.DataFrame(dict.fromkeys(key_figures.UNITS, [100.0] * 12 + [90.0] * 12))
+    now[share] = [0.22] * 4 + [0.25] * 20
+    kpis = key_figures.key_figures(now, AS_OF)
+    told = key_figures.readable(kpis, "").set_index("metric")["change"]
+    assert told[share] == "-3.0 points"
+    assert told["sales"] == "+0.0\xa0%"
+    moved = key_figures.changes(kpis, now, kpis.assign(value=0.2, period="x"))
+    shares = moved.set_index(["since", "metric"]).xs(share, level="metric")
+    assert shares["change"].tolist() == pytest.approx([-0.03, 0.02])
+    assert "points" in shares.loc["last period", "sure"]
+
+
 def test_wilson_intervals_are_those_that_newcombe_published(monkeypatch):
     monkeypatch.setattr(stats, "LEVEL", 0.95)
     found = stats.share_interval(pd.Series([81, 15, 0]), pd.Series([263, 148, 20]))

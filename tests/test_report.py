@@ -10,7 +10,7 @@ import pytest
 from conftest import SCRIPT
 
 from helpers.show import report
-from helpers.show.findings import Finding
+from helpers.show.findings import Finding, finding
 
 
 def pages(index):
@@ -190,6 +190,23 @@ def test_findings_are_ranked_by_value_then_by_advice():
     assert len(report.rank([make(i, value=float(i + 1)) for i in range(12)])) == 7
     assert len(report.rank([make(i) for i in range(5)])) == 3
     assert report.rank([]) == []
+
+
+def test_what_is_worth_next_to_nothing_does_not_lead():
+    def make(i, **more):
+        return Finding(id=i, kind="finding", headline=i, **more)
+
+    found = [make("tiny", value=900.0), make("advice", action="do"), make("large", value=2000.0)]
+    assert [f.id for f in report.rank(found, 1e6)] == ["large", "advice", "tiny"]
+    assert [f.id for f in report.rank(found)] == ["large", "tiny", "advice"]
+    days = pd.DataFrame({"ordered_on": pd.date_range("2024-01-01", periods=10), "revenue": 2.0})
+    assert report.year_of_sales(days) == 730.0
+    assert report.year_of_sales(pd.DataFrame()) == 0.0
+
+
+def test_a_finding_says_itself_where_the_first_page_tells_it():
+    with pytest.raises(ValueError, match='place "top" is not one of'):
+        finding("Sales rise.", place="top")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pandas as pd
 from ibis import _
 
 from helpers import stats
+from helpers.history import BOUGHT
 
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MONTH_PARTS = {"days 1 to 7": 7, "days 8 to 14": 14, "days 15 to 21": 21, "day 22 to the end": 31}
@@ -23,14 +24,18 @@ NOT_KNOWN = "not known"
 
 
 def frequencies(orders: ir.Table, products: ir.Table) -> ir.Table:
-    """Lines, orders, customers and revenue by category, the largest revenue first."""
+    """Lines, orders, customers and revenue by category, the largest revenue first.
+
+    Here and below an order is one that brought goods: what only gives goods back counts with its
+    money alone.
+    """
     return (
         _with_category(orders, products)
         .group_by("category")
         .agg(
-            lines=_.count(),
-            orders=_.order_id.nunique(),
-            customers=_.customer_id.nunique(),
+            lines=_.count(where=BOUGHT),
+            orders=_.order_id.nunique(where=BOUGHT),
+            customers=_.customer_id.nunique(where=BOUGHT),
             revenue=_.revenue.sum().round(2),
         )
         .order_by(ibis.desc("revenue"), "category")
@@ -57,7 +62,7 @@ def by_store(orders: ir.Table) -> ir.Table:
     left out.
     """
     by = orders.filter(_.store_id.notnull()).group_by("store_id")
-    sums = by.agg(orders=_.order_id.nunique(), revenue=_.revenue.sum().round(2))
+    sums = by.agg(orders=_.order_id.nunique(where=BOUGHT), revenue=_.revenue.sum().round(2))
     return sums.order_by(ibis.desc("revenue"), "store_id")
 
 
@@ -69,14 +74,14 @@ def sales_by_day(orders: ir.Table, products: ir.Table) -> ir.Table:
         .agg(
             revenue=_.revenue.sum().round(2),
             quantity=_.quantity.sum().round(3),
-            orders=_.order_id.nunique(),
+            orders=_.order_id.nunique(where=BOUGHT),
         )
     )
 
 
 def by_hour(orders: ir.Table) -> ir.Table:
     """Orders by weekday (0 is Monday) and hour of the shop's own clock."""
-    at = orders.group_by("order_id").agg(at=_.ordered_at_local.min())
+    at = orders.filter(BOUGHT).group_by("order_id").agg(at=_.ordered_at_local.min())
     return (
         at.group_by(weekday=_.at.day_of_week.index(), hour=_.at.hour())
         .agg(orders=_.count())
@@ -85,8 +90,11 @@ def by_hour(orders: ir.Table) -> ir.Table:
 
 
 def order_values(orders: ir.Table) -> ir.Table:
-    """How many orders have which value, in whole units of the currency, and what they add up to."""
-    each = orders.group_by("order_id").agg(paid=_.revenue.sum().round(2))
+    """How many orders have which value, in whole units of the currency, and what they add up to.
+
+    The value of an order is what its goods cost when they were bought.
+    """
+    each = orders.filter(BOUGHT).group_by("order_id").agg(paid=_.revenue.sum().round(2))
     return (
         each.group_by(value=_.paid.floor())
         .agg(orders=_.count(), revenue=_.paid.sum().round(2))

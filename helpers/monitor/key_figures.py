@@ -76,7 +76,10 @@ def figures(periods: pd.DataFrame) -> pd.DataFrame:
 
 
 def key_figures(by_period: pd.DataFrame, last_on: date) -> pd.DataFrame:
-    """The last period beside the one before it (table `kpis`)."""
+    """The last period beside the one before it (table `kpis`).
+
+    `change` is a share of the period before; that of a share is the difference, told in points.
+    """
     now, before = (by_period.reindex([k]).iloc[0] for k in (0, WEEKS))
     first = pd.Timestamp(last_on) - pd.Timedelta(weeks=WEEKS) + pd.Timedelta(days=1)
     period = f"{words.day(first)} to {words.day(last_on)}, against the {WEEKS * 7} days before"
@@ -86,7 +89,7 @@ def key_figures(by_period: pd.DataFrame, last_on: date) -> pd.DataFrame:
             "unit": list(UNITS.values()),
             "value": now.to_numpy(),
             "previous": before.to_numpy(),
-            "change": (now / before.where(before != 0) - 1).to_numpy(),
+            "change": _moved(now, before).to_numpy(),
             "period": period,
         }
     )
@@ -102,8 +105,7 @@ def changes(
     earlier changes of the same figure from one period to the next, so season and chance are both in
     what is usual; `usual_low` and `usual_high` hold nine in ten of them.
     """
-    earlier = by_period.shift(-WEEKS)
-    past = (by_period / earlier.where(earlier != 0) - 1).iloc[WEEKS:]
+    past = by_period.apply(lambda figure: _moved_alike(figure, figure.shift(-WEEKS))).iloc[WEEKS:]
     rows = [kpis.assign(since="last period", before=kpis["previous"], same=False)]
     if before is not None and len(before):
         old = before.set_index("metric").reindex(kpis["metric"])
@@ -115,7 +117,9 @@ def changes(
             )
         )
     both = pd.concat(rows, ignore_index=True).rename(columns={"value": "now"})
-    both["change"] = both["now"] / both["before"].where(both["before"] != 0) - 1
+    both = both.set_index("metric", drop=False)
+    both["change"] = _moved(both["now"], both["before"])
+    both = both.reset_index(drop=True)
     both["usual_low"], both["usual_high"] = (
         both["metric"].map(past.quantile(end)) for end in stats.ENDS
     )
@@ -147,8 +151,12 @@ def say_changes(moved: pd.DataFrame, currency: str) -> dict[str, str]:
 def readable(figures: pd.DataFrame, currency: str) -> pd.DataFrame:
     """The figures of a table with metric and unit as people write them: money, counts and shares.
 
+    A change is told in percent, that of a share in points.
+
     >>> readable(pd.DataFrame({"unit": ["count", "money"], "now": [1234.5, 31.574]}), "")["now"].tolist()
     ['1,234', '31.57']
+    >>> readable(pd.DataFrame({"unit": ["share"], "change": [-0.012]}), "")["change"].tolist()
+    ['-1.2 points']
     """
     say = {
         "money": lambda v: _price(v, currency),
@@ -156,12 +164,31 @@ def readable(figures: pd.DataFrame, currency: str) -> pd.DataFrame:
         "share": lambda v: words.percent(v, 1),
     }
     columns = [c for c in ("value", "previous", "before", "now") if c in figures]
-    return figures.assign(
-        **{
-            c: [say[unit](v) for unit, v in zip(figures["unit"], figures[c], strict=True)]
-            for c in columns
-        }
-    )
+    told = {
+        c: [say[unit](v) for unit, v in zip(figures["unit"], figures[c], strict=True)]
+        for c in columns
+    }
+    if "change" in figures:
+        moves = zip(figures["change"], figures["unit"], strict=True)
+        told["change"] = [_say_move(change, unit) for change, unit in moves]
+    return figures.assign(**told)
+
+
+def _say_move(change: float, unit: str) -> str:
+    if unit == "share" and pd.notna(change):
+        return f"{round(100 * change, 1) + 0.0:+.1f} points"
+    return words.percent(change, 1, signed=True)
+
+
+def _moved(now: pd.Series, before: pd.Series) -> pd.Series:
+    """How figures, indexed by metric, differ from those before: shares by a difference."""
+    is_share = now.index.map(UNITS).to_numpy() == "share"
+    return (now / before.where(before != 0) - 1).where(~is_share, now - before)
+
+
+def _moved_alike(now: pd.Series, before: pd.Series) -> pd.Series:
+    """The same for many periods of the one figure that the series is named after."""
+    return now - before if UNITS[now.name] == "share" else now / before.where(before != 0) - 1
 
 
 def _sure(row) -> str:
@@ -176,7 +203,7 @@ def _sure(row) -> str:
     verdict = (
         "within the usual ups and downs" if row.usual_low <= row.change <= row.usual_high else MORE
     )
-    low, high = (words.percent(end, 1, signed=True) for end in (row.usual_low, row.usual_high))
+    low, high = (_say_move(end, row.unit) for end in (row.usual_low, row.usual_high))
     return f"{verdict}: nine in ten of {row.earlier} earlier changes lay between {low} and {high}"
 
 

@@ -14,11 +14,13 @@ from helpers.show import phrases, words
 from helpers.show.boxes import box
 from helpers.start import current, is_started
 
+PLACES = ("", "lead", "data", "methods")  # where the first page tells a finding, beside the list
+
 
 @dataclass(kw_only=True)
 class Finding:
     """One finding. `value` is money a year, with its likely range; `id` is stable from run
-    to run.
+    to run; `place` is one of `PLACES`.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Finding:
     practice: str = ""
     metric: str = ""
     check_on: str = ""
+    place: str = ""
     notebook: str = ""
 
 
@@ -54,6 +57,10 @@ def finding(
     template's `missing` says what is not seen and what it would take; without one nothing is shown.
     `value` is what acting on it is worth in a year, in the client's currency, with the range `low`
     to `high`; leave it out where the finding is not about money.
+
+    A template's `place` has the first page tell the headline outside the list of findings as well:
+    under the title ("lead"), or where it says how far to trust the "data" and the "methods"; any
+    other word raises ValueError.
     """
     template = phrases.find("findings", name)
     worth = {"value": _number(value), "low": _number(low), "high": _number(high)}
@@ -84,6 +91,8 @@ def _typed(name: str, *, headline: str = "", id: str = "", **parts: object) -> F
 
 
 def _show(found: Finding) -> None:
+    if found.place not in PLACES:
+        raise ValueError(f'place "{found.place}" is not one of {PLACES}')
     _keep(found)
     lines = [f"<strong>{html.escape(found.headline)}</strong>"]
     if found.evidence:

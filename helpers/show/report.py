@@ -21,11 +21,7 @@ from helpers.show import words
 from helpers.show.findings import Finding, all_findings
 
 MOST_FINDINGS, LEAST_FINDINGS = 7, 3
-TOLD = {  # findings that the index tells in its own places, by id
-    "Lead": ["sales-now", "pacing"],
-    "Data": ["ledger", "control-totals", "data-quality"],
-    "Methods": ["forecast-method", "campaign-effect"],
-}
+TINY = 0.001  # part of a year's sales below which what a finding is worth does not put it first
 COURSE = {"course", "exercise"}  # tags of cells that are for learners alone
 UNSHOWN = COURSE | {"no-report", "parameters", "injected-parameters"}
 TAGS = {
@@ -266,30 +262,31 @@ def _labelled(row: re.Match, names: list[str]) -> str:
 
 def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]) -> dict:
     currency, titles = client.settings.currency, {p.name: p.title for p in pages}
-    ranked = rank(found)
+    sales = stored_frame(folder, "sales_daily")
+    ranked = rank(found, year_of_sales(sales))
     top = max((abs(v) for f in ranked for v in (f.value, f.high) if v), default=1.0)
     kpis, pacing = stored_frame(folder, "kpis"), stored_frame(folder, "pacing")
     told = {
-        name: [words.sentence(f.headline) for f in found if f.id in ids]
-        for name, ids in TOLD.items()
+        place: [words.sentence(f.headline) for f in found if f.place == place]
+        for place in ("lead", "data", "methods")
     }
     advice = sum(f.kind == "finding" and bool(f.action) for f in found)
     lead = [
-        *told.pop("Lead"),
+        *told.pop("lead"),
         (
             f"{advice} pieces of advice follow from the data; those below come first."
             if advice
             else ""
         ),
     ]
-    trust = [(name, " ".join(sentences)) for name, sentences in told.items()]
+    trust = [(place.capitalize(), " ".join(sentences)) for place, sentences in told.items()]
     trust.append(("About the data", client.settings.about))
     return {
         "title": f"{client.settings.title}: report of {folder.name[:10]}",
         "badges": _badges(folder, client),
         "headline": ranked[0].headline.rstrip(".") if ranked else "No finding in this run",
         "lead": " ".join(lead),
-        "kpis": _kpis(kpis, stored_frame(folder, "sales_daily")),
+        "kpis": _kpis(kpis, sales),
         "kpi_note": f"{kpis['period'].iloc[0]}; money in {currency}." if len(kpis) else "",
         "findings": [_shown(f, top, currency, titles) for f in ranked],
         **_targets(pacing, client),
@@ -308,14 +305,19 @@ def _unseen(found: list[Finding]) -> list[dict[str, str]]:
     ]
 
 
-def rank(found: list[Finding]) -> list[Finding]:
+def rank(found: list[Finding], sales: float = 0.0) -> list[Finding]:
     """The three to seven findings for the index: by value, then those that advise, then what to
     know.
+
+    `sales` are those of a year: what is worth less than a thousandth of them comes after all advice
+    whose worth nobody has put into money.
     """
     listed = [f for f in found if f.kind == "finding"]
-    worth = sorted((f for f in listed if f.value), key=lambda f: -f.value)
-    advising = [f for f in listed if f.action and not f.value]
-    chosen = (worth + [f for f in reversed(advising)])[:MOST_FINDINGS]
+    valued = sorted((f for f in listed if f.value), key=lambda f: -f.value)
+    worth = [f for f in valued if abs(f.value) >= TINY * sales]
+    tiny = [f for f in valued if f not in worth]
+    advising = [f for f in reversed(listed) if f.action and not f.value]
+    chosen = (worth + advising + tiny)[:MOST_FINDINGS]
     rest = [f for f in reversed(listed) if f not in chosen]
     return chosen + rest[: max(0, LEAST_FINDINGS - len(chosen))]
 
@@ -382,6 +384,14 @@ def _moved(k: object) -> str:
     if k.unit == "share":
         return f"{(k.value - k.previous) * 100:+.1f} points on the period before"
     return f"{words.percent(k.change, 1, signed=True)} on the period before"
+
+
+def year_of_sales(sales: pd.DataFrame) -> float:
+    """What a year sells at the pace of the last one (or of fewer days) in the table `sales_daily`."""
+    if sales.empty:
+        return 0.0
+    daily = sales.groupby("ordered_on")["revenue"].sum().tail(365)
+    return float(daily.mean() * 365)
 
 
 def _weekly(sales: pd.DataFrame) -> pd.Series:

@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import fill
 
 from helpers.show.findings import Finding, all_findings
-from helpers.show.report import TOLD, rank, stored_frame
+from helpers.show.report import rank, stored_frame, year_of_sales
 from helpers.show.words import count, money, sentence
 
 FINDINGS, OPEN, WIDTH = 5, 3, 100
@@ -17,8 +17,9 @@ FINDINGS, OPEN, WIDTH = 5, 3, 100
 def in_words(folder: Path, currency: str) -> str:
     """The summary of the run in `folder`; money in `currency`."""
     found = all_findings(folder)
-    answer = [f.headline for f in found if f.id in TOLD["Lead"]]
-    ranked = [f for f in rank(found) if f.id not in TOLD["Lead"]]
+    answer = [f.headline for f in found if f.place == "lead"]
+    first = rank(found, year_of_sales(stored_frame(folder, "sales_daily")))
+    ranked = [f for f in first if f.place != "lead"]
     unseen = [
         f"{sentence(f.headline)} It would take: {f.action}" for f in found if f.kind == "unseen"
     ]
