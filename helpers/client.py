@@ -330,6 +330,13 @@ def _holds_no_number(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
+# parts of the names of products and categories that are never recommended
+NOT_ADVERTISED = [
+    *("coupon", "voucher", "gift card", "misc", "deposit", "carrier bag", "shipping", "postage"),
+    *("gutschein", "pfand", "tragetasche", "versand", "优惠券", "礼品卡", "押金", "运费"),
+]
+
+
 class Settings(_Model):
     """The whole of client.yaml."""
 
@@ -365,6 +372,7 @@ class Settings(_Model):
     journeys: Journeys = Journeys()
     tests: dict[str, TestRules] = {}  # by the test's id
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
+    not_advertised: list[Annotated[str, Field(min_length=1)]] = NOT_ADVERTISED  # words in names
     keep_runs: int = Field(10, ge=1)
     # notebook parameters for this client
     parameters: Annotated[dict[str, Any], AfterValidator(_finite)] = {}

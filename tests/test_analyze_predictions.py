@@ -293,34 +293,6 @@ def lines():
     return parts, whole, line_forecast.backtest_lines(parts, whole, NO_FEASTS)
 
 
-def test_the_plan_names_the_part_that_it_forecasts_otherwise_and_is_silent_where_both_agree():
-    def leaf(part, baseline):
-        return {
-            "grain": "quarter",
-            "scope": "category",
-            "scope_value": part,
-            "starts_on": START,
-            "baseline": baseline,
-        }
-
-    names = ["kind", "part", "weeks", "ordered_on", "forecast", "method"]
-    there = [
-        ("category", p, 13, START.date(), f, "own calendar")
-        for p, f in (("bread", 100.0), ("milk", 300.0))
-    ]
-    there = pd.DataFrame(there, columns=names)
-    said = targets.parts_apart(
-        pd.DataFrame([leaf("bread", 150.0), leaf("milk", 310.0)]), there, "EUR"
-    )
-    assert "bread differs most: 150\u00a0EUR here for the quarter, 100\u00a0EUR there" in said
-    assert (
-        targets.parts_apart(pd.DataFrame([leaf("bread", 102.0), leaf("other", 9.0)]), there, "EUR")
-        == ""
-    )
-    later = pd.DataFrame([leaf("bread", 150.0)]).assign(starts_on=START + pd.Timedelta(days=30))
-    assert targets.parts_apart(later, there, "EUR") == ""
-
-
 def test_parts_add_up_to_the_whole_and_a_kind_with_one_part_is_left_out(lines):
     parts, whole, tested = lines
     assert parts.columns.get_level_values(0).unique().tolist() == ["category"]
@@ -329,7 +301,7 @@ def test_parts_add_up_to_the_whole_and_a_kind_with_one_part_is_left_out(lines):
     total = whole[(whole["method"] == method) & (whole["weeks"] == 1)].set_index(
         ["origin_on", "horizon"]
     )["forecast"]
-    for way in (line_forecast.SHARE_RULE, line_forecast.SCALED):
+    for way in line_forecast.ADD_UP:
         sums = weeks[weeks["way"] == way].groupby(["origin_on", "horizon"])["forecast"].sum()
         assert np.allclose(sums, total.reindex(sums.index))
     assert tested.groupby("way")["actual"].sum().nunique() == 1
@@ -365,6 +337,7 @@ def test_intervals_of_the_parts_hold_on_origins_left_out_and_the_spans_add_up(li
     assert np.allclose(sums, ahead[ahead["weeks"] == 13].set_index("part")["forecast"])
     assert ahead["ordered_on"].min() == parts.index[-1].date() + timedelta(days=1)
     assert (ahead["low"] <= ahead["forecast"]).all()
+    assert set(scores.loc[scores["chosen"], "way"]) <= set(line_forecast.ADD_UP)
     assert line_forecast.longest_span(ahead, "category")["part"].nunique() == 2
     assert (
         "product line" in line_forecast.lines_in_words(scores, ahead, parts, "EUR")[0]["headline"]
@@ -411,12 +384,16 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
     assert 1.9 < float(said[-1]["headline"].split("sold ")[1].split(" ")[0]) < 2.1
     total = line_forecast.with_total(ahead, "category").iloc[-1]
     assert total["part"] == "all sales"
+    parts_ahead = ahead[ahead["kind"] == "category"].groupby(["weeks", "horizon"])["forecast"].sum()
+    whole_ahead = ahead[ahead["kind"] == "total"].groupby(["weeks", "horizon"])["forecast"].sum()
+    assert np.allclose(parts_ahead, whole_ahead)
     assert total["year_ago"] == pytest.approx(parts["2025-10-02":"2025-12-31"].to_numpy().sum())
     assert ahead["last_years_rise"].isna().all()  # the back-test has no origins here
     ways = line_forecast.forecast_parts(parts, np.full(13, 1400.0), NO_FEASTS)
     rises = line_forecast._rises(parts, 13, pd.DataFrame({"way": [line_forecast.LAST_YEAR]}))
     season = rises[rises["weeks"] == 13].set_index("part")["last_years_rise"]
-    assert season["bread"] == pytest.approx(ways[line_forecast.LAST_YEAR][:, 0].sum())
+    assert season[["bread", "milk"]].sum() == pytest.approx(season["all sales"])
+    assert season["bread"] == pytest.approx(ways[line_forecast.LAST_YEAR][:, 0].sum(), rel=0.01)
     assert words.money(season["all sales"], "EUR") in said[-1]["headline"]
     assert ways[line_forecast.LAST_YEAR].sum() == pytest.approx(2 * 2 * 91 * 100, rel=0.05)
     assert line_forecast.LAST_YEAR not in line_forecast.forecast_parts(
@@ -424,14 +401,14 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
     )
     assert seen(1.0)[2] == []
     scores = pd.DataFrame(
-        {"kind": "category", "way": [line_forecast.SHARE_RULE, line_forecast.OWN]}
+        {"kind": "category", "way": [line_forecast.SHARE_RULE, line_forecast.SCALED]}
     )
     scores = scores.assign(error=[0.1, 0.2], total_error=0.03, covered=0.9, chosen=[True, False])
     scores = scores.assign(origins=7, first_on=date(2026, 1, 14), last_on=date(2026, 8, 12))
     said = line_forecast.lines_in_words(scores, ahead, parts, "EUR")[0]
     assert said["headline"].endswith("in 13 weeks, before any season.")
     assert (
-        f"best way that is no plain rule (own calendar) by {words.percent(0.2, 1)}"
+        f"best way that is no plain rule ({line_forecast.SCALED}) by {words.percent(0.2, 1)}"
         in said["evidence"]
     )
     assert "Judged on 7 origins, 14 January 2026 to 12 August 2026" in said["evidence"]
@@ -444,7 +421,8 @@ def test_a_season_that_the_forecast_does_not_know_is_named_and_not_where_there_i
         in line_forecast.lines_in_words(scores, modelled, parts, "EUR")[0]["headline"]
     )
     own = line_forecast.lines_in_words(scores.assign(chosen=[False, True]), ahead, parts, "EUR")[0]
-    assert own["headline"].endswith("in 13 weeks.")
+    assert "of the ways that add up to all sales, own calendar" in own["headline"]
+    assert own["headline"].endswith("in 13 weeks, before any season.")
     calm = line_forecast.lines_in_words(scores, seen(1.0)[1], seen(1.0)[0], "EUR")[0]
     assert calm["headline"].endswith("in 13 weeks.")
 
@@ -482,7 +460,7 @@ def test_an_interval_stays_in_proportion_where_a_way_expected_nothing_and_sales_
     assert 40 <= half.iloc[0] < 1000
 
 
-def test_without_a_back_test_the_plain_mean_goes_on_without_intervals():
+def test_without_a_back_test_parts_keep_their_share_without_intervals():
     parts = line_forecast.part_days(two_lines(30), (START + pd.Timedelta(days=29)).date())
     none = line_forecast.backtest_lines(
         parts, stats.backtest(parts["category"].sum(axis=1)), NO_FEASTS
@@ -490,7 +468,7 @@ def test_without_a_back_test_the_plain_mean_goes_on_without_intervals():
     paths = stats.sales_paths(parts["category"].sum(axis=1), 28, "four-week mean")
     ahead = line_forecast.forecast_lines(parts, paths, none, NO_FEASTS)
     of_parts = ahead[ahead["kind"] != "total"]
-    assert set(of_parts["method"]) == {"four-week mean"}
+    assert set(of_parts["method"]) == {line_forecast.SHARE_RULE}
     assert of_parts["low"].isna().all()
     assert ahead["year_ago"].isna().all()
     assert line_forecast.score_ways(none).empty

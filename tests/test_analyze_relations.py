@@ -388,6 +388,7 @@ def test_advice_is_data_and_names_take_the_place_of_ids():
     rules = rules.assign(
         confidence=[0.3, 0.6, 0.3, 0.3], back=[0.25, 0.6, 0.1, 0.1], support=[0.1, 0.1, 0.1, 0.0001]
     )
+    rules = rules.assign(baskets=20, baskets_later=10)
     goods = pd.DataFrame({"product_id": list("abcd"), "name": ["Milk", "milk", "Bread", None]})
     told = baskets.advise(rules, goods)
     assert told["pair"].tolist() == [
@@ -397,6 +398,8 @@ def test_advice_is_data_and_names_take_the_place_of_ids():
     ]  # milk with milk is left out
     assert told["advice"].tolist() == ["leave", "place", "recommend"]
     assert told["told"].tolist() == [True, True, False]
+    assert baskets.advise(rules, goods, ["BREAD"])["told"].tolist() == [False, False, False]
+    assert not baskets.advise(rules.assign(baskets=9), goods)["told"].any()  # too few to tell
     said = baskets.say_rules(
         told.assign(holds=True, alike=[2.0, 4, 99], alike_later=[1.0, 2, 3]), date(2026, 1, 1)
     )
@@ -420,6 +423,9 @@ def test_three_that_belong_together_are_found_and_large_baskets_alone_do_not_mak
     assert sets.loc[0, "then"] == "04"
     assert sets.loc[0, "confidence"] == 1
     assert sets.loc[0, "gain_later"] > 0.2
+    assert (sets["all"] >= baskets.ADVICE["fewest"]).all()
+    others = baskets.larger_sets(ibis.memtable(frame), ["04"])
+    assert not (others["given"] + others["then"]).str.contains("04").any()
 
 
 # --- choices -----------------------------------------------------------------------------------

@@ -61,6 +61,30 @@ def sales(days=200, categories=("a", "b", "c"), seed=1, flat=False):
 # --- targets ---------------------------------------------------------------------------------
 
 
+def test_the_next_quarter_is_split_as_the_parts_were_forecast():
+    weeks = pd.DataFrame({"weeks": 1, "horizon": range(1, 14)})
+    forecasts = pd.DataFrame({"part": ["a", "b", "c"], "forecast": [60.0, 30.0, 10.0]})
+    ahead = forecasts.merge(weeks, how="cross").assign(kind="category")
+    as_of = pd.Timestamp("2024-03-31").date()
+    daily = sales(flat=True).assign(
+        ordered_on=lambda d: d["ordered_on"] + (pd.Timestamp(as_of) - d["ordered_on"].max())
+    )
+    tree = targets.target_tree(daily, NO_TEST, as_of, 0.0, ahead)
+    baseline = tree[tree["grain"] == "quarter"].set_index(["period", "scope_value"])["baseline"]
+    assert (baseline["next"] / baseline["next"]["all"]).round(3).to_dict() == {
+        "all": 1.0, "a": 0.6, "b": 0.3, "c": 0.1
+    }  # fmt: skip
+    assert baseline["current"]["c"] > baseline["current"]["a"]  # it may not know that forecast
+    small = targets.group_small(daily, 1)
+    joined = targets.target_tree(small, NO_TEST, as_of, 0.0, ahead)
+    joined = joined[(joined["grain"] == "quarter") & (joined["period"] == "next")]
+    share = joined.set_index("scope_value")["baseline"]
+    assert share["other"] / share["all"] == pytest.approx(0.9)
+    unknown = ahead[ahead["part"] != "c"]
+    kept = targets.target_tree(daily, NO_TEST, as_of, 0.0, unknown)
+    pd.testing.assert_frame_equal(kept, targets.target_tree(daily, NO_TEST, as_of, 0.0))
+
+
 @settings(max_examples=8, deadline=None)
 @given(growth=st.floats(-0.2, 0.5), seed=st.integers(1, 99), days=st.integers(70, 200))
 def test_every_sum_of_the_tree_agrees_to_the_cent(growth, seed, days):
@@ -428,13 +452,12 @@ def test_each_cell_of_the_strategy_holds_a_choice_and_its_evidence():
         ]
     )
     rows = segment_strategy.strategy_table(
-        segments, profiles, segment_strategy.discount_depth(table).to_pandas(), answers
+        segments, profiles, segment_strategy.discount_depth(table).to_pandas(), answers, ["rest"]
     ).set_index("segment")
     say = wording("strategy")
     assert rows.loc["general keep", "product"].startswith(say["product"]["above"] + " tea index ")
-    assert rows.loc["important value", "product"].startswith(
-        say["product"]["above"] + " rest index "
-    )
+    # the rest stands out as well, but is never advertised
+    assert rows.loc["important value", "product"] == say["product"]["usual"]
     assert rows.loc["general keep", "price"].startswith(say["price"]["above"])
     assert rows.loc["general keep", "promotion"].startswith(say["promotion"]["below"])
     assert rows.loc["important value", "promotion"] == say["promotion"]["unknown"]

@@ -421,8 +421,8 @@ def test_each_account_gets_the_first_advice_that_holds():
     ]
     assert made["missing_amount"].is_monotonic_decreasing
     cards = dict(accounts.cards_to_read(table.reset_index()))
-    assert cards["The card of the account with something found and most money in open deals: "
-                 "sell only against prepayment"] == "a"  # fmt: skip
+    assert cards["The card of the account with something found and most money in open deals, "
+                 "code a: sell only against prepayment"] == "a"  # fmt: skip
 
 
 def test_changes_are_counted_against_the_same_rules_only():
@@ -459,7 +459,10 @@ def test_few_accounts_or_nothing_known_of_them_break_nothing(n, known):
     advised = accounts.advise_accounts(scored, accounts.risk_card(checks), values)
     assert accounts.advice_groups(advised)["accounts"].sum() == n
     assert len(accounts.cards_to_read(advised)) <= 2
-    assert len(weighting.first_accounts(scored, table)) == scored["rank"].notna().sum()
+    first = weighting.first_accounts(scored, table)
+    assert len(first) == scored["rank"].notna().sum()
+    assert first["code"].is_unique
+    assert scored["code"].map(lambda code: scored["customer_id"].str.endswith(code).sum()).eq(1).all()
     accounts.light_counts(accounts.risk_card(checks))
     accounts.checks_made(checks, values)
     accounts.scale_in_words(accounts.point_scale(checks, STANDARD), STANDARD)

@@ -446,6 +446,15 @@ def test_lists_of_one_length_are_compared_fairly():
     best = churn_model.best_way(found.reset_index())
     assert best["way"].tolist() == ["rule"]
     assert "100" in churn_model.best_in_words(found.reset_index())[0]["headline"]
+    rich = found.reset_index().assign(money=0.4, leavers=99)
+    tie = churn_model.money_in_words(rich)[0]
+    assert tie["headline"].startswith("Several ways caught most money alike: the lists by ")
+    assert tie["action"] == ""
+    one = rich.assign(money=0.4 + 0.1 * (rich["way"] == "rule"))
+    assert churn_model.money_in_words(one)[0]["action"] == ""
+    by_money = churn_model.money_in_words(one.assign(way=one["way"].replace("rule", "worth")))
+    assert by_money[0]["headline"].startswith("Most money was caught by experience rule")
+    assert by_money[0]["action"] == churn_model.CHURN["says"]["money_action"]
 
 
 def test_the_plain_rule_wins_where_nothing_surely_beats_it():

@@ -394,6 +394,15 @@ def test_names_come_from_what_stands_out(found):
     assert pd.isna(rows.set_index("customer_id").loc["never", "persona"])
 
 
+def test_a_habit_that_hardly_repeats_and_goods_never_advertised_are_not_told():
+    drawn = pd.DataFrame(
+        {"facet": ["what", "what", "hour", "age_band"], "part": ["Tea", "Gift cards", "noon", "30"]}
+    )
+    kept = pd.DataFrame({"facet": ["what", "hour"], "repeats": [0.5, 0.05]})
+    assert personas.to_tell(drawn, kept, ["gift card"])["part"].tolist() == ["Tea", "30"]
+    assert len(personas.to_tell(drawn, kept[:0], [])) == 4
+
+
 def test_equal_groups_still_get_names_of_their_own():
     who = [f"c{i}" for i in range(40)]
     drawn = personas.portrait(

@@ -38,17 +38,17 @@ def quality(run: Store, cleaned: dict[str, Cleaned], as_of: date) -> pd.DataFram
 
     completeness: filled cells among the columns in use;
     uniqueness and validity: rows that are no repeat, and rows that no rule held;
-    consistency: references that exist in the other table;
+    consistency: references that exist in the other table, of the tables that the client brings;
     timeliness: days of the last 28 with at least one row, for tables dated by day.
     """
-    rows = []
-    for name in (n for n, c in cleaned.items() if c.summary["n"].sum()):
+    rows, brought = [], [n for n, c in cleaned.items() if c.summary["n"].sum()]
+    for name in brought:
         staged, summary = run.read(f"staged_{name}"), cleaned[name].summary
         parts = {
             "completeness": _completeness(staged, name),
             "uniqueness": _fate(summary, "duplicate"),
             "validity": _fate(summary, "held"),
-            "consistency": _consistency(run, staged, name),
+            "consistency": _consistency(run, staged, name, brought),
             "timeliness": _timeliness(staged, name, as_of),
         }
         rows += [
@@ -81,9 +81,11 @@ def _fate(summary: pd.DataFrame, fate: str) -> tuple[float, str]:
     return (1 - bad["n"].sum() / total if total else 0.0), worst
 
 
-def _consistency(run: Store, staged: ir.Table, name: str) -> tuple[float | None, str]:
-    scores = {}
-    for column, other in REFERENCES.get(name, {}).items():
+def _consistency(
+    run: Store, staged: ir.Table, name: str, brought: list[str]
+) -> tuple[float | None, str]:
+    scores, references = {}, REFERENCES.get(name, {})
+    for column, other in ((c, o) for c, o in references.items() if o in brought):
         rows = staged.filter(_[column].notnull()).group_by(column).agg(n=_.count())
         known = run.read(f"staged_{other}").select(column).distinct().mutate(known=True)
         t = (

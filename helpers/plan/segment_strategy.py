@@ -8,6 +8,7 @@ import pandas as pd
 from ibis import _
 
 from helpers import stats
+from helpers.advertised import worth_telling
 from helpers.plan.wording import wording
 from helpers.show import words
 
@@ -212,11 +213,13 @@ def strategy_table(
     profiles: dict[str, pd.DataFrame],
     depth: pd.DataFrame,
     response: pd.DataFrame,
+    never: list[str],
 ) -> pd.DataFrame:
     """One row a segment: product, price, place and promotion, each a choice and its evidence, and
     an action.
 
-    `profiles` holds a frame of `profile` by trait. The choice follows from the evidence by `level`;
+    `profiles` holds a frame of `profile` by trait; goods with a word of `never` in their name are
+    not led with. The choice follows from the evidence by `level`;
     the words stand in words.yaml.
     """
     sizes = segments.groupby("segment").agg(
@@ -231,7 +234,7 @@ def strategy_table(
                 "segment": name,
                 "customers": int(size["customers"]),
                 "revenue": round(size["revenue"], 2),
-                "product": _product(own["product_group"]),
+                "product": _product(own["product_group"], never),
                 "price": _price(own["offer"], off),
                 "place": _place(own),
                 "promotion": _promotion(response[response["segment"] == name]),
@@ -253,8 +256,9 @@ def strategy_table(
     )
 
 
-def _product(shares: pd.DataFrame) -> str:
-    say, found = wording("strategy")["product"], stand_outs(shares)
+def _product(shares: pd.DataFrame, never: list[str]) -> str:
+    told = shares[worth_telling(shares["value"], never)]
+    say, found = wording("strategy")["product"], stand_outs(told)
     if found.empty:
         return say["usual"]
     return f"{say['above']} {_indices(found, say['evidence'])}."

@@ -21,8 +21,7 @@ MOST_MOVED = 2
 CLEAR = 0.9
 # weeks whose shares count as recent, of a month, and of a year
 BASE, MONTH, WEEKS_A_YEAR = 8, 4, 52
-WEEKS = 13  # the span of 3c that is nearest to a quarter
-APART = 0.05  # share of its forecast by which a category must differ from 3c before that is said
+WEEKS = 13  # the span of the back-test that is nearest to a quarter
 COLUMNS = [
     "metric",
     "unit",
@@ -76,13 +75,19 @@ def periods(as_of: date) -> pd.DataFrame:
 
 
 def target_tree(
-    sales: pd.DataFrame, tested: pd.DataFrame, as_of: date, growth: float
+    sales: pd.DataFrame,
+    tested: pd.DataFrame,
+    as_of: date,
+    growth: float,
+    lines: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The targets of the current and the next quarter: by quarter and month, for all sales and by
     category.
 
     `sales` holds ordered_on, category, revenue by day up to `as_of`; `tested` is the back-test that
-    chooses the method, as far as it was known then. The target is (1 + growth) x baseline in each
+    chooses the method, as far as it was known then. `lines` is the table `line_forecast` made on
+    the same day: the next quarter is split as it says, in the months that it reaches; elsewhere by
+    the shares seen before. The target is (1 + growth) x baseline in each
     leaf (category and month); every sum above is the sum of its leaves to the cent. `low`, `high`
     (90 %) and `chance` come from simulated paths and do not add up: errors of parts partly cancel.
     A period with too short a history before it has no rows, nor has one in which nothing would be
@@ -92,7 +97,8 @@ def target_tree(
     for p in periods(as_of).itertuples(index=False):
         past = sales[sales["ordered_on"] <= p.known_until]
         if past["ordered_on"].nunique() >= stats.FEWEST_DAYS:
-            draws = _simulate(past, _known(tested, p.known_until), p)
+            ahead = lines if p.period == "next" else None
+            draws = _simulate(past, _known(tested, p.known_until), p, ahead)
             parts += (
                 [_tree(draws, growth).assign(period=p.period)]
                 if draws[ALL].to_numpy().any()
@@ -100,33 +106,6 @@ def target_tree(
             )
     filled = [part for part in parts if len(part)] or parts
     return pd.concat(filled, ignore_index=True).assign(metric="sales", unit="currency")[COLUMNS]
-
-
-def parts_apart(ahead: pd.DataFrame, lines: pd.DataFrame, currency: str) -> str:
-    """A sentence (with a space before it) on the category whose baseline lies farthest from its
-    forecast in 3c.
-
-    `ahead`: the tree of the next quarter; `lines`: the table `line_forecast`. Empty where they are
-    near each other, or where the quarter does not begin on the first day that 3c looks at.
-    """
-    theirs = lines[(lines["kind"] == "category") & (lines["weeks"] == WEEKS)]
-    theirs = theirs.assign(
-        starts_on=pd.to_datetime(theirs["ordered_on"]), scope_value=theirs["part"]
-    )
-    mine = ahead[(ahead["grain"] == "quarter") & (ahead["scope"] == "category")]
-    mine = mine.assign(starts_on=pd.to_datetime(mine["starts_on"]))
-    both = mine.merge(theirs, on=["starts_on", "scope_value"], suffixes=("", "_3c"))
-    off = (both["baseline"] - both["forecast"]).abs()
-    both = both[off > APART * both["forecast"]]
-    if both.empty:
-        return ""
-    row = both.loc[off[both.index].idxmax()]
-    here, there = words.money(row["baseline"], currency), words.money(row["forecast"], currency)
-    return (
-        " The parts are forecast otherwise than in 3c: here each is a share of all sales, there a"
-        f" way tested on the parts was chosen ({row['method']}). {row['scope_value']} differs most:"
-        f" {here} here for the quarter, {there} there for {WEEKS} weeks."
-    )
 
 
 def difficulty(chance: float) -> str:
@@ -269,7 +248,9 @@ def _known(tested: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
     return tested[ends <= until]
 
 
-def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[str, pd.DataFrame]:
+def _simulate(
+    past: pd.DataFrame, tested: pd.DataFrame, period: tuple, lines: pd.DataFrame | None
+) -> dict[str, pd.DataFrame]:
     """Paths of daily sales in the period: of all, and of each category as its share of all."""
     days = pd.date_range(past["ordered_on"].min(), past["ordered_on"].max())
     wide = (
@@ -284,7 +265,7 @@ def _simulate(past: pd.DataFrame, tested: pd.DataFrame, period: tuple) -> dict[s
     strays, df = _strays(weekly, way, ahead)
     months = whole.index.to_period("M")
     shares = pd.DataFrame(
-        {m: _shares(weekly, len(weekly), _weeks_of(m, days[-1]), way) for m in months.unique()}
+        {m: _split(weekly, _weeks_of(m, days[-1]), way, lines) for m in months.unique()}
     )
     draws = {ALL: whole}
     for number, category in enumerate(wide.columns):
@@ -347,6 +328,23 @@ def _weeks_of(month: pd.Period, last: pd.Timestamp) -> range:
     """The weeks of a month, counted from the first week after the last day known."""
     first = max((month.start_time - last).days // 7, 0)
     return range(first, max(-(-(month.end_time.normalize() - last).days // 7), first + 1))
+
+
+def _split(
+    weekly: pd.DataFrame, ahead: range, way: str, lines: pd.DataFrame | None
+) -> pd.Series:
+    """The share of all sales of each category in the weeks `ahead`: as `line_forecast` says where
+    it tells all of them apart in these weeks, else by the shares before (`_shares`).
+    """
+    named = [c for c in weekly if c != OTHER]
+    if lines is not None and len(lines):
+        ends = [week + 1 for week in ahead]
+        one = lines["kind"].eq("category") & lines["weeks"].eq(1) & lines["horizon"].isin(ends)
+        parts = lines[one].groupby("part")["forecast"].sum()
+        if set(named) <= set(parts.index) and parts.sum() > 0:
+            joined = parts.groupby(lambda part: part if part in named else OTHER).sum()
+            return joined.reindex(weekly.columns, fill_value=0.0) / joined.sum()
+    return _shares(weekly, len(weekly), ahead, way)
 
 
 def _shares(weekly: pd.DataFrame, origin: int, ahead: range, way: str) -> pd.Series:

@@ -377,8 +377,8 @@ def plan_in_words(
 
     The plan is a range, as wide as the mean error to either side, but no higher than what was left
     in the last period seen within the year: that share cannot rise. `stay` is `retention_table`;
-    its last period seen is said beside the plan, and so is a way that was too low, or too high, in
-    every period held out.
+    its last period seen is said beside the plan. A way that was too low, or too high, in every
+    period held out is said as well, and the plan lies on the other side of it.
     """
     if not len(tested):
         return []
@@ -396,14 +396,16 @@ def plan_in_words(
     told |= {"year": words.percent(best["year"]), "year_period": PERIODS}
     told |= {"error": f"{best['error']:.1f}", "worst": f"{tested['error'].iloc[-1]:.1f}"}
     told |= {"bias": f"{abs(best['bias']):.1f}", "side": "low" if best["bias"] < 0 else "high"}
+    told |= {"other": "above" if best["bias"] < 0 else "below"}
     evidence = ["evidence"]
     # all errors have one sign
-    if best["error"] > 0 and np.isclose(abs(best["bias"]), best["error"]):
-        evidence += ["always"]
+    always = best["error"] > 0 and np.isclose(abs(best["bias"]), best["error"])
+    evidence += ["always"] if always else []
     seen = stay[(stay["period"] > 0) & stay["left"].notna()] if "left" in stay else stay[:0]
     within = seen[seen["period"] <= PERIODS].tail(1)
     most = within["left"].iloc[0] if len(within) else 1.0
-    year, error = min(best["year"], most), best["error"] / 100
+    mended = best["year"] - (best["bias"] / 100 if always else 0)
+    year, error = min(mended, most), best["error"] / 100
     told |= {
         "low": words.percent(max(year - error, 0)),
         "high": words.percent(min(year + error, most)),
@@ -416,7 +418,7 @@ def plan_in_words(
             "seen",
             *(["fewer"] if last["period"] <= PERIODS and most < best["year"] else []),
         ]
-        if most < best["year"] + error and not pauses:
+        if most < mended + error and not pauses:
             told |= {"at": f"{within['period'].iloc[0]:.0f}", "most": words.percent(most)}
             evidence += ["capped"]
     parts = {

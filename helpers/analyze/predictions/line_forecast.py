@@ -27,9 +27,10 @@ WEEKS = 13  # looked ahead
 YEAR = 364  # days back to the same weekday a year ago
 LAST_YEAR, SHARE_RULE = "last year's rise", "share of the total"
 OWN, SCALED = "own calendar", "own calendar, fitted to the total"
-PLAIN = [*stats.PLAIN, LAST_YEAR, SHARE_RULE]
+RISE_SCALED = "last year's rise, fitted to the total"
+PLAIN = [*stats.PLAIN, LAST_YEAR, SHARE_RULE, RISE_SCALED]
 WAYS = [*PLAIN, OWN, SCALED]  # plain rules first: they win ties
-SEASONAL = [LAST_YEAR, OWN]  # ways that give a part a season of its own, whatever the total says
+ADD_UP = [SHARE_RULE, RISE_SCALED, SCALED]  # to the forecast of all sales: one of these is chosen
 TOTAL, ALL_SALES = "total", "all sales"
 # ridge on the calendar's effects, so that a holiday seen twice is not believed in full
 SHRINK = 0.003
@@ -134,7 +135,8 @@ def forecast_parts(
     `total` is the forecast of all sales in these weeks. own calendar: weekday, time of the month,
     season and feasts of the part (a Poisson regression with a ridge), at the level of its last four
     weeks. last year's rise: the same week a year ago, times how the last thirteen weeks did against
-    theirs; only with a year and a quarter of history.
+    theirs; only with a year and a quarter of history. What is fitted to the total is scaled week by
+    week, so that the parts of each kind add up to it.
     """
     weeks, recent = len(total), past.tail(RECENT)
     ones = np.ones((weeks, 1))
@@ -142,17 +144,27 @@ def forecast_parts(
     eight = past.tail(2 * RECENT).sum().clip(lower=0)
     share = (eight / eight.groupby(level=0).transform("sum").where(lambda s: s > 0, 1.0)).to_numpy()
     own = np.column_stack([_own_calendar(past[c], weeks, feasts) for c in past])
-    kinds = past.columns.get_level_values(0)
-    sums = pd.DataFrame(own.T).groupby(kinds.to_numpy()).transform("sum").T.to_numpy()
-    plain = {LAST_YEAR: _last_years_rise(past, weeks)} if len(past) >= stats.YEARLY_DAYS else {}
+    plain = {}
+    if len(past) >= stats.YEARLY_DAYS:
+        rise = _last_years_rise(past, weeks)
+        plain = {LAST_YEAR: rise, RISE_SCALED: _fitted(rise, past.columns, total)}
     return {
         "seasonal naive": ones * past.tail(7).sum().clip(lower=0).to_numpy(),
         "four-week mean": ones * four,
         **plain,
         SHARE_RULE: total[:, None] * share,
         OWN: own,
-        SCALED: own * np.divide(total[:, None], sums, out=np.ones_like(sums), where=sums > 0),
+        SCALED: _fitted(own, past.columns, total),
     }
+
+
+def _fitted(said: np.ndarray, columns: pd.MultiIndex, total: np.ndarray) -> np.ndarray:
+    """Forecasts (weeks down, parts across), scaled so that the parts of each kind add up to the
+    total of each week; a week in which no part would sell stays as it is.
+    """
+    kinds = columns.get_level_values(0).to_numpy()
+    sums = pd.DataFrame(said.T).groupby(kinds).transform("sum").T.to_numpy()
+    return said * np.divide(total[:, None], sums, out=np.ones_like(sums), where=sums > 0)
 
 
 def score_ways(rows: pd.DataFrame) -> pd.DataFrame:
@@ -160,9 +172,9 @@ def score_ways(rows: pd.DataFrame) -> pd.DataFrame:
     `line_methods`).
 
     Errors are sums of absolute errors over sums of sales (so large lines weigh more), by span;
-    error is their mean; total_error that of the parts added up. The best has the smallest mean of
-    the two: targets for the parts are added up as well. A way that is no plain rule must beat the
-    best of them by more than chance over the origins. All are judged on the same origins: so many,
+    error is their mean; total_error that of the parts added up. Chosen is one of the ways whose
+    parts add up to the forecast of all sales (`ADD_UP`), the one with the smallest mean of the two;
+    one that is no plain rule must beat the best that is by more than chance over the origins. All are judged on the same origins: so many,
     the first on first_on and the last on last_on. covered: what calibrated 90 % intervals held on
     origins left out.
     """
@@ -178,7 +190,7 @@ def score_ways(rows: pd.DataFrame) -> pd.DataFrame:
     each = _errors(fair, ["kind", "way", "origin_on"])
     won = {
         kind: _surest(mine["way"], (each["error"] + each["total_error"])[kind])
-        for kind, mine in scores.groupby("kind")
+        for kind, mine in scores[scores["way"].isin(ADD_UP)].groupby("kind")
     }
     judged = {"origins": fair["origin_on"].nunique(), "first_on": fair["origin_on"].min()}
     scores = scores.assign(
@@ -211,7 +223,8 @@ def forecast_lines(
     `line_forecast`), with intervals.
 
     `total` holds paths of daily sales (`total_ahead`), whose mean is the total; it stands last, as
-    kind "total". `rows`: the back-test. Without one the four-week mean, and no interval. year_ago:
+    kind "total", and is the sum of the parts of each kind. `rows`: the back-test. Without one the
+    parts keep their share of the total, without interval. year_ago:
     what the same weeks sold a year ago; last_years_rise: the forecast by that way, where it was
     tested; of the total, by its own rise.
     """
@@ -224,7 +237,7 @@ def forecast_lines(
     said, last = forecast_parts(parts, paths.mean(axis=1), feasts), _year_ago(parts, weeks)
     found = []
     for kind in parts.columns.get_level_values(0).unique():
-        way = won.get(kind, "four-week mean")
+        way = won.get(kind, SHARE_RULE)
         mine = _spans(way, said[way], last, parts.columns).query("kind == @kind")
         half = _half_widths(rows[(rows["kind"] == kind) & (rows["way"] == way)], mine)
         found.append(
@@ -269,7 +282,7 @@ def lines_in_words(
     for kind, mine in scores.groupby("kind"):
         best, top = mine[mine["chosen"]].iloc[0], longest_span(ahead, kind).iloc[0]
         money = {c: words.money(top[c], currency) for c in ("forecast", "low", "high")}
-        spoken = f"the forecast by {best['way']} is best"
+        spoken = f"of the ways that add up to all sales, {best['way']} is best"
         if best["way"] in PLAIN:
             spoken = f"no way surely beats {_rule_in_words(best['way'], ahead)} ({best['way']})"
         found.append(
@@ -279,7 +292,7 @@ def lines_in_words(
                     f" {money['forecast']} in {top['weeks']} weeks"
                     + (
                         f", {_season_left_out(best['way'], ahead)}."
-                        if season and best["way"] not in SEASONAL
+                        if season
                         else "."
                     )
                 ),
@@ -308,7 +321,7 @@ def _rule_in_words(way: str, ahead: pd.DataFrame) -> str:
     """
     models = [m for m in longest_span(ahead, TOTAL)["method"] if m not in stats.PLAIN]
     return (
-        f"the shares of a total by {models[0]}" if way == SHARE_RULE and models else "a plain rule"
+        f"the shares of a total by {models[0]}" if way in (SHARE_RULE, RISE_SCALED) and models else "a plain rule"
     )
 
 
@@ -408,14 +421,17 @@ def _last_years_rise(past: pd.DataFrame, weeks: int) -> np.ndarray:
 
 
 def _rises(parts: pd.DataFrame, weeks: int, scores: pd.DataFrame) -> pd.DataFrame:
-    """The forecasts by last year's rise of all parts and of all sales, by span; not known where it
-    was not tested.
+    """The forecasts by last year's rise of all sales, and of the parts fitted to it, by span; not
+    known where it was not tested.
     """
     whole = pd.DataFrame({(TOTAL, ALL_SALES): parts[parts.columns[0][0]].sum(axis=1)})
-    both = pd.concat([parts, whole], axis=1)
-    tested = (scores["way"] == LAST_YEAR).any()
-    said = _last_years_rise(both, weeks) if tested else np.full((weeks, both.shape[1]), np.nan)
-    rows = _spans(LAST_YEAR, said, None, both.columns).rename(
+    columns = parts.columns.append(whole.columns)
+    said = np.full((weeks, len(columns)), np.nan)
+    if (scores["way"] == LAST_YEAR).any():
+        total = _last_years_rise(whole, weeks)
+        each = _fitted(_last_years_rise(parts, weeks), parts.columns, total[:, 0])
+        said = np.hstack([each, total])
+    rows = _spans(LAST_YEAR, said, None, columns).rename(
         columns={"forecast": "last_years_rise"}
     )
     return rows.drop(columns=["way", "actual"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from datetime import date
 from importlib import resources
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from ibis import _
 from scipy.stats import binom, false_discovery_control, gamma
 
 from helpers import history, stats, tables
+from helpers.advertised import worth_telling
 from helpers.show import words
 
 # as it is imported, mlxtend turns on the deprecations of every library
@@ -202,12 +204,14 @@ def _judge(rows: pd.DataFrame, counts: Counts, late: int, end: str) -> None:
     rows[f"at_most{end}"] = gamma.ppf(stats.ENDS[1], n + 1) / expected
 
 
-def advise(rules: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
+def advise(
+    rules: pd.DataFrame, products: pd.DataFrame, never: Collection[str] = ()
+) -> pd.DataFrame:
     """Add pair (in words), first_name, second_name, told (common enough), and advice and do of
     baskets.yaml.
 
     Ids of products get their names; a pair of one name (sizes or flavours of one thing) is left
-    out.
+    out, and one with a word of `never` in a name is not told.
     """
     named = products.set_index("product_id")["name"]
     names = {
@@ -228,6 +232,8 @@ def advise(rules: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
     }
     pair = rules["first_name"] + " + " + rules["second_name"]
     common = rules["support"] >= ADVICE["least_support"]
+    common &= rules["baskets"] + rules["baskets_later"] >= ADVICE["fewest"]
+    common &= worth_telling(pair, never)
     return rules.assign(
         pair=pair, told=common, **{c: pd.Series(v, dtype="str") for c, v in told.items()}
     )
@@ -297,7 +303,7 @@ def rule_in_words(
     return found
 
 
-def larger_sets(items: ir.Table) -> pd.DataFrame:
+def larger_sets(items: ir.Table, never: Collection[str] = ()) -> pd.DataFrame:
     """Sets of three in which two items say more of the third than the better one of them alone.
 
     By fpgrowth (Han, Pei and Yin 2000). One row a set, the largest gain first: given (two items),
@@ -306,7 +312,8 @@ def larger_sets(items: ir.Table) -> pd.DataFrame:
     one of the two, at equal sizes of basket; gain: the difference (improvement: Bayardo, Agrawal
     and Gunopulos 2000), above zero beyond chance, corrected for the number of rules looked at, with
     the baskets of a buyer counted once; _later: the same in the later part. The `SET_ITEMS` items
-    of most baskets are looked at.
+    of most baskets are looked at; sets in fewer than `fewest` baskets of baskets.yaml, and those
+    with a word of `never` in a name, are left out.
     """
     often = (
         items.filter(_.late == 0).group_by("item").agg(n=_.count()).order_by(ibis.desc("n"), "item")
@@ -331,7 +338,8 @@ def larger_sets(items: ir.Table) -> pd.DataFrame:
         np.floor(found["all"] * once) - 1, np.ceil(found["baskets"] * once), found["best_pair"]
     )
     sure = false_discovery_control(p) <= SURE
-    found = found[sure].sort_values(["gain", "one", "other"], ascending=[False, True, True])
+    found = found[sure & (found["all"] >= ADVICE["fewest"])]
+    found = found.sort_values(["gain", "one", "other"], ascending=[False, True, True])
     whole = found[["one", "other", "then"]].apply(frozenset, axis=1) if len(found) else found["one"]
     found = found[~whole.duplicated()]
     given = [
@@ -340,9 +348,9 @@ def larger_sets(items: ir.Table) -> pd.DataFrame:
     found = found.assign(
         given=pd.Series(given, found.index, dtype="str"), support=found["all"] / baskets[0]
     )
-    return found.assign(then=found["then"].map(dict(enumerate(names))).astype("str")).reset_index(
-        drop=True
-    )
+    found = found.assign(then=found["then"].map(dict(enumerate(names))).astype("str"))
+    told = worth_telling(found["given"] + " " + found["then"], never)
+    return found[told].reset_index(drop=True)
 
 
 def _matrix(rows: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, pd.DataFrame]:

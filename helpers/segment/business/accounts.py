@@ -225,6 +225,22 @@ def foretell(
     return pd.DataFrame(rows, columns=["ranking", "right", "low", "high"])
 
 
+def foretold_in_words(right: float, low: float, high: float) -> str:
+    """Whether a ranking tells won deals from lost ones better than a toss (`foretell`).
+
+    >>> foretold_in_words(0.58, 0.47, 0.66)
+    'Whether a ranking by checks puts won deals before lost ones cannot be told: it may be a toss.'
+    """
+    if low <= 0.5 <= high:
+        return (
+            "Whether a ranking by checks puts won deals before lost ones cannot be told: it may be"
+            " a toss."
+        )
+    if high < 0.5:
+        return "A ranking by checks puts lost deals before won ones: it misleads."
+    return f"A ranking by checks puts the won deal first in {words.percent(right)} of pairs."
+
+
 def scale_in_words(scale: pd.DataFrame, system: AccountRules) -> pd.DataFrame:
     """The scale as people read it: answers as words, shares as percent, other figures rounded to
     what matters.
@@ -316,7 +332,7 @@ def cards_to_read(advised: pd.DataFrame) -> list[tuple[str, str]]:
     )
     shown = zip(FACTS["cards"].values(), (best, found), strict=True)
     return [
-        (f"The card of {of}: {who.advice}", who.customer_id)
+        (f"The card of {of}, code {who.code}: {who.advice}", who.customer_id)
         for of, rows in shown
         for who in rows.itertuples()
     ]

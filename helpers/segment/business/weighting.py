@@ -22,6 +22,7 @@ RANDOM_INDEX = [0, 0, 0.58, 0.90, 1.12, 1.24, 1.32, 1.41, 1.45, 1.49, 1.51, 1.48
 WAYS = ["given", "entropy", "pairs", "equal"]
 # pairs with a higher consistency ratio contradict one another too much (Saaty 1980)
 CONSISTENT = 0.1
+CODE = 6  # signs by which an account is named in a report
 
 
 def entropy_weights(points: pd.DataFrame) -> pd.Series:
@@ -155,8 +156,8 @@ def score_accounts(
 def add_ranks(
     scored: pd.DataFrame, points: pd.DataFrame, weights: pd.DataFrame, top_share: float = 0.1
 ) -> pd.DataFrame:
-    """Add the rank by each way of weighing (`rank_given` ...), and how firm it is: rank_low,
-    rank_high, in_top.
+    """Add the rank by each way of weighing (`rank_given` ...), how firm it is (rank_low, rank_high,
+    in_top), and the `code` that names the account in the report (`account_codes`).
 
     The range holds 90 % of the ranks under random weights near ours, where each gap is filled with
     what some other account has; `in_top` is the share of such draws that put the account into the
@@ -179,6 +180,7 @@ def add_ranks(
         (drawn <= top_size(scored, top_share)).mean(axis=0) if drawn.size else np.empty(0)
     )
     both = scored.merge(found, on="customer_id", how="left")
+    both["code"] = account_codes(both["customer_id"])
     return both.astype({c: "Int64" for c in found if c.startswith("rank_")})
 
 
@@ -209,15 +211,31 @@ def compare_weights(
 
 
 def first_accounts(scored: pd.DataFrame, weights: pd.DataFrame, most: int = 10) -> pd.DataFrame:
-    """The first accounts without their numbers: rank, score, share of weight known, rank by the
-    other ways.
+    """The first accounts by their codes: rank, score, share of weight known, rank by the other
+    ways.
     """
     first = scored.dropna(subset=["rank"]).head(most)
     other = [w for w in WAYS if f"rank_{w}" in first and not weights[w].equals(weights["used"])]
     named = first.rename(columns={f"rank_{w}": f"by {w}" for w in other}).assign(
         score=first["score"].round()
     )
-    return named[["rank", "score", "known", *(f"by {w}" for w in other)]]
+    return named[["rank", "code", "score", "known", *(f"by {w}" for w in other)]]
+
+
+def account_codes(ids: pd.Series) -> pd.Series:
+    """How each account's number ends: as few signs, six or more, as tell all of them apart.
+
+    >>> account_codes(pd.Series(["a000001x", "b000001x", "c9"])).tolist()
+    ['a000001x', 'b000001x', 'c9']
+    >>> account_codes(pd.Series(["ab123456", "ab999999"])).tolist()
+    ['123456', '999999']
+    """
+    longest = int(ids.str.len().max()) if len(ids) else 0
+    for signs in range(CODE, longest):
+        codes = ids.str[-signs:]
+        if codes.is_unique:
+            return codes
+    return ids
 
 
 def top_size(scored: pd.DataFrame, top_share: float) -> int:

@@ -255,16 +255,29 @@ def best_in_words(tested: pd.DataFrame) -> list[dict[str, str]]:
 def money_in_words(tested: pd.DataFrame) -> list[dict[str, str]]:
     """The way whose list held most of the leavers' sales as headline, evidence and action; as
     `best_in_words`.
+
+    Ways that held as much, in whole percent, are named together, and then no way is advised; nor is
+    one that weighs no money.
     """
     says, known = CHURN["says"], tested[(tested["leavers"] >= FEWEST) & tested["money"].notna()]
+    known = known[known["way"] != CHANCE]
+    if known.empty:
+        return []
+    first = known[known["money"].round(2) == known["money"].round(2).max()]
+    lone = len(first) == 1
+    told = {
+        "name": words.listing(first["name"]),
+        "money": words.percent(first["money"].max()),
+        "precision": words.listing(words.percent(p) for p in first["precision"]),
+    }
+    by_money = lone and first["way"].iloc[0] == "worth"
     return [
         {
-            "headline": says["money"].format(name=rich.name, money=words.percent(rich.money)),
-            "evidence": says["money_evidence"].format(precision=words.percent(rich.precision)),
-            "action": says["money_action"],
-            "sure": says["money_sure"].format(days=rich.days),
+            "headline": says["money" if lone else "money_tie"].format(**told),
+            "evidence": says["money_evidence" if lone else "money_tie_evidence"].format(**told),
+            "action": says["money_action"] if by_money else "",
+            "sure": says["money_sure"].format(days=first["days"].iloc[0]),
         }
-        for rich in known.nlargest(1, "money").itertuples()
     ]
 
 

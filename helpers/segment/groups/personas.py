@@ -17,6 +17,7 @@ from ibis import _
 from scipy.stats import chi2, norm
 
 from helpers import history, stats
+from helpers.advertised import worth_telling
 from helpers.segment.groups.clustering import RULES as GROUP_RULES
 from helpers.segment.groups.features import Habits, wide
 from helpers.segment.groups.survey_needs import say_chance
@@ -64,6 +65,17 @@ def portrait(counts: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
             rows.append(pd.DataFrame(part))
     columns = ["group", "facet", "part", "share", "others", "more", "times", "sure"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+
+
+def to_tell(drawn: pd.DataFrame, kept: pd.DataFrame, never: list[str]) -> pd.DataFrame:
+    """The rows of a `portrait` that may be told of a group: no goods with a word of `never` in their
+    name, and no habit that hardly repeats (`lasting` of personas.yaml; `kept` is `habits_kept`).
+
+    A habit that could not be compared between the two parts of the data stays.
+    """
+    fleeting = kept.loc[kept["repeats"] < RULES["lasting"], "facet"]
+    goods = (drawn["facet"] != "what") | worth_telling(drawn["part"], never)
+    return drawn[goods & ~drawn["facet"].isin(fleeting)].reset_index(drop=True)
 
 
 def _share(own: pd.DataFrame, total: pd.Series) -> tuple[np.ndarray, np.ndarray]:

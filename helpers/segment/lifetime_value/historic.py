@@ -37,7 +37,8 @@ def historic_parts(people: pd.DataFrame) -> pd.DataFrame:
     customer, total.
 
     The first part names yearly sales and years of a mean customer, where four weeks or more are
-    known. A cost of which nothing is known is empty.
+    known. A cost of which nothing is known is empty; where none is known, the last parts say that
+    they are sales.
     """
     years = people["T"].mul(7).add(1).div(YEAR).mean()  # the first day counts
     sums = people[["sales", "money", "serve", "win", "historic_value"]].sum()
@@ -52,8 +53,14 @@ def historic_parts(people: pd.DataFrame) -> pd.DataFrame:
     rows = {
         f"sales so far{mean}": sums["sales"],
         **{f"less {name}": -cost if cost else np.nan for name, cost in costs.items()},
-        "historic value": sums["historic_value"],
-        "beside it: sales less the cost to win alone": sums["sales"] - sums["win"],
     }
+    unknown = [name for name, cost in costs.items() if not cost]
+    if len(unknown) == len(costs):
+        rows["historic value: no cost is known, so these are sales"] = sums["historic_value"]
+    else:
+        lacks = f" (before {words.listing(unknown)}, not known)" if unknown else ""
+        rows[f"historic value{lacks}"] = sums["historic_value"]
+    if sums["win"]:
+        rows["beside it: sales less the cost to win alone"] = sums["sales"] - sums["win"]
     pairs = [(part, total / max(len(people), 1), total) for part, total in rows.items()]
     return pd.DataFrame(pairs, columns=["part", "customer", "total"])
