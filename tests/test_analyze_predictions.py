@@ -22,7 +22,6 @@ from helpers.analyze.predictions import (
     sales_drivers,
 )
 from helpers.client import Economics
-from helpers.plan import targets
 from helpers.show import words
 
 NO_FEASTS = sales_drivers.feast_days(

@@ -383,7 +383,7 @@ def test_the_log_says_what_came_of_each():
     said = decision_log.say_log(decision_log.outcomes(log, date(2024, 6, 30)))
     assert (
         said
-        == "6 pieces of advice stand in the decision log: 4 taken up, 4 with a known result, 1 due for a look."
+        == "6 pieces of advice stand in the decision log: 4 taken up, 4 with a known result and 1 due for a look."
     )
 
 

@@ -462,7 +462,9 @@ def test_few_accounts_or_nothing_known_of_them_break_nothing(n, known):
     first = weighting.first_accounts(scored, table)
     assert len(first) == scored["rank"].notna().sum()
     assert first["code"].is_unique
-    assert scored["code"].map(lambda code: scored["customer_id"].str.endswith(code).sum()).eq(1).all()
+    assert (
+        scored["code"].map(lambda code: scored["customer_id"].str.endswith(code).sum()).eq(1).all()
+    )
     accounts.light_counts(accounts.risk_card(checks))
     accounts.checks_made(checks, values)
     accounts.scale_in_words(accounts.point_scale(checks, STANDARD), STANDARD)

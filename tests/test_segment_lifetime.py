@@ -677,6 +677,12 @@ def test_historic_value_takes_off_what_it_cost_to_win_and_serve(newcomers):
     assert parts["beside it: sales less the cost to win alone"] == 180 - 30
     assert parts.index[0].startswith("sales so far (")
     assert parts.iloc[0] == 180
+    free = people.assign(money=people["sales"], serve=0.0, win=np.nan)
+    bare = historic.historic_parts(free.reset_index())["part"]
+    assert bare.iloc[-1] == "historic value: no cost is known, so these are sales"
+    served_only = historic.historic_parts(free.assign(serve=1.0).reset_index())["part"]
+    name = "historic value (before goods and handling and cost to win, not known)"
+    assert served_only.iloc[-1] == name
 
 
 def test_messages_and_cases_cost_what_the_settings_or_the_help_desk_say():

@@ -26,6 +26,7 @@ from helpers.client import CleanStep, PlaybookError
 from helpers.store import Store, body, order_days, today
 
 KEPT = 5_000_000  # rows up to which the marked table is worked out once and kept in the engine
+MISPRINTS = "price far from its usual"  # the general rule whose money is no money that anybody paid
 FATES = {"duplicate": "duplicate", "filter": "filtered", "hold": "held"}
 # of a line that became several rows the first of these counts
 BEST = ["loaded", "duplicate", "filtered", "held"]
@@ -226,6 +227,16 @@ def chain_log(all_cleaned: list[Cleaned]) -> pd.DataFrame:
     """The logs of all tables under one another, numbered (table `clean_log`)."""
     whole = pd.concat([log(c) for c in all_cleaned], ignore_index=True)
     return whole.assign(position=range(1, len(whole) + 1))
+
+
+def misprinted(order_steps: pd.DataFrame) -> tuple[int, float]:
+    """How many order lines were held because their price is likely a misprint, and the money that
+    stands in them as printed (rows of `chain_log`).
+    """
+    rows = order_steps[order_steps["step"] == MISPRINTS]
+    return int(rows["rows_touched"].sum()), float(
+        (rows["revenue_before"] - rows["revenue_after"]).sum()
+    )
 
 
 def quarantined(all_cleaned: list[Cleaned]) -> ir.Table:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from helpers import tables
 from helpers.client import PlaybookError
+from helpers.show import words
 from helpers.show.findings import Finding
 from helpers.store import write_csv
 
@@ -195,7 +196,8 @@ def say_log(log: pd.DataFrame) -> str:
     due = int(log["outcome"].str.startswith("due").sum())
     taken = int(log["status"].isin(["accepted", "done"]).sum())
     known = int(log["actual"].notna().sum())
-    return (
-        f"{len(log)} pieces of advice stand in the decision log: {taken} taken up, {known} with a"
-        f" known result, {due} due for a look."
-    )
+    said = [f"{words.count(taken) if taken else 'none'} taken up"]
+    said += [f"{words.count(known)} with a known result"] if known else []
+    said += [f"{words.count(due)} due for a look"] if due else []
+    advice = words.counted(len(log), "piece of advice stands", "pieces of advice stand")
+    return f"{advice} in the decision log: {words.listing(said)}."

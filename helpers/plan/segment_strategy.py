@@ -256,6 +256,31 @@ def strategy_table(
     )
 
 
+def said_once(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Columns of a strategy beside the segment, and what need not stand in every row.
+
+    Segments of which all columns say the same share a row. A column that says the same of all
+    segments becomes a sentence.
+
+    >>> rows = pd.DataFrame({"segment": ["a", "b"], "price": ["Hold.", "Hold."], "place": ["x", "y"]})
+    >>> said_once(rows)[1], said_once(rows)[0].columns.tolist()
+    (['Of all segments, price: Hold.'], ['segment', 'place'])
+    >>> said_once(rows[["segment", "price"]].assign(n=[1, 2]).drop(columns="n"))[0]["segment"].tolist()
+    ['a and b']
+    """
+    told = [c for c in rows if c not in ("segment", "customers")]
+    alike = [c for c in told if len(rows) > 1 and rows[c].nunique() == 1]
+    if len(alike) == len(told):
+        alike = []
+    kept = [c for c in told if c not in alike]
+    named = {"segment": words.listing, "customers": "sum"}
+    merged = rows.groupby(kept, sort=False, as_index=False).agg(
+        {c: how for c, how in named.items() if c in rows}
+    )
+    columns = [c for c in rows if c in merged]
+    return merged[columns], [f"Of all segments, {c}: {rows[c].iloc[0]}" for c in alike]
+
+
 def _product(shares: pd.DataFrame, never: list[str]) -> str:
     told = shares[worth_telling(shares["value"], never)]
     say, found = wording("strategy")["product"], stand_outs(told)

@@ -330,9 +330,7 @@ def _weeks_of(month: pd.Period, last: pd.Timestamp) -> range:
     return range(first, max(-(-(month.end_time.normalize() - last).days // 7), first + 1))
 
 
-def _split(
-    weekly: pd.DataFrame, ahead: range, way: str, lines: pd.DataFrame | None
-) -> pd.Series:
+def _split(weekly: pd.DataFrame, ahead: range, way: str, lines: pd.DataFrame | None) -> pd.Series:
     """The share of all sales of each category in the weeks `ahead`: as `line_forecast` says where
     it tells all of them apart in these weeks, else by the shares before (`_shares`).
     """

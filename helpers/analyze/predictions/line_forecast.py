@@ -174,9 +174,9 @@ def score_ways(rows: pd.DataFrame) -> pd.DataFrame:
     Errors are sums of absolute errors over sums of sales (so large lines weigh more), by span;
     error is their mean; total_error that of the parts added up. Chosen is one of the ways whose
     parts add up to the forecast of all sales (`ADD_UP`), the one with the smallest mean of the two;
-    one that is no plain rule must beat the best that is by more than chance over the origins. All are judged on the same origins: so many,
-    the first on first_on and the last on last_on. covered: what calibrated 90 % intervals held on
-    origins left out.
+    one that is no plain rule must beat the best that is by more than chance over the origins. All
+    are judged on the same origins: so many, the first on first_on and the last on last_on. covered:
+    what calibrated 90 % intervals held on origins left out.
     """
     if not len(rows):
         return pd.DataFrame(columns=SCORES).astype({"chosen": bool})
@@ -290,11 +290,7 @@ def lines_in_words(
                 "headline": (
                     f"By {KINDS[kind]}, {spoken}; {top['part']} is expected to sell"
                     f" {money['forecast']} in {top['weeks']} weeks"
-                    + (
-                        f", {_season_left_out(best['way'], ahead)}."
-                        if season
-                        else "."
-                    )
+                    + (f", {_season_left_out(best['way'], ahead)}." if season else ".")
                 ),
                 "evidence": (
                     f"90 % interval {money['low']} to {money['high']}. Judged on {best['origins']}"
@@ -321,7 +317,9 @@ def _rule_in_words(way: str, ahead: pd.DataFrame) -> str:
     """
     models = [m for m in longest_span(ahead, TOTAL)["method"] if m not in stats.PLAIN]
     return (
-        f"the shares of a total by {models[0]}" if way in (SHARE_RULE, RISE_SCALED) and models else "a plain rule"
+        f"the shares of a total by {models[0]}"
+        if way in (SHARE_RULE, RISE_SCALED) and models
+        else "a plain rule"
     )
 
 
@@ -431,9 +429,7 @@ def _rises(parts: pd.DataFrame, weeks: int, scores: pd.DataFrame) -> pd.DataFram
         total = _last_years_rise(whole, weeks)
         each = _fitted(_last_years_rise(parts, weeks), parts.columns, total[:, 0])
         said = np.hstack([each, total])
-    rows = _spans(LAST_YEAR, said, None, columns).rename(
-        columns={"forecast": "last_years_rise"}
-    )
+    rows = _spans(LAST_YEAR, said, None, columns).rename(columns={"forecast": "last_years_rise"})
     return rows.drop(columns=["way", "actual"])
 
 

@@ -145,7 +145,12 @@ def standing_out(drawn: pd.DataFrame, named: pd.DataFrame, most: int = 8) -> pd.
     )
     apart = (table.max() - table.min()).nlargest(most).index
     table = table[[c for c in table.columns if c in apart]]
-    return table.rename(index=lambda name: fill(name, 24), columns=lambda name: fill(name, 10))
+    return table.rename(index=lambda name: fill(name, 24, break_long_words=False), columns=_stacked)
+
+
+def _stacked(name: str) -> str:
+    # a word is never cut: a long one makes its column wider
+    return fill(name, 10, break_long_words=False, break_on_hyphens=False)
 
 
 def plain(part: object) -> str:
