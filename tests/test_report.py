@@ -204,6 +204,16 @@ def test_what_is_worth_next_to_nothing_does_not_lead():
     assert report.year_of_sales(pd.DataFrame()) == 0.0
 
 
+def test_a_table_of_short_cells_stays_a_table_on_a_phone():
+    def table(cell):
+        heads = "".join(f"<th>{h}</th>" for h in ("department", "January", "quarter", "year"))
+        row = "<tr>" + f"<td>{cell}</td>" * 4 + "</tr>"
+        return report._table(report.safe(f"<table><tr>{heads}</tr>{row}</table>"))
+
+    assert "data-fits" in table("206 k")
+    assert "data-fits" not in table("206 k (190 k to 230 k)")
+
+
 def test_a_finding_says_itself_where_the_first_page_tells_it():
     with pytest.raises(ValueError, match='place "top" is not one of'):
         finding("Sales rise.", place="top")

@@ -489,9 +489,13 @@ def graph(
         }
         style |= {"connectionstyle": f"arc3,rad={-bend}", "shrinkA": 9, "shrinkB": 9}
         ax.annotate("", (on, 0), (x, 0), arrowprops=style, zorder=2)
-        # A quadratic curve passes its middle at half of its bend.
-        ax.text((x + on) / 2, bend * (on - x) / 2, text, ha="center", va="center", fontsize=9, color=INK,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=4)  # fmt: skip
+        # A quadratic curve passes its middle at half of its bend. The label stands inside of it,
+        # where no other move passes.
+        middle = ((x + on) / 2, bend * (on - x) / 2)
+        inside = (0, (width / 2 + 6) * (-1 if on > x else 1))
+        ax.annotate(text, middle, inside, textcoords="offset points", ha="center", va="center",
+                    fontsize=9, color=INK, zorder=4,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4})  # fmt: skip
     ax.scatter(range(len(nodes)), [0] * len(nodes), s=150, color=INK, zorder=3)
     for name, x in at.items():
         ax.text(x, floor, fill(name, 10), ha="center", va="top", fontsize=9.5, color=INK, zorder=5,

@@ -21,6 +21,7 @@ from helpers.show import words
 from helpers.show.findings import Finding, all_findings
 
 MOST_FINDINGS, LEAST_FINDINGS = 7, 3
+PHONE = 44  # letters in a row of a table that a phone still shows as one
 TINY = 0.001  # part of a year's sales below which what a finding is worth does not put it first
 COURSE = {"course", "exercise"}  # tags of cells that are for learners alone
 UNSHOWN = COURSE | {"no-report", "parameters", "injected-parameters"}
@@ -240,9 +241,10 @@ def _table(cleaned: Markup) -> Markup:
     caption = found.group(1).strip() if found else "Table"
     names = re.findall(r"<th\b[^>]*>(.*?)</th>", html, re.DOTALL)
     body = html.replace(found.group(0), "") if found else html
+    fits = " data-fits" if _width(body) <= PHONE else ""
     body = re.sub(
         r"(<table)([^>]*>)",
-        rf'\1 data-columns="{len(names)}"\2<caption>{{}}</caption>',
+        rf'\1 data-columns="{len(names)}"{fits}\2<caption>{{}}</caption>',
         body,
         count=1,
     )
@@ -252,6 +254,21 @@ def _table(cleaned: Markup) -> Markup:
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
         f"{body.replace('<caption>{}', f'<caption>{caption}', 1)}</div>"
     )
+
+
+def _width(table: str) -> int:
+    """Letters side by side in a table: the widest word of each heading, or cell of each column."""
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in rows]
+    columns = max(map(len, cells), default=0)
+    lengths = []
+    for number in range(columns):
+        said = [Markup(r[number]).striptags() for r in cells[1:] if len(r) == columns]
+        words_of_heading = (
+            Markup(cells[0][number]).striptags().split() if number < len(cells[0]) else []
+        )
+        lengths.append(max(map(len, [*said, *words_of_heading]), default=0))
+    return sum(lengths) + 2 * columns
 
 
 def _labelled(row: re.Match, names: list[str]) -> str:
