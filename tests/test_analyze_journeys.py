@@ -716,7 +716,7 @@ def test_a_plan_from_silence_is_refused_where_many_come_back():
         f"{words.percent(0.4)} of newcomers are left after a year, in period 13."
         in plan["evidence"]
     )
-    assert "by about 2.0 points, so the plan lies below it." in plan["evidence"]
+    assert "by about 2.0 points. So the plan lies below it." in plan["evidence"]
     assert (
         f"ends in period 10, with 24 people watched through it and {words.percent(0.45, 1)} left."
         in plan["evidence"]
@@ -741,6 +741,11 @@ def test_a_plan_from_silence_is_refused_where_many_come_back():
     low = beta_geometric.plan_in_words(tested.assign(bias=-tested["bias"]), people, stay.head(1))[0]
     assert f"with {words.percent(0.4)} to {words.percent(0.44)} of" in low["action"]
     assert "the plan lies above it" in low["evidence"]
+    held = beta_geometric.plan_in_words(
+        tested.assign(bias=-tested["bias"]), people, stay.assign(left=[1, 0.39, np.nan])
+    )[0]
+    assert f"with {words.percent(0.37)} to {words.percent(0.39)} of" in held["action"]
+    assert "the plan lies" not in held["evidence"]  # what was seen speaks against it
     mixed = beta_geometric.plan_in_words(tested.assign(bias=0.5, year=0.01), people, stay.head(1))[
         0
     ]

@@ -15,6 +15,7 @@ from helpers import practices, store, tables
 
 STEPS = {"collect", "clean", "analyze", "segment", "plan", "monitor", "optimize"}
 GROUND = {"client", "history", "lock", "tables", "store", "stats", "show", "assumptions", "effects"}
+GROUND |= {"advertised"}
 
 
 # a command shows its help before it loads anything

@@ -378,7 +378,8 @@ def plan_in_words(
     The plan is a range, as wide as the mean error to either side, but no higher than what was left
     in the last period seen within the year: that share cannot rise. `stay` is `retention_table`;
     its last period seen is said beside the plan. A way that was too low, or too high, in every
-    period held out is said as well, and the plan lies on the other side of it.
+    period held out is said as well, and the plan lies on the other side of it, as far as what was
+    left in that last period allows.
     """
     if not len(tested):
         return []
@@ -405,6 +406,7 @@ def plan_in_words(
     within = seen[seen["period"] <= PERIODS].tail(1)
     most = within["left"].iloc[0] if len(within) else 1.0
     mended = best["year"] - (best["bias"] / 100 if always else 0)
+    evidence += ["lies"] if always and mended <= most else []
     year, error = min(mended, most), best["error"] / 100
     told |= {
         "low": words.percent(max(year - error, 0)),
