@@ -206,8 +206,8 @@ class Economics(_Model):
     margin: float | None = Field(None, gt=0, le=1)
     discount_rate: float = Field(0.10, ge=0, lt=1)  # a year
     order_cost: float = Field(0.0, ge=0)  # to pick, pack and ship one order
-    # one message to one person; left out, chapter 3c assumes a cost
-    contact_cost: float = Field(0.0, ge=0)
+    # one message to one person; left out, every page takes this and says that it is assumed
+    contact_cost: float = Field(0.5, ge=0)
     case_cost: float = Field(0.0, ge=0)  # one service case, where tickets carry no cost
     # one new customer, by acquisition channel ("all": on average); without, advertising over new
     # customers

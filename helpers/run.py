@@ -23,7 +23,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 import helpers
-from helpers import disk, kernels, publish, store
+from helpers import assumptions, disk, kernels, publish, store
 from helpers.client import Client, PlaybookError, RunFailed, connect, empty_spills, parse_day
 from helpers.collect import sources, who
 from helpers.optimize.decision_log import write_decisions
@@ -92,6 +92,7 @@ def _run(
         record["kernels"] = dict(kernels.started)
         if only:
             record = _on_top_of(client.latest, record)
+        assumptions.join(folder, client.settings, record["parameters"])
         record |= {"seconds": round(time.perf_counter() - started, 1)}
         publish.write_record(folder, record)
         index = report.build(folder, client)
@@ -160,12 +161,7 @@ def parameters_of(
                     f"{source}: {p} is not set this way. Use playbook run CLIENT --as-of DATE."
                 )
             if p not in every:
-                close = difflib.get_close_matches(p, every, n=1)
-                hint = (
-                    f'Did you mean "{close[0]}"?'
-                    if close
-                    else f"Known: {', '.join(sorted(every - {'client', 'as_of'})) or 'none'}."
-                )
+                hint = _hint(p, every)
                 raise PlaybookError(f'{source}: no notebook has a parameter "{p}". {hint}')
     given = client.settings.parameters | {p: _value(p, v) for p, v in sets.items()}
     return {
@@ -175,6 +171,16 @@ def parameters_of(
         )
         for n, ps in listed.items()
     }
+
+
+def _hint(parameter: str, every: set[str]) -> str:
+    """What to write in place of a parameter that no notebook has."""
+    if parameter in assumptions.KINDS:
+        return f"Write {assumptions.KINDS[parameter]['key']} in client.yaml."
+    close = difflib.get_close_matches(parameter, every, n=1)
+    if close:
+        return f'Did you mean "{close[0]}"?'
+    return f"Known: {', '.join(sorted(every - {'client', 'as_of'})) or 'none'}."
 
 
 def _value(name: str, text: str) -> object:
@@ -228,7 +234,7 @@ def _begin(folder: Path, client: Client, record: dict) -> None:
     if record["only"]:
         others = shutil.ignore_patterns("report", "run.json")
         shutil.copytree(client.latest, folder, ignore=others, dirs_exist_ok=True)
-    for part in ("tables", "findings", "notebooks"):
+    for part in ("tables", "findings", "assumptions", "notebooks"):
         (folder / part).mkdir(exist_ok=True)
 
 

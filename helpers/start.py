@@ -13,7 +13,8 @@ _current: Store | None = None
 
 
 def start(notebook: str, client: str, as_of: str = "") -> Store:
-    """Begin a notebook: open the client and the run's tables; its list of findings is empty again.
+    """Begin a notebook: open the client and the run's tables; what it found and took for granted
+    before is forgotten.
 
     Raises PlaybookError where there is no such notebook or client, or the settings are at fault.
     """
@@ -23,8 +24,9 @@ def start(notebook: str, client: str, as_of: str = "") -> Store:
     folder = Path(run) if run else found.folder / "runs" / "lab"
     empty_spills(folder)  # of kernels that were killed; in a run its parent does it too
     _current = Store(notebook, found, folder, as_of)
-    _current.findings_file.parent.mkdir(exist_ok=True)
-    _current.findings_file.write_text("[]", encoding="utf-8")
+    for file, nothing in ((_current.findings_file, "[]"), (_current.assumptions_file, "{}")):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(nothing, encoding="utf-8")
     if os.environ.get("PLAYBOOK_WARNINGS"):  # the tests make warnings errors
         warnings.simplefilter(os.environ["PLAYBOOK_WARNINGS"])
     quiet_ibis()

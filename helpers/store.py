@@ -60,6 +60,11 @@ class Store:
         """Where the findings of this notebook are kept."""
         return self.folder / "findings" / f"{self.notebook}.json"
 
+    @property
+    def assumptions_file(self) -> Path:
+        """Where it is kept what this notebook takes for granted."""
+        return self.folder / "assumptions" / f"{self.notebook}.json"
+
     @cached_property
     def as_of(self) -> date:
         """Last day included: the one asked for, or the last full day of the orders."""

@@ -832,7 +832,7 @@ def test_what_a_message_adds_is_found_within_campaigns_and_lost_when_mixed():
 
 
 def test_a_measurement_replaces_the_assumption_only_where_it_is_surer():
-    assumed, orders = purchase_profit.Terms(0.5, 0.25, 0.1), shop_tables(shoppers(5))["orders"]
+    assumed, orders = 0.1, shop_tables(shoppers(5))["orders"]
     sharp = effects.Shown(0.04, 0.01, 0.07, 1.5, 500, 4500, 28)
     known = purchase_profit.contact_terms(NOT_KNOWN, Economics(), assumed, sharp)
     assert (known.added, known.added_from) == (0.04, "held")
@@ -856,12 +856,12 @@ def test_a_measurement_replaces_the_assumption_only_where_it_is_surer():
 
 
 def test_terms_come_from_the_settings_then_from_the_data_then_from_assumptions():
-    assumed = purchase_profit.Terms(0.5, 0.25, 0.1, "assumed", "assumed")
-    assert purchase_profit.contact_terms(NOT_KNOWN, Economics(), assumed) == assumed
-    known = purchase_profit.contact_terms((0.6, "data"), Economics(contact_cost=0.2), assumed)
+    assumed = purchase_profit.contact_terms(NOT_KNOWN, Economics(), 0.1)
+    assert assumed[:6] == (0.5, 0.25, 0.1, "assumed", "assumed", "assumed")
+    known = purchase_profit.contact_terms((0.6, "data"), Economics(contact_cost=0.2), 0.1)
     assert (known.cost, known.cost_from, known.margin_from) == (0.2, "settings", "data")
     assert known.margin == pytest.approx(0.6)
-    free = purchase_profit.contact_terms(NOT_KNOWN, Economics(contact_cost=0), assumed)
+    free = purchase_profit.contact_terms(NOT_KNOWN, Economics(contact_cost=0), 0.1)
     assert (free.cost, free.cost_from) == (0, "settings")
 
 
@@ -882,9 +882,7 @@ def test_few_customers_get_the_plain_rule_and_none_get_empty_tables():
             nobody, purchase.cut_days(nobody["orders"], AS_OF, period.days), period.days, AS_OF
         )
         none = purchase_models.race(people, period.days)
-        terms = purchase_profit.contact_terms(
-            NOT_KNOWN, Economics(), purchase_profit.Terms(1, 1, 1, "assumed", "assumed")
-        )
+        terms = purchase_profit.contact_terms(NOT_KNOWN, Economics(), 0.1)
         assert purchase_models.purchase_scores(people, period.days, none).empty
         assert purchase_models.compare_models(none).empty
         assert purchase_profit.contact_plans(none, terms).empty

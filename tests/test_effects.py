@@ -206,21 +206,20 @@ def test_what_each_campaign_added_is_told_by_those_it_held_back():
 )
 def test_what_messages_held_back_say_in_words(money, low, high, said, advice):
     shown = effects.Shown(0.1, 0.0, 0.2, money, 500, 4500, 28, low, high)
-    told = experiments.say_held_out(shown, "EUR", 0.5, 0.1)
+    told = experiments.say_held_out(shown, "EUR", 0.5, (0.1, "settings"))
     assert said in told["headline"].replace("\N{NO-BREAK SPACE}", " ")
     assert advice in told["action"]
     assert "4,500 messages were sent and 500 held back by lot" in told["evidence"]
 
 
-def test_what_a_message_leaves_is_not_told_where_its_cost_is_not_known():
+def test_what_a_message_leaves_is_told_at_an_assumed_cost_but_not_without_a_margin():
     shown = effects.Shown(0.1, 0.0, 0.2, 2.0, 500, 4500, 28, 1.0, 3.0)
-    nan = float("nan")
-    each = {
-        (nan, 0.1): "the goods cost",
-        (0.5, None): "a message costs",
-        (nan, None): "the goods and a message cost",
-    }
-    for (margin, cost), missing in each.items():
-        told = experiments.say_held_out(shown, "EUR", margin, cost)
+    nan, said, assumed = float("nan"), (0.1, "settings"), (0.5, "assumed")
+    for cost, missing in ((said, "the goods cost"), (assumed, "the goods and a message cost")):
+        told = experiments.say_held_out(shown, "EUR", nan, cost)
         assert f"before what {missing}." in told["evidence"]
         assert f"find out what {missing} (" in told["action"]
+    told = experiments.say_held_out(shown, "EUR", 0.5, assumed)
+    assert "0 to 1.00" in told["evidence"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "a message is taken to cost 0.50" in told["evidence"]
+    assert told["action"].startswith("find out what a message costs (")

@@ -826,12 +826,9 @@ def test_ranges_are_checked_only_against_months_that_are_over():
 
 def test_what_a_contact_brings_is_measured_where_messages_were_held_back():
     row = {"rescued": 0.01, "low": 0.0, "high": 0.03, "held_out": 500, "measured": True}
-    helps = audiences.contact_helps(pd.DataFrame([row]), assumed=0.2, best=0.3)
+    helps = audiences.contact_helps(pd.Series(row), best=0.3)
     assert (helps.share, helps.most) == (0.01, 0.03)
     assert "500" in helps.sure
-    for unknown in ([], [row | {"measured": False}]):
-        helps = audiences.contact_helps(
-            pd.DataFrame(unknown, columns=list(row)), assumed=0.2, best=0.3
-        )
-        assert (helps.share, helps.most) == (0.2, 0.3)
-        assert helps.in_words.startswith("Assumed, not measured")
+    helps = audiences.contact_helps(pd.Series(row | {"measured": False}), best=0.3)
+    assert (helps.share, helps.most) == (0.01, 0.3)
+    assert helps.in_words.startswith("Assumed, not measured")

@@ -7,8 +7,9 @@ from itertools import pairwise
 import nbformat
 import pandas as pd
 import pytest
-from conftest import SCRIPT
+from conftest import SCRIPT, frames
 
+from helpers.client import Client
 from helpers.show import report
 from helpers.show.findings import Finding, finding
 
@@ -277,3 +278,14 @@ def test_a_link_out_of_the_report_is_taken_out(address, quote):
 )
 def test_a_link_within_the_report_stays(address):
     assert report.safe(f'<a href="{address}">x</a>') == f'<a href="{address}">x</a>'
+
+
+def test_the_first_page_says_what_is_taken_for_granted_each_figure_once(grocer_report):
+    taken = frames(Client("grocer").latest)["assumptions"]
+    assert taken["name"].is_unique
+    assert {"contact_cost", "discount_rate", "horizon_days", "margin"} <= set(taken["name"])
+    shown = pages(grocer_report)["index.html"].split("What this report takes for granted")[1]
+    for row in taken.itertuples():
+        assert row.about in shown
+        assert row.key in shown
+        assert all(f'href="{name}.html"' in shown for name in row.used_by.split(", "))

@@ -83,13 +83,15 @@ def say_plan(plan: pd.DataFrame, customers: int, held_out: bool = False) -> dict
     }
 
 
-def say_held_out(shown: Shown, currency: str, margin: float, cost: float | None) -> dict[str, str]:
+def say_held_out(
+    shown: Shown, currency: str, margin: float, cost: tuple[float, str]
+) -> dict[str, str]:
     """What all messages held back by lot say together, in words: headline, evidence and action of a
     finding.
 
     `margin` is the share of sales left after the goods, nan where not known; `cost` that of one
-    message, None where not known. Where both are, the advice follows what is left, and else it says
-    what to find out.
+    message and its origin (`assumptions.stated`). Where the margin is known the advice follows what
+    is left; it says what to find out where something is not known.
     """
     span = f"{words.money(shown.money_low)} to {words.money(shown.money_high, currency)}"
     counts = (
@@ -119,25 +121,33 @@ def say_held_out(shown: Shown, currency: str, margin: float, cost: float | None)
     return {"headline": headline, "evidence": f"{evidence} {left}", "action": action}
 
 
-def _say_left(shown: Shown, currency: str, margin: float, cost: float | None) -> tuple[str, str]:
+def _say_left(
+    shown: Shown, currency: str, margin: float, cost: tuple[float, str]
+) -> tuple[str, str]:
     """What a message leaves after the goods and its own cost, and what to do."""
-    unknown = ["the goods"] * math.isnan(margin) + ["a message"] * (cost is None)
-    if unknown:
-        what = f"what {' and '.join(unknown)} cost{'s' * (unknown == ['a message'])}"
-        return (
-            f"That is sales, before {what}.",
-            f"find out {what} (economics in client.yaml); then it can be said whether it pays",
-        )
-    low, high = margin * shown.money_low - cost, margin * shown.money_high - cost
+    price, origin = cost
+    said = f"a message is taken to cost {words.money(price, currency)}, for that is not known"
+    assumed = origin == "assumed"
+    unknown = ["the goods"] * math.isnan(margin) + ["a message"] * assumed
+    what = f"what {' and '.join(unknown)} cost{'s' * (unknown == ['a message'])}"
+    ask = f"find out {what} (economics in client.yaml)"
+    if math.isnan(margin):
+        return (f"That is sales, before {what}.", f"{ask}; then it can be said whether it pays")
+    low, high = margin * shown.money_low - price, margin * shown.money_high - price
     left = (
         f"After the goods and the cost of a message, {words.money(low)} to"
-        f" {words.money(high, currency)} is left."
+        f" {words.money(high, currency)} is left{f'; {said}' * assumed}."
     )
+    return left, f"{ask}; {_advise(low, high)}" if assumed else _advise(low, high)
+
+
+def _advise(low: float, high: float) -> str:
+    """What to do where a message leaves between `low` and `high`."""
     if low > 0:
-        return left, "go on as now, and go on holding people back"
+        return "go on as now, and go on holding people back"
     if high < 0:
-        return left, "write only to those who bring more than a message costs"
-    return left, "go on holding people back: whether a message pays cannot be told yet"
+        return "write only to those who bring more than a message costs"
+    return "go on holding people back: whether a message pays cannot be told yet"
 
 
 def _say_more(shown: Shown) -> str:

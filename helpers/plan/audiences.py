@@ -161,26 +161,21 @@ class Helps(NamedTuple):
     action: str
 
 
-def contact_helps(measured: pd.DataFrame, assumed: float, best: float) -> Helps:
-    """The part of the missing sales that a contact brings back: as measured (`message_response`),
-    else as assumed.
+def contact_helps(found: pd.Series, best: float) -> Helps:
+    """The part of the missing sales that a contact brings back; `found` is the row of
+    `message_response`, which says whether that is measured or assumed.
 
     `best` is the largest share that any segment's coupons reached, the most that an assumption may
     promise.
     """
-    says = wording("helps")
-    for found in measured[measured["measured"].astype(bool)].itertuples():
-        ends = {c: words.percent(getattr(found, c), 1) for c in ("rescued", "low", "high")}
-        sure = says["measured_sure"].format(held=words.count(found.held_out))
-        return Helps(
-            found.rescued,
-            found.high,
-            says["measured"].format(**ends),
-            sure,
-            says["measured_action"],
-        )
-    said = says["assumed"].format(share=words.percent(assumed))
-    return Helps(assumed, best, said, says["assumed_sure"], says["assumed_action"])
+    says, share = wording("helps"), found["rescued"]
+    if not found["measured"]:
+        said = says["assumed"].format(share=words.percent(share))
+        return Helps(share, best, said, says["assumed_sure"], says["assumed_action"])
+    ends = {c: words.percent(found[c], 1) for c in ("rescued", "low", "high")}
+    sure = says["measured_sure"].format(held=words.count(found["held_out"]))
+    said = says["measured"].format(**ends)
+    return Helps(share, found["high"], said, sure, says["measured_action"])
 
 
 def yearly_value(stake: pd.DataFrame, contacted: int, rescued: float, best: float) -> pd.Series:

@@ -308,9 +308,38 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
         "findings": [_shown(f, top, currency, titles) for f in ranked],
         **_targets(pacing, client),
         "trust": [(n, t) for n, t in trust if t],
+        "assumed": _assumed(stored_frame(folder, "assumptions"), currency, titles),
         "unseen": _unseen([f for f in found if f.kind == "unseen"]),
         "pages": pages,
     }
+
+
+def _assumed(rows: pd.DataFrame, currency: str, titles: dict[str, str]) -> list[dict]:
+    """What the report takes for granted: one row a figure, with the pages that use it."""
+    return [
+        {
+            "about": row.about,
+            "value": _in_unit(row.value, row.unit, currency),
+            "source": _with_titles(row.source, titles),
+            "key": row.key,
+            "pages": [(f"{n}.html", titles.get(n, n)) for n in row.used_by.split(", ")],
+        }
+        for row in rows.itertuples()
+    ]
+
+
+def _in_unit(value: float, unit: str, currency: str) -> str:
+    if unit == "currency":
+        return words.money(value, currency)
+    if unit.startswith("share"):
+        return f"{words.percent(value, 1)} {unit.removeprefix('share').strip()}"
+    return f"{words.count(value)} {unit}"
+
+
+def _with_titles(source: str, titles: dict[str, str]) -> str:
+    """Where a figure comes from, with the title of the page that measured it."""
+    by = source.removeprefix("measured by ")
+    return f"measured by {titles[by]}" if by in titles else source
 
 
 def _unseen(found: list[Finding]) -> list[dict[str, str]]:

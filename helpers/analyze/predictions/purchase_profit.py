@@ -12,7 +12,7 @@ import pandas as pd
 from helpers import stats
 from helpers.analyze.predictions.purchase import PURCHASE
 from helpers.analyze.predictions.purchase_models import WAYS, Race
-from helpers.assumptions import known_contact_cost
+from helpers.assumptions import USUAL_MARGIN, stated
 from helpers.client import Economics
 from helpers.effects import Shown
 from helpers.show import words
@@ -80,21 +80,20 @@ def say_shown(shown: Shown, currency: str, replaces: bool) -> str:
 
 
 def contact_terms(
-    known: tuple[float, str], economics: Economics, assumed: Terms, shown: Shown | None = None
+    known: tuple[float, str], economics: Economics, added: float, shown: Shown | None = None
 ) -> Terms:
     """The terms that are known, else as assumed; `known` is what `assumptions.known_margin` gave.
 
-    A contact cost of 0 that the settings state is 0; one that they leave out is not known. What a
+    A contact cost of 0 that the settings state is 0; one that they leave out is assumed. What a
     contact adds is what messages held back show (`message_effect`), where that is surer than the
-    assumption.
+    assumption `added`.
     """
-    stated = known_contact_cost(economics)
-    cost = (assumed.cost, "assumed") if stated is None else (stated, "settings")
+    cost, cost_from = stated(economics, "contact_cost")
     margin, margin_from = known
-    margin = assumed.margin if margin_from == "assumed" else margin
-    measured = shown is not None and shown.replaces(assumed.added)
-    added = (shown.added, "held") if measured else (assumed.added, "assumed")
-    return Terms(cost[0], margin, added[0], cost[1], margin_from, added[1], shown)
+    margin = USUAL_MARGIN if margin_from == "assumed" else margin
+    measured = shown is not None and shown.replaces(added)
+    found = (shown.added, "held") if measured else (added, "assumed")
+    return Terms(cost, margin, found[0], cost_from, margin_from, found[1], shown)
 
 
 def contact_plans(run: Race, terms: Terms) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from scipy.stats import t as student
 from helpers import stats
 from helpers.analyze.pricing.prices import CELL, PRICES, row_costs
 
-YEAR = 52  # weeks
+YEAR = 52  # whole weeks, for which amounts a year are told
 TINY = 1e-9
 COLUMNS = ["category", "change", "price", "units", "sales", "sales_low", "sales_high"]
 COLUMNS += ["margin", "margin_low", "margin_high", "gain", "gain_low", "gain_high"]

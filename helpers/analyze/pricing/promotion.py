@@ -21,10 +21,10 @@ from helpers.analyze.pricing.elasticity import (
     pool,
     promotion_lift,
 )
+from helpers.analyze.pricing.price_ladder import YEAR
 from helpers.analyze.pricing.prices import CELL, row_costs
 
 STAMP = ["as_of", "rule_version"]  # added where a table is stored
-YEAR = 365.25 / 7  # weeks
 
 
 def add_demand(panel: pd.DataFrame, fits: dict[str, Fit]) -> pd.DataFrame:
