@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from ibis import _
 
-from helpers import history, tables
+from helpers import history, methods, tables
 from helpers.client import Economics, Settings
 from helpers.show import words
 from helpers.store import DIGITS, Store
@@ -29,7 +29,6 @@ SAID = {  # where a value comes from, as it is stored
     "assumed": "default",
     "data": "costs in the data",
 }
-KNOWN = 0.8  # share of sales whose cost must be known, to speak of margin
 
 
 def with_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> tuple[ir.Table, str]:
@@ -56,7 +55,7 @@ def with_margin(orders: ir.Table, products: ir.Table, economics: Economics) -> t
     sales, known, net, goods = sums.to_pandas().iloc[0].astype(float).fillna(0.0)
     if economics.margin is not None:
         lines = lines.mutate(goods=_.revenue * (1 - economics.margin))
-    elif net > 0 and known >= KNOWN * sales:
+    elif net > 0 and known >= methods.value("margin_known") * sales:
         lines = lines.mutate(goods=_.goods.fill_null(_.revenue * (goods / net)))
     else:
         return lines.mutate(goods=0.0, handling=0.0, margin=_.revenue), "sales"

@@ -33,9 +33,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    create_model,
     model_validator,
 )
 
+from helpers import methods
 from helpers.tables import CANONICAL
 
 
@@ -337,6 +339,26 @@ NOT_ADVERTISED = [
 ]
 
 
+class _Choices(_Model):
+    """Choices of method; the names, usual values and bounds of methods.yaml are its fields."""
+
+    @model_validator(mode="after")
+    def _lights_in_order(self) -> _Choices:
+        if self.pace_possible > self.pace_likely:
+            raise ValueError("pace_possible may not be above pace_likely")
+        return self
+
+
+Methods = create_model(
+    "Methods",
+    __base__=_Choices,
+    **{
+        name: (type(choice["value"]), Field(choice["value"], ge=choice["least"], le=choice["most"]))
+        for name, choice in methods.USUAL.items()
+    },
+)
+
+
 class Settings(_Model):
     """The whole of client.yaml."""
 
@@ -371,6 +393,7 @@ class Settings(_Model):
     accounts: AccountRules = AccountRules()
     journeys: Journeys = Journeys()
     tests: dict[str, TestRules] = {}  # by the test's id
+    methods: Methods = Methods()  # choices of method that differ from methods.yaml
     sales_growth: float = 0.03  # what the targets ask for beyond the forecast
     not_advertised: list[Annotated[str, Field(min_length=1)]] = NOT_ADVERTISED  # words in names
     keep_runs: int = Field(10, ge=1)
@@ -795,7 +818,7 @@ _MODELS = {
     "clean": CleanStep,
     "settled": Settlement,
 }
-_MODELS |= {"tiers": Tier, "churn_thresholds": Threshold, "journeys": Journeys}
+_MODELS |= {"methods": Methods, "tiers": Tier, "churn_thresholds": Threshold, "journeys": Journeys}
 
 
 def _check_references(settings: Settings, shown: str) -> None:

@@ -17,7 +17,7 @@ import yaml
 from ibis import _
 from scipy.stats import chisquare, norm, ttest_ind
 
-from helpers import stats
+from helpers import methods, stats
 from helpers.client import TestRules
 
 WORDS = yaml.safe_load(
@@ -26,13 +26,7 @@ WORDS = yaml.safe_load(
 SAYS = WORDS["says"]
 NOUN = f"({'|'.join(WORDS['nouns'])})"
 USUAL = re.compile("|".join(f"({name})" for name in WORDS["controls"]).replace("NOUN", NOUN))
-RESPONSE = 28  # days in which a message is said to have worked
-# units of a group, and those of them with sales, below which its mean says too little
-FEW, BUYERS = 30, 8
-HELD_OUT = 100  # messages held back, and as many sent, from which their difference says anything
 NORMAL = norm.ppf(stats.ENDS)  # standard errors to the ends of an interval
-# a split less likely than this is no work of chance (Fabijan et al. 2019 take the same)
-BROKEN = 0.0005
 # a smallest group up to so large: steps of its plan
 STEPS = {1.0: (0.1, 0.25, 1 / 3), 0.2: (0.05,), 0.05: (0.01,)}
 
@@ -106,7 +100,8 @@ class Shown(NamedTuple):
 
     def replaces(self, assumed: float) -> bool:
         """Whether it knows better than an assumption that is as uncertain as it is large."""
-        return min(self.held, self.sent) >= HELD_OUT and (self.high - self.low) / 2 <= assumed
+        enough = min(self.held, self.sent) >= methods.value("messages_held_out")
+        return enough and (self.high - self.low) / 2 <= assumed
 
 
 def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> Shown | None:
@@ -114,11 +109,11 @@ def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> 
     without any.
 
     Sales of those sent and of those held back, compared within each campaign (a regression with one
-    level a campaign), in the `RESPONSE` days from the day of the message on, or the period if that
+    level a campaign), in the `message_days` from the day of the message on, or the period if that
     is shorter. Errors of one customer go together (Liang and Zeger 1986). Sales of a period are
     taken to go on as in those days.
     """
-    window = min(RESPONSE, period)
+    window = min(methods.value("message_days"), period)
     rows = after_messages(tables["messages"], tables["orders"], as_of, window).to_pandas()
     held = rows["held"].astype(bool)
     sales = rows["sales"].astype(float)
@@ -128,7 +123,7 @@ def message_effect(tables: Mapping[str, ir.Table], as_of: date, period: int) -> 
         return None
     base, nothing = sales[held].mean(), Shown(np.nan, np.nan, np.nan, np.nan, *counts, window)
     effect, own = _difference(sales, ~held, campaign)
-    if min(counts) < HELD_OUT or base <= 0 or not np.isfinite(effect):
+    if min(counts) < methods.value("messages_held_out") or base <= 0 or not np.isfinite(effect):
         return nothing
     scale = window / period / base
     of_base = own - effect / base * held * (sales - base) / counts[0]
@@ -170,15 +165,15 @@ def by_campaign(after: pd.DataFrame) -> pd.DataFrame:
     high (currency).
 
     `after` are the rows of `after_messages`. A difference of means with its 90 % interval, the
-    messages to one customer together (see `message_effect`). Campaigns with fewer than `FEW` on a
-    side, or fewer than `BUYERS` with sales, are left out: of so few, an interval would promise more
-    than it holds.
+    messages to one customer together (see `message_effect`). Campaigns with fewer than
+    `test_people` on a side, or fewer than `test_buyers` with sales, are left out: of so few, an
+    interval would promise more than it holds.
     """
     rows = []
     for campaign, told in after.groupby("campaign_id"):
         sales, sent = told["sales"].astype(float), ~told["held"].astype(bool)
         sides = (sales[sent], sales[~sent])
-        if min(map(len, sides)) >= FEW and min((side > 0).sum() for side in sides) >= BUYERS:
+        if _enough(sides):
             effect, own = _difference(sales, sent, told["campaign_id"])
             ends = effect + NORMAL * clustered_error(own, told["customer_id"])
             rows.append((campaign, *map(len, sides), effect, *ends))
@@ -191,6 +186,12 @@ def by_campaign(after: pd.DataFrame) -> pd.DataFrame:
         "high": float,
     }
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+
+
+def _enough(sides: tuple[pd.Series, pd.Series]) -> bool:
+    """Whether the sales of two groups are those of people and buyers enough to compare."""
+    people, buyers = min(map(len, sides)), min((side > 0).sum() for side in sides)
+    return people >= methods.value("test_people") and buyers >= methods.value("test_buyers")
 
 
 def _difference(sales: pd.Series, sent: pd.Series, campaign: pd.Series) -> tuple[float, pd.Series]:
@@ -260,7 +261,7 @@ def _split(test: str, counts: pd.Series, shares: Mapping[str, float]) -> str:
     asked = np.array([shares[v] for v in counts.index]) if shares else counts.to_numpy()
     plans = [asked / asked.sum()] if shares else _usual_plans(counts)
     chances = [chisquare(counts, plan * counts.sum()).pvalue for plan in plans]
-    if max(chances) >= BROKEN:
+    if max(chances) >= methods.value("split_chance"):
         return ""
     plan = plans[int(np.argmax(chances))]
     return SAYS["split" if shares else "unplanned"].format(
@@ -295,14 +296,16 @@ def _before(units: pd.DataFrame, control: str) -> str:
     groups = {
         v: rows["pre_value"].astype(float)
         for v, rows in known.groupby("variant")
-        if len(rows) >= FEW
+        if len(rows) >= methods.value("test_people")
     }
+    least = methods.value("test_buyers")
     groups = {
-        v: values for v, values in groups.items() if (values != values.mode()[0]).sum() >= BUYERS
+        v: values for v, values in groups.items() if (values != values.mode()[0]).sum() >= least
     }
     plain = groups.pop(control, None)
+    broken = methods.value("split_chance") / max(len(groups), 1)
     for variant, values in groups.items() if plain is not None else ():
-        if ttest_ind(values, plain, equal_var=False).pvalue < BROKEN / len(groups):
+        if ttest_ind(values, plain, equal_var=False).pvalue < broken:
             return SAYS["before"].format(
                 variant=variant, high=f"{values.mean():,.2f}", low=f"{plain.mean():,.2f}"
             )

@@ -6,6 +6,7 @@ import os
 import warnings
 from pathlib import Path
 
+from helpers import methods
 from helpers.client import Client, PlaybookError, empty_spills, quiet_ibis
 from helpers.store import Store
 
@@ -24,6 +25,7 @@ def start(notebook: str, client: str, as_of: str = "") -> Store:
     folder = Path(run) if run else found.folder / "runs" / "lab"
     empty_spills(folder)  # of kernels that were killed; in a run its parent does it too
     _current = Store(notebook, found, folder, as_of)
+    methods.choose(dict(found.settings.methods))
     for file, nothing in ((_current.findings_file, "[]"), (_current.assumptions_file, "{}")):
         file.parent.mkdir(exist_ok=True)
         file.write_text(nothing, encoding="utf-8")

@@ -14,7 +14,8 @@ from conftest import CHECKOUT
 from helpers import practices, store, tables
 
 STEPS = {"collect", "clean", "analyze", "segment", "plan", "monitor", "optimize"}
-GROUND = {"client", "history", "lock", "tables", "store", "stats", "show", "assumptions", "effects"}
+GROUND = {"client", "history", "lock", "tables", "store", "stats", "show"}
+GROUND |= {"assumptions", "effects", "methods"}
 GROUND |= {"advertised"}
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.special import hyp2f1
 
-from helpers import assumptions, stats, tables
+from helpers import assumptions, methods, stats, tables
 from helpers.client import Economics
 from helpers.segment.lifetime_value import (
     acquisition,
@@ -600,9 +600,9 @@ def test_cost_to_win_comes_from_settings_then_matching_spend(newcomers):
     assert nothing["cost_each"].isna().all()
 
 
-def test_payback_cumulates_what_those_old_enough_have_left(newcomers, monkeypatch):
-    monkeypatch.setattr("helpers.segment.lifetime_value.acquisition.FEWEST_LEFT", 1)
-    curve = acquisition.payback(lines_of(*LINES), newcomers, AS_OF)
+def test_payback_cumulates_what_those_old_enough_have_left(newcomers):
+    with methods.overruled(payback_people=1):
+        curve = acquisition.payback(lines_of(*LINES), newcomers, AS_OF)
     whole = curve[curve["channel"] == "all"].set_index("day")["money"]
     assert whole[0] == pytest.approx((20 + 15 + 15) / 3)
     assert whole[9] == whole[0]

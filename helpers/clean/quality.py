@@ -11,18 +11,11 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from helpers import tables
+from helpers import methods, tables
 from helpers.clean.chain import Cleaned
 from helpers.store import Store
 
-THRESHOLDS = {
-    "completeness": 0.90,
-    "uniqueness": 0.99,
-    "validity": 0.99,
-    "consistency": 0.98,
-    "timeliness": 0.95,
-}
-PARTS = list(THRESHOLDS)
+PARTS = ["completeness", "uniqueness", "validity", "consistency", "timeliness"]
 REFERENCES = {
     "orders": {"product_id": "products", "customer_id": "customers"},
     "messages": {"campaign_id": "campaigns", "customer_id": "customers"},
@@ -56,7 +49,7 @@ def quality(run: Store, cleaned: dict[str, Cleaned], as_of: date) -> pd.DataFram
                 "table": name,
                 "part": part,
                 "score": score,
-                "threshold": THRESHOLDS[part],
+                "threshold": methods.value(f"quality_{part}"),
                 "worst": worst,
             }
             for part, (score, worst) in parts.items()

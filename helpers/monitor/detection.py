@@ -12,16 +12,13 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import history, stats
+from helpers import history, methods, stats
 from helpers.show import words
 
 WEEKS = 8  # the baseline of a day: the median of the same weekday in so many weeks before
 LEARN = 28  # so many days more are watched in silence, to learn how large ordinary noise is
-UNUSUAL = 4.0  # a day is unusual so many standard deviations from its baseline
 # CUSUM: moves below this (standard deviations a day) are let pass; finds shifts twice as large
 SLACK = 0.5
-LIMIT = 6.0  # CUSUM: alarm when the excess adds up to this
-LASTS = 14  # a shift has lasted at least so many days
 CLIP = 3.0  # one day adds at most this to the CUSUM: a single day is not a shift
 STANDS_OUT = 0.2  # a part stands out when its share of the move is so much above its share of sales
 MANY_TIMES = 10  # a rise above so many times the usual is told as times, not in per cent
@@ -73,13 +70,15 @@ def watch(daily: pd.Series) -> pd.DataFrame:
     `shift_since`.
 
     The expected value is the median of the same weekday in the eight weeks before; size is the
-    relative difference in standard deviations of ordinary days. A day is unusual beyond UNUSUAL. A
-    shift alarms when the CUSUM (Page 1954) of the sizes passes LIMIT and has lasted two weeks; then
-    the baseline moves to the new level. `daily` has one value for each day, indexed by day.
+    relative difference in standard deviations of ordinary days. A day is unusual beyond
+    `alarm_day`. A shift alarms when the CUSUM (Page 1954) of the sizes passes `alarm_shift` and has
+    lasted `alarm_shift_days`; then the baseline moves to the new level. `daily` has one value for
+    each day, indexed by day.
     """
     actual, level, n = daily.to_numpy(float), daily.to_numpy(float).copy(), len(daily)
     expected, off, size = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
     sides, shift_since = (_Cusum(1), _Cusum(-1)), [pd.NaT] * n
+    limit, lasts = methods.value("alarm_shift"), methods.value("alarm_shift_days")
     for t in range(7 * WEEKS, n):
         usual = np.median(level[t - 7 * WEEKS : t : 7])
         if usual <= 0:  # closed on this weekday
@@ -94,7 +93,7 @@ def watch(daily: pd.Series) -> pd.DataFrame:
         size[t] = off[t] / noise
         for side in sides:
             side.add(size[t], t)
-        start = next((s.start for s in sides if s.total > LIMIT and t - s.start + 1 >= LASTS), None)
+        start = next((s.start for s in sides if s.total > limit and t - s.start + 1 >= lasts), None)
         if start is not None:
             span = np.arange(start, t + 1)[~np.isnan(expected[start : t + 1])]
             level[:start] *= actual[span].sum() / expected[span].sum()
@@ -104,7 +103,7 @@ def watch(daily: pd.Series) -> pd.DataFrame:
             "value": actual,
             "expected": expected,
             "size": size,
-            "unusual": np.abs(size) > UNUSUAL,
+            "unusual": np.abs(size) > methods.value("alarm_day"),
             "shift_since": pd.DatetimeIndex(shift_since),
         },
         index=daily.index,

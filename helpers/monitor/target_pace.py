@@ -6,12 +6,9 @@ from datetime import date
 
 import pandas as pd
 
-from helpers import stats
+from helpers import methods, stats
 from helpers.show import words
 
-# chance to reach the target: green from LIKELY, amber from POSSIBLE, else red
-LIKELY, POSSIBLE = 0.6, 0.25
-NEARLY = 0.02  # a period that is over: green if reached, amber if missed by at most this share
 OTHER = "other"  # target of all categories that have none of their own
 COLUMNS = [
     "metric",
@@ -184,7 +181,9 @@ def light(chance: float) -> str:
     >>> light(0.7), light(0.4), light(0.1)
     ('green', 'amber', 'red')
     """
-    return "green" if chance >= LIKELY else "amber" if chance >= POSSIBLE else "red"
+    if chance >= methods.value("pace_likely"):
+        return "green"
+    return "amber" if chance >= methods.value("pace_possible") else "red"
 
 
 def ended(actual: float, target: float) -> str:
@@ -193,4 +192,7 @@ def ended(actual: float, target: float) -> str:
     >>> ended(100, 100), ended(99, 100), ended(90, 100)
     ('green', 'amber', 'red')
     """
-    return "green" if actual >= target else "amber" if actual >= (1 - NEARLY) * target else "red"
+    nearly = (1 - methods.value("pace_nearly")) * target
+    if actual >= target:
+        return "green"
+    return "amber" if actual >= nearly else "red"

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from helpers import stats
+from helpers import methods, stats
 from helpers.client import PlaybookError
 from helpers.history import BOUGHT
 from helpers.show import words
@@ -55,8 +55,6 @@ METHODS = list(DOUBTS)
 # a pair differs by at most so many standard deviations of the score's logit (Austin 2011)
 CALIPER = 0.2
 NEAREST = 50  # so many candidates above and below are looked at for each customer
-BALANCED = 0.1  # differences below this, in standard deviations, count as balanced (Austin 2009)
-FEWEST = 100  # a campaign that reached fewer is not compared
 ALONGSIDE = 28  # another campaign counts as alongside when it began up to so many days before
 
 
@@ -133,7 +131,7 @@ def choose_window(roomy: pd.DataFrame, campaign: str, days: int) -> Window:
 
     `roomy` is what `with_room` gave. Raises PlaybookError for a campaign that is not in it.
     """
-    large = roomy[roomy["customers"] >= FEWEST]
+    large = roomy[roomy["customers"] >= methods.value("campaign_people")]
     if campaign and campaign not in set(large["campaign_id"]):
         raise PlaybookError(
             f'campaign "{campaign}" cannot be compared over {days} days. '
@@ -331,6 +329,7 @@ def say_effect(effects: pd.DataFrame, currency: str) -> dict[str, str]:
         else f"Whether the campaign brought extra sales cannot be told: {span} a customer."
     )
     passed = check.low <= 0 <= check.high
+    alike = pairs.balance < methods.value("balanced")
     trial = (
         "On the time before the campaign, where the truth is zero, it finds"
         f" {words.money(check.low)} to {words.money(check.high)}:"
@@ -343,6 +342,6 @@ def say_effect(effects: pd.DataFrame, currency: str) -> dict[str, str]:
             f" {words.money(raw.effect)}; neither is an effect. {pairs.customers:,} of"
             f" {plain.customers:,} reached customers have a twin. {trial} The largest difference"
             f" left within pairs is {pairs.balance:.2f} standard"
-            f" deviations{'' if pairs.balance < BALANCED else ', more than one would wish'}."
+            f" deviations{'' if alike else ', more than one would wish'}."
         ),
     }

@@ -7,14 +7,12 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from helpers import stats
+from helpers import methods, stats
 from helpers.advertised import worth_telling
 from helpers.plan.wording import wording
 from helpers.show import words
 
 TRAITS = ["product_group", "offer", "store", "channel", "weekday", "part_of_day"]
-# below these no base for a choice, or no matter for one
-MIN_PEOPLE, MIN_SHARE, MIN_INDEX = 30, 0.005, 105
 MOST = 3  # groups named in a cell
 
 
@@ -185,9 +183,11 @@ def level(row: pd.Series) -> str:
     'above'
     """
     share, overall = 100 * row["share"], row["overall"]
-    if row["low"] > overall and share >= MIN_INDEX * overall:
+    index = methods.value("segment_index")
+    if row["low"] > overall and share >= index * overall:
         return "above"
-    return "below" if row["high"] < overall and share <= (200 - MIN_INDEX) * overall else "usual"
+    below = row["high"] < overall and share <= (200 - index) * overall
+    return "below" if below else "usual"
 
 
 def stand_outs(shares: pd.DataFrame) -> pd.DataFrame:
@@ -197,7 +197,8 @@ def stand_outs(shares: pd.DataFrame) -> pd.DataFrame:
     Values with too few buyers or too small a share are left out; `share`, `low` and `high` are as
     in `profile`.
     """
-    base = shares[(shares["buyers"] >= MIN_PEOPLE) & (shares["share"] >= MIN_SHARE)]
+    enough = shares["buyers"] >= methods.value("segment_people")
+    base = shares[enough & (shares["share"] >= methods.value("segment_share"))]
     above = base[
         pd.Series([level(row) == "above" for _, row in base.iterrows()], base.index, dtype=bool)
     ]
@@ -311,7 +312,7 @@ def _place(own: dict[str, pd.DataFrame]) -> str:
 
 def _promotion(response: pd.DataFrame) -> str:
     say = wording("strategy")["promotion"]
-    if response.empty or response["people"].iloc[0] < MIN_PEOPLE:
+    if response.empty or response["people"].iloc[0] < methods.value("segment_people"):
         return say["unknown"]
     row = response.iloc[0].rename({"rate": "share"})
     return f"{say[level(row)]} " + say["evidence"].format(

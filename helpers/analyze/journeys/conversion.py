@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import stats
+from helpers import methods, stats
 from helpers.analyze.journeys.sessions import JOURNEYS, READ, act_words
 from helpers.show import words
 
-FEWEST = 100  # visits of a part below which it is not compared
 COLUMNS = ["unit", "order", "split", "part", "position", "step", "reached", "share", "low", "high"]
 COLUMNS += ["passed", "passed_low", "passed_high", "lost", "minutes"]
 
@@ -240,7 +239,7 @@ def parts_in_words(parts: pd.DataFrame) -> str:
     chance.
     """
     said = []
-    for split, rows in parts[parts["began"] >= FEWEST].groupby("split"):
+    for split, rows in parts[parts["began"] >= methods.value("funnel_visits")].groupby("split"):
         best, worst = rows.loc[rows["share"].idxmax()], rows.loc[rows["share"].idxmin()]
         if best["low"] > worst["high"]:
             ends = [f"{r['part']} ({words.percent(r['share'], 1)})" for r in (best, worst)]

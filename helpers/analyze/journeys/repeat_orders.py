@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from helpers import methods
 from helpers.analyze.journeys.sessions import JOURNEYS
 from helpers.analyze.journeys.survival import at_day, half_time, kaplan_meier
 from helpers.history import purchase_days
 from helpers.show import words
 
 VERSION = "1"
-FEWEST = 20  # customers on a step below which nothing is said
 WATCHED = 10  # customers still asked on the last day, below which the chance is not told
 NEWCOMERS = 100  # with fewer, everybody is taken
 COLUMNS = [
@@ -159,7 +159,7 @@ def repeat_ladder(waits: pd.DataFrame, within: int) -> pd.DataFrame:
     rows = []
     for step, part in waits.groupby("step"):
         each = part.loc[part.index.repeat(part["n"])]
-        if len(each) < FEWEST:
+        if len(each) < methods.value("ladder_people"):
             continue
         curve = kaplan_meier(each["days"], each["again"])
         now = at_day(curve, within)
@@ -186,7 +186,7 @@ def ladder_curves(waits: pd.DataFrame, most_days: int, steps: int = 3) -> pd.Dat
     wide = pd.DataFrame({"weeks": weeks})
     for step, part in waits[waits["step"] <= steps].groupby("step"):
         each = part.loc[part.index.repeat(part["n"])]
-        if len(each) >= FEWEST:
+        if len(each) >= methods.value("ladder_people"):
             curve = kaplan_meier(each["days"], each["again"])
             seen = [1 - at_day(curve, 7 * w)["left"] for w in weeks]
             wide[f"after order {step}"] = np.where(7 * weeks <= each["days"].max(), seen, np.nan)

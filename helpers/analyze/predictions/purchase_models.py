@@ -23,12 +23,10 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
-from helpers import stats
+from helpers import methods, stats
 from helpers.analyze.predictions.purchase import PURCHASE, features_of, say_feature
 from helpers.show import words
 
-# buyers, and as many others, that a model learns from, is calibrated on and tested with
-FEWEST = 30
 # rows that models learn from; the time of an SVM grows with their square
 MOST_ROWS, MOST_SVM = 20_000, 2_000
 DRAWS, TOP = 200, 0.1  # of the bootstrap; the part of the list that lift looks at
@@ -186,7 +184,9 @@ class Race(NamedTuple):
         learned.
         """
         if not self.ways:
-            return PURCHASE["says"]["few" if len(self.test) else "none"].format(fewest=FEWEST)
+            return PURCHASE["says"]["few" if len(self.test) else "none"].format(
+                fewest=methods.value("purchase_buyers")
+            )
         figures = {n: words.count(len(getattr(self, n))) for n in ("calibrate", "test")}
         figures["train"] = words.count(min(len(self.train), MOST_ROWS))
         days = {f"{n}_on": words.day(getattr(self, n)["on"].max()) for n in ("calibrate", "test")}
@@ -219,11 +219,11 @@ def learn_ways(
     calibrated on the day one period earlier, whose outcome was just known. Nothing that came after
     `on` counts.
 
-    Empty where fewer than `FEWEST` bought or did not buy. At most 20,000 rows are learned from, by
+    Empty where fewer than `purchase_buyers` bought or did not. At most 20,000 rows teach, by
     the SVM 2,000.
     """
     train, calibrate = _known_before(people, on, period)
-    if min(_fewer(train), _fewer(calibrate)) < FEWEST:
+    if min(_fewer(train), _fewer(calibrate)) < methods.value("purchase_buyers"):
         return {}
     train = train.sample(min(len(train), MOST_ROWS), random_state=1)
     features = [f for f in features_of(people) if f in RULED or _learnable(train, f)]

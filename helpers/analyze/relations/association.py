@@ -17,7 +17,7 @@ import yaml
 from ibis import _
 from scipy.stats import false_discovery_control, kruskal, spearmanr
 
-from helpers import history, stats
+from helpers import history, methods, stats
 from helpers.show import words
 
 TOLD = yaml.safe_load(
@@ -25,9 +25,8 @@ TOLD = yaml.safe_load(
 )
 ASSOCIATION_VERSION = TOLD["version"]
 # people in a relation, people of a level, levels; the rest is `other`
-FEWEST, FEWEST_LEVEL, MOST_LEVELS = 60, 20, 12
+FEWEST_LEVEL, MOST_LEVELS = 20, 12
 FEWEST_LINES = 10  # of a customer for shares of them: a share of few lines is mostly none or all
-SURE = 0.05  # false discoveries among the relations said
 OTHER = "other"
 
 
@@ -73,7 +72,8 @@ def customer_measures(tables: Mapping[str, ir.Table], as_of: date) -> pd.DataFra
     people = people.apply(
         lambda c: pd.to_numeric(c).astype(float) if pd.api.types.is_numeric_dtype(c) else _levels(c)
     )
-    return people.loc[:, (people.nunique() > 1) & (people.notna().sum() >= FEWEST)]
+    enough = people.notna().sum() >= methods.value("relation_people")
+    return people.loc[:, (people.nunique() > 1) & enough]
 
 
 def order_measures(orders: ir.Table, products: ir.Table, as_of: date) -> ir.Table:
@@ -145,7 +145,7 @@ def associations(people: pd.DataFrame) -> pd.DataFrame:
 
     left, right, kind; people: with both; strength: 0 to 1, for two numbers -1 to 1 with the
     direction; p; adjusted for the number of pairs (Benjamini and Hochberg 1995); sure: adjusted is
-    at most `SURE`; tied: of one family.
+    at most `false_discoveries`; tied: of one family.
 
     Two numbers: Spearman's rank correlation. A number and a category: Kruskal and Wallis (1952),
     strength the square root of eta squared, (H - k + 1) / (n - k) (Tomczak and Tomczak 2014). Two
@@ -163,7 +163,9 @@ def associations(people: pd.DataFrame) -> pd.DataFrame:
         for a, b in zip(found["left"], found["right"], strict=True)
     ]
     found = found.assign(
-        sure=found["adjusted"] <= SURE, tied=np.array(tied, bool), size=found["strength"].abs()
+        sure=found["adjusted"] <= methods.value("false_discoveries"),
+        tied=np.array(tied, bool),
+        size=found["strength"].abs(),
     )
     return (
         found.sort_values(["size", "left"], ascending=[False, True])
@@ -177,7 +179,7 @@ def _relation(left: pd.Series, right: pd.Series) -> tuple[str, int, float, float
     both = pd.DataFrame({"a": left, "b": right}).dropna()
     numbers = [pd.api.types.is_numeric_dtype(c) for c in (left, right)]
     n, nothing = len(both), ("table", len(both), np.nan, np.nan)
-    if n < FEWEST or (both.nunique() < 2).any():
+    if n < methods.value("relation_people") or (both.nunique() < 2).any():
         return nothing
     if all(numbers):
         rho, p = spearmanr(both["a"], both["b"])
@@ -263,8 +265,9 @@ def say_corrected(found: pd.DataFrame) -> str:
     """How many of `associations` look significant before and after the correction, beside what
     chance would bring.
     """
-    counts = {"pairs": len(found), "chance": SURE * len(found)}
-    counts |= {"before": (found["p"] <= SURE).sum(), "after": found["sure"].sum()}
+    level = methods.value("false_discoveries")
+    counts = {"pairs": len(found), "chance": level * len(found)}
+    counts |= {"before": (found["p"] <= level).sum(), "after": found["sure"].sum()}
     return TOLD["corrected"].format(**{k: words.count(v) for k, v in counts.items()})
 
 

@@ -16,7 +16,7 @@ import yaml
 from ibis import _
 from scipy.stats import binom, false_discovery_control, gamma
 
-from helpers import history, stats, tables
+from helpers import history, methods, stats, tables
 from helpers.advertised import worth_telling
 from helpers.show import words
 
@@ -34,7 +34,6 @@ SIZES = [2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51]
 # baskets of an item in the earlier part, and share of them, to be looked at
 FEWEST, FEWEST_SHARE = 20, 0.001
 LEAST = 5  # baskets of a pair in the earlier part
-SURE = 0.05  # false discoveries among the rules said
 SET_SHARE, SET_ITEMS = 0.005, 20  # sets of three: least share of baskets, items looked at
 
 
@@ -160,12 +159,13 @@ def pair_rules(counts: Counts) -> pd.DataFrame:
     # pairs too rare to count could have been seen, too
     p = np.r_[rows["p"], np.ones(n * (n - 1) // 2 - len(rows))]
     rows["adjusted"] = false_discovery_control(p)[: len(rows)] if len(p) else p
-    rows = rows[rows["adjusted"] <= SURE].sort_values(
+    rows = rows[rows["adjusted"] <= methods.value("false_discoveries")].sort_values(
         ["at_least", "first", "second"], ascending=[False, True, True]
     )
     rows = rows.reset_index(drop=True).assign(holds=False)
     if len(rows):
-        rows["holds"] = false_discovery_control(rows["p_later"]) <= SURE
+        level = methods.value("false_discoveries")
+        rows["holds"] = false_discovery_control(rows["p_later"]) <= level
     rows[["first", "second"]] = (
         rows[["first", "second"]].apply(lambda c: c.map(counts.names)).astype("str")
     )
@@ -337,7 +337,7 @@ def larger_sets(items: ir.Table, never: Collection[str] = ()) -> pd.DataFrame:
     p = binom.sf(
         np.floor(found["all"] * once) - 1, np.ceil(found["baskets"] * once), found["best_pair"]
     )
-    sure = false_discovery_control(p) <= SURE
+    sure = false_discovery_control(p) <= methods.value("false_discoveries")
     found = found[sure & (found["all"] >= ADVICE["fewest"])]
     found = found.sort_values(["gain", "one", "other"], ascending=[False, True, True])
     whole = found[["one", "other", "then"]].apply(frozenset, axis=1) if len(found) else found["one"]

@@ -13,7 +13,7 @@ from ibis import _
 from scipy.special import xlogy
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from helpers import history, stats
+from helpers import history, methods, stats
 from helpers.analyze.voice.topic_links import topic_action
 from helpers.analyze.voice.topic_model import OTHER, TOPICS
 from helpers.analyze.voice.writing import facts, pattern
@@ -23,9 +23,7 @@ SERVICE = facts("service")
 SAYS, STAGES = SERVICE["says"], list(SERVICE["stages"])
 # that a run of weeks is called slow by chance, and series drawn to know it
 CHANCE, DRAWS = 0.05, 199
-CLEARLY = 0.10  # more late replies than in the other weeks, at least, as a share
 MOST_RUNS, LEAST_WEEKS = 3, 12  # slow periods looked for, and weeks without which none is
-FEWEST = 10  # marks, or replies a year apart, below which no share is told and nothing is compared
 YEAR = 365
 A_YEAR = pd.Timedelta(weeks=52)  # the same weeks of another year
 ALARM = pattern([*SERVICE["alarm"]["en"], *SERVICE["alarm"]["zh"]])
@@ -129,7 +127,7 @@ def stage_source(cases: pd.DataFrame) -> str:
     """Where the stages come from, and what the share of the unhappy is of, as sentences."""
     by = cases["said_by"].value_counts(normalize=True)
     named = words.listing(f"{SERVICE['sources'][k]} ({words.percent(v)})" for k, v in by.items())
-    return SAYS["source"].format(sources=named, fewest=FEWEST)
+    return SAYS["source"].format(sources=named, fewest=methods.value("service_marks"))
 
 
 def service_load(
@@ -225,7 +223,7 @@ def _load(parts: list, name: str, as_of: date, target: float, case_cost: float) 
     found["in_target"] = (found["timely"] / found["judged"].where(found["judged"] > 0)).astype(
         float
     )
-    told = found["unhappy"].where(found["marks"] >= FEWEST)
+    told = found["unhappy"].where(found["marks"] >= methods.value("service_marks"))
     found["unhappy"] = pd.to_numeric(told.fillna(np.nan), errors="coerce").astype(float)
     found[["median", "p90", "a_week"]] = (
         found[["median", "p90", "a_week"]].astype(float).round({"median": 0, "p90": 0, "a_week": 1})
@@ -282,7 +280,8 @@ def reply_weeks(cases: pd.DataFrame, target: float, seed: int = 1) -> pd.DataFra
             break
         run = np.arange(len(left))[first[0] : last[0] + 1]
         rest = np.delete(np.arange(len(left)), run)
-        if late[run].sum() / n[run].sum() < late[rest].sum() / n[rest].sum() + CLEARLY:
+        usual = late[rest].sum() / n[rest].sum()
+        if late[run].sum() / n[run].sum() < usual + methods.value("service_slower"):
             break
         slow[left[run]] = True
     return weeks.assign(is_slow=slow)
@@ -340,7 +339,7 @@ def slow_cost(cases: pd.DataFrame, weeks: pd.DataFrame, target: float) -> pd.Dat
     for name, slow in sides.items():
         marked = known["unhappy"].notna()
         n, m = int((slow & marked).sum()), int((~slow & marked).sum())
-        if min(n, m) < FEWEST:
+        if min(n, m) < methods.value("service_marks"):
             continue
         bad = known["unhappy"].fillna(False).astype(bool)
         yes, other = int((bad & slow & marked).sum()), int((bad & ~slow & marked).sum())
@@ -515,10 +514,11 @@ def _slow_action(weeks: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, u
         if (
             weeks["week"].min() <= ends[0]
             and ends[1] <= weeks["week"].max()
-            and rows["cases"].sum() >= FEWEST
+            and rows["cases"].sum() >= methods.value("service_marks")
         ):
             seen[side] = rows["late_cases"].sum() / rows["cases"].sum()
-    slow = {side: late for side, late in seen.items() if late >= usual + CLEARLY}
+    clearly = usual + methods.value("service_slower")
+    slow = {side: late for side, late in seen.items() if late >= clearly}
     kind = "season" if slow else "once" if seen else "unknown"
     side, other = next(iter((slow or seen).items()), ("", 0.0))
     return SAYS["slow_action"][kind].format(side=side, other=words.percent(other))

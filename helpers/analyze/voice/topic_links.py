@@ -14,13 +14,12 @@ import pandas as pd
 from ibis import _
 from scipy.stats import norm
 
-from helpers import history, stats
+from helpers import history, methods, stats
 from helpers.analyze.voice.topic_model import OTHER, TOPICS
 from helpers.analyze.voice.writing import TEXTS, words_of
 from helpers.show import words
 
 SAYS = TOPICS["says"]
-FEWEST = 20  # texts (or writers, or customers) of a topic, below which nothing is compared
 FEWEST_SIDES = 5  # of them, with and without the outcome
 FEWEST_OF_A_WORD = 3  # texts; a rarer word may be a name
 LEAST_DAYS = 180  # from the first text to the last, to speak of a trend
@@ -99,7 +98,7 @@ def topic_trends(texts: pd.DataFrame) -> pd.DataFrame:
     long_enough = len(read) and years.max() * 365.25 >= LEAST_DAYS and (x**2).sum() > 0
     rows = []
     for topic, n in read["topic"].value_counts().sort_index().items():
-        if n < FEWEST or not long_enough or topic == OTHER:
+        if n < methods.value("topic_texts") or not long_enough or topic == OTHER:
             continue
         y = (read["topic"] == topic).astype(float)
         y = y - y.groupby(read["source"]).transform("mean")
@@ -493,7 +492,8 @@ def _writers(texts: pd.DataFrame) -> pd.Series:
 
 def _enough(outcome: pd.Series) -> bool:
     yes = int(outcome.astype(bool).sum())
-    return len(outcome) >= FEWEST and min(yes, len(outcome) - yes) >= FEWEST_SIDES
+    enough = len(outcome) >= methods.value("topic_texts")
+    return enough and min(yes, len(outcome) - yes) >= FEWEST_SIDES
 
 
 def _corrected(found: pd.DataFrame, verdicts: Mapping[int, str]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import stats
+from helpers import methods, stats
 from helpers.segment.churn.leaving import CHURN, Watch
 from helpers.segment.lifetime_value import bgnbd
 from helpers.show import words
@@ -30,7 +30,6 @@ CURVED = [
 ]
 # twice as much matters as much, whatever the level: logs
 CURVED += ["known_days", "mails", "slowest_reply"]
-FEWEST = 30  # leavers, and as many who stayed, that a model learns from and is calibrated on
 TESTS = 4  # earlier days on which the ways are compared
 CHANCE = "chance"
 WAYS = [way for way in CHURN["ways"] if way != CHANCE]
@@ -78,7 +77,7 @@ def add_risk(people: pd.DataFrame, watch: Watch) -> pd.DataFrame:
 def risk_in_words(today: pd.DataFrame) -> str:
     """How sure the risks of the last look are."""
     return CHURN["says"]["learned" if today["model_score"].notna().any() else "rough"].format(
-        fewest=FEWEST
+        fewest=methods.value("leavers")
     )
 
 
@@ -93,7 +92,7 @@ def add_alive(people: pd.DataFrame, watch: Watch) -> pd.DataFrame:
     for on in judged_days(people):
         day = people[people["on"] == on]
         x, t_x, T = _history(day)
-        fit = bgnbd.fit(x, t_x, T) if (x > 0).sum() >= FEWEST else None
+        fit = bgnbd.fit(x, t_x, T) if (x > 0).sum() >= methods.value("leavers") else None
         if fit and fit.converged:
             r, alpha, _a, _b = fit.params
             none = np.exp((r + x) * (np.log(alpha + T) - np.log(alpha + T + watch.horizon / WEEK)))
@@ -112,7 +111,8 @@ def judged_days(people: pd.DataFrame) -> list[pd.Timestamp]:
 
 
 def learn(people: pd.DataFrame, on: pd.Timestamp, watch: Watch) -> Model | None:
-    """The model that could be had on the day `on`; None where fewer than `FEWEST` left or stayed on
+    """The model that could be had on the day `on`; None where fewer than `leavers` left or stayed
+    on
     either side.
 
     Learned on days whose outcome was known half a horizon before `on`, calibrated on the day
@@ -120,7 +120,7 @@ def learn(people: pd.DataFrame, on: pd.Timestamp, watch: Watch) -> Model | None:
     """
     calibrate = people[people["on"] == on - pd.Timedelta(days=watch.horizon)]
     train = people[people["on"] <= on - pd.Timedelta(days=watch.horizon * 3 // 2)]
-    if min(_fewer(train), _fewer(calibrate)) < FEWEST:
+    if min(_fewer(train), _fewer(calibrate)) < methods.value("leavers"):
         return None
     features = [f for f in FEATURES if train[f].nunique() > 1]
     middle = train[features].astype(float).median()
@@ -222,15 +222,15 @@ def best_way(tested: pd.DataFrame) -> pd.DataFrame:
 def best_in_words(tested: pd.DataFrame) -> list[dict[str, str]]:
     """The best way as headline, evidence and how sure; an empty list where nothing could be tested.
 
-    Below `FEWEST` leavers nothing is said but that.
+    With fewer than `leavers` nothing is said but that.
     """
     base, leavers = tested.loc[tested["way"] == CHANCE, "precision"].sum(), tested["leavers"].max()
     found, says = [], CHURN["says"]
-    if leavers < FEWEST:
+    if leavers < methods.value("leavers"):
         return [
             {
                 "headline": says["few"].format(leavers=leavers),
-                "sure": says["few_sure"].format(fewest=FEWEST),
+                "sure": says["few_sure"].format(fewest=methods.value("leavers")),
             }
         ]
     for best in best_way(tested).itertuples():
@@ -259,8 +259,8 @@ def money_in_words(tested: pd.DataFrame) -> list[dict[str, str]]:
     Ways that held as much, in whole percent, are named together, and then no way is advised; nor is
     one that weighs no money.
     """
-    says, known = CHURN["says"], tested[(tested["leavers"] >= FEWEST) & tested["money"].notna()]
-    known = known[known["way"] != CHANCE]
+    says, enough = CHURN["says"], tested["leavers"] >= methods.value("leavers")
+    known = tested[enough & tested["money"].notna() & (tested["way"] != CHANCE)]
     if known.empty:
         return []
     first = known[known["money"].round(2) == known["money"].round(2).max()]

@@ -17,7 +17,7 @@ import yaml
 from ibis import _
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from helpers import history, stats
+from helpers import history, methods, stats
 from helpers.segment.churn.leaving import Watch, panel
 from helpers.show import words
 
@@ -26,7 +26,6 @@ REASONS = yaml.safe_load(
 )
 # what is held equal, in logs
 BEFORE = ["silence", "usual_gap", "frequency", "monetary", "known_days", "orders_now"]
-FEWEST = 10  # who showed a sign and left, and who showed it and stayed, below which nothing is said
 DRAWS = 500  # of the coefficients, for the intervals
 TINY = 1e-7  # less is rounding
 
@@ -121,7 +120,8 @@ def sign_effects(rows: pd.DataFrame) -> pd.DataFrame:
     One row a sign of reasons.yaml: sign, customers who showed it, shown and left (rows of the panel), effect:
     the difference in the chance to leave, standardised over those who showed it, with its 90 %
     interval; share: the part of all leaving that it would explain, with its interval; compared,
-    action, verdict. Where fewer than `FEWEST` left or stayed with the sign, no effect is given.
+    action, verdict. Where fewer than `reason_people` left or stayed with the sign, no effect is
+    given.
 
     A logistic regression of leaving on all signs, on who could show them, on `BEFORE` and the day,
     in a panel of discrete time (Allison 1982); errors clustered by customer; intervals from draws
@@ -351,7 +351,7 @@ def _effects(rows: pd.DataFrame, marks: dict[str, pd.Series]) -> dict[str, dict[
     could |= {
         f"{n}, twice": t.astype(float)
         for n, t in twice.items()
-        if _fewer(rows.loc[t, "left"]) >= FEWEST
+        if _fewer(rows.loc[t, "left"]) >= methods.value("reason_people")
     }
     held = np.log1p(rows[BEFORE].astype(float).clip(lower=0)).fillna(0.0)
     days = pd.get_dummies(rows["on"], drop_first=True, dtype=float)
@@ -387,7 +387,8 @@ def _chance(x: np.ndarray, b: np.ndarray) -> float:
 
 def _comparable(rows: pd.DataFrame, shown: pd.Series, sign: dict) -> bool:
     others = _could(rows, sign) & ~shown
-    return min(_fewer(rows.loc[shown, "left"]), _fewer(rows.loc[others, "left"])) >= FEWEST
+    fewest = min(_fewer(rows.loc[shown, "left"]), _fewer(rows.loc[others, "left"]))
+    return fewest >= methods.value("reason_people")
 
 
 def _fewer(left: pd.Series) -> int:

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import history, stats
+from helpers import history, methods, stats
 from helpers.client import PlaybookError
-from helpers.effects import HELD_OUT, RESPONSE, clustered_error
+from helpers.effects import clustered_error
 from helpers.segment.churn.leaving import CHURN, Watch
 from helpers.show import words
 
@@ -88,15 +88,16 @@ def message_response(
     """How many of those who would stay silent a message brings back, from messages held out at
     random.
 
-    Looks at people silent for a step up to the horizon on the day, and at orders in the `RESPONSE`
-    days from it on. The assumption counts as a measurement as uncertain as it is large; the two are
-    weighed by how sure each is. With fewer than `HELD_OUT` held out, the assumption stands alone,
-    from 0 to twice itself.
+    Looks at people silent for a step up to the horizon on the day, and at orders in the
+    `message_days` from it on. The assumption counts as a measurement as uncertain as it is large; the two are
+    weighed by how sure each is. With fewer than `messages_held_out` held out, the assumption
+    stands alone, from 0 to twice itself.
     """
     seen = sent(messages, orders, watch).to_pandas()
-    seen = seen[pd.to_datetime(seen["on"]) <= pd.Timestamp(as_of) - pd.Timedelta(days=RESPONSE)]
+    told_by = pd.Timestamp(as_of) - pd.Timedelta(days=methods.value("message_days"))
+    seen = seen[pd.to_datetime(seen["on"]) <= told_by]
     held = seen["is_holdout"].fillna(False).astype(bool)
-    if held.sum() < HELD_OUT or (~held).sum() < HELD_OUT:
+    if min(held.sum(), (~held).sum()) < methods.value("messages_held_out"):
         return Response(assumed, 0.0, 2 * assumed, int(held.sum()), False, assumed)
     without = seen.loc[held, "came"].mean()
     own = np.where(
@@ -119,13 +120,13 @@ def sent(messages: ir.Table, orders: ir.Table, watch: Watch) -> ir.Table:
     """One row a message to somebody silent for a step up to the horizon: on, is_holdout, and
     whether they `came`.
     """
-    bought = history.purchase_days(orders)
+    bought, within = history.purchase_days(orders), methods.value("message_days")
     told = messages.filter(_.customer_id.notnull(), _.sent_at.notnull())
     told = told.select("message_id", "customer_id", "is_holdout", on=_.sent_at.date())
     both = told.join(bought, "customer_id")
     ago = both.on.delta(both.ordered_on, unit="day")
     rows = both.group_by("message_id", "customer_id", "is_holdout", "on").agg(
-        silence=ago.min(where=ago > 0), came=((ago <= 0) & (ago > -RESPONSE)).any()
+        silence=ago.min(where=ago > 0), came=((ago <= 0) & (ago > -within)).any()
     )
     return rows.filter(_.silence > watch.step, _.silence <= watch.horizon).order_by("message_id")
 

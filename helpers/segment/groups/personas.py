@@ -16,7 +16,7 @@ import yaml
 from ibis import _
 from scipy.stats import chi2, norm
 
-from helpers import history, stats
+from helpers import history, methods, stats
 from helpers.advertised import worth_telling
 from helpers.segment.groups.clustering import RULES as GROUP_RULES
 from helpers.segment.groups.features import Habits, wide
@@ -29,7 +29,6 @@ RULES = yaml.safe_load(
 PERSONAS_VERSION: str = RULES["version"]
 MEASURES: dict[str, str] = RULES["measures"]
 CARD: dict[str, dict[str, str]] = RULES["card"]
-LEAST_HELD = 50  # contacts held out at random that make a comparison with them worth while
 LEAST_EVENTS = 5  # answers on either side that a group needs to be judged
 
 
@@ -481,7 +480,7 @@ def choose_measure(rows: pd.DataFrame) -> str:
     contacts.
     """
     held = rows["held"].astype(bool)
-    if held.sum() >= LEAST_HELD:
+    if held.sum() >= methods.value("persona_held_out"):
         return "extra"
     return next((m for m in list(MEASURES)[1:] if rows.loc[~held, m].any()), "")
 

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import history
+from helpers import history, methods
 from helpers.client import Economics
 
 ALL, UNKNOWN = "all", "not known"
-FEWEST_LEFT = 30  # new customers that a day of the payback curve rests on
 
 
 def won(people: pd.DataFrame, customers: pd.DataFrame, as_of: date, days: int) -> pd.DataFrame:
@@ -147,7 +146,7 @@ def payback(lines: ir.Table, people: pd.DataFrame, as_of: date) -> pd.DataFrame:
             f if channel == ALL else f[f["channel"] == channel] for f in (new.assign(age=age), came)
         )
         ages = np.sort(ages["age"])
-        days = np.arange(ages[-min(FEWEST_LEFT, len(ages))] + 1)
+        days = np.arange(ages[-min(methods.value("payback_people"), len(ages))] + 1)
         there = len(ages) - np.searchsorted(ages, days)  # so many were won at least so long ago
         sums = sums.groupby("day")["money"].sum().reindex(days).fillna(0.0).to_numpy()
         curves.append(

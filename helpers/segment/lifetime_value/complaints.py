@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import stats
+from helpers import methods, stats
 from helpers.segment.lifetime_value.contribution import WORDS
 from helpers.show import words
 
-FEWEST_BAD = 30  # customers with a bad case, to say what such a case loses
 LEVELS = [0.25, 0.5, 0.75]  # quantiles of earlier money: customers are compared between these
 
 
@@ -64,7 +63,7 @@ def complaint_loss(cases: pd.DataFrame) -> pd.Series:
         "low": np.nan,
         "high": np.nan,
     }
-    if min(bad.sum(), (~bad).sum()) < FEWEST_BAD:
+    if min(bad.sum(), (~bad).sum()) < methods.value("bad_cases"):
         return pd.Series(found)
     cuts = np.unique(cases["before"].quantile(LEVELS))
     level = pd.Series(np.searchsorted(cuts, cases["before"]), index=cases.index)

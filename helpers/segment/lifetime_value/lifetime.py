@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from helpers import methods
 from helpers.history import BOUGHT
 from helpers.segment.lifetime_value import bgnbd, gamma_gamma, pareto_nbd
 from helpers.segment.lifetime_value.likelihood import Fit
@@ -23,7 +24,6 @@ PLAIN, SILENT = "last period's", "mean of those without an order"
 VALUE_VERSION = "1"
 WEEK, YEAR = 7, 365  # days
 TIE = 2.0  # of log-likelihood: less is no evidence
-FEWEST = 100  # customers who came back, for a model
 SETS, EACH = 20, 15  # sets of parameters, and draws with each
 MOST = 200_000  # histories to fit on: more hardly change a parameter
 ROWS = 20_000  # customers simulated at a time
@@ -105,8 +105,9 @@ def too_thin(people: pd.DataFrame) -> str:
     time.
     """
     again = people[people["x"] > 0]
-    if len(again) < FEWEST:
-        return f"only {len(again)} customers came back, and a model needs {FEWEST}"
+    least = methods.value("value_people")
+    if len(again) < least:
+        return f"only {len(again)} customers came back, and a model needs {least}"
     gap = (again["t_x"] / again["x"]).median()
     if people["T"].max() < 2 * gap:
         return (
