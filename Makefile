@@ -14,7 +14,7 @@ data/twin/raw: .venv/ready
 	@$(PY) -m helpers demo twin
 
 test: .venv/ready
-	@$(PY) -B -m pytest -p no:cacheprovider
+	@$(PY) -m pytest -p no:cacheprovider
 
 evidence: .venv/ready
 	@$(PY) -B -m pytest -p no:cacheprovider -m evidence tests
