@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-from itertools import combinations
 
 import pandas as pd
 
@@ -81,19 +80,21 @@ def _contradictions(rows: pd.DataFrame, fields: list[str], order: list[str]) -> 
     if rows["source"].nunique() < 2:
         return pd.DataFrame(columns=columns)
     alike = normalise(rows.assign(record=rows.index.astype("str").str.zfill(9)))
+    several = rows.groupby("person")["source"].transform("nunique") > 1
     for field in [f for f in fields if f != "name" and not f.endswith(("_id", "_at"))]:
         content = (
             alike[FORMS[field]]
             if field in FORMS
             else rows[field].astype("str").str.strip().str.casefold()
         )
-        known = rows[["person", "source"]].assign(content=content).dropna().drop_duplicates()
-        held = dict(list(known.groupby("source")))
-        for a, b in combinations([s for s in order if s in held], 2):
-            both = held[a].merge(held[b], on="person")
-            agree = (both["content_x"] == both["content_y"]).groupby(both["person"]).any()
-            if len(agree):
-                found.append((field, a, b, len(agree), int((~agree).sum())))
+        known = rows.loc[several, ["person", "rank"]].assign(content=content)
+        known = known.dropna().drop_duplicates()
+        both = known.merge(known, on="person").query("rank_x < rank_y")
+        same = both["content_x"] == both["content_y"]
+        agree = same.groupby([both["rank_x"], both["rank_y"], both["person"]]).any()
+        pairs = agree.groupby(level=["rank_x", "rank_y"]).agg(["size", "sum"])
+        for (a, b), people, agreeing in pairs.itertuples():
+            found.append((field, order[int(a)], order[int(b)], people, people - agreeing))
     return pd.DataFrame(found, columns=columns)
 
 
