@@ -195,7 +195,7 @@ def bars(
         ax.spines[["left"]].set_visible(False)
         ax.axvline(0, color=GREY, linewidth=1)
     ax.margins(x=0.12)
-    _finish(ax, title, unit, "", False, alt)
+    _finish(ax, title, unit, "", False, alt, own_x=True)
 
 
 @_worded
