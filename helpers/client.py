@@ -341,7 +341,16 @@ def _holds_no_number(value: Any) -> bool:
 
 # parts of the names of products and categories that are never recommended
 NOT_ADVERTISED = [
-    *("coupon", "voucher", "gift card", "misc", "deposit", "carrier bag", "shipping", "postage"),
+    *(
+        "coupon",
+        "voucher",
+        "gift card",
+        "misc items",
+        "deposit",
+        "carrier bag",
+        "shipping",
+        "postage",
+    ),
     *("gutschein", "pfand", "tragetasche", "versand", "优惠券", "礼品卡", "押金", "运费"),
 ]
 

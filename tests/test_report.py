@@ -212,7 +212,10 @@ def test_a_table_of_short_cells_stays_a_table_on_a_phone():
         return report._table(report.safe(f"<table><tr>{heads}</tr>{row}</table>"))
 
     assert "data-fits" in table("206 k")
-    assert "data-fits" not in table("206 k (190 k to 230 k)")
+    assert "data-short" in table("206 k of 310 k")
+    long = table("206 k (190 k to 230 k)")
+    assert "data-fits" not in long
+    assert "data-short" not in long
 
 
 def test_a_finding_says_itself_where_the_first_page_tells_it():

@@ -21,7 +21,8 @@ from helpers.show import words
 from helpers.show.findings import Finding, all_findings
 
 MOST_FINDINGS, LEAST_FINDINGS = 7, 3
-PHONE = 44  # letters in a row of a table that a phone still shows as one
+PHONE = 48  # letters in a row of a table that a phone still shows as one
+SHORT = 16  # letters of a cell of which a phone shows two side by side
 TINY = 0.001  # part of a year's sales below which what a finding is worth does not put it first
 COURSE = {"course", "exercise"}  # tags of cells that are for learners alone
 UNSHOWN = COURSE | {"no-report", "parameters", "injected-parameters"}
@@ -241,7 +242,12 @@ def _table(cleaned: Markup) -> Markup:
     caption = found.group(1).strip() if found else "Table"
     names = re.findall(r"<th\b[^>]*>(.*?)</th>", html, re.DOTALL)
     body = html.replace(found.group(0), "") if found else html
-    fits = " data-fits" if _width(body) <= PHONE else ""
+    widths = _widths(body)
+    fits = ""
+    if sum(widths) + 2 * len(widths) <= PHONE:
+        fits = " data-fits"
+    elif max(widths, default=0) <= SHORT:
+        fits = " data-short"
     body = re.sub(
         r"(<table)([^>]*>)",
         rf'\1 data-columns="{len(names)}"{fits}\2<caption>{{}}</caption>',
@@ -256,19 +262,15 @@ def _table(cleaned: Markup) -> Markup:
     )
 
 
-def _width(table: str) -> int:
-    """Letters side by side in a table: the widest word of each heading, or cell of each column."""
-    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+def _widths(table: str) -> list[int]:
+    """By column, the letters of its longest cell, or of the longest word of its heading."""
+    rows = re.findall(r"<tr\b[^>]*>(.*?)</tr>", table, re.DOTALL)
     cells = [re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in rows]
-    columns = max(map(len, cells), default=0)
-    lengths = []
-    for number in range(columns):
-        said = [Markup(r[number]).striptags() for r in cells[1:] if len(r) == columns]
-        words_of_heading = (
-            Markup(cells[0][number]).striptags().split() if number < len(cells[0]) else []
-        )
-        lengths.append(max(map(len, [*said, *words_of_heading]), default=0))
-    return sum(lengths) + 2 * columns
+    cells = [[Markup(cell).striptags() for cell in row] for row in cells]
+    heads, body = (cells[0], cells[1:]) if cells else ([], [])
+    longest = [max(head.split(), key=len, default="") for head in heads]
+    columns = zip(longest, *[row for row in body if len(row) == len(heads)], strict=True)
+    return [max(map(len, column)) for column in columns]
 
 
 def _labelled(row: re.Match, names: list[str]) -> str:
