@@ -22,7 +22,7 @@ from helpers.analyze.predictions import (
     sales_drivers,
 )
 from helpers.client import Economics
-from helpers.show import words
+from helpers.show import charts, words
 
 NO_FEASTS = sales_drivers.feast_days(
     pd.DataFrame(columns=["held_on", "name", "kind"]), "", date(2024, 1, 1), date(2024, 1, 2)
@@ -724,7 +724,7 @@ def test_what_drives_names_silence_and_the_tree_can_be_drawn(contest, monkeypatc
         "silence in usual gaps",
     }
     drawn = []
-    monkeypatch.setattr(show.charts, "display", drawn.append)
+    monkeypatch.setattr(charts, "display", drawn.append)
     show.tree(*purchase_models.teaching_tree(contest), "Who buys?", says="buy")
     assert drawn[0].alt.startswith("Decision tree. Who buys? ")
 

@@ -495,7 +495,7 @@ def graph(
         inside = (0, (width / 2 + 6) * (-1 if on > x else 1))
         ax.annotate(text, middle, inside, textcoords="offset points", ha="center", va="center",
                     fontsize=9, color=INK, zorder=4,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4})  # fmt: skip
+                    path_effects=[withStroke(linewidth=2, foreground="white")])  # fmt: skip
     ax.scatter(range(len(nodes)), [0] * len(nodes), s=150, color=INK, zorder=3)
     for name, x in at.items():
         ax.text(x, floor, fill(name, 10), ha="center", va="top", fontsize=9.5, color=INK, zorder=5,
