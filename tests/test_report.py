@@ -1,6 +1,7 @@
 """What a stakeholder opens: safe, whole, readable, and free of customers' ids."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -287,7 +288,8 @@ def test_the_first_page_says_what_is_taken_for_granted_each_figure_once(grocer_r
     taken = frames(Client("grocer").latest)["assumptions"]
     assert taken["name"].is_unique
     assert {"contact_cost", "discount_rate", "horizon_days", "margin"} <= set(taken["name"])
-    shown = pages(grocer_report)["index.html"].split("What this report takes for granted")[1]
+    first = unescape(pages(grocer_report)["index.html"])
+    shown = first.split("What this report takes for granted")[1]
     for row in taken.itertuples():
         assert row.about in shown
         assert row.key in shown
