@@ -194,6 +194,24 @@ def test_findings_are_ranked_by_value_then_by_advice():
     assert report.rank([]) == []
 
 
+def test_advice_without_a_worth_comes_in_the_order_of_its_days_and_is_not_the_answer():
+    def make(i, **more):
+        return Finding(id=i, kind="finding", headline=f"{i}.", action="do", **more)
+
+    found = [
+        make("late", check_on="2024-04-01"),
+        make("never"),
+        make("soon", check_on="2024-01-14"),
+    ]
+    ranked = report.rank(found)
+    assert [f.id for f in ranked] == ["soon", "late", "never"]
+    assert report._headline(ranked, ["Sales rise."]) == "Sales rise."
+    worth = make("worth", value=2000.0)
+    assert report._headline([worth, *ranked], ["Sales rise."]) == "worth."
+    assert report._headline(ranked, []) == "soon."
+    assert report._headline([], []) == "No finding in this run"
+
+
 def test_what_is_worth_next_to_nothing_does_not_lead():
     def make(i, **more):
         return Finding(id=i, kind="finding", headline=i, **more)

@@ -289,22 +289,18 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
         place: [words.sentence(f.headline) for f in found if f.place == place]
         for place in ("lead", "data", "methods")
     }
+    lead = told.pop("lead")
+    headline = _headline(ranked, lead)
     advice = sum(f.kind == "finding" and bool(f.action) for f in found)
-    lead = [
-        *told.pop("lead"),
-        (
-            f"{advice} pieces of advice follow from the data; those below come first."
-            if advice
-            else ""
-        ),
-    ]
+    if advice:
+        lead.append(f"{advice} pieces of advice follow from the data; those below come first.")
     trust = [(place.capitalize(), " ".join(sentences)) for place, sentences in told.items()]
     trust.append(("About the data", client.settings.about))
     return {
         "title": f"{client.settings.title}: report of {folder.name[:10]}",
         "badges": _badges(folder, client),
-        "headline": ranked[0].headline.rstrip(".") if ranked else "No finding in this run",
-        "lead": " ".join(lead),
+        "headline": headline.rstrip("."),
+        "lead": " ".join(sentence for sentence in lead if sentence != headline),
         "kpis": _kpis(kpis, sales),
         "kpi_note": f"{kpis['period'].iloc[0]}; money in {currency}." if len(kpis) else "",
         "findings": [_shown(f, top, currency, titles) for f in ranked],
@@ -314,6 +310,14 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
         "unseen": _unseen([f for f in found if f.kind == "unseen"]),
         "pages": pages,
     }
+
+
+def _headline(ranked: list[Finding], lead: list[str]) -> str:
+    """What the report says first: the advice that is worth most, else how sales stand."""
+    if ranked and ranked[0].value:
+        return ranked[0].headline
+    known = lead + [f.headline for f in ranked]
+    return known[0] if known else "No finding in this run"
 
 
 def _assumed(rows: pd.DataFrame, currency: str, titles: dict[str, str]) -> list[dict]:
@@ -354,8 +358,8 @@ def _unseen(found: list[Finding]) -> list[dict[str, str]]:
 
 
 def rank(found: list[Finding], sales: float = 0.0) -> list[Finding]:
-    """The three to seven findings for the index: by value, then those that advise, then what to
-    know.
+    """The three to seven findings for the index: by value, then those that advise, the soonest due
+    first, then what to know.
 
     `sales` are those of a year: what is worth less than a thousandth of them comes after all advice
     whose worth nobody has put into money.
@@ -365,6 +369,7 @@ def rank(found: list[Finding], sales: float = 0.0) -> list[Finding]:
     worth = [f for f in valued if abs(f.value) >= TINY * sales]
     tiny = [f for f in valued if f not in worth]
     advising = [f for f in reversed(listed) if f.action and not f.value]
+    advising.sort(key=lambda f: f.check_on or "9999")
     chosen = (worth + advising + tiny)[:MOST_FINDINGS]
     rest = [f for f in reversed(listed) if f not in chosen]
     return chosen + rest[: max(0, LEAST_FINDINGS - len(chosen))]
