@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython.display import Image, display
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.patheffects import withStroke
@@ -29,7 +30,17 @@ PICTURE = {
     "facecolor": "white",
     "metadata": {"Software": None},
 }
+CHINESE = [  # fonts for the client's own words, the first that is installed
+    *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "PingFang SC"),
+    *("Hiragino Sans GB", "Microsoft YaHei", "SimHei", "WenQuanYi Zen Hei"),
+]
 EMPTY = "Nothing to draw: this client's data hold no rows for it."
+
+
+def fonts() -> list[str]:
+    """DejaVu Sans, and for what it cannot write the first Chinese font that is installed."""
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *[name for name in CHINESE if name in installed][:1]]
 
 
 @cache
@@ -56,7 +67,7 @@ def theme() -> None:
             "axes.axisbelow": True,
             "lines.linewidth": 1.8,
             "lines.solid_capstyle": "round",
-            "font.family": "DejaVu Sans",
+            "font.family": fonts(),
             "legend.frameon": False,
         },
     )
