@@ -11,13 +11,11 @@ import html
 import inspect
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
-from numbers import Number
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 from IPython.display import HTML, Code, display
 
+from helpers import answers
 from helpers.start import current
 from helpers.store import Store, notebook_file, write_csv
 
@@ -37,8 +35,8 @@ def exercise(question: Callable[[Store], Answers]) -> Callable[[Store], Answers]
 def check(name: str, answer: object = ...) -> None:
     """Compare an answer with the one computed from the data, and say how it went.
 
-    Accepts equivalent right answers: a share or a percent, a set or a list in any order, a one-cell
-    frame, an Ibis expression, small rounding. With `...` still there, says what to do.
+    Every right form is right (see `answers.same`), an Ibis expression too. With `...` still there,
+    says what to do.
     """
     verdict, message = judge(name, answer)
     mark = {"right": "✓", "open": "…"}.get(verdict, "✗")
@@ -53,20 +51,11 @@ def judge(name: str, answer: object) -> tuple[str, str]:
             "Not answered yet. Put your answer in place of the three dots and run the cell.",
         )
     right, mistakes = _load(name)(current())
-    if same(answer, right):
-        return "right", "Right."
-    hint = next((h for h, wrong in mistakes.items() if same(answer, wrong)), None)
-    if hint:
-        return "wrong", f"Not yet. {hint}"
-    if isinstance(right, Number) and not isinstance(_plain(answer), Number):
-        return "wrong", "Not yet. The answer is one number."
-    return (
-        "wrong",
-        (
-            "Not yet. Read the question once more, and look at the cell above that comes closest"
-            " to it."
-        ),
-    )
+    if answers.same(answer, right):
+        coarse = answers.is_coarse(answer, right)
+        return "right", "Right, as far as it goes. Give three digits." if coarse else "Right."
+    known = (hint for hint, wrong in mistakes.items() if answers.same(answer, wrong))
+    return "wrong", f"Not yet. {next(known, None) or answers.what_went_wrong(answer, right)}"
 
 
 def source(helper: Callable) -> None:
@@ -82,51 +71,6 @@ def csv(name: str) -> Path:
     path = current().client.private("course") / f"{name}.csv"
     write_csv(current().frame(name), path)
     return path
-
-
-def same(answer: object, right: object) -> bool:
-    """Whether two answers mean the same.
-
-    >>> same(16.6, 0.166), same(["b", "a"], {"a", "b"}), same(pd.Series([3.0]), 3), same("Friday ", "friday")
-    (True, True, True, True)
-    >>> same(0.17, 0.2), same("a", 1)
-    (False, False)
-    """
-    a, b = _plain(answer), _plain(right)
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, Number) and isinstance(b, Number):
-        if isinstance(b, int) and abs(b) > 1:
-            return float(a) == b
-        close = dict(rel_tol=0.006, abs_tol=1e-9)
-        shares = 0 < abs(float(b)) <= 1
-        return any(
-            np.isclose(float(a) / k, float(b), rtol=close["rel_tol"], atol=close["abs_tol"])
-            for k in ((1, 100) if shares else (1,))
-        )
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(
-            same(x, y) for x, y in zip(sorted(a, key=str), sorted(b, key=str), strict=True)
-        )
-    if isinstance(a, str) and isinstance(b, str):
-        return a.strip().casefold() == b.strip().casefold()
-    return type(a) is type(b) and a == b
-
-
-def _plain(answer: object) -> object:
-    if hasattr(answer, "to_pandas"):
-        answer = answer.to_pandas()
-    if isinstance(answer, pd.DataFrame):
-        answer = answer.to_numpy().ravel().tolist()
-    elif isinstance(answer, pd.Series | pd.Index | np.ndarray):
-        answer = answer.tolist()
-    if isinstance(answer, set | frozenset | tuple):
-        answer = list(answer)
-    if isinstance(answer, list):
-        return _plain(answer[0]) if len(answer) == 1 else [_plain(x) for x in answer]
-    if isinstance(answer, np.generic):
-        answer = answer.item()
-    return str(answer) if isinstance(answer, pd.Timestamp) else answer
 
 
 def _load(name: str) -> Callable[[Store], Answers]:

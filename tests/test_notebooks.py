@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from conftest import CHECKOUT, tags
 
-from helpers import learn, start, store
+from helpers import answers, learn, start, store
 from helpers.client import Client
 
 NAMES = sorted(p.stem for p in (CHECKOUT / "notebooks").glob("*.ipynb"))
@@ -177,7 +177,7 @@ def equivalents(right):
     import numpy as np
     import pandas as pd
 
-    plain = learn._plain(right)
+    plain = answers.plain(right)
     if isinstance(plain, bool | str):
         return [pd.Series([plain]), f" {plain} "] if isinstance(plain, str) else [np.bool_(plain)]
     if isinstance(plain, list):
