@@ -7,6 +7,8 @@ import pytest
 from bazaar import ADDED
 from conftest import LAB_HOME
 
+from helpers.segment import member_tiers
+
 
 @pytest.fixture()
 def twin(lab_run):
@@ -90,3 +92,24 @@ def test_moves_count_every_customer_once_and_all_the_money(lab_run):
     assert unseen["revenue_before"].sum() == 0
     silent = moved[moved["from_segment"] == "no order in the window"]
     assert silent["customers"].sum() == (then["frequency"] == 0).sum()
+
+
+def test_tiers_hold_every_customer_once_and_what_a_year_left(lab_run):
+    people, tiers = (
+        pd.read_parquet(lab_run / "tables" / f"{name}.parquet") for name in ("segments", "tiers")
+    )
+    by_tier = tiers.set_index("tier")
+    sizes, sales = people["tier"].value_counts(), people.groupby("tier")["yearly_sales"].sum()
+    assert by_tier["members"].sum() == len(people)
+    assert (by_tier.loc[sizes.index, "members"] == sizes).all()
+    assert by_tier.loc[sales.index, "sales"].tolist() == pytest.approx(sales.tolist())
+    assert by_tier[["share_of_members", "share_of_sales"]].sum().tolist() == pytest.approx([1, 1])
+    left = by_tier["margin"] - by_tier["benefits"] - by_tier["serving"]
+    assert by_tier["left"].tolist() == pytest.approx(left.tolist())
+    shares = {t["name"]: t["benefit"] for t in member_tiers.RULES["proposal"]}
+    for name, row in by_tier.iterrows():  # the shop has no tiers of its own: these are proposed
+        paid = people.loc[people["tier"] == name, "yearly_sales"].clip(lower=0).sum()
+        assert row["benefits"] == pytest.approx(shares[name] * paid)
+    assert by_tier["benefits"].sum() > 0
+    assert (by_tier["wasted"] >= by_tier["silent"]).all()
+    assert by_tier["silent"].sum() <= (people["yearly_sales"] <= 0).sum()

@@ -338,24 +338,6 @@ def telling(groups: pd.DataFrame, outcome: pd.Series) -> pd.DataFrame:
     return found.sort_values("explained", ascending=False, ignore_index=True)
 
 
-def beyond_past(outcome: pd.Series, then: pd.DataFrame) -> pd.Series:
-    """The outcome of those who ordered in an earlier window, less that of thirty with about equal
-    sales then.
-    """
-    past = then[then["frequency"] > 0].set_index("customer_id")["monetary"]
-    x = outcome.reindex(past.index).astype(float).fillna(0.0)
-    alike = np.ceil(past.rank() / max(len(past) / max(len(past) // FEWEST, 1), 1))
-    return x - x.groupby(alike).transform("mean")
-
-
-def answered(did: pd.DataFrame) -> pd.Series:
-    """Whether who was written to (in a frame of `conduct`) clicked or used a coupon: 1 or 0, by
-    customer_id.
-    """
-    asked = did[did["contacts"] > 0].set_index("customer_id")
-    return (asked[["clicked", "redeemed"]].sum(axis=1) > 0).astype(float)
-
-
 def _missed(x: pd.Series, by: pd.Series) -> pd.Series:
     """Squared distance of each customer from the mean of the others in the group; 0 where alone."""
     n, mean = (x.groupby(by).transform(how) for how in ("size", "mean"))
