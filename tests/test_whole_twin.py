@@ -113,3 +113,15 @@ def test_tiers_hold_every_customer_once_and_what_a_year_left(lab_run):
     assert by_tier["benefits"].sum() > 0
     assert (by_tier["wasted"] >= by_tier["silent"]).all()
     assert by_tier["silent"].sum() <= (people["yearly_sales"] <= 0).sum()
+
+
+def test_parts_of_the_funnel_add_up_and_strict_order_reaches_no_further(lab_run):
+    funnel = pd.read_parquet(lab_run / "tables" / "funnel.parquet")
+    reached = funnel.groupby(["unit", "order", "split", "position"])["reached"].sum()
+    whole = reached.xs("all", level="split")
+    split = reached.drop("all", level="split").reset_index("split")
+    assert split["split"].nunique() == 3
+    assert (split["reached"] == whole.reindex(split.index)).all()
+    by_order = whole.unstack("order")
+    assert (by_order["strict"] <= by_order["loose"]).all()
+    assert by_order.groupby("unit")["loose"].is_monotonic_decreasing.all()

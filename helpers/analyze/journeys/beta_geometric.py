@@ -16,9 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import betaln
 
 from helpers import stats
-from helpers.analyze.journeys.sessions import JOURNEYS
-from helpers.analyze.journeys.survival import half_time, kaplan_meier
-from helpers.show import words
+from helpers.analyze.journeys.survival import kaplan_meier
 
 VERSION = "1"
 PERIOD = 28  # days of a period
@@ -29,11 +27,7 @@ RULES = {
     "last": "last period's retention goes on",
     "exponential": "the same share leaves in each period",
 }
-FIRM = [
-    (1 / 3, "a stop here is often only a pause"),
-    (0.1, "some stops are only pauses"),
-    (0, "most stops are final"),
-]
+PAUSES = 1 / 3  # of those who stopped: where so many came back, a stop is rather a pause
 SBG = "shifted beta-geometric"
 
 
@@ -186,34 +180,6 @@ def project_plain(
     return {"last": last, "exponential": exponential}
 
 
-def published(years: int = 7) -> pd.DataFrame:
-    """The model and the plain rules on two published groups of contracts, fitted on the first
-    years, judged later.
-
-    One row a group and way: alpha and beta (of the model), survivors seen and said in the last
-    year, and the mean error over the years held out, in share of customers.
-    """
-    rows = []
-    for group, percent in JOURNEYS["published"].items():
-        left = np.array(percent) / 100
-        stopped, watched = -np.diff(left[: years + 1]), np.r_[np.zeros(years - 1), left[years]]
-        fit, later = fit_sbg(100 * stopped, 100 * watched), np.arange(years + 1, len(left))
-        said = {SBG: project(fit, later)} | project_plain(1000 * stopped, 1000 * watched, later)
-        for way, path in said.items():
-            own = fit if way == SBG else (np.nan, np.nan)
-            rows.append(
-                (
-                    group,
-                    RULES.get(way, way),
-                    *own,
-                    left[-1],
-                    path[-1],
-                    np.abs(path - left[years + 1 :]).mean(),
-                )
-            )
-    return pd.DataFrame(rows, columns=["group", "way", "alpha", "beta", "seen", "said", "error"])
-
-
 def counts_by_period(
     people: pd.DataFrame, cut: date, period: int = PERIOD
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -266,33 +232,6 @@ def fit_retention(
         {"period": [0], "at_risk": [n], "left": [1.0], "low": [1.0], "high": [1.0]}
     )
     return fit, table.merge(pd.concat([first, seen], ignore_index=True), how="left", on="period")
-
-
-def stay_in_words(people: pd.DataFrame, silence: int) -> str:
-    """The half-life with its interval, and how final a stop is."""
-    if not len(people):
-        return "Nobody has been watched long enough to say how long customers stay."
-    curve = kaplan_meier(people["days"], people["stopped"])
-    half, low, high = (half_time(curve, c) for c in ("left", "low", "high"))
-    top = f"to {words.count(high)}" if high == high else "to beyond what was seen"
-    life = (
-        f"half of them had placed it by day {words.count(half)} (90 % interval {words.count(low)}"
-        f" {top})"
-    )
-    stopped = people["stopped"].sum()
-    if not stopped:
-        return (
-            f"A stop is the last order before more than {silence} days of silence. Nobody of"
-            f" {words.count(len(people))} customers has been silent for so long yet."
-        )
-    back = people["returned"].sum() / stopped
-    firm = next(says for least, says in FIRM if back >= least)
-    return (
-        f"A stop is the last order before more than {silence} days of silence. Of"
-        f" {words.count(len(people))} customers,"
-        f" {life if half == half else 'fewer than half have stopped so far'}. {words.percent(back)}"
-        f" of the {words.count(stopped)} who stopped came back later all the same: {firm}."
-    )
 
 
 def retention_table(
@@ -369,65 +308,51 @@ def score_retention(held: pd.DataFrame, found: tuple[Fit, pd.DataFrame] | None) 
     return table.sort_values("error", ignore_index=True)
 
 
-def plan_in_words(
-    tested: pd.DataFrame, people: pd.DataFrame, stay: pd.DataFrame
-) -> list[dict[str, str]]:
-    """What follows from `score_retention`, as a finding, or none: where many who stopped came back,
-    not to use it.
+def plan(tested: pd.DataFrame, people: pd.DataFrame, stay: pd.DataFrame) -> pd.Series | None:
+    """The share of newcomers to plan with for the end of a year, from `low` to `high`; None without
+    a hold-out.
 
-    The plan is a range, as wide as the mean error to either side, but no higher than what was left
-    in the last period seen within the year: that share cannot rise. `stay` is `retention_table`;
-    its last period seen is said beside the plan. A way that was too low, or too high, in every
-    period held out is said as well, and the plan lies on the other side of it, as far as what was
-    left in that last period allows.
+    tested : from `score_retention`; the first row is the best way
+    people : from `lifetimes`
+    stay : table `retention_fit`
+
+    The range is as wide as the mean error to either side. A way that was too low, or too high, in
+    every period held out (`one_sided`) is moved by its bias, as far as what was seen allows
+    (`moved`). What was left in the last period seen within the year is the `most`: that share
+    cannot rise. `pauses` says that so many came back that no plan should rest on silence. Shares
+    are of newcomers; `error`, `bias` and `worst` are in points.
     """
     if not len(tested):
-        return []
-    said, best = JOURNEYS["finding"]["stay"], tested.iloc[0]
+        return None
+    best, model = tested.iloc[0], tested.set_index("way").loc[SBG, "year"]
     back = people["returned"].sum() / max(people["stopped"].sum(), 1)
-    pauses = back >= FIRM[0][0]
-    model = tested.set_index("way").loc[SBG, "year"]
-    aside = "" if best["way"] == SBG else f" (the model says {words.percent(model)})"
-    told = {
-        "way": best["way"],
-        "back": words.percent(back),
-        "periods": best["periods"],
-        "model": aside,
-    }
-    told |= {"year": words.percent(best["year"]), "year_period": PERIODS}
-    told |= {"error": f"{best['error']:.1f}", "worst": f"{tested['error'].iloc[-1]:.1f}"}
-    told |= {"bias": f"{abs(best['bias']):.1f}", "side": "low" if best["bias"] < 0 else "high"}
-    told |= {"other": "above" if best["bias"] < 0 else "below"}
-    evidence = ["evidence"]
-    # all errors have one sign
-    always = best["error"] > 0 and np.isclose(abs(best["bias"]), best["error"])
-    evidence += ["always"] if always else []
-    seen = stay[(stay["period"] > 0) & stay["left"].notna()] if "left" in stay else stay[:0]
+    pauses = back >= PAUSES
+    seen = stay.reindex(columns=["period", "at_risk", "left"])
+    seen = seen[(seen["period"] > 0) & seen["left"].notna()]
     within = seen[seen["period"] <= PERIODS].tail(1)
     most = within["left"].iloc[0] if len(within) else 1.0
-    mended = best["year"] - (best["bias"] / 100 if always else 0)
-    evidence += ["lies"] if always and mended <= most else []
+
+    # all errors have one sign
+    one_sided = best["error"] > 0 and np.isclose(abs(best["bias"]), best["error"])
+    mended = best["year"] - one_sided * best["bias"] / 100
     year, error = min(mended, most), best["error"] / 100
-    told |= {
-        "low": words.percent(max(year - error, 0)),
-        "high": words.percent(min(year + error, most)),
+    found = {
+        "low": max(year - error, 0),
+        "high": min(year + error, most),
+        "one_sided": one_sided,
+        "moved": one_sided and mended <= most and not pauses,
+        "capped": most < mended + error and not pauses,
+        "most": most,
+        "capped_in": within["period"].max(),
+        "pauses": pauses,
+        "back": back,
+        "model": model,
+        "is_model": best["way"] == SBG,
+        "year_period": PERIODS,
+        "worst": tested["error"].iloc[-1],
     }
-    if len(seen):
-        last = seen.iloc[-1]
-        told |= {"last": f"{last['period']:.0f}", "at_risk": words.count(last["at_risk"])}
-        told |= {"seen": words.percent(last["left"], 1)}
-        evidence += [
-            "seen",
-            *(["fewer"] if last["period"] <= PERIODS and most < best["year"] else []),
-        ]
-        if most < mended + error and not pauses:
-            told |= {"at": f"{within['period'].iloc[0]:.0f}", "most": words.percent(most)}
-            evidence += ["capped"]
-    parts = {
-        "headline": ["pauses" if pauses else "model"],
-        "evidence": evidence,
-        "action": ["wait" if pauses else "plan"],
-    }
-    return [
-        {part: " ".join(said[key].format(**told) for key in keys) for part, keys in parts.items()}
-    ]
+    found |= best[["way", "periods", "error", "bias", "year"]].to_dict()
+    last = seen.tail(1).max()
+    found |= {"last": last["period"] if len(seen) else 0, "at_risk": last["at_risk"]}
+    found |= {"seen": last["left"], "fewer": last["period"] <= PERIODS and most < best["year"]}
+    return pd.Series(found, dtype=object)

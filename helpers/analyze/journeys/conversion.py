@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from helpers import methods, stats
-from helpers.analyze.journeys.sessions import JOURNEYS, READ, act_words
-from helpers.show import words
+from helpers import stats
+from helpers.analyze.journeys.sessions import JOURNEYS, act_words
 
 COLUMNS = ["unit", "order", "split", "part", "position", "step", "reached", "share", "low", "high"]
 COLUMNS += ["passed", "passed_low", "passed_high", "lost", "minutes"]
@@ -144,125 +143,6 @@ def funnels(
     return pd.concat(frames, ignore_index=True)[COLUMNS].assign(as_of=as_of)
 
 
-def one_funnel(table: pd.DataFrame, unit: str, order: str) -> pd.DataFrame:
-    """The undivided funnel of a unit and order, with the median `wait` since the step before in
-    words.
-    """
-    rows = table[(table["unit"] == unit) & (table["order"] == order) & (table["split"] == "all")]
-    return rows.assign(wait=_spell(rows["minutes"])).reset_index(drop=True)
-
-
-def compare_ways(table: pd.DataFrame, hours: float) -> pd.DataFrame:
-    """The same shop by four definitions: one row a unit and order, the share that reached each
-    step.
-
-    `hours` is the time limit of visitors; their `unit` names it.
-    """
-    limit = (
-        f"{words.count(hours / 24)} days" if hours >= 48 and hours % 24 == 0 else f"{hours:g} hours"
-    )
-    whole = table[table["split"] == "all"].replace({"unit": {"visitor": f"visitor, for {limit}"}})
-    wide = (
-        whole.pivot_table("share", ["unit", "order"], "step", sort=False)
-        .reset_index()
-        .rename_axis(columns=None)
-    )
-    began = whole[whole["position"] == 1].set_index(["unit", "order"])["reached"]
-    wide.insert(2, "began", [began[u, o] for u, o in zip(wide["unit"], wide["order"], strict=True)])
-    return wide.drop(columns=whole["step"].head(1).tolist())
-
-
-def by_part(table: pd.DataFrame) -> pd.DataFrame:
-    """The last step by device, channel and new or returning, the largest parts first: share of
-    those who began.
-    """
-    parts = table[table["split"] != "all"]
-    began = parts[parts["position"] == 1].set_index(["split", "part"])["reached"]
-    end = parts[parts["position"] == parts["position"].max()]
-    end = end.assign(began=[began[s, p] for s, p in zip(end["split"], end["part"], strict=True)])
-    end = end.sort_values(["split", "began"], ascending=[True, False], kind="stable")
-    return end[["split", "part", "began", "reached", "share", "low", "high"]].reset_index(drop=True)
-
-
-def worst_step(table: pd.DataFrame) -> pd.Series | None:
-    """The step of an undivided funnel before which most visits or visitors are lost; None without
-    one.
-    """
-    later = table[(table["position"] > 1) & table["passed"].notna()]
-    return later.loc[later["lost"].idxmax()] if len(later) else None
-
-
-def leak(table: pd.DataFrame) -> pd.DataFrame:
-    """What an undivided funnel says, in one row: its ends, the share that gets through, the step
-    where most leave.
-
-    `before` and `step` are the steps between which most are lost (`gone`), `stays` the share that
-    goes on, `todo` what to do. No row without a funnel.
-    """
-    worst = worst_step(table)
-    if worst is None:
-        return pd.DataFrame(
-            columns=[
-                "first",
-                "last",
-                "began",
-                "share",
-                "low",
-                "high",
-                "before",
-                "step",
-                "stays",
-                "gone",
-                "todo",
-            ]
-        )
-    end, before = table.iloc[-1], table.iloc[worst["position"] - 2]
-    points = {p["name"]: p["do"] for p in JOURNEYS["touchpoints"].values()}
-    row = {"first": table["step"].iloc[0], "last": end["step"], "began": table["reached"].iloc[0]}
-    row |= {
-        "share": end["share"],
-        "low": end["low"],
-        "high": end["high"],
-        "before": before["step"],
-        "step": worst["step"],
-    }
-    row |= {
-        "stays": worst["passed"],
-        "gone": worst["lost"],
-        "todo": points.get(before["step"], f"find out what stops people after “{before['step']}”"),
-    }
-    return pd.DataFrame([row])
-
-
-def parts_in_words(parts: pd.DataFrame) -> str:
-    """For each split of `by_part`, the best and the worst part, or that they do not differ beyond
-    chance.
-    """
-    said = []
-    for split, rows in parts[parts["began"] >= methods.value("funnel_visits")].groupby("split"):
-        best, worst = rows.loc[rows["share"].idxmax()], rows.loc[rows["share"].idxmin()]
-        if best["low"] > worst["high"]:
-            ends = [f"{r['part']} ({words.percent(r['share'], 1)})" for r in (best, worst)]
-            said.append(f"By {split} the share is highest for {ends[0]} and lowest for {ends[1]}.")
-        else:
-            said.append(f"By {split} the shares do not differ beyond chance.")
-    return " ".join(said)
-
-
-def where_visits_end(visits: pd.DataFrame) -> pd.DataFrame:
-    """Where visits without an order end: last act, visits, share, and time since the start in words
-    (quartiles).
-    """
-    gone = visits[~visits["buy"]]
-    table = gone.groupby("last_act")["minutes"].describe(percentiles=[0.25, 0.5, 0.75])
-    table = table[["count", "25%", "50%", "75%"]].set_axis(
-        ["visits", "quarter", "half", "three_quarters"], axis=1
-    )
-    table = table.assign(**{c: _spell(table[c]) for c in ("quarter", "half", "three_quarters")})
-    table.insert(1, "share", table["visits"] / max(len(gone), 1))
-    return table.astype({"visits": int}).sort_values("visits", ascending=False).reset_index()
-
-
 def tracked_share(acts: ir.Table, orders: ir.Table) -> pd.Series:
     """Orders of the days that the acts cover, in channels that the acts know, and how many of them
     the acts hold.
@@ -297,38 +177,3 @@ def tracked_share(acts: ir.Table, orders: ir.Table) -> pd.Series:
     found = {"orders": by["orders"], "seen": by["seen"]}
     found |= {"share": by["seen"] / by["orders"] if by["orders"] else np.nan}
     return pd.Series(found | dict(zip(("sales", "strange"), counts, strict=True)))
-
-
-def tracked_in_words(held: pd.Series) -> str:
-    """What part of the orders the site sees, which of its own the shop does not know, and what
-    follows for its counts and rates (`tracked_share`).
-    """
-    if held["share"] != held["share"]:
-        return (
-            "Its acts name no order of the shop, so nobody can say how many orders the site does"
-            " not see."
-        )
-    orders, seen = words.count(held["orders"]), words.percent(held["share"])
-    said = (
-        f"Of {orders} orders placed in these days in the channels that the site serves, its acts"
-        f" hold {seen}. "
-    )
-    low = (
-        "The others were bought unseen, so the counts below are too low. The rates are too low only"
-        " where the visit "
-    )
-    low += "was seen and its order was not."
-    said += low if held["share"] < 0.98 else "So what follows misses hardly anything."
-    if not held["strange"]:
-        return said
-    return (
-        said
-        + " "
-        + READ["strange"].format(**{c: words.count(held[c]) for c in ("strange", "sales")})
-    )
-
-
-def _spell(minutes: pd.Series) -> list[str]:
-    """Times in words, below two minutes in seconds."""
-    told = [f"{60 * m:.0f}{words.NBSP}s" if m < 2 else f"{m:,.1f}{words.NBSP}min" for m in minutes]
-    return ["" if pd.isna(m) else s for m, s in zip(minutes, told, strict=True)]

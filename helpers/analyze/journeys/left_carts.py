@@ -15,8 +15,6 @@ from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from helpers import history, stats
 from helpers.analyze.journeys.sessions import JOURNEYS
-from helpers.analyze.predictions.purchase import PURCHASE
-from helpers.show import words
 
 FATES = JOURNEYS["fates"]
 
@@ -83,41 +81,6 @@ def later_purchases(carts: ir.Table, acts: ir.Table, orders: ir.Table) -> ir.Tab
         .join(bought.union(sold), "person")
     )
     return both.filter(both["at"] > both.since).group_by("session").agg(next_at=_["at"].min())
-
-
-def follow_carts(carts: pd.DataFrame, later: pd.DataFrame, as_of: date, days: int) -> pd.DataFrame:
-    """Carts with their `fate`: bought in the visit, within a day, within `days`, not bought, or too
-    recent to say.
-    """
-    rows = carts.merge(later, how="left", on="session")
-    wait = (pd.to_datetime(rows["next_at"]) - pd.to_datetime(rows["at"])).dt.total_seconds() / 86400
-    watched = (
-        pd.Timestamp(as_of) + pd.Timedelta(days=1) - pd.to_datetime(rows["at"])
-    ).dt.total_seconds() / 86400
-    fate = np.select(
-        [rows["bought"].astype(bool), wait <= 1, wait <= days, watched >= days],
-        ["visit", "day", "later", "lost"],
-        "open",
-    )
-    return rows.assign(fate=fate, value=rows["value"].astype(float), wait=wait)
-
-
-def cart_fates(rows: pd.DataFrame) -> pd.DataFrame:
-    """What became of carts, for known people and strangers: one row a fate, shares of the carts old
-    enough to judge.
-    """
-    told = rows.assign(who=rows["known"].map({True: "known", False: "strangers"}))
-    told = told[told["fate"] != "open"]
-    counts = told.pivot_table("session", "fate", "who", aggfunc="count", fill_value=0)
-    counts = counts.reindex(
-        index=[f for f in FATES if f != "open"], columns=["known", "strangers"], fill_value=0
-    )
-    table = counts.assign(carts=counts.sum(axis=1), value=told.groupby("fate")["value"].sum())
-    table = table.assign(
-        value=table["value"].fillna(0.0).astype(float), share=table["carts"] / max(len(told), 1)
-    )
-    table[["low", "high"]] = stats.share_interval(table["carts"], pd.Series(len(told), table.index))
-    return table.rename(index=FATES).rename_axis("fate").reset_index()
 
 
 def carts_a_year(
@@ -244,70 +207,3 @@ def _difference(units: pd.DataFrame, base: str, other: str) -> tuple[float, ...]
         else (effect, effect)
     )
     return len(a), len(b), effect, *ends
-
-
-def won_back(
-    year: pd.Series, effect: pd.DataFrame, margin: tuple[float, str], currency: str = ""
-) -> pd.DataFrame:
-    """What reminders of carts are worth in a year, by the client's own experiment: a row a variant.
-
-    sales = effect on a reminded person with consent x carts a year whose owner may be written to;
-    value, value_low, value_high are what is left of it after the goods, or the sales where `margin`
-    (`assumptions.known_margin`) is not known. They are empty where a gain is not sure. `part` is
-    sales as a share of what the carts left in a year hold; headline, evidence and action say it in
-    words. No row without an experiment.
-    """
-    left = 1.0 if margin[1] == "assumed" else margin[0]
-    each = (
-        effect[["effect", "low", "high"]].astype(float).where(effect["low"].astype(float) > 0)
-        * year["reachable"]
-    )
-    rows = effect.assign(sales=each["effect"], value=left * each["effect"])
-    rows = rows.assign(value_low=left * each["low"], value_high=left * each["high"])
-    rows = rows.assign(part=rows["sales"] / year["left_value"] if year["left_value"] else np.nan)
-    told = [_say_won(row, year["reachable"], margin, currency) for row in rows.itertuples()]
-    return rows.assign(**{c: [t[c] for t in told] for c in ("headline", "evidence", "action")})
-
-
-def _say_won(
-    row: object, reachable: float, margin: tuple[float, str], currency: str
-) -> dict[str, str]:
-    said, sure = JOURNEYS["finding"]["cart"], row.low > 0
-    counts = ("treated", "control", "all_treated", "all_control", "enrolled")
-    told = {c: words.count(getattr(row, c)) for c in counts} | {"reachable": words.count(reachable)}
-    told |= {
-        c: words.money(getattr(row, c), currency)
-        for c in ("value", "sales", "effect", "all_effect")
-    }
-    told |= {
-        c: words.money(getattr(row, c))
-        for c in ("low", "high", "all_low", "all_high", "value_low", "value_high")
-    }
-    told |= {"test": row.experiment_id, "variant": row.variant, "part": words.percent(row.part)}
-    assumed = margin[1] == "assumed"
-    told |= {"margin": words.percent(margin[0]), "of": said["of"]["sales" if assumed else "margin"]}
-    told |= {"margin_from": PURCHASE["says"]["from"][margin[1]]}
-    keys = ["few" if row.effect != row.effect else "effect", *([] if sure else ["zero"])]
-    keys += ["all"] if (row.treated, row.control) != (row.all_treated, row.all_control) else []
-    keys += ["carts", "sales" if assumed else "margin"] if sure else []
-    return {
-        "headline": said["worth" if sure else "unsure"].format(**told),
-        "evidence": " ".join(said[key].format(**told) for key in keys),
-        "action": said["send" if sure else "wait"],
-    }
-
-
-def carts_in_words(year: pd.Series, days: int, currency: str) -> str:
-    """How many carts are left in a year, what they hold, and why that is not what can be won."""
-    if not year["carts"]:
-        return "No cart was filled."
-    pace = words.count(year["days"])
-    left = words.count(year["left"])
-    back = words.percent(year["back"])
-    held, lost = (words.money(year[c], currency) for c in ("left_value", "lost_value"))
-    whose = "Leaving out those whose owner a test reminded, " if year["reminded"] else ""
-    return (
-        f"At the pace of {pace} days, {left} carts a year are left in their visit, with goods for"
-        f" {held} at what they usually bring; those for {lost} are followed by no order within"
-        f" {days} days. {whose}{back} are followed by one without our doing, as far as we see."
-    )

@@ -14,10 +14,8 @@ import pandas as pd
 from ibis import _
 
 from helpers import methods
-from helpers.analyze.journeys.sessions import JOURNEYS
 from helpers.analyze.journeys.survival import at_day, half_time, kaplan_meier
 from helpers.history import purchase_days
-from helpers.show import words
 
 VERSION = "1"
 WATCHED = 10  # customers still asked on the last day, below which the chance is not told
@@ -48,13 +46,6 @@ class History(NamedTuple):
     within: int  # how far the ladder looks
     customers: int  # how many they are
     all_of: int  # how many customers have ordered
-
-    def in_words(self) -> str:
-        """On how many of the customers ladder and retention rest."""
-        said = JOURNEYS["finding"]["ladder"][
-            "known" if self.customers < self.all_of else "everybody"
-        ]
-        return said.format(customers=words.count(self.customers), all_of=words.count(self.all_of))
 
 
 def history(orders: ir.Table, customers: ir.Table, as_of: date) -> History:
@@ -214,32 +205,4 @@ def check_ladder(days: ir.Table, as_of: date, within: int) -> pd.DataFrame:
     every = now.groupby("step")["n"].sum()
     return said[["step", "customers", "naive", "chance", "low", "high"]].assign(
         came=said["step"].map(came / every)
-    )
-
-
-def weakest_step(found: pd.DataFrame, past: History) -> pd.Series | None:
-    """The step after which most customers are lost, of those that can be told; None without one.
-
-    `headline`, `evidence` and `action` say it in words.
-    """
-    if not found["lost"].notna().any():
-        return None
-    step, said = found.loc[found["lost"].idxmax()], JOURNEYS["finding"]["ladder"]
-    told = {
-        "step": f"{step['step']:.0f}",
-        "within": past.within,
-        "lost": words.percent(1 - step["chance"]),
-    }
-    told |= {c: words.percent(step[c]) for c in ("chance", "low", "high", "naive")}
-    told |= {"reached": words.count(step["customers"]), "soon": f"{step['soon']:.0f}"}
-    keys = {
-        "headline": "all" if found["lost"].notna().all() else "some",
-        "evidence": "evidence",
-        "action": "do",
-    }
-    text = {part: said[key].format(**told) for part, key in keys.items()}
-    if step["customers"] < past.customers:
-        text["evidence"] = f"{said['reached'].format(**told)} {text['evidence']}"
-    return pd.concat(
-        [step, pd.Series(text | {"evidence": f"{past.in_words()} {text['evidence']}"})]
     )

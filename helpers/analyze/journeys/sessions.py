@@ -12,12 +12,9 @@ import pandas as pd
 import yaml
 from ibis import _
 
-from helpers.show import words
-
 JOURNEYS = yaml.safe_load(
     resources.files(__package__).joinpath("journeys.yaml").read_text(encoding="utf-8")
 )
-READ = JOURNEYS["reading"]
 STAGES = ["look", "cart", "checkout", "buy"]  # each a list of acts, and a column of visits
 KEPT = ["customer_id", "session_id", "occurred_at", "event_name", "product_id", "order_id"]
 KEPT += ["device", "source", "medium"]
@@ -99,22 +96,6 @@ def compare_sessions(acts: ir.Table) -> pd.Series:
     ).to_pandas()
     b = theirs.agg(theirs=_.count(), split=(_.n > 1).sum().fill_null(0)).to_pandas()
     return pd.concat([a, b], axis=1).iloc[0].astype(int)
-
-
-def visits_in_words(visits: pd.DataFrame, same: pd.Series, gap: float) -> str:
-    """How many visits there are, and how they differ from the export's own, where it has any
-    (`compare_sessions`).
-    """
-    ours = (
-        f"Pauses of more than {gap:g} minutes cut the acts into {words.count(len(visits))} visits"
-    )
-    if not same["theirs"]:
-        return f"{ours}; the export has no sessions of its own to compare them with."
-    theirs, joined, split = (words.count(same[c]) for c in ("theirs", "joined", "split"))
-    return (
-        f"{ours}, where the export has {theirs} sessions. {joined} of our visits hold several of"
-        f" theirs, with a shorter pause between them; {split} of theirs are cut by a longer one."
-    )
 
 
 def act_words(act: object) -> str:

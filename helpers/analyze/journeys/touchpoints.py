@@ -286,8 +286,9 @@ def sore_point(table: pd.DataFrame) -> pd.Series | None:
     scale.
 
     Only touchpoints with a `scale` are compared, and those only within it. The interval of the
-    worst must lie below that of the others together; None where none stands out. `headline`,
-    `evidence` and `do` say it in words.
+    worst must lie below that of the others together; None where none stands out. To the row of the
+    table come its `scale`, what its feedback is `about`, the same of the `rest`, how many `others`
+    answered about that, their `rest_share` of good ones, and what to `do`.
     """
     told = table[table["good_share"].notna()]
     for scale, rows in told.groupby(
@@ -303,12 +304,7 @@ def sore_point(table: pd.DataFrame) -> pd.Series | None:
         ):
             continue
         about = [POINTS[k]["about"] for k in (worst["touchpoint"], *rest["touchpoint"])]
-        names = {"scale": scale, "about": about[0], "rest": words.listing(about[1:])}
-        counts = {"answers": words.count(worst["answers"]), "others": words.count(answers)}
-        parts = worst[["good_share", "good_low", "good_high"]].map(words.percent).to_dict()
-        parts |= {"rest_share": words.percent(good / answers)}
-        said = {
-            k: s.format(**names, **counts, **parts) for k, s in JOURNEYS["finding"]["sore"].items()
-        }
-        return pd.concat([worst, pd.Series(said | {"do": POINTS[worst["touchpoint"]]["do"]})])
+        told = {"scale": scale, "about": about[0], "rest": about[1:], "others": answers}
+        told |= {"rest_share": good / answers, "do": POINTS[worst["touchpoint"]]["do"]}
+        return pd.concat([worst, pd.Series(told)])
     return None
