@@ -382,6 +382,7 @@ class Settings(_Model):
     title: str
     about: str = ""
     badges: list[str] = []
+    language: Literal["en", "zh"] = "en"  # of the report
     currency: Currency
     timezone: Zone
     country: str = ""

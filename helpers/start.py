@@ -6,7 +6,7 @@ import os
 import warnings
 from pathlib import Path
 
-from helpers import methods
+from helpers import languages, methods
 from helpers.client import Client, PlaybookError, empty_spills, quiet_ibis
 from helpers.store import Store
 
@@ -26,6 +26,7 @@ def start(notebook: str, client: str, as_of: str = "") -> Store:
     empty_spills(folder)  # of kernels that were killed; in a run its parent does it too
     _current = Store(notebook, found, folder, as_of)
     methods.choose(dict(found.settings.methods))
+    languages.speak(found.settings.language)
     for file, nothing in ((_current.findings_file, "[]"), (_current.assumptions_file, "{}")):
         file.parent.mkdir(exist_ok=True)
         file.write_text(nothing, encoding="utf-8")

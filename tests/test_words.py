@@ -9,16 +9,17 @@ import nbformat
 import pandas as pd
 import pytest
 import yaml
-from conftest import CHECKOUT
+from conftest import CHECKOUT, tags
 from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 
-from helpers import start
+from helpers import languages, start
 from helpers.client import PlaybookError
-from helpers.show import boxes, findings, phrases, tables
+from helpers.show import boxes, findings, phrases, report, tables, words
 
 WORDS = CHECKOUT / "notebooks" / "words"
-NAMES = sorted(p.stem for p in WORDS.glob("*.yaml"))
+NAMES = sorted(p.stem for p in WORDS.glob("*.yaml") if "." not in p.stem)
+TRANSLATED = sorted(p.stem.split(".")[0] for p in WORDS.glob("*.zh.yaml"))
 SHOWN_BY = {
     "finding": "findings",
     "text": "texts",
@@ -46,6 +47,7 @@ def of(name):
     return [
         (part, key, place, template)
         for part, entries in found.items()
+        if part != phrases.CELLS
         for key, entry in entries.items()
         for place, template in templates(entry, part).items()
     ]
@@ -258,3 +260,51 @@ def test_a_name_that_is_none_and_a_name_given_twice_are_errors(wording):
         boxes.text("seen", {"days": 1}, days=2)
     with pytest.raises(ValueError, match="this frame 2"):
         boxes.text("seen", pd.DataFrame({"days": [1, 2]}))
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_second_language_says_all_that_the_first_says_with_the_same_numbers(name):
+    english = {(part, key, place): template for part, key, place, template in of(name)}
+    spoken = {(part, key, place): t for part, key, place, t in of(f"{name}.zh")}
+    assert not set(spoken) - set(english)
+    fixed = {"practice", "metric", "place"}
+    missing = [where for where in english if where not in spoken and where[2] not in fixed]
+    assert not missing
+    other = [where for where, t in spoken.items() if asks(t) - asks(english[where])]
+    assert not other, "a number that the notebook does not hand over"
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_headings_and_typed_lines_have_their_second_text(name):
+    nb = nbformat.read(CHECKOUT / "notebooks" / f"{name}.ipynb", as_version=4)
+    shown = [c for c in nb.cells if c.cell_type == "markdown" and not report.COURSE & tags(c)]
+    wanted = {c.id for c in shown if "report" in tags(c) or re.search("(?m)^##? ", c.source)}
+    cells = phrases.read(WORDS / f"{name}.zh.yaml")["cells"]
+    assert set(cells) == wanted
+    for c in shown:
+        if c.id in wanted:
+            marks = [re.findall("(?m)^#+ ", text) for text in (c.source, cells[c.id])]
+            assert marks[0] == marks[1], c.id
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_cases_can_be_said_in_the_second_language(name):
+    known = {(part, key, place): t for part, key, place, t in of(f"{name}.zh")}
+    with languages.speaking("zh"):
+        for part, entries in cases(name).items():
+            for key, given in entries.items():
+                for case in given:
+                    numbers = {"currency": "EUR"} | case["given"]
+                    for place in [p for p in case if (part, key, p) in known]:
+                        said = phrases.say(known[part, key, place], numbers)
+                        assert re.search("[\u4e00-\u9fff]", said), (key, place, said)
+
+
+def test_numbers_are_written_as_the_language_writes_them():
+    with languages.speaking("zh"):
+        assert words.money(4_576_846.85, "CNY").replace("\u00a0", " ") == "457.7万 CNY"
+        assert words.money(2.5e8) == "2.50亿"
+        assert words.day("2017-12-31") == "2017年12月31日"
+        assert words.listing(["a", "b", "c"]) == "a、b和c"
+        assert words.count(float("nan")) == "未知"
+    assert words.day("2017-12-31") == "31 December 2017"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable
 from functools import cache, wraps
 from inspect import signature
@@ -20,6 +21,7 @@ from matplotlib.axis import Axis
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from helpers.languages import fixed
 from helpers.show import boxes, phrases, words
 
 ACCENT, GREY, INK, SOFT, BAND = "#0f6b66", "#a9b1b5", "#1d2327", "#5b6670", "#d9ebe9"
@@ -37,6 +39,7 @@ CHINESE = [  # fonts for the client's own words, the first that is installed
 EMPTY = "Nothing to draw: this client's data hold no rows for it."
 
 
+@cache
 def fonts() -> list[str]:
     """DejaVu Sans, and for what it cannot write the first Chinese font that is installed."""
     installed = set(font_manager.get_font_names())
@@ -147,7 +150,7 @@ def lines(
     for name, place in (marks or {}).items():
         ax.axvline(place, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
         at = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        ax.annotate(name, (place, 0.94), (5, 0), color=SOFT, fontsize=9.5, **at)
+        ax.annotate(_named(name), (place, 0.94), (5, 0), color=SOFT, fontsize=9.5, **at)
     ax.grid(axis="x", visible=False)
     _finish(
         ax,
@@ -347,7 +350,7 @@ def scatter(
         part = frame[frame[group] == name] if group else frame
         area = 30 + 1200 * (part[size] / frame[size].max()).astype(float) if size else 9
         looks = {"alpha": 0.7 if size else 0.5, "color": palette[name], "linewidths": 0}
-        ax.scatter(part[x], part[y], s=area, label=str(name), **looks)
+        ax.scatter(part[x], part[y], s=area, label=_named(str(name)), **looks)
     if names:
         _write_names(ax, frame, x, y, names, size)
     elif group:
@@ -547,9 +550,14 @@ def _factor(value: float, _: int) -> str:
 def _finish(
     ax: Axes, title: str, x: str, y: str, percent: bool, alt: str, own_x: bool = False
 ) -> None:
-    boxes.box("chart", f"<p><b>{html.escape(words.agree(title))}</b></p>")  # wraps on a phone
-    ax.set_xlabel(_say(x))
-    ax.set_ylabel(_say(y))
+    heading = f"<p><b>{html.escape(words.agree(title))}</b></p>"  # as text, it wraps on a phone
+    x, y = _say(x), _say(y)
+    if not (drawable(x) and drawable(y)):
+        heading += f"<p>{html.escape(_axes_in_words(x, y))}</p>"
+        x = y = ""
+    boxes.box("chart", heading)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
     if (not own_x and ax.lines) or (ax.patches and ax.get_ylabel()):
         ax.yaxis.set_major_formatter(
             PercentFormatter(1, decimals=0) if percent else _amounts(ax.yaxis)
@@ -569,7 +577,7 @@ def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
         at = max(value, at + span)
         last = frame[[x, name]].dropna()[x].iloc[-1]
         ax.annotate(
-            _say(name),
+            _named(name),
             (last, at),
             xytext=(6, 0),
             textcoords="offset points",
@@ -606,9 +614,14 @@ def _alt(
         if isinstance(at, float)
         else at
     )
-    return (
-        f"{kind}. {title} {len(frame)} points from {_tick(v.min(), percent)} to"
-        f" {_tick(v.max(), percent)}, the highest at {at}."
+    return fixed(
+        "{kind}. {title} {n} points from {low} to {high}, the highest at {at}.",
+        kind=fixed(kind),
+        title=title,
+        n=len(frame),
+        low=_tick(v.min(), percent),
+        high=_tick(v.max(), percent),
+        at=at,
     )
 
 
@@ -617,7 +630,24 @@ def _tick(value: float, percent: bool) -> str:
 
 
 def _say(name: str) -> str:
-    return name.replace("_", " ")
+    return fixed(name.replace("_", " "))
+
+
+def _named(name: str) -> str:
+    """A name of ours in the language that is spoken, where the picture can hold it."""
+    said = _say(name)
+    return said if drawable(said) else name.replace("_", " ")
+
+
+def drawable(text: str) -> bool:
+    """Whether a font can write a text into a picture: Chinese needs one that is installed."""
+    return len(fonts()) > 1 or not re.search("[\u3000-\u9fff\uff00-\uffef]", text)
+
+
+def _axes_in_words(x: str, y: str) -> str:
+    named = [fixed("Across: {label}", label=x)] if x else []
+    named += [fixed("Up: {label}", label=y)] if y else []
+    return fixed("; ").join(named)
 
 
 def _wrap(text: str, most: int = 20) -> str:
@@ -626,5 +656,5 @@ def _wrap(text: str, most: int = 20) -> str:
 
 def _short(label: object, most: int = 34) -> str:
     # A dollar sign would start mathematics in matplotlib.
-    text = str(label).replace("$", r"\$")
+    text = _named(str(label)).replace("$", r"\$")
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from helpers import tables
+from helpers.languages import fixed
 from helpers.show import phrases, words
 from helpers.show.boxes import box
 from helpers.start import current, is_started
@@ -100,17 +101,21 @@ def _show(found: Finding) -> None:
     if found.action:
         lines.append(f"<p>{_advice(found)}</p>")
     if found.sure:
-        lines.append(f"<p><i>How sure:</i> {html.escape(found.sure)}</p>")
+        lines.append(f"<p><i>{fixed('How sure:')}</i> {html.escape(found.sure)}</p>")
     box("finding", "".join(lines))
 
 
 def _advice(found: Finding) -> str:
-    advice = f"<b>Do:</b> {html.escape(found.action.rstrip('.'))}."
+    advice = f"<b>{fixed('Do:')}</b> {_ended(found.action)}"
     if found.who:
-        advice += f" <b>Who:</b> {html.escape(found.who)}."
+        advice += f" <b>{fixed('Who:')}</b> {_ended(found.who)}"
     if found.check_on:
-        advice += f" <b>Check on:</b> {words.day(found.check_on)}."
+        advice += f" <b>{fixed('Check on:')}</b> {_ended(words.day(found.check_on))}"
     return advice
+
+
+def _ended(text: str) -> str:
+    return html.escape(words.sentence(text))
 
 
 def unseen(what: str, needs: str = "", **more: object) -> None:
@@ -129,8 +134,8 @@ def unseen(what: str, needs: str = "", **more: object) -> None:
 def _unseen(name: str, template: dict[str, str], values: dict[str, object]) -> None:
     what, needs = (phrases.say(template[part], values) for part in ("what", "needs"))
     _keep(Finding(id=name, kind="unseen", headline=what, action=needs, notebook=current().notebook))
-    what, needs = (html.escape(text.rstrip(".")) for text in (what, needs))
-    box("unseen", f"<p><b>Not seen:</b> {what}. <b>It would take:</b> {needs}.</p>")
+    not_seen = f"<b>{fixed('Not seen:')}</b> {_ended(what)}"
+    box("unseen", f"<p>{not_seen} <b>{fixed('It would take:')}</b> {_ended(needs)}</p>")
 
 
 def needs(*names: str, what: str) -> bool:
@@ -141,11 +146,13 @@ def needs(*names: str, what: str) -> bool:
     later = [n for n in names if current().comes_later(n)]
     missing = [n for n in names if n in later or _empty(n)]
     if missing:
-        where = [
-            f"{n} ({'made by' if n in later else 'from the'} {tables.get(n).by})" for n in missing
-        ]
-        unseen(f"{what[0].upper()}{what[1:]}.", f"{' and '.join(where)}.")
+        unseen(f"{what[0].upper()}{what[1:]}.", f"{' and '.join(_origin(n) for n in missing)}.")
     return not missing
+
+
+def _origin(name: str) -> str:
+    made = fixed("made by") if current().comes_later(name) else fixed("from the")
+    return f"{name} ({made} {fixed(tables.get(name).by)})"
 
 
 def sources(names: str) -> str:
@@ -162,7 +169,7 @@ def _empty(name: str) -> bool:
 def takeaways() -> None:
     """List what this notebook found, in its own words."""
     items = [
-        f.headline if f.kind == "finding" else f"Not seen: {f.headline}"
+        f.headline if f.kind == "finding" else f"{fixed('Not seen:')} {f.headline}"
         for f in _kept(current().findings_file)
     ]
     box("takeaways", "<ul>" + "".join(f"<li>{html.escape(i)}</li>" for i in items) + "</ul>")

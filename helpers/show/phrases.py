@@ -17,6 +17,7 @@ import jinja2
 import pandas as pd
 import yaml
 
+from helpers import languages
 from helpers.client import PlaybookError
 from helpers.show import words
 from helpers.start import current, is_started
@@ -24,6 +25,7 @@ from helpers.store import notebook_file
 
 NAME = r"[a-z0-9]+(-[a-z0-9]+)*"  # of a template
 PARTS = ("findings", "texts", "unseen", "tables", "charts")
+CELLS = "cells"  # headings and typed lines of the notebook, by cell; a second language has them
 
 
 def decimal(number: float, digits: int = 1) -> str:
@@ -89,12 +91,28 @@ def find(part: str, name: str) -> dict | str | None:
     known = read(file).get(part, {})
     if name not in known and file.is_file() and re.fullmatch(NAME, name):
         raise PlaybookError(f'{file.name} has no "{name}" under {part}.')
-    return known.get(name)
+    return _in_language(known.get(name), part, name)
 
 
-def words_file(notebook: str) -> Path:
-    """Where the words of a notebook stand; the file need not be there."""
-    return notebook_file(notebook).parent / "words" / f"{notebook}.yaml"
+def _in_language(template: dict | str | None, part: str, name: str) -> dict | str | None:
+    """The template as the language that is spoken has it; English where it has none."""
+    if languages.spoken() == languages.ENGLISH or template is None:
+        return template
+    own = read(words_file(current().notebook, languages.spoken())).get(part, {}).get(name)
+    if own is None:
+        return template
+    return template | own if isinstance(template, dict) else own
+
+
+def words_file(notebook: str, language: str = languages.ENGLISH) -> Path:
+    """Where the words of a notebook stand in a language; the file need not be there."""
+    ending = "" if language == languages.ENGLISH else f".{language}"
+    return notebook_file(notebook).parent / "words" / f"{notebook}{ending}.yaml"
+
+
+def cells(notebook: str) -> dict[str, str]:
+    """Headings and typed lines of a notebook in the language that is spoken, by cell."""
+    return read(words_file(notebook, languages.spoken())).get(CELLS, {})
 
 
 def read(path: Path) -> dict[str, dict]:
@@ -105,7 +123,7 @@ def read(path: Path) -> dict[str, dict]:
 @cache
 def _read(path: Path, changed: int) -> dict[str, dict]:
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    unknown = [part for part in found if part not in PARTS]
+    unknown = [part for part in found if part not in (*PARTS, CELLS)]
     if unknown:
         raise PlaybookError(
             f"{path.name}: there is no part {unknown[0]}. Its parts are {', '.join(PARTS)}."
@@ -129,7 +147,12 @@ def values(result: object, more: Mapping[str, object]) -> dict[str, object] | No
     twice = set(named) & set(more)
     if twice:
         raise ValueError(f"given twice: {', '.join(sorted(twice))}")
-    return {**more, **named}
+    return {key: _translated(value) for key, value in {**more, **named}.items()}
+
+
+def _translated(value: object) -> object:
+    """A name of ours, such as that of a segment, in the language that is spoken."""
+    return languages.fixed(value) if isinstance(value, str) else value
 
 
 def _named(result: object) -> dict[str, object] | None:

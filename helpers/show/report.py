@@ -16,13 +16,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from helpers import languages
 from helpers.client import Client
-from helpers.show import words
+from helpers.languages import fixed
+from helpers.show import phrases, words
 from helpers.show.findings import Finding, all_findings
 
 MOST_FINDINGS, LEAST_FINDINGS = 7, 3
 PHONE = 48  # letters in a row of a table that a phone still shows as one
 SHORT = 16  # letters of a cell of which a phone shows two side by side
+OVER = "The period is over: this is how it ended."
+ON_THE_WAY = "{gone} of the period is gone; where it is heading if nothing changes."
 TINY = 0.001  # part of a year's sales below which what a finding is worth does not put it first
 COURSE = {"course", "exercise"}  # tags of cells that are for learners alone
 UNSHOWN = COURSE | {"no-report", "parameters", "injected-parameters"}
@@ -73,6 +77,9 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 
+_templates.globals["t"] = fixed
+_templates.filters["ended"] = words.sentence
+
 
 @dataclass
 class Page:
@@ -84,6 +91,7 @@ class Page:
     content: Markup
     toc: list[tuple[str, str]]
     note: str = ""
+    untranslated: bool = False
 
     @property
     def file(self) -> str:
@@ -98,6 +106,11 @@ class Page:
 
 def build(folder: Path, client: Client) -> Path:
     """Write the report of a finished run into its folder and give back the index page."""
+    with languages.speaking(client.settings.language):
+        return _build(folder, client)
+
+
+def _build(folder: Path, client: Client) -> Path:
     place = folder / "report"
     place.mkdir(exist_ok=True)
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -105,10 +118,12 @@ def build(folder: Path, client: Client) -> Path:
     pages = [read_page(p) for p in sorted((folder / "notebooks").glob("*.ipynb"))]
     for page in pages:
         n = sum(f.notebook == page.name and f.kind == "finding" for f in found)
-        page.note = f"{n} finding{'s' * (n != 1)}"
+        page.note = words.agree(fixed("{n} findings", n=n))
+        page.untranslated = _untranslated(page.name)
     common = {
         "client": client.settings.title,
         "as_of": words.day(record["as_of"]),
+        "language": languages.spoken(),
         "footer": _footer(record, client),
         "style": Markup(_templates.loader.get_source(_templates, "style.css")[0]),
     }
@@ -121,6 +136,7 @@ def build(folder: Path, client: Client) -> Path:
                 "title": f"{page.title} · {client.settings.title}",
                 "heading": page.heading,
                 "content": page.content,
+                "untranslated": page.untranslated,
                 "toc": page.toc,
                 "before": before,
                 "after": after,
@@ -141,12 +157,14 @@ def read_page(path: Path) -> Page:
     show, or only that it takes other data to show it.
     """
     nb, parts, toc, heading, title = nbformat.read(path, as_version=4), [], [], "", path.stem
+    own = phrases.cells(path.stem)
     for above, cell in zip([None, *nb.cells], nb.cells, strict=False):
         tags = set(cell.metadata.get("tags", []))
         if tags & UNSHOWN:
             continue
         if cell.cell_type == "markdown":
-            lines = cell.source.splitlines()
+            source = own.get(cell.get("id"), cell.source)
+            lines = source.splitlines()
             if any(line.startswith("# ") for line in lines):
                 title = next(line for line in lines if line.startswith("# "))[2:].strip()
                 question = next((line for line in lines if line.startswith("**")), "")
@@ -158,11 +176,17 @@ def read_page(path: Path) -> Page:
                 if re.match(r"#{2,3} ", line):
                     parts.append(_heading(line, toc))
             if "report" in tags and not _shows_nothing(above):
-                parts.append(safe(_markdown.render(cell.source)))
+                parts.append(safe(_markdown.render(source)))
         else:
             parts += [_output(o) for o in cell.outputs]
     filled = [p for p in parts if p]
     return Page(path.stem, title, heading, Markup("\n").join(_without_empty(filled, toc)), toc)
+
+
+def _untranslated(notebook: str) -> bool:
+    """Whether a page has no words in the language that is spoken, and so is shown in English."""
+    file = phrases.words_file(notebook, languages.spoken())
+    return languages.spoken() != languages.ENGLISH and not file.is_file()
 
 
 def _shows_nothing(cell: dict | None) -> bool:
@@ -293,16 +317,18 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
     headline = _headline(ranked, lead)
     advice = sum(f.kind == "finding" and bool(f.action) for f in found)
     if advice:
-        lead.append(f"{advice} pieces of advice follow from the data; those below come first.")
-    trust = [(place.capitalize(), " ".join(sentences)) for place, sentences in told.items()]
-    trust.append(("About the data", client.settings.about))
+        lead.append(
+            fixed("{n} pieces of advice follow from the data; those below come first.", n=advice)
+        )
+    trust = [(fixed(place.capitalize()), " ".join(told[place])) for place in told]
+    trust.append((fixed("About the data"), client.settings.about))
     return {
-        "title": f"{client.settings.title}: report of {folder.name[:10]}",
+        "title": f"{client.settings.title}: {fixed('report of {day}', day=folder.name[:10])}",
         "badges": _badges(folder, client),
-        "headline": headline.rstrip("."),
+        "headline": headline.rstrip(".。"),
         "lead": " ".join(sentence for sentence in lead if sentence != headline),
         "kpis": _kpis(kpis, sales),
-        "kpi_note": f"{kpis['period'].iloc[0]}; money in {currency}." if len(kpis) else "",
+        "kpi_note": _kpi_note(kpis, currency),
         "findings": [_shown(f, top, currency, titles) for f in ranked],
         **_targets(pacing, client),
         "trust": [(n, t) for n, t in trust if t],
@@ -317,14 +343,21 @@ def _headline(ranked: list[Finding], lead: list[str]) -> str:
     if ranked and ranked[0].value:
         return ranked[0].headline
     known = lead + [f.headline for f in ranked]
-    return known[0] if known else "No finding in this run"
+    return known[0] if known else fixed("No finding in this run")
+
+
+def _kpi_note(kpis: pd.DataFrame, currency: str) -> str:
+    if kpis.empty:
+        return ""
+    period = kpis["period"].iloc[0]
+    return fixed("{period}; money in {currency}.", period=period, currency=currency)
 
 
 def _assumed(rows: pd.DataFrame, currency: str, titles: dict[str, str]) -> list[dict]:
     """What the report takes for granted: one row a figure, with the pages that use it."""
     return [
         {
-            "about": row.about,
+            "about": fixed(row.about),
             "value": _in_unit(row.value, row.unit, currency),
             "source": _with_titles(row.source, titles),
             "key": row.key,
@@ -338,14 +371,14 @@ def _in_unit(value: float, unit: str, currency: str) -> str:
     if unit == "currency":
         return words.money(value, currency)
     if unit.startswith("share"):
-        return f"{words.percent(value, 1)} {unit.removeprefix('share').strip()}"
-    return f"{words.count(value)} {unit}"
+        return f"{words.percent(value, 1)} {fixed(unit.removeprefix('share').strip())}"
+    return f"{words.count(value)} {fixed(unit)}"
 
 
 def _with_titles(source: str, titles: dict[str, str]) -> str:
     """Where a figure comes from, with the title of the page that measured it."""
     by = source.removeprefix("measured by ")
-    return f"measured by {titles[by]}" if by in titles else source
+    return fixed("measured by {page}", page=titles[by]) if by in titles else fixed(source)
 
 
 def _unseen(found: list[Finding]) -> list[dict[str, str]]:
@@ -410,7 +443,7 @@ def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame) -> list[dict]:
     kpis = kpis[kpis["value"].notna()] if len(kpis) else kpis
     cards = [
         {
-            "name": k.metric,
+            "name": fixed(k.metric),
             "value": style.get(k.unit, words.count)(k.value),
             "points": "",
             "alt": "",
@@ -424,19 +457,23 @@ def _kpis(kpis: pd.DataFrame, sales: pd.DataFrame) -> list[dict]:
             f"{i * 120 / (len(weeks) - 1):.1f},{22 - 20 * (v - weeks.min()) / span:.1f}"
             for i, v in enumerate(weeks)
         )
-        cards[0]["alt"] = (
-            f"Sales by week over {len(weeks)} whole weeks, from {words.money(weeks.min())} to "
-            f"{words.money(weeks.max())}"
+        cards[0]["alt"] = fixed(
+            "Sales by week over {n} whole weeks, from {low} to {high}",
+            n=len(weeks),
+            low=words.money(weeks.min()),
+            high=words.money(weeks.max()),
         )
     return cards
 
 
 def _moved(k: object) -> str:
     if pd.isna(k.change):
-        return "no earlier period"
+        return fixed("no earlier period")
     if k.unit == "share":
-        return f"{(k.value - k.previous) * 100:+.1f} points on the period before"
-    return f"{words.percent(k.change, 1, signed=True)} on the period before"
+        points = f"{(k.value - k.previous) * 100:+.1f}"
+        return fixed("{points} points on the period before", points=points)
+    change = words.percent(k.change, 1, signed=True)
+    return fixed("{change} on the period before", change=change)
 
 
 def year_of_sales(sales: pd.DataFrame) -> float:
@@ -459,9 +496,9 @@ def _targets(pacing: pd.DataFrame, client: Client) -> dict:
     if pacing.empty:
         return {"targets": [], "targets_done": False, "target_note": "", "target_caption": ""}
     whole, currency = pacing[pacing["scope"] == "all"].iloc[0], client.settings.currency
-    made = (
-        "A target is the forecast from before the period plus"
-        f" {words.percent(client.settings.sales_growth)}."
+    made = fixed(
+        "A target is the forecast from before the period plus {growth}.",
+        growth=words.percent(client.settings.sales_growth),
     )
     parts = pacing[pacing["scope"] != "all"].sort_values("target", ascending=False).head(9)
     rows = pacing[pacing["scope"] == "all"].head(1)
@@ -469,49 +506,47 @@ def _targets(pacing: pd.DataFrame, client: Client) -> dict:
     done = whole["elapsed"] >= 1
     shown = [
         {
-            "scope": "All" if r.scope == "all" else words.category(r.scope_value),
+            "scope": fixed("All") if r.scope == "all" else words.category(r.scope_value),
             "target": words.money(r.target),
             "actual": words.money(r.actual),
             "light": r.light,
             "expected": (
                 words.money(r.expected)
                 if done
-                else f"{words.money(r.expected)} ({words.money(r.low)} to {words.money(r.high)})"
+                else f"{words.money(r.expected)} ({_span(words.money(r.low), words.money(r.high))})"
             ),
             "words": _pace(r, done),
         }
         for r in rows.itertuples()
     ]
-    span = f"{words.day(whole['starts_on'])} to {words.day(whole['ends_on'])}"
+    span = _span(words.day(whole["starts_on"]), words.day(whole["ends_on"]))
+    gone = words.percent(whole["elapsed"])
     return {
         "targets": shown,
         "targets_done": done,
-        "target_caption": f"Sales against target, {span}, {currency}",
-        "target_note": (
-            f"The period is over: this is how it ended. {made}"
-            if done
-            else (
-                f"{words.percent(whole['elapsed'])} of the period is gone; where it is heading if"
-                f" nothing changes. {made}"
-            )
+        "target_caption": fixed(
+            "Sales against target, {span}, {currency}", span=span, currency=currency
         ),
+        "target_note": f"{fixed(OVER) if done else fixed(ON_THE_WAY, gone=gone)} {made}",
     }
 
 
 def _pace(r: object, done: bool) -> str:
     if done:
-        return (
-            "reached"
-            if r.actual >= r.target
-            else f"missed by {words.percent(1 - r.actual / r.target, 1)}"
-        )
-    return f"{words.percent(r.chance)} likely to reach"
+        if r.actual >= r.target:
+            return fixed("reached")
+        return fixed("missed by {share}", share=words.percent(1 - r.actual / r.target, 1))
+    return fixed("{chance} likely to reach", chance=words.percent(r.chance))
+
+
+def _span(first: str, last: str) -> str:
+    return fixed("{first} to {last}", first=first, last=last)
 
 
 def _badges(folder: Path, client: Client) -> list[str]:
     sales = stored_frame(folder, "sales_daily")
     span = (
-        [f"{words.day(sales['ordered_on'].min())} to {words.day(sales['ordered_on'].max())}"]
+        [_span(words.day(sales["ordered_on"].min()), words.day(sales["ordered_on"].max()))]
         if len(sales)
         else []
     )
@@ -526,20 +561,31 @@ def _footer(record: dict, client: Client) -> str:
         if k not in ("client", "as_of")
     }
     inputs = ", ".join(f"{n} {h[:8]}" for n, h in record["inputs"].items())
-    made_by = f"Made by the marketing playbook {record['versions']['marketing-playbook']}"
-    part = ""
+    chosen = ", ".join(f"{k}={v}" for k, v in extra.items())
+    parts = [
+        fixed(
+            "Made by the marketing playbook {version} from {files} files in {seconds} seconds; run {run}.",
+            version=record["versions"]["marketing-playbook"],
+            files=len(client.sources()),
+            seconds=f"{record.get('seconds', 0):.0f}",
+            run=record["run_id"],
+        ),
+        fixed("Parameters: {chosen}.", chosen=chosen or fixed("as in the notebooks")),
+        fixed(
+            "Figures are computed from the data; amounts in {currency}.",
+            currency=client.settings.currency,
+        ),
+        fixed("Fingerprints of the inputs: {inputs}.", inputs=inputs),
+    ]
     if record.get("copied_from"):
-        part = (
-            f" Only {record['only']} was run again, on a copy of {record['copied_from']}; the other"
-            " pages are older."
+        parts.append(
+            fixed(
+                "Only {only} was run again, on a copy of {base}; the other pages are older.",
+                only=record["only"],
+                base=record["copied_from"],
+            )
         )
-    return (
-        f"{made_by} from {len(client.sources())} files in {record.get('seconds', 0):.0f} seconds;"
-        f" run {record['run_id']}; parameters"
-        f" {', '.join(f'{k}={v}' for k, v in extra.items()) or 'as in the notebooks'}. Figures are"
-        f" computed from the data; amounts in {client.settings.currency}. Fingerprints of the"
-        f" inputs: {inputs}.{part}"
-    )
+    return " ".join(parts)
 
 
 def stored_frame(folder: Path, table: str) -> pd.DataFrame:

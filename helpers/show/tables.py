@@ -9,6 +9,7 @@ import pandas as pd
 from great_tables import GT
 from IPython.display import HTML, display
 
+from helpers.languages import fixed
 from helpers.show import findings, phrases, words
 from helpers.show.boxes import nothing
 
@@ -35,7 +36,7 @@ def table(
     if given:
         return table(frame, **_filled(given, more))
     if not len(frame):
-        return nothing(f"{caption}: no rows.")
+        return nothing(fixed("{caption}: no rows.", caption=caption))
     shown = frame.head(most).reset_index(drop=True)
     formats = {c: _formatter(frame[c], c in money, c in percent) for c in shown.columns}
     cells = pd.DataFrame({_heading(c, rename): shown[c].map(formats[c]) for c in shown.columns})
@@ -45,10 +46,14 @@ def table(
         if pd.api.types.is_numeric_dtype(frame[c]) and not pd.api.types.is_bool_dtype(frame[c])
     ]
     caption = words.agree(caption)
-    left = f" The first {most} of {len(frame):,} rows." if len(frame) > most else ""
+    left = ""
+    if len(frame) > most:
+        left = fixed("The first {most} of {all} rows.", most=most, all=words.count(len(frame)))
     gt = GT(cells).tab_header(title=caption).cols_align("left").cols_align("right", columns=numeric)
     source = findings.sources(source)
-    note = " ".join(filter(None, [f"Source: {source}." if source else "", left.strip()]))
+    note = " ".join(
+        filter(None, [fixed("Source: {source}.", source=source) if source else "", left])
+    )
     gt = gt.tab_source_note(note) if note else gt
     display(HTML(gt.as_raw_html()))
 
@@ -70,7 +75,7 @@ def _formatter(column: pd.Series, money: bool, percent: bool):
     if percent:
         return lambda v: words.percent(v, 1)
     if pd.api.types.is_bool_dtype(column):
-        return lambda v: "yes" if v else "no"
+        return lambda v: fixed("yes") if v else fixed("no")
     if pd.api.types.is_datetime64_any_dtype(column):
         return lambda v: "" if pd.isna(v) else words.day(v)
     if pd.api.types.is_numeric_dtype(column):
@@ -87,9 +92,13 @@ def _formatter(column: pd.Series, money: bool, percent: bool):
             else f"{v:,.{places}f}"
         )
     return lambda v: (
-        words.day(v) if isinstance(v, date) else "" if v is None or v != v else words.agree(str(v))
+        words.day(v)
+        if isinstance(v, date)
+        else ""
+        if v is None or v != v
+        else words.agree(fixed(str(v)))
     )
 
 
 def _heading(name: str, rename: dict[str, str] | None) -> str:
-    return (rename or {}).get(name, str(name).replace("_", " "))
+    return (rename or {}).get(name, fixed(str(name).replace("_", " ")))

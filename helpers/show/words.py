@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from helpers import languages
+
 NBSP = "\u00a0"  # keeps a number and its unit on one line
 THINGS = {  # what reports count, one and many
     "account": "accounts", "act": "acts", "band": "bands", "basket": "baskets", "bill": "bills", "buyer": "buyers",
@@ -44,7 +46,7 @@ def count(n: float) -> str:
     >>> count(1469307)
     '1,469,307'
     """
-    return "not known" if _unknown(n) else f"{n:,.0f}"
+    return languages.fixed("not known") if _unknown(n) else f"{n:,.0f}"
 
 
 def money(amount: float, currency: str = "") -> str:
@@ -54,26 +56,43 @@ def money(amount: float, currency: str = "") -> str:
     ('4.58\xa0m\xa0USD', '330\xa0k', '-42', '3.21')
     """
     if _unknown(amount):
-        return "not known"
-    size = abs(amount)
-    if size < 0.005:
+        return languages.fixed("not known")
+    if abs(amount) < 0.005:
         return f"0{NBSP}{currency}".strip(NBSP)
-    number = (
-        f"{amount / 1e6:,.2f}{NBSP}m"
-        if size >= 999_500
-        else (
-            f"{amount / 1e3:,.0f}{NBSP}k"
-            if size >= 9_995
-            else (
-                f"{round(amount, -1):,.0f}"
-                if size >= 1000
-                else f"{amount:,.0f}"
-                if size >= 10
-                else f"{amount:,.2f}"
-            )
-        )
-    )
-    return f"{number}{NBSP}{currency}".strip(NBSP)
+    return f"{_SIZES[languages.spoken()](amount)}{NBSP}{currency}".strip(NBSP)
+
+
+def _in_english(amount: float) -> str:
+    size = abs(amount)
+    if size >= 999_500:
+        return f"{amount / 1e6:,.2f}{NBSP}m"
+    if size >= 9_995:
+        return f"{amount / 1e3:,.0f}{NBSP}k"
+    return _small(amount)
+
+
+def _in_chinese(amount: float) -> str:
+    """Chinese counts in tens of thousands and in hundreds of millions.
+
+    >>> _in_chinese(4576846.85), _in_chinese(31_594), _in_chinese(2.5e8), _in_chinese(-41.8)
+    ('457.7万', '3.2万', '2.50亿', '-42')
+    """
+    size = abs(amount)
+    if size >= 99_995_000:
+        return f"{amount / 1e8:,.2f}亿"
+    if size >= 9_995:
+        return f"{amount / 1e4:,.1f}万"
+    return _small(amount)
+
+
+def _small(amount: float) -> str:
+    size = abs(amount)
+    if size >= 1000:
+        return f"{round(amount, -1):,.0f}"
+    return f"{amount:,.0f}" if size >= 10 else f"{amount:,.2f}"
+
+
+_SIZES = {"en": _in_english, "zh": _in_chinese}
 
 
 def percent(share: float, digits: int = 0, signed: bool = False) -> str:
@@ -83,7 +102,7 @@ def percent(share: float, digits: int = 0, signed: bool = False) -> str:
     ('16.6\xa0%', '+4\xa0%', '0\xa0%')
     """
     if _unknown(share):
-        return "not known"
+        return languages.fixed("not known")
     rounded = round(share * 100, digits) + 0.0  # plus nothing: never -0
     return f"{rounded:{'+' if signed else ''},.{digits}f}{NBSP}%"
 
@@ -117,7 +136,7 @@ def category(name: str) -> str:
     >>> category("Tea"), category("not known")
     ('Tea', 'goods of no category')
     """
-    return "goods of no category" if name == "not known" else name
+    return languages.fixed("goods of no category") if name == "not known" else name
 
 
 def sentence(text: str) -> str:
@@ -126,7 +145,7 @@ def sentence(text: str) -> str:
     >>> sentence("Sales rise"), sentence("Why?")
     ('Sales rise.', 'Why?')
     """
-    return text if text.endswith((".", "?", "!")) else f"{text}."
+    return text if text.endswith(tuple(".?!。？！")) else f"{text}{languages.fixed('.')}"
 
 
 def day(when: object) -> str:
@@ -136,7 +155,11 @@ def day(when: object) -> str:
     '31 December 2017'
     """
     stamp = pd.Timestamp(when)
-    return "not known" if pd.isna(stamp) else f"{stamp.day} {stamp:%B %Y}"
+    if pd.isna(stamp):
+        return languages.fixed("not known")
+    if languages.spoken() == "zh":
+        return f"{stamp.year}年{stamp.month}月{stamp.day}日"
+    return f"{stamp.day} {stamp:%B %Y}"
 
 
 def listing(items: Iterable[object], most: int = 5) -> str:
@@ -147,8 +170,9 @@ def listing(items: Iterable[object], most: int = 5) -> str:
     """
     items = [str(i) for i in items]
     if len(items) > most:
-        items = [*items[:most], f"{len(items) - most} more"]
-    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+        items = [*items[:most], languages.fixed("{n} more", n=len(items) - most)]
+    comma, join = languages.fixed(", "), languages.fixed(" and ")
+    return join.join(filter(None, [comma.join(items[:-1]), *items[-1:]]))
 
 
 def _unknown(number: float) -> bool:
