@@ -12,7 +12,7 @@ from conftest import SCRIPT, frames
 
 from helpers.client import Client
 from helpers.show import report
-from helpers.show.findings import Finding, finding
+from helpers.show.findings import Finding
 
 
 def pages(index):
@@ -239,7 +239,7 @@ def test_a_table_of_short_cells_stays_a_table_on_a_phone():
 
 def test_a_finding_says_itself_where_the_first_page_tells_it():
     with pytest.raises(ValueError, match='place "top" is not one of'):
-        finding("Sales rise.", place="top")
+        Finding(id="rise", kind="finding", headline="Sales rise.", place="top")
 
 
 @pytest.mark.parametrize(

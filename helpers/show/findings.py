@@ -40,6 +40,10 @@ class Finding:
     place: str = ""
     notebook: str = ""
 
+    def __post_init__(self) -> None:
+        if self.place not in PLACES:
+            raise ValueError(f'place "{self.place}" is not one of {PLACES}')
+
 
 def finding(
     name: str = "",
@@ -92,8 +96,6 @@ def _typed(name: str, *, headline: str = "", id: str = "", **parts: object) -> F
 
 
 def _show(found: Finding) -> None:
-    if found.place not in PLACES:
-        raise ValueError(f'place "{found.place}" is not one of {PLACES}')
     _keep(found)
     lines = [f"<strong>{html.escape(found.headline)}</strong>"]
     if found.evidence:

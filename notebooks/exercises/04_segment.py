@@ -105,9 +105,6 @@ def silent_of_all(run: Store) -> Answers:
     silent = stakes.is_silent(people)
     return int(silent.sum()), {
         "That counts the important ones only.": int((silent & people["m_high"]).sum()),
-        "That is one sign of the two: silent beyond the own rhythm.": int(
-            people["stage"].isin(["dormant", "lost"]).sum()
-        ),
-        "That is one sign of the two: later than the cut line.": int((~people["r_high"]).sum()),
+        "That is one sign of the two: not high in recency.": int((~people["r_high"]).sum()),
         "That is a share. Count the customers.": silent.mean(),
     }
