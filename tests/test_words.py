@@ -308,3 +308,23 @@ def test_numbers_are_written_as_the_language_writes_them():
         assert words.listing(["a", "b", "c"]) == "a、b和c"
         assert words.count(float("nan")) == "未知"
     assert words.day("2017-12-31") == "31 December 2017"
+
+
+def fixed_texts():
+    """Every fixed text that the package asks for, in Python and in the templates of the report."""
+    for file in (CHECKOUT / "helpers").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "fixed"
+            if named and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value
+    for file in (CHECKOUT / "helpers" / "show" / "templates").glob("*.j2"):
+        yield from re.findall(r"\bt\(\"([^\"]*)\"", file.read_text(encoding="utf-8"))
+
+
+def test_every_fixed_text_has_its_chinese_with_the_same_places():
+    chinese, asked = languages.known("zh"), set(fixed_texts())
+    assert len(asked) > 60
+    assert not sorted(asked - set(chinese))
+    for english, said in chinese.items():
+        places = [set(re.findall(r"\{\w+\}", text)) for text in (english, said)]
+        assert places[0] == places[1], english
