@@ -345,7 +345,8 @@ def test_nobody_and_nothing_known_give_empty_frames():
     assert nobody.empty
     assert groups.empty
     assert profiles.dimensions(groups, "who")[0] == []
-    assert profiles.telling(groups, pd.Series(dtype=float)).empty
+    told = profiles.telling(groups, pd.Series(dtype=float))
+    assert told[told["tells"]]["grouping"].tolist() == []
     assert profiles.move_signs(nobody, nobody).empty
 
 

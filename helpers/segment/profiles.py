@@ -334,7 +334,7 @@ def telling(groups: pd.DataFrame, outcome: pd.Series) -> pd.DataFrame:
             }
         )
     names = ["grouping", "known", "explained", "low", "high", "highest", "lowest", "times", "tells"]
-    found = pd.DataFrame(rows, columns=names).dropna(subset="explained")
+    found = pd.DataFrame(rows, columns=names).dropna(subset="explained").astype({"tells": bool})
     return found.sort_values("explained", ascending=False, ignore_index=True)
 
 
