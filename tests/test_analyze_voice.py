@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import CHECKOUT
+from conftest import CHECKOUT, functions_of
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
@@ -182,11 +182,9 @@ def test_texts_without_words_are_told_as_unread_and_crash_nothing():
     texts = emotion.add_emotion(
         mood.add_mood(topic_model.add_new_topics(topic_model.add_topics(read(tickets=rows))))
     )
-    assert "cannot be told" in reading.texts_in_words(texts)
-    assert "cannot be told" not in reading.texts_in_words(
-        read(tickets=[*rows, ticket(99, "Where is my parcel")])
-    )
-    assert topic_links.topic_shares(texts).empty and topic_links.topic_trends(texts).empty
+    assert set(texts["language"]) == {"other"}
+    assert topic_links.telling_words(texts[texts["topic"].notna()]) == {}
+    assert topic_links.topic_trends(texts).empty
     assert mood.check_mood(texts).empty and topic_model.search_topics(texts).empty
 
 
@@ -196,19 +194,11 @@ def test_texts_without_a_date_count_for_topics_and_not_for_trends():
     ]
     texts = read(tickets=[ticket(1, "Where is my parcel")], reviews=rows)
     texts = emotion.add_emotion(mood.add_mood(topic_model.add_topics(texts)))
-    assert "Without a date are 30 of them" in reading.texts_in_words(texts)
-    assert "Without a date" not in reading.texts_in_words(texts.dropna(subset="said_at"))
-    assert topic_links.topic_shares(texts).set_index("topic")["texts"].to_dict() == {
-        "quality": 30,
-        "delivery": 1,
-    }
+    assert texts["topic"].value_counts().to_dict() == {"quality": 30, "delivery": 1}
     assert len(topic_model.typical_quotes(texts, ["quality"])) == 2
     assert topic_links.topics_by_quarter(texts)["of"].tolist() == [1]
     undated = texts[texts["said_at"].isna()]
-    assert (
-        topic_links.topic_trends(undated).empty
-        and topic_links.quarter_grid(undated, ["quality"]).empty
-    )
+    assert topic_links.topic_trends(undated).empty and topic_links.topics_by_quarter(undated).empty
     old, new = made("delivery", 300), made("price", 60, spread=300)
     late = made("price", 200).assign(said_at=pd.NaT)
     with_them, without = (
@@ -433,47 +423,33 @@ def test_the_panel_knows_who_ordered_before_and_after():
     assert topic_links.leaving_panel(asked, orders, date(2025, 4, 30)).empty  # nothing is known yet
 
 
-def test_the_largest_topic_is_a_task_only_where_its_writers_are_unhappier():
+def test_writers_about_the_largest_topic_are_unhappier_only_where_their_marks_say_so():
     texts = pd.concat([made("delivery", 60), made("price", 40)], ignore_index=True)
-    bad = pd.array(
-        [i % 2 == 0 for i in range(60)] + [i % 8 == 0 for i in range(40)], dtype="boolean"
-    )
-    for marks, own in (
-        (bad, True),
-        (pd.array([i % 4 == 0 for i in range(100)], dtype="boolean"), False),
-    ):
-        rows = texts.assign(unhappy=marks)
-        said = topic_links.top_topic(
-            topic_links.topic_shares(rows), rows, topic_links.unhappy_by_topic(rows)
-        )[0]
-        assert "delivery" in said["headline"]
-        assert ("carrier" in said["action"]) == own
-        assert ("not surely unhappier" in said["action"]) != own
-    unmarked = topic_links.top_topic(
-        topic_links.topic_shares(texts), texts, topic_links.unhappy_by_topic(texts)
-    )[0]
-    assert "read a sample" in unmarked["action"]
+    bad = [i % 2 == 0 for i in range(60)] + [i % 8 == 0 for i in range(40)]
+    alike = [i % 4 == 0 for i in range(100)]
+    for marks, verdict in ((bad, "less satisfied"), (alike, "cannot be told")):
+        rows = texts.assign(unhappy=pd.array(marks, dtype="boolean"))
+        found = topic_links.unhappy_by_topic(rows).set_index("topic")
+        assert found.loc["delivery", "verdict"] == verdict
+    assert topic_links.unhappy_by_topic(texts).empty
+    assert "carrier" in topic_links.action("delivery")
+    assert topic_links.action("balcony / plants / pots") == ""
 
 
-def test_where_no_topic_is_sure_it_is_told_what_chance_may_do():
-    columns = ["topic", "marked", "share", "difference", "low", "high", "p", "verdict"]
-    rows = [
-        ["returns", 60, 0.4, 0.14, 0.05, 0.23, 0.1002, "cannot be told"],
-        ["service", 50, 0.4, 0.10, 0.02, 0.18, 0.2, "cannot be told"],
-        ["price", 40, 0.3, -0.02, -0.1, 0.06, 1.0, "cannot be told"],
-    ]
-    said = topic_links.unhappy_in_words(pd.DataFrame(rows, columns=columns))[0]["sentence"]
-    assert (
-        "looking at 3 topics at once" in said
-        and "10.0\u00a0% of the time; below 10\u00a0% would be sure" in said
+def test_the_row_that_is_told_is_a_sure_one_if_there_is_any():
+    clearest = functions_of("03e_voice")["clearest"]
+    rows = pd.DataFrame(
+        {
+            "topic": ["returns", "service", "price"],
+            "difference": [0.14, 0.1, -0.02],
+            "verdict": ["cannot be told", "less satisfied", "cannot be told"],
+        }
     )
-    assert (
-        "2 of 3 topics lie wholly above zero (returns and service)" in said and "about 0.15" in said
-    )
-    none = topic_links.unhappy_in_words(pd.DataFrame(rows[2:], columns=columns))[0]["sentence"]
-    assert "price" in none and "chance" not in none
-    rows[0][-2:] = [0.01, "less satisfied"]
-    assert "headline" in topic_links.unhappy_in_words(pd.DataFrame(rows, columns=columns))[0]
+    told = clearest(rows, "less satisfied")
+    assert told["topic"].tolist() == ["service"] and told["sure"].tolist() == [True]
+    unsure = clearest(rows.iloc[[0, 2]], "less satisfied")
+    assert unsure["topic"].tolist() == ["returns"] and unsure["sure"].tolist() == [False]
+    assert clearest(rows.head(0), "less satisfied").empty
 
 
 # --- mood -------------------------------------------------------------------------------------
@@ -536,44 +512,6 @@ def test_the_check_of_mood_sees_chance_as_chance():
     blind = mood.check_mood(good.assign(mood=rng.normal(0, 1, 300)))
     assert blind["low"].iloc[0] < 0.5 < blind["high"].iloc[0]
     assert not mood.mood_tells(blind, "review")
-    assert "hardly" in mood.mood_in_words(blind)[0]["headline"]
-    assert "do not sort reviews" in mood.mood_in_words(blind)[0]["action"]
-
-
-def test_the_finding_on_mood_names_the_sources_that_pass_and_those_that_fail():
-    names = [
-        "source",
-        "language",
-        "texts",
-        "unhappy",
-        "right",
-        "commonest_mark",
-        "auc",
-        "low",
-        "high",
-    ]
-    rows = [
-        ["reviews", "English", 500, 0.2, 0.9, 0.8, 0.89, 0.86, 0.92],
-        ["service cases", "English", 400, 0.2, 0.6, 0.8, 0.47, 0.43, 0.52],
-    ]
-    said = mood.mood_in_words(pd.DataFrame(rows, columns=names))[0]
-    assert said["headline"].startswith("In reviews, mood tells who is unhappy: in 89 of 100 pairs")
-    assert said["headline"].endswith("; in service cases it does not.")
-    assert (
-        "47 (43 to 52; 400 texts" in said["evidence"]
-        and "do not sort service cases" in said["action"]
-    )
-    rows[1][6:] = [0.58, 0.53, 0.63]
-    assert mood.mood_in_words(pd.DataFrame(rows, columns=names))[0]["headline"].endswith(
-        "it tells little."
-    )
-    both = mood.mood_in_words(
-        pd.DataFrame([rows[0], ["survey comments", *rows[0][1:]]], columns=names)
-    )[0]
-    assert (
-        "In reviews and survey comments, mood tells" in both["headline"]
-        and "not." not in both["headline"]
-    )
 
 
 # --- service ----------------------------------------------------------------------------------
@@ -723,53 +661,38 @@ def test_slow_weeks_are_found_with_their_cost_and_none_where_there_are_none():
     assert set(range(21, 27)) <= set(weeks.index[weeks["is_slow"]]) <= set(range(18, 30))
     cost = service.slow_cost(found, weeks, 480).set_index("compared")
     assert cost.loc["late replies", "low"] < 0.5 < cost.loc["late replies", "high"]
-    said = service.slow_in_words(weeks, service.slow_cost(found, weeks, 480), 480, AS_OF)[0]
-    assert "26 May 2025" in said["headline"]
-    assert f"of {cost.loc['slow weeks', 'marks']} marks" in said["evidence"]
+    slow = service.slow_period(weeks)
+    assert slow.first == pd.Timestamp("2025-05-26") and slow.last.day_name() == "Sunday"
+    assert slow.weeks == weeks["is_slow"].sum() and slow.late > 0.5 > 0.1 > slow.usual
+    assert cost.loc["slow weeks", "cases"] == slow.cases
+    assert service.slow_period(weeks.assign(is_slow=False)) is None
     calls = sum(service.reply_weeks(series(seed=s), 480)["is_slow"].any() for s in range(20))
     assert calls <= 4  # one in twenty is meant; 5 of 20 has a chance below 1 %
 
 
 @pytest.mark.parametrize(
-    ("slow", "weeks", "says"),
+    ("slow", "weeks", "kind"),
     [
-        (
-            [range(60, 68)],
-            120,
-            "find out what happened in these weeks (in the same weeks a year before",
-        ),
-        (
-            [range(8, 15), range(60, 68)],
-            120,
-            "plan people for this season (in the same weeks a year before",
-        ),
-        (
-            [range(8, 18), range(60, 67)],
-            120,
-            "plan people for this season (in the same weeks a year after",
-        ),
-        ([range(20, 28)], 60, "no other year"),
+        ([range(60, 68)], 120, ("once", "before")),
+        ([range(8, 15), range(60, 68)], 120, ("season", "before")),
+        ([range(8, 18), range(60, 67)], 120, ("season", "after")),
+        ([range(20, 28)], 60, ("unknown", "")),
     ],
 )
-def test_slow_weeks_are_a_season_only_where_another_year_was_slow_too(slow, weeks, says):
+def test_slow_weeks_are_a_season_only_where_another_year_was_slow_too(slow, weeks, kind):
     found = series(slow={w for run in slow for w in run}, weeks=weeks)
-    by_week = service.reply_weeks(found, 480)
-    assert (
-        says
-        in service.slow_in_words(by_week, service.slow_cost(found, by_week, 480), 480, AS_OF)[0][
-            "action"
-        ]
-    )
+    period = service.slow_period(service.reply_weeks(found, 480))
+    assert (period.kind, period.side) == kind
+    assert (period.year_apart > 0.3) == (period.kind == "season")
 
 
 def test_slow_weeks_are_checked_before_they_come_again():
     found = series(slow=range(20, 28))
     weeks = service.reply_weeks(found, 480)
-    first = service._longest_run(weeks)[0]
+    first = service.slow_period(weeks).first
     for days, due in ((300, 364 - 28), (350, 351), (10, 100), (728 - 60, 728 - 28)):
         as_of = (first + pd.Timedelta(days=days)).date()
-        said = service.slow_in_words(weeks, service.slow_cost(found, weeks, 480), 480, as_of)[0]
-        assert (pd.Timestamp(said["check_on"]) - first).days == due
+        assert (pd.Timestamp(service.check_slow(first, as_of)) - first).days == due
 
 
 def test_the_list_puts_danger_before_waiting_and_waiting_before_value():
@@ -813,27 +736,6 @@ def test_only_a_case_without_a_reply_waits_for_one():
         listed["reason"].tolist()[0] == "waiting time"
         and "waiting time" not in listed["reason"].tolist()[1:]
     )
-    said = service.waiting_in_words(listed, False, AS_OF)[0]
-    counts = "1 without a reply, 2 answered but not solved and 1 to call back after a bad mark"
-    assert said["headline"].startswith(f"Cases that wait: 4 ({counts}")
-    assert said["check_on"] == AS_OF + timedelta(days=7)
-    alone = service.waiting_in_words(listed.tail(1), False, AS_OF)[0]["headline"]
-    assert alone == "Cases that wait: 1 (1 answered but not solved)."
-
-
-def test_the_largest_topic_of_a_stage_is_a_task_only_where_its_writers_are_unhappier():
-    back = [NOW - pd.Timedelta(days=i) for i in range(40)]
-    found = cases([ticket(i, "My cup is broken", day, stage="after") for i, day in enumerate(back)])
-    load, topic = service.service_load(found, AS_OF, 480), service.load_by_topic(found, AS_OF, 480)
-    for verdict, own in (
-        ("less satisfied", True),
-        ("cannot be told", False),
-        ("more satisfied", False),
-    ):
-        unhappy = pd.DataFrame({"topic": ["damage"], "verdict": [verdict]})
-        action = service.load_in_words(load, topic, unhappy, 480, "EUR")[0]["action"]
-        assert action.startswith("start with damage: pack") == own
-        assert ("read a sample of the cases about damage" in action) != own
 
 
 # --- emotion ----------------------------------------------------------------------------------
@@ -851,16 +753,6 @@ def test_emotions_are_counted_and_negations_take_them_away():
         "ticket:t1": "anger",
         "ticket:t2": "none",
     }
-
-
-def test_an_emotion_that_no_text_shows_is_not_named():
-    told = [
-        read(tickets=[ticket(i, t) for i, t in enumerate(said)])
-        for said in (["Invoice"], ["I am furious", "Hi"])
-    ]
-    none, one = (emotion.emotions_in_words(emotion.emotion_shares(t, pd.DataFrame())) for t in told)
-    assert none == "No text of customers uses a word of an emotion."
-    assert "anger is the emotion most often shown" in one and "then" not in one
 
 
 def campaigns(n=30, seed=1, lift=0.0, offer=0.0):
@@ -885,9 +777,6 @@ def test_styles_are_told_apart_only_where_campaigns_alike_differ():
     found = emotion.compare_styles(*campaigns(lift=0.02)).set_index("outcome")
     assert found["verdict"].to_dict()["opened"] == "emotional more"
     assert (found["verdict"].drop("opened") == "cannot be told").all()
-    styles, outcomes = campaigns(lift=0.02)
-    said = emotion.styles_in_words(styles, emotion.compare_styles(styles, outcomes))
-    assert "more openings" in said["headline"] and "not surely with more orders" in said["headline"]
     offers = emotion.compare_styles(*campaigns(offer=-0.2)).set_index("outcome")
     assert offers.loc["opened", "verdict"] == "cannot be told"
     assert abs(offers.loc["opened", "difference"]) < 0.02
@@ -978,9 +867,11 @@ def coded(pairs, coder_names="AB"):
 
 
 def test_kappa_of_the_well_known_table():
-    assert coders.cohen_kappa(np.array([[20, 5], [10, 15]])) == pytest.approx(0.4)
-    assert coders.cohen_kappa(np.eye(3)) == 1
-    assert np.isnan(coders.cohen_kappa(np.array([[7, 0], [0, 0]])))
+    kappa = functions_of("03e_voice")["kappa"]
+    table = np.array([[20, 5], [10, 15]])
+    assert kappa(table) == pytest.approx(0.4)
+    assert kappa(table) == pytest.approx(cohens_kappa(table).kappa)
+    assert kappa(np.eye(3)) == 1
 
 
 def test_codes_that_exclude_each_other_give_cohens_kappa_of_the_whole_table():
@@ -1018,24 +909,18 @@ def test_three_coders_get_the_mean_of_their_pairs_and_one_gets_none():
         for i, j in ((0, 1), (0, 2), (1, 2))
     ]
     assert themes.loc[coders.TOTAL, "kappa"] == pytest.approx(
-        np.mean([coders.cohen_kappa(t) for t in tables_])
+        np.mean([cohens_kappa(t).kappa for t in tables_])
     )
     assert themes.loc[coders.TOTAL, "differ"] == 3
     alone = coders.theme_table(coded([("price",), ("range",)], "A"))
     assert alone["kappa"].isna().all()
-    assert "alone" in coders.themes_in_words(alone, coded([("price",), ("range",)], "A"))[0]["sure"]
 
 
 def test_why_no_agreement_is_known_depends_on_what_the_coders_read():
     alone, same = coded([("price",), ("range",)], "A"), coded([("price", "price")] * 4)
     apart = coded([("price", None), (None, "range")])
-    for rows, says, todo in (
-        (alone, "One coder alone", "second person"),
-        (apart, "different passages", "two people"),
-        (same, "to all or to none", "differ more"),
-    ):
-        said = coders.themes_in_words(coders.theme_table(rows), rows)[0]
-        assert says in said["sure"] and todo in said["action"] and "nan" not in str(said)
+    for rows, why in ((alone, "alone"), (apart, "apart"), (same, "same")):
+        assert coders.leading_themes(coders.theme_table(rows), rows).unknown == why
 
 
 def test_a_theme_that_coders_call_all_is_not_the_row_of_all_themes():
@@ -1043,7 +928,7 @@ def test_a_theme_that_coders_call_all_is_not_the_row_of_all_themes():
     themes = coders.theme_table(rows)
     assert themes["theme"].tolist() == ["price", "all", "All themes"]
     assert themes["passages"].tolist() == [3, 2, 4]
-    assert "of 2 people" in coders.themes_in_words(themes, rows)[0]["headline"]
+    assert coders.leading_themes(themes, rows).people == 2
 
 
 def told_of(people):
@@ -1073,25 +958,24 @@ def told_of(people):
 
 def test_a_theme_on_which_coders_agree_goes_before_a_commoner_one_on_which_they_do_not():
     people = [("choice", 0.55, range(22)), ("price", 0.69, range(20)), ("style", 0.7, range(5))]
-    said = coders.themes_in_words(*told_of(people))[0]
-    assert (
-        "among the themes on which the coders agree, price comes up most, with 83"
-        in said["headline"]
-    )
-    assert "0.69" in said["headline"]
-    assert "choice" in said["evidence"] and "0.55" in said["evidence"]
-    doubt = coders.themes_in_words(*told_of(people[:1]))[0]["headline"]
-    assert "choice" in doubt and "too little" in doubt
+    told = coders.leading_themes(*told_of(people))
+    assert (told.themes, told.first_place, told.agreed) == (["price"], False, True)
+    assert (told.most_kappa, told.people) == (0.69, 24)
+    assert (told.passed_over, told.passed_kappa) == ("choice", 0.55)
+    doubt = coders.leading_themes(*told_of(people[:1]))
+    assert (doubt.themes, doubt.agreed, doubt.passed_over) == (["choice"], False, "")
 
 
 def test_themes_that_chance_cannot_part_are_named_together():
     people = [("price", 0.7, range(20)), ("advice", 0.72, range(5, 24)), ("style", 0.65, range(5))]
-    said = coders.themes_in_words(*told_of(people))[0]["headline"]
-    assert "price and advice come up most, with 79 to 83" in said and "kappa 0.70 to 0.72" in said
-    level = coders.themes_in_words(*told_of(people[:2]))[0]["headline"]
-    assert "no theme comes up surely more than another: price and advice" in level
-    one = coders.themes_in_words(*told_of([people[0], people[2]]))[0]["headline"]
-    assert "price comes up most" in one and "style" not in one
+    told = coders.leading_themes(*told_of(people))
+    assert (told.themes, told.tied) == (["price", "advice"], True)
+    assert (told.least, told.most) == (19 / 24, 20 / 24)
+    assert (told.least_kappa, told.most_kappa) == (0.7, 0.72)
+    level = coders.leading_themes(*told_of(people[:2]))
+    assert (level.themes, level.tied) == (["price", "advice"], False)
+    one = coders.leading_themes(*told_of([people[0], people[2]]))
+    assert one.themes == ["price"]
 
 
 def test_passages_to_discuss_are_those_in_doubt():
@@ -1112,7 +996,8 @@ def test_passages_to_discuss_are_those_in_doubt():
 def test_a_client_without_texts_gets_empty_frames_and_no_error():
     texts = mood.add_mood(topic_model.add_new_topics(topic_model.add_topics(read())))
     texts = emotion.add_emotion(texts)
-    shares, trends = topic_links.topic_shares(texts), topic_links.topic_trends(texts)
+    trends = topic_links.topic_trends(texts)
+    shares = pd.DataFrame(columns=["topic", "texts", "share", "low", "high", "words"])
     unhappy = topic_links.unhappy_by_topic(texts)
     panel = topic_links.leaving_panel(texts, stored("orders"), AS_OF)
     leaving = topic_links.leaving_by_topic(panel)
@@ -1131,7 +1016,7 @@ def test_a_client_without_texts_gets_empty_frames_and_no_error():
     checked = mood.check_mood(texts)
     empty = [
         topic_model.search_topics(texts),
-        topic_links.quarter_grid(texts, []),
+        topic_links.topics_by_quarter(texts),
         topic_model.typical_quotes(texts, []),
         load,
         weeks,
@@ -1139,22 +1024,8 @@ def test_a_client_without_texts_gets_empty_frames_and_no_error():
     empty += [listed, tested, themes, checked, coders.to_discuss(stored("interviews").to_pandas())]
     empty += [service.load_by_topic(found, AS_OF, 480), emotion.emotion_shares(texts, styles)]
     assert all(f.empty for f in empty)
-    said = [
-        topic_links.top_topic(shares, texts, unhappy),
-        topic_links.trend_in_words(trends),
-        topic_links.unhappy_in_words(unhappy),
-    ]
-    said += [
-        topic_links.leaving_in_words(leaving),
-        mood.mood_in_words(checked),
-        coders.themes_in_words(themes, themes),
-    ]
-    said += [
-        service.load_in_words(load, load, unhappy, 480, "EUR"),
-        service.slow_in_words(weeks, service.slow_cost(found, weeks, 480), 480, AS_OF),
-    ]
-    assert not any(said)
-    assert emotion.styles_in_words(styles, tested)["sentence"]
+    assert service.slow_period(weeks) is None
+    assert coders.leading_themes(themes, themes) is None
     assert set(tables.get("service_load").columns) - {"as_of", "rule_version"} == set(load.columns)
     assert set(tables.get("cases_to_answer").columns) - {"as_of", "rule_version"} == set(
         listed.columns
@@ -1173,19 +1044,10 @@ def test_cases_without_words_and_words_without_customers_are_enough_for_what_the
     by_topic = service.load_by_topic(silent, AS_OF, 480)
     assert load["cases"].max() == 39
     assert by_topic.empty
-    unhappy = pd.DataFrame(columns=["topic", "verdict"])
-    said = service.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]
-    assert said["headline"] and "texts" not in said["action"]
     unanswered = cases(
         [ticket(i, "My cup is broken", NOW - pd.Timedelta(days=i)) for i in range(1, 20)]
     )
-    load = service.service_load(unanswered, AS_OF, 480)
-    told = service.load_in_words(load, by_topic, unhappy, 480, "EUR")[0]["evidence"]
-    assert (
-        "how fast they are answered is not known" in told
-        and "nan" not in told
-        and "within" not in told
-    )
+    assert service.service_load(unanswered, AS_OF, 480)["median"].isna().all()
     assert service.reply_weeks(unanswered, 480).empty
     assert not service.reply_weeks(silent, 480)["is_slow"].any()
     assert service.cases_to_answer(silent, AS_OF, 480, True).empty
@@ -1194,7 +1056,7 @@ def test_cases_without_words_and_words_without_customers_are_enough_for_what_the
         for i in range(100)
     ]
     texts = mood.add_mood(topic_model.add_topics(read(tickets=nobody)))
-    assert topic_links.topic_shares(texts)["share"].tolist() == [1]
+    assert set(texts["topic"]) == {"delivery"}
     assert topic_links.topic_trends(texts).empty  # one topic alone can neither rise nor fall
     assert topic_links.leaving_panel(texts, stored("orders"), AS_OF).empty
     assert service.service_load(cases(nobody), AS_OF, 480)["repeats"].isna().all()

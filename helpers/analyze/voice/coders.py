@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import warnings
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,25 +14,10 @@ from scipy.stats import binomtest
 
 from helpers import stats
 from helpers.analyze.voice.writing import facts
-from helpers.show import words
 
 CODERS = facts("coders")
-SAYS = CODERS["says"]
 DRAWS = 1000
 TOTAL = "All themes"  # the row of all together; codes are in small letters, so no code is called so
-
-
-def cohen_kappa(counts: np.ndarray) -> float:
-    """Agreement of two coders beyond chance (Cohen 1960), from a square table of counts; NaN where
-    chance alone is 1.
-
-    >>> round(cohen_kappa(np.array([[20, 5], [10, 15]])), 3)
-    0.4
-    """
-    rows = np.asarray(counts, float)
-    share = rows / rows.sum()
-    chance = share.sum(axis=1) @ share.sum(axis=0)
-    return float((np.trace(share) - chance) / (1 - chance)) if chance < 1 else float("nan")
 
 
 def decisions(interviews: pd.DataFrame) -> pd.DataFrame:
@@ -194,63 +180,91 @@ def to_discuss(interviews: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("n", ascending=False, kind="stable", ignore_index=True)[columns]
 
 
-def themes_in_words(themes: pd.DataFrame, interviews: pd.DataFrame) -> list[dict[str, str]]:
-    """The themes most people spoke of, as headline, evidence and action; or nothing.
+class Leading(NamedTuple):
+    """The themes that most people speak of, and how far the coders agree on them.
+
+    themes: the first and all that chance cannot part from it; tied: some other theme comes up less;
+    first: the first of them, with its agreement, low and high; least and most: shares of people;
+    least_kappa and most_kappa; agreed: the coders agree on them; passed_over: the commonest theme
+    where the coders agree too little on it, else empty, with its share and kappa; whole: kappa of
+    all themes; worst: the theme with the least agreement; fine: no theme needs another round;
+    unknown: why no kappa is known (alone, apart or same), else empty.
+    """
+
+    themes: list[str]
+    tied: bool
+    first: str
+    agreement: str
+    low: float
+    high: float
+    least: float
+    most: float
+    least_kappa: float
+    most_kappa: float
+    agreed: bool
+    first_place: bool
+    passed_over: str
+    passed_share: float
+    passed_kappa: float
+    people: int
+    passages: int
+    coders: int
+    whole: float
+    differ: int
+    worst: str
+    fine: bool
+    unknown: str
+
+
+def leading_themes(themes: pd.DataFrame, interviews: pd.DataFrame) -> Leading | None:
+    """What the frame of `theme_table` says first; None without themes.
 
     Themes on which the coders agree (kappa from `enough` on) go before those on which they do not.
-    With the first are named all that chance cannot part from it. Where no kappa is known, it is
-    said why: one coder, no passage that two of them read, or themes that they gave to all of those
-    passages or to none.
     """
     if themes.empty:
-        return []
+        return None
     own, whole = themes[themes["theme"] != TOTAL], themes[themes["theme"] == TOTAL].iloc[0]
     sure = own[own["kappa"] >= CODERS["enough"]]
     told = sure if len(sure) else own
     level = told[_as_often(told["theme"], interviews)]
-    first, worst, top = level.iloc[0], own.sort_values("kappa").iloc[0], own.iloc[0]
-    said = {
-        "theme": words.listing(level["theme"]),
-        "share": _span(100 * level["share"], 0) + f"{words.NBSP}%",
-    }
-    said |= {
-        "people": words.count(whole["people"]),
-        "kappa": _span(level["kappa"], 2),
-        "first": first["theme"],
-    }
-    said |= {c: f"{first[c]:.2f}" for c in ("low", "high")} | {"whole": f"{whole['kappa']:.2f}"}
-    said |= {"name": first["agreement"], "worst": worst["theme"], "discuss": whole["differ"]}
-    said |= {"coders": interviews["coder"].nunique(), "passages": words.count(whole["passages"])}
-    alone, passed = np.isnan(whole["kappa"]), len(sure) and first["theme"] != top["theme"]
-    agreed = "more" if len(level) > 1 else "one"
-    parts = {
-        "among": SAYS["among"] if passed else "",
-        "most": SAYS[
-            "one" if len(level) == 1 else "tied" if len(level) < len(told) else "level"
-        ].format(**said),
-        "agreed": ""
-        if alone
-        else SAYS[f"agreed_{agreed if len(sure) else 'doubt'}"].format(**said),
-    }
-    headline = SAYS["headline"].format(**parts)
-    if alone:
-        read = interviews.dropna(subset=["passage_id", "coder", "code"])
-        both = read.groupby("passage_id")["coder"].nunique().max() > 1
-        why = "alone" if read["coder"].nunique() == 1 else "same" if both else "apart"
-        return [
-            {"headline": headline, "sure": SAYS[f"sure_{why}"], "action": SAYS[f"action_{why}"]}
-        ]
-    more = {
-        "top": top["theme"],
-        "top_share": words.percent(top["share"]),
-        "top_kappa": f"{top['kappa']:.2f}",
-    }
-    # it comes up more, with too little agreement
-    doubted = passed and top["kappa"] < CODERS["enough"]
-    said["passed"] = SAYS["passed"].format(**more) if doubted else ""
-    fine = worst["kappa"] >= CODERS["enough"] or not whole["differ"]
-    action = SAYS["action_fine" if fine else "action"].format(**said)
-    return [{"headline": headline, "evidence": SAYS["evidence"].format(**said), "action": action}]
+    first, commonest = level.iloc[0], own.iloc[0]
+    worst = own.sort_values("kappa").iloc[0]
+    first_place = not len(sure) or first["theme"] == commonest["theme"]
+    passed = not first_place and commonest["kappa"] < CODERS["enough"]
+    return Leading(
+        themes=level["theme"].tolist(),
+        tied=len(level) < len(told),
+        first=first["theme"],
+        agreement=first["agreement"],
+        low=first["low"],
+        high=first["high"],
+        least=level["share"].min(),
+        most=level["share"].max(),
+        least_kappa=level["kappa"].min(),
+        most_kappa=level["kappa"].max(),
+        agreed=len(sure) > 0,
+        first_place=first_place,
+        passed_over=commonest["theme"] if passed else "",
+        passed_share=commonest["share"],
+        passed_kappa=commonest["kappa"],
+        people=whole["people"],
+        passages=whole["passages"],
+        coders=interviews["coder"].nunique(),
+        whole=whole["kappa"],
+        differ=whole["differ"],
+        worst=worst["theme"],
+        fine=bool(worst["kappa"] >= CODERS["enough"] or not whole["differ"]),
+        unknown=_why_unknown(interviews) if np.isnan(whole["kappa"]) else "",
+    )
+
+
+def _why_unknown(interviews: pd.DataFrame) -> str:
+    """Why no agreement is known: one coder alone, coders apart, or the same codes throughout."""
+    read = interviews.dropna(subset=["passage_id", "coder", "code"])
+    if read["coder"].nunique() == 1:
+        return "alone"
+    both = read.groupby("passage_id")["coder"].nunique().max() > 1
+    return "same" if both else "apart"
 
 
 def _as_often(themes: pd.Series, interviews: pd.DataFrame) -> np.ndarray:
@@ -268,13 +282,3 @@ def _as_often(themes: pd.Series, interviews: pd.DataFrame) -> np.ndarray:
     return np.array(
         [not sum(pair) or binomtest(pair[0], sum(pair)).pvalue >= 1 - stats.LEVEL for pair in pairs]
     )
-
-
-def _span(values: pd.Series, digits: int) -> str:
-    """The smallest and the largest value, or the one that there is.
-
-    >>> _span(pd.Series([79.2, 83.3]), 0), _span(pd.Series([0.6, 0.6]), 2)
-    ('79 to 83', '0.60')
-    """
-    ends = [f"{v:.{digits}f}" for v in (values.min(), values.max())]
-    return " to ".join(dict.fromkeys(ends))

@@ -16,10 +16,9 @@ from scipy.stats import t as student
 from helpers import history, stats
 from helpers.analyze.voice.topic_links import holm
 from helpers.analyze.voice.writing import HAN, TEXTS, facts
-from helpers.show import words
 
 EMOTION = facts("emotion")
-EMOTIONS, SAYS = list(EMOTION["emotions"]), EMOTION["says"]
+EMOTIONS = list(EMOTION["emotions"])
 FEWEST = 4  # campaigns of a style, below which styles are not compared
 AFTER = 7  # days after a message in which an order counts
 DRAWS = 2000
@@ -92,26 +91,6 @@ def emotion_shares(texts: pd.DataFrame, campaigns: pd.DataFrame) -> pd.DataFrame
         shares = {e: np.mean([e in s for s in shown]) for e in EMOTIONS}
         rows.append({"source": name, **shares, "none": np.mean([not s for s in shown])})
     return pd.DataFrame(rows, columns=["source", *EMOTIONS, "none"]).set_index("source")
-
-
-def emotions_in_words(shares: pd.DataFrame) -> str:
-    """The emotions most often shown, two at most, in the source of customers with most feeling, as
-    a sentence.
-    """
-    own = shares.drop(index="our messages", errors="ignore")
-    if own.empty:
-        return ""
-    row = own.sort_values("none").iloc[0]
-    shown = row[EMOTIONS].astype(float).sort_values(ascending=False, kind="stable")
-    if not shown.iloc[0]:
-        return SAYS["unfelt"]
-    said = {
-        "source": row.name,
-        "share": words.percent(shown.iloc[0]),
-        "none": words.percent(row["none"]),
-    }
-    second = SAYS["second"].format(second=shown.index[1]) if shown.iloc[1] else ""
-    return SAYS["strongest"].format(first=shown.index[0], second=second, **said)
 
 
 def campaign_styles(campaigns: pd.DataFrame) -> pd.DataFrame:
@@ -257,56 +236,3 @@ def _difference(
         within = within + (own**2).sum() - n1 * m1**2 - n0 * m0**2
         df += len(s) - 2
     return top / weight, np.sqrt(np.maximum(within, 0) / max(df, 1) / weight)
-
-
-def styles_in_words(styles: pd.DataFrame, tested: pd.DataFrame) -> dict[str, str]:
-    """What the test of styles says: headline, evidence, sure and action, or a sentence where there
-    is nothing to test.
-
-    The headline tells the sure outcome nearest to an order; all sure ones stand in the evidence.
-    """
-    n = (
-        {side: int((styles["style"] == side).sum()) for side in ("emotional", "rational")}
-        if len(styles)
-        else {}
-    )
-    if not any(n.values()):
-        return {"sentence": SAYS["none"]}
-    if tested.empty:
-        return {
-            "id": "voice-emotion",
-            "headline": SAYS["thin"].format(**n),
-            "action": SAYS["action"],
-        }
-    sure = tested[tested["verdict"] != "cannot be told"]
-    near = sure.sort_values("outcome", key=lambda o: o.map(list(EMOTION["nouns"]).index))
-    t = (near if len(sure) else tested.sort_values("p", kind="stable")).iloc[0]
-    said = {"difference": f"{100 * t['difference']:+.1f}", "seen": f"{100 * t['seen']:.1f}"}
-    said |= {"outcome": EMOTION["outcomes"][t["outcome"]], "noun": EMOTION["nouns"][t["outcome"]]}
-    said |= {"emotional": t["emotional"], "rational": t["rational"]}
-    said |= {"p": _chance(t["p"]), "more": "more" if t["difference"] > 0 else "fewer"}
-    said["all"] = ", ".join(
-        SAYS["one"].format(
-            outcome=EMOTION["outcomes"][s.outcome],
-            p=_chance(s.p),
-            **{c: f"{100 * getattr(s, c):+.1f}" for c in ("difference", "low", "high")},
-        )
-        for s in sure.itertuples()
-    )
-    said["orders"] = "" if "ordered" in set(sure["outcome"]) else SAYS["no_orders"]
-    rest = [
-        EMOTION["outcomes"][o] for o in tested.loc[tested["verdict"] == "cannot be told", "outcome"]
-    ]
-    said["untold"] = SAYS["untold_of"].format(outcomes=words.listing(rest)) if rest else ""
-    end = "" if len(sure) else "untold_"
-    return {
-        "id": "voice-emotion",
-        "headline": SAYS["untold" if end else "told"].format(**said),
-        "evidence": SAYS[f"{end}evidence"].format(**said),
-        "sure": SAYS["sure"],
-        "action": SAYS["action"],
-    }
-
-
-def _chance(p: float) -> str:
-    return "below 0.01" if p < 0.01 else f"{p:.2f}"

@@ -15,7 +15,6 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from helpers import stats
 from helpers.analyze.voice.writing import TEXTS, facts
-from helpers.show import words
 
 MOOD = facts("mood")
 ENGLISH, CHINESE = MOOD["english"], MOOD["chinese"]
@@ -184,37 +183,3 @@ def mood_tells(checked: pd.DataFrame, source: str) -> bool:
     """
     own = checked[checked["source"] == TEXTS["sources"][source]]
     return bool(len(own) and own["low"].iloc[0] > 0.5)
-
-
-def mood_in_words(checked: pd.DataFrame) -> list[dict[str, str]]:
-    """In which sources mood tells who is unhappy and in which not; empty where it could not be
-    checked.
-    """
-    says = MOOD["says"]
-    whole = checked.drop_duplicates("source").sort_values("auc", ascending=False)
-    if whole.empty:
-        return []
-    useful = whole[(whole["low"] > 0.5) & (whole["auc"] >= USEFUL)]
-    rest, kind = whole.drop(useful.index), "useful" if len(useful) else "useless"
-    chance = rest["low"] <= 0.5
-    told = useful if len(useful) else whole.iloc[:1]
-    named = {
-        "sources": words.listing(told["source"]),
-        "pairs": words.listing(f"{100 * a:.0f}" for a in told["auc"]),
-    }
-    for part, own in {"weak": rest[~chance], "blind": rest[chance], "others": rest}.items():
-        sources = words.listing(own["source"])
-        named[part] = says[part].format(sources=sources) if len(own) else ""
-    if kind == "useless":
-        named["others"] = words.listing(whole["source"])
-    rows = whole.assign(**(100 * whole[["auc", "low", "high"]]).round().astype(int)).to_dict(
-        "records"
-    )
-    named["each"] = ", ".join(
-        says["each"].format(**r | {"texts": words.count(r["texts"])}) for r in rows
-    )
-    first = told.iloc[0]
-    named |= {"source": first["source"], "right": words.percent(first["right"])}
-    named["plain"] = words.percent(first["commonest_mark"])
-    keys = {"headline": kind, "evidence": "evidence", "action": f"action_{kind}"}
-    return [{part: says[key].format(**named) for part, key in keys.items()}]

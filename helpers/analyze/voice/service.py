@@ -5,6 +5,7 @@ first.
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import ibis.expr.types as ir
 import numpy as np
@@ -14,13 +15,11 @@ from scipy.special import xlogy
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from helpers import history, methods, stats
-from helpers.analyze.voice.topic_links import topic_action
-from helpers.analyze.voice.topic_model import OTHER, TOPICS
+from helpers.analyze.voice.topic_model import TOPICS
 from helpers.analyze.voice.writing import facts, pattern
-from helpers.show import words
 
 SERVICE = facts("service")
-SAYS, STAGES = SERVICE["says"], list(SERVICE["stages"])
+STAGES = list(SERVICE["stages"])
 # that a run of weeks is called slow by chance, and series drawn to know it
 CHANCE, DRAWS = 0.05, 199
 MOST_RUNS, LEAST_WEEKS = 3, 12  # slow periods looked for, and weeks without which none is
@@ -121,13 +120,6 @@ def named_stage(said: pd.Series) -> pd.Series:
     for stage, part in parts.items():
         found = found.mask(said.notna() & text.str.contains(part, regex=True) & found.isna(), stage)
     return found
-
-
-def stage_source(cases: pd.DataFrame) -> str:
-    """Where the stages come from, and what the share of the unhappy is of, as sentences."""
-    by = cases["said_by"].value_counts(normalize=True)
-    named = words.listing(f"{SERVICE['sources'][k]} ({words.percent(v)})" for k, v in by.items())
-    return SAYS["source"].format(sources=named, fewest=methods.value("service_marks"))
 
 
 def service_load(
@@ -359,9 +351,10 @@ def cases_to_answer(
 ) -> pd.DataFrame:
     """The cases that are open, or got a bad mark in the last 30 days, the most urgent first.
 
-    ticket_id, customer_id, kind (of service.yaml), stage, topic, waiting_hours, sales, score (0 to
-    1), place, reason (the part that counts most). The score is the weighted mean of the parts in
-    service.yaml: waiting counts until the first reply, unsolved after it, and mood only where
+    ticket_id, customer_id, kind ("open, unanswered", "open, answered", "open" where no case holds
+    a reply, or "call back"), stage, topic, waiting_hours, sales, score (0 to 1), place, reason (the
+    part that counts most). The score is the weighted mean of the parts in service.yaml: waiting
+    counts until the first reply, unsolved after it, and mood only where
     `trust_mood`. Where the table holds no reply at all, an open case counts as waiting.
     """
     end = pd.Timestamp(as_of) + pd.Timedelta(days=1)
@@ -419,114 +412,71 @@ def cases_to_answer(
     return found.assign(place=found.index + 1)[front]
 
 
-def load_in_words(
-    load: pd.DataFrame, topics: pd.DataFrame, unhappy: pd.DataFrame, target: float, currency: str
-) -> list[dict[str, str]]:
-    """Where most service work comes from, as headline, evidence and action; empty without cases.
+class Slow(NamedTuple):
+    """A slow period: its ends (days), late (share of its replies), usual (that of other weeks).
 
-    Many cases are no complaint: only where `unhappy_by_topic` finds a topic's writers surely less
-    satisfied, the action is the topic's own.
+    weeks and cases of all slow weeks; kind: "season" where the same weeks of another year were slow
+    too, "once" where they were not, "unknown" without such a year; side: whether that year is the
+    one before or after; year_apart: its share of late replies.
     """
-    whole = load[load["stage"] == "all"]
-    if whole.empty:
-        return []
-    w, stage = whole.iloc[0], load[load["stage"] != "all"].sort_values("cases").iloc[-1]
-    named = topics.loc[(topics["topic"] != OTHER) & (topics["stage"] == stage["stage"]), "topic"]
-    said = {"stage": SERVICE["stage_names"][stage["stage"]], "share": words.percent(stage["share"])}
-    said |= {
-        "cases": words.count(w["cases"]),
-        "a_week": f"{w['a_week']:.1f}",
-        "target": f"{target / 60:.0f}",
-    }
-    said |= {c: f"{w[c] / 60:.1f}" for c in ("median", "p90")} | {
-        "in_target": words.percent(w["in_target"])
-    }
-    said |= {"repeat": words.percent(w["repeats"]), "days": SERVICE["repeat_days"]}
-    parts = {"load_silent" if pd.isna(w["median"]) else "load_evidence": True}
-    parts |= {"load_cost": pd.notna(w["cost"]), "load_repeats": pd.notna(w["repeats"])}
-    said["cost"] = words.money(w["cost"], currency)
-    first = named.iloc[0] if len(named) else ""
-    said |= {"topic": first, "todo": topic_action(first, unhappy)}
-    todo = "load_read" if not first else "load_action" if said["todo"] else "load_sample"
-    return [
-        {
-            "headline": SAYS["load"].format(**said),
-            "evidence": "".join(SAYS[part].format(**said) for part, told in parts.items() if told),
-            "action": SAYS[todo].format(**said),
-        }
-    ]
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    late: float
+    usual: float
+    weeks: int
+    cases: int
+    kind: str
+    side: str
+    year_apart: float
 
 
-def slow_in_words(
-    weeks: pd.DataFrame, cost: pd.DataFrame, target: float, as_of: date
-) -> list[dict[str, object]]:
-    """The longest run of slow weeks and what it cost; that there was none, as a sentence; empty
-    without replies.
+def slow_period(weeks: pd.DataFrame) -> Slow | None:
+    """The longest run of slow weeks in the frame of `reply_weeks`; None where no week was slow.
 
-    The action takes it for a season only where the same weeks of the year before or after were
-    slow, too. It is to be checked (check_on) before these weeks come round again.
+    `late`, `weeks` and `cases` are those of all slow weeks together.
     """
-    if weeks.empty:
-        return []
-    rest = weeks[~weeks["is_slow"]]
-    usual = rest["late_cases"].sum() / max(rest["cases"].sum(), 1)
-    if not weeks["is_slow"].any():
-        return [
-            {
-                "sentence": SAYS["steady"].format(
-                    in_target=words.percent(1 - usual), target=f"{target / 60:.0f}"
-                )
-            }
-        ]
+    slow, rest = weeks[weeks["is_slow"]], weeks[~weeks["is_slow"]]
+    if slow.empty:
+        return None
     first, last = _longest_run(weeks)
-    slow = weeks[weeks["is_slow"]]
+    usual = rest["late_cases"].sum() / max(rest["cases"].sum(), 1)
     late = slow["late_cases"].sum() / slow["cases"].sum()
-    ends = {"first": words.day(first), "last": words.day(last + pd.Timedelta(days=6))}
-    said = {
-        "headline": SAYS["slow"].format(
-            **ends, late=words.percent(late), usual=words.percent(usual)
-        )
-    }
-    said |= {
-        "action": _slow_action(weeks, first, last, usual),
-        "check_on": _before_slow(first, as_of),
-    }
-    for c in cost[cost["compared"] == "slow weeks"].itertuples():
-        points = {k: f"{100 * getattr(c, k):.0f}" for k in ("difference", "low", "high")}
-        shares = {
-            "slow_bad": words.percent(c.bad),
-            "usual_bad": words.percent(c.other),
-            "extra": words.count(c.extra),
-        }
-        evidence = SAYS["slow_evidence"].format(**points, **shares, cases=c.cases, marks=c.marks)
-        return [said | {"evidence": evidence, "sure": SAYS["slow_sure"]}]
-    return [
-        said | {"evidence": SAYS["slow_plain"].format(weeks=len(slow), cases=slow["cases"].sum())}
-    ]
+    end = last + pd.Timedelta(days=6)
+    counts = len(slow), int(slow["cases"].sum())
+    return Slow(first, end, late, usual, *counts, *_other_year(weeks, first, last, usual))
 
 
-def _slow_action(weeks: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, usual: float) -> str:
-    """What to do about a slow run: it came once, it is a season, or no other year can tell."""
+def _other_year(
+    weeks: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, usual: float
+) -> tuple[str, str, float]:
+    """Whether the same weeks of another year were slow: kind, side and year_apart of `Slow`."""
     seen = {}
     for side, apart in {"before": -A_YEAR, "after": A_YEAR}.items():
-        ends = first + apart, last + apart
-        rows = weeks[weeks["week"].between(*ends) & ~weeks["week"].between(first, last)]
-        if (
-            weeks["week"].min() <= ends[0]
-            and ends[1] <= weeks["week"].max()
-            and rows["cases"].sum() >= methods.value("service_marks")
-        ):
-            seen[side] = rows["late_cases"].sum() / rows["cases"].sum()
+        late = _late_between(weeks, (first, last), (first + apart, last + apart))
+        if late is not None:
+            seen[side] = late
     clearly = usual + methods.value("service_slower")
     slow = {side: late for side, late in seen.items() if late >= clearly}
-    kind = "season" if slow else "once" if seen else "unknown"
-    side, other = next(iter((slow or seen).items()), ("", 0.0))
-    return SAYS["slow_action"][kind].format(side=side, other=words.percent(other))
+    if slow:
+        return "season", *next(iter(slow.items()))
+    if seen:
+        return "once", *next(iter(seen.items()))
+    return "unknown", "", 0.0
 
 
-def _before_slow(first: pd.Timestamp, as_of: date) -> date:
-    """In time to plan people before the weeks from `first` on come again, and at the latest in
-    `check_days`.
+def _late_between(weeks: pd.DataFrame, slow: tuple, ends: tuple) -> float | None:
+    """The share of late replies between two weeks; None where too few of them are known."""
+    whole = weeks["week"].min() <= ends[0] and ends[1] <= weeks["week"].max()
+    rows = weeks[weeks["week"].between(*ends) & ~weeks["week"].between(*slow)]
+    if not whole or rows["cases"].sum() < methods.value("service_marks"):
+        return None
+    return rows["late_cases"].sum() / rows["cases"].sum()
+
+
+def check_slow(first: pd.Timestamp, as_of: date) -> date:
+    """When to look again at weeks that were slow from `first` on: in time to plan people before
+    they come again, and at the latest in `check_days`.
     """
     now, days = pd.Timestamp(as_of), SERVICE["check_days"]
     again = first + A_YEAR * ((now - first) // A_YEAR + 1)
@@ -541,30 +491,3 @@ def _longest_run(weeks: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
     run = (~weeks["is_slow"]).cumsum()[slow.index]
     parts = slow.groupby(run)["week"].agg(["min", "max", "size"]).sort_values("size", kind="stable")
     return parts["min"].iloc[-1], parts["max"].iloc[-1]
-
-
-def waiting_in_words(
-    listed: pd.DataFrame, trust_mood: bool, as_of: date
-) -> list[dict[str, object]]:
-    """How many cases wait and for what, as headline, evidence, action and check_on; that none does,
-    as a sentence.
-    """
-    if listed.empty:
-        return [{"sentence": SAYS["nothing"]}]
-    by, days = listed["kind"].value_counts(), SERVICE["call_back_days"]
-    parts = [
-        told.format(n=by[kind], days=days) for kind, told in SERVICE["kinds"].items() if kind in by
-    ]
-    headline = SAYS["waiting"].format(cases=len(listed), parts=words.listing(parts))
-    evidence = SAYS["waiting_evidence"].format(
-        mood=SAYS["waiting_mood" if trust_mood else "waiting_no_mood"]
-    )
-    due = as_of + timedelta(days=SERVICE["check_days"]["waiting"])
-    return [
-        {
-            "headline": headline,
-            "evidence": evidence,
-            "action": SAYS["waiting_action"],
-            "check_on": due,
-        }
-    ]

@@ -4,7 +4,7 @@ leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import ibis
@@ -16,34 +16,14 @@ from scipy.stats import norm
 
 from helpers import history, methods, stats
 from helpers.analyze.voice.topic_model import OTHER, TOPICS
-from helpers.analyze.voice.writing import TEXTS, words_of
-from helpers.show import words
+from helpers.analyze.voice.writing import words_of
 
-SAYS = TOPICS["says"]
 FEWEST_SIDES = 5  # of them, with and without the outcome
 FEWEST_OF_A_WORD = 3  # texts; a rarer word may be a name
 LEAST_DAYS = 180  # from the first text to the last, to speak of a trend
 MONTHS = 24  # of the panel in which leaving is looked at
 # upper ends (days), and lower ends (orders a year)
 BANDS = {"recency": [30, 90, 180, 366], "frequency": [2, 3, 6]}
-
-
-def topic_shares(texts: pd.DataFrame) -> pd.DataFrame:
-    """One row a topic, the largest first and other last: words, texts, share of all that were read,
-    low and high.
-
-    `words` are those that many of its texts have and few others.
-    """
-    read = texts[texts["topic"].notna()]
-    counts = read["topic"].value_counts()
-    counts = counts.sort_index().sort_values(ascending=False, kind="stable")
-    counts = counts.reindex(
-        [t for t in counts.index if t != OTHER] + [t for t in counts.index if t == OTHER]
-    )
-    rows = pd.DataFrame({"topic": counts.index.astype("str"), "texts": counts.to_numpy()})
-    rows["share"] = rows["texts"] / max(len(read), 1)
-    rows[["low", "high"]] = stats.share_interval(rows["texts"], pd.Series(len(read), rows.index))
-    return rows.assign(words=rows["topic"].map(_telling_words(read)))
 
 
 def topics_by_quarter(texts: pd.DataFrame, last: int = 8) -> pd.DataFrame:
@@ -72,14 +52,6 @@ def topics_by_quarter(texts: pd.DataFrame, last: int = 8) -> pd.DataFrame:
     long["share"] = long["texts"] / long["of"]
     long[["low", "high"]] = stats.share_interval(long["texts"], long["of"])
     return long.assign(**long[["share", "low", "high"]].mul(scale, axis=0).clip(upper=1))
-
-
-def quarter_grid(texts: pd.DataFrame, topics: Sequence[str]) -> pd.DataFrame:
-    """The shares of `topics_by_quarter` with the given topics down and quarters across."""
-    long = topics_by_quarter(texts)
-    return long.pivot(index="topic", columns="quarter", values="share").reindex(
-        [t for t in topics if t in set(long["topic"])]
-    )
 
 
 def topic_trends(texts: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +95,7 @@ def unhappy_by_topic(texts: pd.DataFrame) -> pd.DataFrame:
     rows, who = [], _writers(marked)
     for topic in sorted(set(marked["topic"]) - {OTHER}):
         own, bad = marked["topic"] == topic, marked["unhappy"].astype(bool)
-        if _enough(bad[own & ~who.where(own).duplicated()]):
+        if enough(bad[own & ~who.where(own).duplicated()]):
             rows.append(
                 [
                     topic,
@@ -198,7 +170,7 @@ def leaving_by_topic(panel: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for topic in sorted(set(asked["topic"]) - {OTHER}):
         own = asked["topic"] == topic
-        if _enough(asked.loc[own, "left"]):
+        if enough(asked.loc[own, "left"]):
             difference = alike_difference(own, asked["left"], asked["alike"])
             rows.append(
                 [
@@ -213,26 +185,6 @@ def leaving_by_topic(panel: pd.DataFrame) -> pd.DataFrame:
         rows, columns=["topic", "customers", "left", "share", "difference", "low", "high", "z"]
     )
     return _corrected(found, {1: "leave more often", -1: "leave less often", 0: "cannot be told"})
-
-
-def asking_in_words(panel: pd.DataFrame) -> str:
-    """Whether customers with any case leave more or less often than those alike without one, as a
-    sentence.
-
-    All months of a customer count, with errors clustered by customer, as the days after them
-    overlap.
-    """
-    asked = panel["topic"].notna()
-    if not _enough(panel[asked].drop_duplicates("customer_id")["left"]):
-        return SAYS["leaving_unknown"]
-    size, low, high, _z = (
-        100 * v
-        for v in alike_difference(asked, panel["left"], panel["alike"], panel["customer_id"])
-    )
-    ends = {"size": f"{abs(size):.1f}", "low": f"{low:+.1f}", "high": f"{high:+.1f}"}
-    return SAYS["asking"].format(
-        side="more" if size > 0 else "less", asked=f"{asked.sum():,}", **ends
-    )
 
 
 def alike_difference(
@@ -301,150 +253,6 @@ def topic_table(*frames: pd.DataFrame) -> pd.DataFrame:
     return rows.merge(_named(leaving, "left", "staying"), on="topic", how="left")
 
 
-def top_topic(
-    shares: pd.DataFrame, texts: pd.DataFrame, unhappy: pd.DataFrame
-) -> list[dict[str, str]]:
-    """The topic most is said about, as headline, evidence and action; empty without texts.
-
-    A large share is no complaint: only where `unhappy_by_topic` finds its writers surely less
-    satisfied, the action is the topic's own.
-    """
-    known = shares[shares["topic"] != OTHER]
-    if known.empty:
-        return []
-    t, unread = known.iloc[0], shares.loc[shares["topic"] == OTHER, "share"].sum()
-    read = texts[texts["topic"].notna()]
-    blind = (read["topic"] == OTHER).groupby(read["source"]).mean().sort_values(ascending=False)
-    by_source = ", ".join(f"of {TEXTS['sources'][s]} {words.percent(v)}" for s, v in blind.items())
-    others = words.listing(
-        f"{o.topic} ({words.percent(o.share)})" for o in known.iloc[1:4].itertuples()
-    )
-    ends = {
-        "low": words.percent(t["low"]),
-        "high": words.percent(t["high"]),
-        "unread": words.percent(unread, 1),
-    }
-    return [
-        {
-            "id": "voice-topic",
-            "headline": SAYS["top"].format(topic=t["topic"], share=words.percent(t["share"])),
-            "evidence": (
-                SAYS["top_evidence"].format(
-                    others=others or "no others", by_source=by_source, **ends
-                )
-            ),
-            "action": (
-                topic_action(t["topic"], unhappy) or SAYS["top_read"].format(topic=t["topic"])
-            ),
-        }
-    ]
-
-
-def trend_in_words(trends: pd.DataFrame) -> list[dict[str, str]]:
-    """The topic that surely rises most, else that falls most; that none does, as a sentence; empty
-    without a trend.
-    """
-    if trends.empty:
-        return []
-    sure = trends[trends["verdict"] != "cannot be told"]
-    kind = "steady" if sure.empty else "rising" if (sure["change"] > 0).any() else "falling"
-    size = {"steady": trends["change"].abs(), "rising": sure["change"], "falling": -sure["change"]}[
-        kind
-    ]
-    t = trends.loc[size.idxmax()]
-    said = {c: f"{100 * t[c]:+.1f}" for c in ("change", "low", "high")} | {
-        "topic": t["topic"],
-        "texts": t["texts"],
-    }
-    said |= {"topics": len(trends), "quarters": t["quarters"]}
-    if sure.empty:
-        return [{"sentence": f"{SAYS['steady']} {SAYS['steady_evidence']}".format(**said)}]
-    parts = {
-        "headline": kind,
-        "evidence": "trend_evidence",
-        "sure": "trend_sure",
-        "action": f"{kind}_action",
-    }
-    return [{"id": "voice-trend"} | {part: SAYS[key].format(**said) for part, key in parts.items()}]
-
-
-def unhappy_in_words(unhappy: pd.DataFrame) -> list[dict[str, str]]:
-    """The topic whose writers are surely least satisfied; that there is none, as a sentence; empty
-    if not compared.
-
-    The sentence also tells how far chance explains the largest difference, and which intervals
-    alone lie above zero.
-    """
-    if unhappy.empty:
-        return []
-    sure = unhappy[unhappy["verdict"] == "less satisfied"]
-    t = (sure if len(sure) else unhappy).sort_values("difference").iloc[-1]
-    said = {
-        "difference": f"{100 * t['difference']:.1f}",
-        "low": f"{100 * t['low']:+.1f}",
-        "high": f"{100 * t['high']:+.1f}",
-    }
-    said |= {
-        "topic": t["topic"],
-        "share": words.percent(t["share"]),
-        "marked": words.count(t["marked"]),
-    }
-    said |= {
-        "topics": len(unhappy),
-        "p": words.percent(t["p"], 1),
-        "level": words.percent(1 - stats.LEVEL),
-    }
-    if sure.empty:
-        above = unhappy.loc[unhappy["low"] > 0, "topic"]
-        said |= {"names": words.listing(above, most=len(above)), "above": len(above)}
-        said["by_chance"] = f"{len(unhappy) * (1 - stats.LEVEL) / 2:.2f}"
-        parts = {"unhappy_none": True, "unhappy_none_evidence": True}
-        parts |= {"unhappy_none_p": t["difference"] > 0, "unhappy_none_hint": len(above)}
-        return [
-            {
-                "sentence": (
-                    " ".join(SAYS[part] for part, told in parts.items() if told).format(**said)
-                )
-            }
-        ]
-    parts = {"headline": "unhappy", "evidence": "unhappy_evidence"}
-    return [
-        {"id": "voice-unhappy", "action": topic_action(t["topic"])}
-        | {part: SAYS[key].format(**said) for part, key in parts.items()}
-    ]
-
-
-def leaving_in_words(leaving: pd.DataFrame, days: int = 180) -> list[dict[str, str]]:
-    """The topic after which surely most leave; that there is none, as a sentence; empty where
-    nothing was compared.
-    """
-    if leaving.empty:
-        return []
-    sure = leaving[leaving["verdict"] == "leave more often"]
-    t = (sure if len(sure) else leaving).sort_values("difference").iloc[-1]
-    said = {
-        "difference": f"{100 * t['difference']:.1f}",
-        "low": f"{100 * t['low']:+.1f}",
-        "high": f"{100 * t['high']:+.1f}",
-    }
-    said |= {"topic": t["topic"], "days": days}
-    said |= {
-        "customers": words.count(t["customers"]),
-        "left": words.count(t["left"]),
-        "topics": len(leaving),
-    }
-    if sure.empty:
-        return [
-            {"sentence": f"{SAYS['leaving_none']} {SAYS['leaving_none_evidence']}".format(**said)}
-        ]
-    parts = {part: f"leaving_{part}" for part in ("evidence", "sure", "action")} | {
-        "headline": "leaving"
-    }
-    return [
-        {"id": "voice-leaving"} | {part: SAYS[key].format(**said) for part, key in parts.items()}
-    ]
-
-
 def _panel(orders: ir.Table, months: ir.Table, days: int) -> ir.Table:
     """One row a month and customer with an order in the year before: starts, recency, frequency,
     after.
@@ -473,27 +281,24 @@ def _clustered(x: pd.Series, left: pd.Series, who: pd.Series) -> float:
     return float(np.sqrt(((x * left).groupby(who.to_numpy()).sum() ** 2).sum()) / (x**2).sum())
 
 
-def topic_action(topic: str, unhappy: pd.DataFrame | None = None) -> str:
-    """What to do about a topic; with `unhappy_by_topic`, empty where its writers are not surely
-    less satisfied.
-    """
-    if unhappy is not None and topic not in set(
-        unhappy.loc[unhappy["verdict"] == "less satisfied", "topic"]
-    ):
-        return ""
-    return TOPICS["topics"].get(topic, {}).get("action", SAYS["read_them"])
-
-
 def _writers(texts: pd.DataFrame) -> pd.Series:
     """Who wrote each text: the customer, else the questionnaire or the text itself."""
     own = texts["text_id"].astype("str").str.replace(r"^(survey:.*):[^:]*$", r"\1", regex=True)
     return texts["customer_id"].astype("object").fillna(own).astype("str")
 
 
-def _enough(outcome: pd.Series) -> bool:
+def enough(outcome: pd.Series) -> bool:
+    """Whether an outcome (true or false, one a person) may be compared: `topic_texts` people, of
+    whom five have it and five have not.
+    """
     yes = int(outcome.astype(bool).sum())
-    enough = len(outcome) >= methods.value("topic_texts")
-    return enough and min(yes, len(outcome) - yes) >= FEWEST_SIDES
+    no = len(outcome) - yes
+    return len(outcome) >= methods.value("topic_texts") and min(yes, no) >= FEWEST_SIDES
+
+
+def action(topic: str) -> str:
+    """What topics.yaml advises where the writers of a topic are unhappy; empty for a new topic."""
+    return TOPICS["topics"].get(topic, {}).get("action", "")
 
 
 def _corrected(found: pd.DataFrame, verdicts: Mapping[int, str]) -> pd.DataFrame:
@@ -511,7 +316,7 @@ def _named(frame: pd.DataFrame, size: str, verdict: str) -> pd.DataFrame:
     return frame[["topic", *names]].rename(columns=names)
 
 
-def _telling_words(read: pd.DataFrame, most: int = 3) -> dict[str, str]:
+def telling_words(read: pd.DataFrame, most: int = 3) -> dict[str, str]:
     """The words that many texts of a topic have and few others, in each language: texts squared
     over all its texts.
     """

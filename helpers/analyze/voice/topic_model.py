@@ -14,7 +14,6 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from helpers.analyze.voice.writing import TEXTS, facts, pattern, words_of
-from helpers.show import words
 
 TOPICS = facts("topics")
 OTHER = TOPICS["other"]
@@ -175,20 +174,6 @@ def search_topics(texts: pd.DataFrame) -> pd.DataFrame:
         rows.append(compare_found(own, found).assign(language=name, agreement=found.agreement))
     whole = pd.concat([r for r in rows if len(r)] or rows, ignore_index=True)
     return whole[rows[0].columns].sort_values("texts", ascending=False, ignore_index=True)
-
-
-def search_in_words(found: pd.DataFrame) -> str:
-    """How far the search without known topics comes to the same, as a sentence."""
-    if found.empty:
-        return TOPICS["says"]["search_none"]
-    by = found.groupby("language", sort=False).agg(
-        n=("words", "size"), agreement=("agreement", "first")
-    )
-    halves = " and ".join(
-        f"{r.n} in {r.Index} (agreement {r.agreement:.2f})" for r in by.itertuples()
-    )
-    same = (found["share"] * found["texts"]).sum() / found["texts"].sum()
-    return TOPICS["says"]["search"].format(halves=halves, same=words.percent(same))
 
 
 def add_new_topics(texts: pd.DataFrame) -> pd.DataFrame:

@@ -17,8 +17,6 @@ import rjieba
 import yaml
 from ibis import _
 
-from helpers.show import words
-
 
 def facts(name: str) -> dict:
     """The YAML file of this name beside the module."""
@@ -28,13 +26,8 @@ def facts(name: str) -> dict:
 
 
 TEXTS = facts("texts")
-NOTHING_SAID = {
-    k: {part: " ".join(said.split()) for part, said in own.items()}
-    for k, own in TEXTS["nothing"].items()
-}
 LISTS = ("texts", "topics", "mood", "emotion", "service", "coders")
 VOICE_VERSION = ", ".join(f"{name} {facts(name)['version']}" for name in LISTS)
-READING = {name: " ".join(said.split()) for name, said in TEXTS["reading"].items()}
 MOST = 50_000  # texts read, the latest; more would add time and no precision
 STOP = {language: frozenset(words) for language, words in TEXTS["stop"].items()}
 MARK = re.compile(
@@ -204,21 +197,6 @@ def lesson() -> pd.DataFrame:
         language=rows["text"].map(language_of),
         plain=rows["text"].map(lambda t: without_names(t, set())),
     )
-
-
-def texts_in_words(texts: pd.DataFrame) -> str:
-    """How many texts there are, by source and language, and how many without a date, as
-    sentences.
-    """
-    if texts.empty:
-        return "Nothing that customers wrote is in the data."
-    by = [f"{n:,} {TEXTS['sources'][s]}" for s, n in texts["source"].value_counts().items()]
-    spoken = texts["language"].value_counts(normalize=True)
-    shares = ", ".join(f"{TEXTS['own_names'][k]} {words.percent(v)}" for k, v in spoken.items())
-    unread = f" {TEXTS['unread']}" if (texts["language"] == "other").all() else ""
-    n = int(texts["said_at"].isna().sum())
-    undated = f" {TEXTS['undated'].format(undated=f'{n:,}')}" if n else ""
-    return f"{len(texts):,} texts: {', '.join(by)}. By language: {shares}.{undated}{unread}"
 
 
 def _marked(unhappy: ir.BooleanValue, happy: ir.BooleanValue) -> ir.BooleanValue:
