@@ -125,3 +125,24 @@ def test_parts_of_the_funnel_add_up_and_strict_order_reaches_no_further(lab_run)
     by_order = whole.unstack("order")
     assert (by_order["strict"] <= by_order["loose"]).all()
     assert by_order.groupby("unit")["loose"].is_monotonic_decreasing.all()
+
+
+def test_lists_of_leavers_are_of_one_length_and_worth_what_the_formula_says(lab_run):
+    churn, tested, rate = (
+        pd.read_parquet(lab_run / "tables" / f"{name}.parquet")
+        for name in ("churn", "churn_backtest", "message_response")
+    )
+    assert tested["listed"].nunique() == 1
+    assert tested["precision"].to_numpy() == pytest.approx(tested["caught"] / tested["listed"])
+    base = tested["leavers"] / tested["customers"]
+    assert tested["lift"].to_numpy() == pytest.approx(tested["precision"] / base)
+    there = churn[churn["is_alive"]]
+    flags = there[["by_rule", "by_rhythm", "by_model", "by_threshold"]].sum(axis=1)
+    assert (there["votes"] == flags).all()
+    assert (there["at_risk"] == (there["by_model"] | (flags >= 2))).all()
+    saved = rate["rescued"].iloc[0] * there["risk"] * there["stake"]
+    cost = saved - there["win_back_value"]  # one cost of a contact for all
+    assert cost.max() - cost.min() < 0.011
+    named = there[there["on_list"]]
+    assert (named["at_risk"] & (named["win_back_value"] > 0)).all()
+    assert not churn.loc[~churn["is_alive"], "on_list"].any()

@@ -48,7 +48,7 @@ def score(made: World) -> dict[str, pd.DataFrame]:
     return {
         "churn_ranking": ranking(now),
         "churn_backtest": churn_model.compare_ways(alive, 0.1, gone),
-        "churn_calibration": calibration(now, churn_model.reliability(alive)),
+        "churn_calibration": calibration(now, churn_model.judged(alive)),
         "churn_causes": pd.concat([*signs, test_sizes(made)]),
     }
 
@@ -156,23 +156,22 @@ def ranking(now: pd.DataFrame) -> pd.DataFrame:
 
 def calibration(now: pd.DataFrame, past: pd.DataFrame) -> pd.DataFrame:
     """Sums by tenth of risk, on earlier days and on the last."""
-    tenth = np.ceil(now["risk"].rank(method="first", pct=True) * 10).astype(int)
-    last = now.assign(tenth=tenth).groupby("tenth", as_index=False)
-    last = last.agg(
+    last = tenths(now).agg(
         customers=("risk", "size"),
         said=("risk", "sum"),
         no_order_in_year=("silent", "sum"),
         gone_by_horizon=("soon", "sum"),
     )
-    earlier = pd.DataFrame(
-        {
-            "tenth": past["group"],
-            "customers": past["customers"],
-            "said": past["said"] * past["customers"],
-            "no_order_in_horizon": past["leavers"],
-        }
+    earlier = tenths(past.dropna(subset=["model_score"])).agg(
+        customers=("risk", "size"), said=("risk", "sum"), no_order_in_horizon=("left", "sum")
     )
     return pd.concat([earlier.assign(day="earlier"), last.assign(day="last")])
+
+
+def tenths(people: pd.DataFrame):
+    """Groups of a tenth of the rows each, by rising risk."""
+    tenth = np.ceil(people["risk"].rank(method="first") * 10 / len(people)).astype(int)
+    return people.assign(tenth=tenth).groupby("tenth", as_index=False)
 
 
 def sign_sizes(customers: int, seed: int) -> pd.DataFrame:

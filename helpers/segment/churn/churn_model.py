@@ -16,7 +16,6 @@ from sklearn.preprocessing import StandardScaler
 from helpers import methods, stats
 from helpers.segment.churn.leaving import CHURN, Watch
 from helpers.segment.lifetime_value import bgnbd
-from helpers.show import words
 
 FEATURES = list(CHURN["drivers"])
 CURVED = [
@@ -74,13 +73,6 @@ def add_risk(people: pd.DataFrame, watch: Watch) -> pd.DataFrame:
     return found
 
 
-def risk_in_words(today: pd.DataFrame) -> str:
-    """How sure the risks of the last look are."""
-    return CHURN["says"]["learned" if today["model_score"].notna().any() else "rough"].format(
-        fewest=methods.value("leavers")
-    )
-
-
 def add_alive(people: pd.DataFrame, watch: Watch) -> pd.DataFrame:
     """Add `by_alive` and `alive_score`: the chance of no order in the next horizon by BG/NBD, from
     all who ordered.
@@ -110,6 +102,17 @@ def judged_days(people: pd.DataFrame) -> list[pd.Timestamp]:
     return sorted({*days.tail(1), *told.drop_duplicates().sort_values().tail(TESTS)})
 
 
+def judged(people: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the days on which the ways can be judged, with `left` as 0 or 1.
+
+    Their outcome is known; where a model could judge some days, only those days.
+    """
+    told = people[people["on"].isin(judged_days(people)) & people["left"].notna()]
+    by_model = told[told["model_score"].notna()]
+    told = by_model if len(by_model) else told
+    return told.assign(left=told["left"].astype(float))
+
+
 def learn(people: pd.DataFrame, on: pd.Timestamp, watch: Watch) -> Model | None:
     """The model that could be had on the day `on`; None where fewer than `leavers` left or stayed
     on
@@ -137,25 +140,6 @@ def chances(model: Model, people: pd.DataFrame) -> np.ndarray:
     return 1 / (1 + np.exp(-(model.level + model.slope * odds)))
 
 
-def reliability(people: pd.DataFrame, groups: int = 10) -> pd.DataFrame:
-    """Said, the mean risk, against seen, the share that left, in `groups` of rising risk on the
-    tested days.
-
-    low and high: the 90 % interval of the share; risk_in_percent: said, 0 to 100.
-    """
-    told = _tested(people).dropna(subset=["model_score"])
-    group = np.ceil(told["risk"].rank(method="first") * groups / max(len(told), 1)).astype(int)
-    rows = told.assign(group=group).groupby("group", as_index=False)
-    rows = rows.agg(
-        customers=("left", "size"),
-        said=("risk", "mean"),
-        leavers=("left", "sum"),
-        seen=("left", "mean"),
-    )
-    rows = rows.join(stats.share_interval(rows["leavers"], rows["customers"]))
-    return rows.assign(risk_in_percent=rows["said"] * 100)
-
-
 def risk_drivers(people: pd.DataFrame, watch: Watch, repeats: int = 20) -> pd.DataFrame:
     """How much worse the model tells leavers apart on the last tested day when one feature is
     shuffled (Breiman 2001).
@@ -163,7 +147,7 @@ def risk_drivers(people: pd.DataFrame, watch: Watch, repeats: int = 20) -> pd.Da
     One row a feature, the largest first: driver, loss (of the area under the ROC curve), low and
     high (the 90 % range of the shuffles).
     """
-    told = _tested(people).dropna(subset=["model_score"])
+    told = judged(people).dropna(subset=["model_score"])
     day = told[told["on"] == told["on"].max()]
     if day["left"].nunique() < 2:
         return pd.DataFrame(columns=["driver", "loss", "low", "high"])
@@ -191,7 +175,7 @@ def compare_ways(people: pd.DataFrame, share: float, watch: Watch) -> pd.DataFra
     Intervals by bootstrap over customers, all days of one customer together. A way that could not
     judge is left out.
     """
-    told = _tested(people)
+    told = judged(people)
     if told.empty:
         return pd.DataFrame(columns=BACKTEST)
     sales = told["monetary"].clip(lower=0)
@@ -208,79 +192,6 @@ def compare_ways(people: pd.DataFrame, share: float, watch: Watch) -> pd.DataFra
     return pd.DataFrame(rows, columns=BACKTEST).assign(way=list(lists), name=names)
 
 
-def best_way(tested: pd.DataFrame) -> pd.DataFrame:
-    """The row of `compare_ways` with the highest precision, of those surely better than the longest
-    silence.
-
-    Where none is, the row of the longest silence; no row where nothing could be tested.
-    """
-    rows = tested[tested["way"] != CHANCE]
-    sure = rows[(rows["extra_low"] > 0) | (rows["way"] == "plain")]
-    return sure.sort_values("precision", ascending=False, kind="stable").head(1)
-
-
-def best_in_words(tested: pd.DataFrame) -> list[dict[str, str]]:
-    """The best way as headline, evidence and how sure; an empty list where nothing could be tested.
-
-    With fewer than `leavers` nothing is said but that.
-    """
-    base, leavers = tested.loc[tested["way"] == CHANCE, "precision"].sum(), tested["leavers"].max()
-    found, says = [], CHURN["says"]
-    if leavers < methods.value("leavers"):
-        return [
-            {
-                "headline": says["few"].format(leavers=leavers),
-                "sure": says["few_sure"].format(fewest=methods.value("leavers")),
-            }
-        ]
-    for best in best_way(tested).itertuples():
-        wins, beyond = ("plain_wins", "") if best.way == "plain" else ("way_wins", says["beyond"])
-        share = {"precision": words.percent(best.precision), "base": words.percent(base)}
-        ends = {"low": words.percent(best.extra_low, 1), "high": words.percent(best.extra_high, 1)}
-        sure = says["tested"].format(
-            days=best.days, low=words.percent(best.low), high=words.percent(best.high)
-        )
-        found.append(
-            {
-                "headline": says[wins].format(name=best.name, **share),
-                "evidence": (says["lead"] + beyond).format(
-                    days=words.count(best.lead_days), **ends
-                ),
-                "sure": sure,
-            }
-        )
-    return found
-
-
-def money_in_words(tested: pd.DataFrame) -> list[dict[str, str]]:
-    """The way whose list held most of the leavers' sales as headline, evidence and action; as
-    `best_in_words`.
-
-    Ways that held as much, in whole percent, are named together, and then no way is advised; nor is
-    one that weighs no money.
-    """
-    says, enough = CHURN["says"], tested["leavers"] >= methods.value("leavers")
-    known = tested[enough & tested["money"].notna() & (tested["way"] != CHANCE)]
-    if known.empty:
-        return []
-    first = known[known["money"].round(2) == known["money"].round(2).max()]
-    lone = len(first) == 1
-    told = {
-        "name": words.listing(first["name"]),
-        "money": words.percent(first["money"].max()),
-        "precision": words.listing(words.percent(p) for p in first["precision"]),
-    }
-    by_money = lone and first["way"].iloc[0] == "worth"
-    return [
-        {
-            "headline": says["money" if lone else "money_tie"].format(**told),
-            "evidence": says["money_evidence" if lone else "money_tie_evidence"].format(**told),
-            "action": says["money_action"] if by_money else "",
-            "sure": says["money_sure"].format(days=first["days"].iloc[0]),
-        }
-    ]
-
-
 BACKTEST = [
     "way",
     "name",
@@ -295,57 +206,6 @@ BACKTEST = [
     "extra",
 ]
 BACKTEST += ["extra_low", "extra_high", "lift", "recall", "money", "lead_days"]
-
-
-def flag_counts(today: pd.DataFrame, ways: list[str]) -> pd.DataFrame:
-    """How many customers each way flags: name, does, flagged, share."""
-    flags = today[[f"by_{way}" for way in ways]].astype(bool)
-    called = [CHURN["ways"][way] for way in ways]
-    return pd.DataFrame(
-        {"way": [w["name"] for w in called], "does": [w["does"] for w in called]}
-    ).assign(flagged=flags.sum().to_numpy(), share=flags.mean().to_numpy())
-
-
-def agreement(people: pd.DataFrame, ways: list[str]) -> pd.DataFrame:
-    """Cohen's kappa between the flags of each two ways: 1 the same people, 0 no more than by chance
-    (Cohen 1960).
-
-    Two ways that flag nobody agree; empty without customers.
-    """
-    if people.empty:
-        return pd.DataFrame()
-    flags = people[[f"by_{w}" for w in ways]].to_numpy(float)
-    each, both = flags.mean(axis=0), flags.T @ flags / len(flags)
-    same = 1 - each[:, None] - each + 2 * both
-    luck = np.outer(each, each) + np.outer(1 - each, 1 - each)
-    kappa = np.where(luck < 1, (same - luck) / np.where(luck < 1, 1 - luck, 1), 1.0)
-    names = [CHURN["ways"][w]["name"] for w in ways]
-    return pd.DataFrame(kappa, names, names)
-
-
-def by_votes(people: pd.DataFrame, ways: list[str]) -> pd.DataFrame:
-    """What became of those whom so many ways flagged: votes, customers, leavers, share left with
-    its 90 % interval.
-
-    Over the tested days; empty without any.
-    """
-    told = _tested(people)
-    votes = told[[f"by_{w}" for w in ways]].sum(axis=1).astype(int)
-    rows = told.assign(votes=votes).groupby("votes", as_index=False)
-    rows = rows.agg(
-        customers=("left", "size"), leavers=("left", "sum"), share_left=("left", "mean")
-    )
-    return rows.join(stats.share_interval(rows["leavers"], rows["customers"]))
-
-
-def _tested(people: pd.DataFrame) -> pd.DataFrame:
-    """The days whose outcome can judge the ways; where a model could judge some days,
-    those days.
-    """
-    told = people[people["on"].isin(judged_days(people)) & people["left"].notna()]
-    by_model = told[told["model_score"].notna()]
-    told = by_model if len(by_model) else told
-    return told.assign(left=told["left"].astype(float))
 
 
 def _listed(told: pd.DataFrame, way: str, share: float) -> pd.Series:

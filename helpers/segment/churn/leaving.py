@@ -1,5 +1,5 @@
 """Who is leaving a shop without contracts: what leaving means, what was known of each customer on a
-day, and the ways to tell that need no model. Names, lines and sentences stand in churn.yaml.
+day, and the ways to tell that need no model. Names and lines stand in churn.yaml.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import yaml
 from ibis import _
 from scipy.stats import norm
 
-from helpers import history, stats
+from helpers import history
 from helpers.client import PlaybookError, Threshold
 from helpers.segment.rfm import add_type, cut_lines
-from helpers.show import words
 
 CHURN = yaml.safe_load(
     resources.files(__package__).joinpath("churn.yaml").read_text(encoding="utf-8")
@@ -28,7 +27,6 @@ CHURN = yaml.safe_load(
 STEPS = 6  # days of the panel a horizon
 SPANS = 3.5  # horizons that the history must hold: to look back, to learn, to calibrate, to test
 MOST = 24  # days of the panel at most
-THIN = 0.1  # share of leavers below which there is little to learn from
 SIGNS = [
     "mails",
     "opens",
@@ -41,6 +39,11 @@ SIGNS = [
     "again",
     "came",
 ]
+
+
+def ways() -> pd.DataFrame:
+    """The ways to tell leavers, by their column: name, and what each does."""
+    return pd.DataFrame.from_dict(CHURN["ways"], orient="index").rename_axis("way")
 
 
 class Watch(NamedTuple):
@@ -56,17 +59,6 @@ class Watch(NamedTuple):
     window: int
     asked: int
     outlasted: float
-
-    @property
-    def in_words(self) -> str:
-        """The rule as a sentence."""
-        cut = CHURN["says"]["cut"] if self.asked >= self.horizon + STEPS else ""
-        figures = {
-            "days": self.horizon,
-            "outlasted": words.percent(self.outlasted),
-            "asked": self.asked,
-        }
-        return (CHURN["says"]["horizon"] + cut).format(**figures)
 
 
 def set_horizon(orders: ir.Table, as_of: date, window: int, unusual: float) -> Watch:
@@ -133,21 +125,6 @@ def panel(
     for part in parts:
         people = people.merge(part.to_pandas(), on=key, how="left")
     return _add_measures(people, watch, as_of).sort_values(["on", "customer_id"], ignore_index=True)
-
-
-def alive_in_words(people: pd.DataFrame) -> str:
-    """How many are not gone on the last look, and how many like them left on earlier days."""
-    last = people[people["on"] == people["on"].max()]
-    if last.empty:
-        return CHURN["says"]["nobody"]
-    told = people.loc[people["is_alive"] & people["left"].notna(), "left"].astype(float)
-    more = "young" if told.empty else "base"
-    thin = CHURN["says"]["thin"] if told.mean() < THIN else ""
-    return (CHURN["says"]["alive"] + CHURN["says"][more] + thin).format(
-        alive=words.count(last["is_alive"].sum()),
-        known=words.count(len(last)),
-        share=words.percent(told.mean(), 1),
-    )
 
 
 def purchases(orders: ir.Table, on: ir.Table, watch: Watch) -> ir.Table:
@@ -258,10 +235,10 @@ def by_rhythm(people: pd.DataFrame, unusual: float) -> pd.DataFrame:
 
 
 def key_lines(changes: Mapping[str, Threshold]) -> pd.DataFrame:
-    """The key indicators: name, measure, above, below, reason; those of churn.yaml as the client
-    changes them.
+    """The key indicators, those of churn.yaml as the client changes them.
 
-    Raises PlaybookError for a measure that is not known.
+    One row each: name, measure, above, below, reason, and `warns`, what is measured and from
+    where on it warns. Raises PlaybookError for a measure that is not known.
     """
     standard = {name: Threshold(**line) for name, line in CHURN["thresholds"].items()}
     used = {name: line for name, line in {**standard, **changes}.items() if line.on}
@@ -272,9 +249,28 @@ def key_lines(changes: Mapping[str, Threshold]) -> pd.DataFrame:
                 f'churn_thresholds.{name}: no measure "{line.measure}". Known: {known}.'
             )
     rows = [{"name": name, **line.model_dump(exclude={"on"})} for name, line in used.items()]
-    return pd.DataFrame(rows, columns=["name", "measure", "above", "below", "reason"]).astype(
-        {"above": float, "below": float}
-    )
+    lines = pd.DataFrame(rows, columns=["name", "measure", "above", "below", "reason"])
+    lines = lines.astype({"above": float, "below": float})
+    return lines.assign(warns=[_warns(line) for line in lines.itertuples()])
+
+
+def _warns(line) -> str:
+    about = CHURN["measures"][line.measure]["about"]
+    limit = f"above {line.above:g}" if pd.notna(line.above) else f"below {line.below:g}"
+    return f"{about}: {limit}"
+
+
+def crossings(people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    """Whether each row of the panel is beyond each key indicator: a column of yes or no for each of
+    `lines`.
+    """
+    crossed = {line.name: _crossed(people, line) for line in lines.itertuples()}
+    return pd.DataFrame(crossed, index=people.index)
+
+
+def _crossed(people: pd.DataFrame, line) -> pd.Series:
+    value = people[line.measure].astype(float)
+    return value > line.above if pd.notna(line.above) else value < line.below
 
 
 def by_threshold(people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
@@ -299,46 +295,6 @@ def by_threshold(people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     return people.assign(
         sign=sign, by_threshold=count > 0, threshold_score=count + rank / (len(lines) + 1)
     )
-
-
-MANY = 100  # customers beyond a line from which "no" can be said of it
-
-
-def line_counts(people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
-    """Each key indicator: indicator, warns, customers beyond its line on the last look, left,
-    foretold, reason.
-
-    left: the share that left of those beyond the line on earlier days, all days together; the last
-    row has all customers. foretold: whether that share lies surely above that of all (90 %
-    interval, each customer counted once).
-    """
-    now, told = people["on"] == people["on"].max(), people["left"].notna()
-    left = people["left"].astype(float)
-    rows, base = [], left[told].mean()
-    for line in lines.itertuples():
-        crossed = _crossed(people, line)
-        hits, heads = left[crossed & told], people.loc[crossed & told, "customer_id"].nunique()
-        ends = stats.share_interval(pd.Series([hits.mean() * heads]), pd.Series([heads])).iloc[0]
-        foretold = "yes" if ends["low"] > base else "no" if heads >= MANY else "too few to say"
-        rows.append(
-            {
-                "indicator": line.name,
-                "warns": f"{CHURN['measures'][line.measure]['about']}: "
-                + (f"above {line.above:g}" if pd.notna(line.above) else f"below {line.below:g}"),
-                "customers": int((crossed & now).sum()),
-                "left": hits.mean(),
-                "foretold": foretold,
-                "reason": line.reason,
-            }
-        )
-    rows.append({"indicator": "all customers", "customers": int(now.sum()), "left": base})
-    columns = ["indicator", "warns", "customers", "left", "foretold", "reason"]
-    return pd.DataFrame(rows, columns=columns).fillna({"warns": "", "foretold": "", "reason": ""})
-
-
-def _crossed(people: pd.DataFrame, line) -> pd.Series:
-    value = people[line.measure].astype(float)
-    return value > line.above if pd.notna(line.above) else value < line.below
 
 
 def _each_day(people: pd.DataFrame, judge) -> pd.DataFrame:

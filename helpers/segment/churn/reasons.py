@@ -19,7 +19,6 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from helpers import history, methods, stats
 from helpers.segment.churn.leaving import Watch, panel
-from helpers.show import words
 
 REASONS = yaml.safe_load(
     resources.files(__package__).joinpath("reasons.yaml").read_text(encoding="utf-8")
@@ -201,68 +200,6 @@ def experiment_effects(experiments: pd.DataFrame) -> pd.DataFrame:
             )
     names = ["experiment", "variant", "units", "without", "with_it", "effect", "low", "high"]
     return pd.DataFrame(rows, columns=names)
-
-
-def strongest_sign(signs: pd.DataFrame) -> dict[str, str]:
-    """The sign that explains most leaving, of those surely above chance, as headline, evidence,
-    sure and action.
-    """
-    says, sure = REASONS["says"], signs[signs["low"] > 0].sort_values("share", ascending=False)
-    if sure.empty:
-        return {
-            "headline": says["weak"],
-            "sure": says["weak_sure"].format(signs=signs["effect"].notna().sum()),
-        }
-    s = sure.iloc[0]
-    points = {c: f"{s[c] * 100:.1f}" for c in ("low", "high")}
-    figures = {
-        "customers": words.count(s["customers"]),
-        "compared": s["compared"],
-        "share": words.percent(s["share"], 1),
-    }
-    return {
-        "headline": says["strong"].format(sign=s["sign"], points=f"{s['effect'] * 100:.1f}"),
-        "evidence": says["strong_evidence"].format(**figures),
-        "sure": says["strong_sure"].format(**points),
-        "action": s["action"],
-    }
-
-
-def best_test(tests: pd.DataFrame) -> list[dict[str, str]]:
-    """The variant of `experiment_effects` with the largest effect as headline, evidence and sure;
-    empty without one.
-    """
-    says, found = REASONS["says"], []
-    for t in tests.sort_values("effect", ascending=False).head(1).itertuples():
-        points = {c: f"{getattr(t, c) * 100:+.1f}" for c in ("effect", "low", "high")}
-        shares = {"with_it": words.percent(t.with_it), "without": words.percent(t.without)}
-        found.append(
-            {
-                "headline": says["test_unsure" if t.low <= 0 <= t.high else "test"].format(
-                    variant=t.variant,
-                    experiment=t.experiment,
-                    points=points["effect"],
-                    tests=len(tests),
-                ),
-                "evidence": says["test_evidence"].format(units=words.count(t.units), **shares),
-                "sure": says["test_sure"].format(
-                    tests=len(tests), low=points["low"], high=points["high"]
-                ),
-            }
-        )
-    return found
-
-
-def rivals_in_words(gap: pd.DataFrame) -> str:
-    """How many rivals are cheaper, and how many are rated higher, as a sentence."""
-    if gap.empty:
-        return REASONS["says"]["alone"]
-    us, them = gap[gap["is_ours"]].iloc[0], gap[~gap["is_ours"]]
-    return REASONS["says"]["rivals"].format(
-        cheaper=(them["price"] < 0).sum(),
-        rivals=len(them),
-        better=(them["rating"] > us["rating"]).sum(),
-    )
 
 
 def churn_reasons(signs: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:

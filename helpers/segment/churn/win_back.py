@@ -16,7 +16,6 @@ from helpers import history, methods, stats
 from helpers.client import PlaybookError
 from helpers.effects import clustered_error
 from helpers.segment.churn.leaving import CHURN, Watch
-from helpers.show import words
 
 JUDGES = ["rule", "rhythm", "model", "threshold"]
 VOTES = 2  # ways that must flag a customer whom the model does not
@@ -69,18 +68,6 @@ class Response(NamedTuple):
     seen_low: float = float("nan")
     seen_high: float = float("nan")
 
-    def row(self, as_of: date) -> pd.DataFrame:
-        """The one row of the table `message_response`."""
-        return pd.DataFrame([self._asdict()]).assign(as_of=as_of)
-
-    @property
-    def in_words(self) -> str:
-        """What is known, as a sentence."""
-        fields = ("rescued", "low", "high", "assumed", "seen", "seen_low", "seen_high")
-        shares = {c: words.percent(getattr(self, c), 1) for c in fields}
-        says = CHURN["says"]["measured" if self.measured else "assumed"]
-        return says.format(held=words.count(self.held_out), **shares)
-
 
 def message_response(
     messages: ir.Table, orders: ir.Table, as_of: date, watch: Watch, assumed: float
@@ -129,13 +116,6 @@ def sent(messages: ir.Table, orders: ir.Table, watch: Watch) -> ir.Table:
         silence=ago.min(where=ago > 0), came=((ago <= 0) & (ago > -within)).any()
     )
     return rows.filter(_.silence > watch.step, _.silence <= watch.horizon).order_by("message_id")
-
-
-def last_of_panel(people: pd.DataFrame, alive: pd.DataFrame) -> pd.DataFrame:
-    """The last row of all who ordered, with what was judged of those alive."""
-    last = people[people["on"] == people["on"].max()]
-    judged = alive[["on", "customer_id", *[c for c in alive if c not in people]]]
-    return last.merge(judged, on=["on", "customer_id"], how="left")
 
 
 def add_stakes(people: pd.DataFrame, values: pd.DataFrame, watch: Watch) -> pd.DataFrame:
@@ -208,45 +188,6 @@ def win_back_list(people: pd.DataFrame, customers: pd.DataFrame, terms: Terms) -
         why_not=why,
     )
     return found[COLUMNS]
-
-
-def list_range(named: pd.DataFrame, found: Response, terms: Terms) -> tuple[float, float]:
-    """What one round of messages to a list may bring at least and at most, in currency.
-
-    At least: the low end of the response, and one order each; at most: the high end, and a year
-    each.
-    """
-    cost = terms.cost * len(named)
-    once, year = ((named["risk"] * named[c]).sum() for c in ("one_order", "stake"))
-    return found.low * once - cost, found.high * year - cost
-
-
-def left_out(rows: pd.DataFrame) -> pd.DataFrame:
-    """How many customers are on the list, and how many are not, by reason: customers, risk (mean),
-    risk_times_worth and win_back_value, both in currency.
-    """
-    why = rows["why_not"].where(~rows["on_list"], "on the list")
-    order = ["on the list", *CHURN["why_not"].values()]
-    worth = rows.assign(why=why, lost=rows["risk"] * rows["stake"], gain=rows["win_back_value"])
-    sums = worth.groupby("why").agg(
-        customers=("customer_id", "size"),
-        risk=("risk", "mean"),
-        risk_times_worth=("lost", _known_sum),
-        win_back_value=("gain", _known_sum),
-    )
-    return sums.reindex([w for w in order if w in sums.index]).rename_axis("what").reset_index()
-
-
-def _known_sum(values: pd.Series) -> float:
-    return values.sum(min_count=1)
-
-
-def list_in_words(named: pd.DataFrame, customers: pd.DataFrame, terms: Terms) -> str:
-    """Headline of the list: how many, and whether they may be written to."""
-    known = customers[f"consent_{terms.channel}"].notna().any()
-    return CHURN["says"]["listed" if known else "listed_unknown"].format(
-        customers=words.count(len(named))
-    )
 
 
 def churn_changes(before: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFrame:
