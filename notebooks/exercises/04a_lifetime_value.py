@@ -50,3 +50,33 @@ def may_bring_nothing(run: Store) -> Answers:
             (values["predicted_value"] == 0).sum()
         ),
     }
+
+
+@exercise
+def most_likely_left(run: Store) -> Answers:
+    """Customers whose chance of being still there is below a half."""
+    alive = run.frame("values")["prob_alive"].dropna()
+    left = alive < 0.5
+    return int(left.sum()), {
+        "That counts those who are most likely still there.": int((~left).sum()),
+        "That counts everybody with a chance. Who is below a half?": len(alive),
+        "That is a share. Count the customers.": left.mean(),
+    }
+
+
+@exercise
+def direct_value_each(run: Store) -> Answers:
+    """Direct value over all who have ever ordered."""
+    table = run.frame("contribution").set_index("channel")
+    everyone = table.loc["all"]
+    return everyone["direct_value"] / everyone["customers"], {
+        "That is the direct value of all together. Divide by `customers`.": (
+            everyone["direct_value"]
+        ),
+        "That divides by those who bought in the window. Divide by all who have ever ordered.": (
+            everyone["revenue_per_user"]
+        ),
+        "That is what is expected of them. Take `direct_value`.": (
+            everyone["predicted_value"] / everyone["customers"]
+        ),
+    }

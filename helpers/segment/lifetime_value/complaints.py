@@ -13,7 +13,6 @@ from ibis import _
 
 from helpers import methods, stats
 from helpers.segment.lifetime_value.contribution import WORDS
-from helpers.show import words
 
 LEVELS = [0.25, 0.5, 0.75]  # quantiles of earlier money: customers are compared between these
 
@@ -52,8 +51,7 @@ def complaint_loss(cases: pd.DataFrame) -> pd.Series:
     (`first_cases`).
 
     customers (with a bad case), others, loss: mean money less in the days after, with its 90 %
-    interval low to high by bootstrap over customers, also in words: direction (less or more), span
-    (the interval) and verdict. Empty below thirty customers on either side.
+    interval low to high by bootstrap over customers. Empty below thirty customers on either side.
     """
     bad = cases["is_bad"].astype(bool)
     found = {
@@ -76,12 +74,4 @@ def complaint_loss(cases: pd.DataFrame) -> pd.Series:
         cases
     )
     low, high = stats.bootstrap_interval(own.to_numpy())
-    found |= {"loss": -own.mean(), "low": -high, "high": -low, "direction": _side(own.mean())}
-    found["span"] = " to ".join(f"{words.money(abs(end))} {_side(end)}" for end in (low, high))
-    return pd.Series(
-        found | {"verdict": "may be chance" if low < 0 < high else "is more than chance"}
-    )
-
-
-def _side(change: float) -> str:
-    return "more" if change > 0 else "less"
+    return pd.Series(found | {"loss": -own.mean(), "low": -high, "high": -low})

@@ -26,7 +26,6 @@ from helpers.segment.lifetime_value.lifetime import (
     predict,
     simulations,
 )
-from helpers.show import words
 
 SCORES = [
     "said_over_came",
@@ -85,45 +84,16 @@ def against_rule(tested: pd.DataFrame, name: str) -> pd.DataFrame:
 
     total and caught: said_over_came and top_tenth_caught of `score_values`, rule_total, rule_caught
     those of the rule; gain: by how much less it errs for one customer, in currency, with its 90 %
-    interval low to high, as span in words; verdict: better, worse, or neither where the interval
-    holds zero; rank_by: in words, the model where it is better, else the rule, which costs nothing;
-    rank_column: of `value_customers` or of `period`.
+    interval low to high.
     """
+    columns = ["total", "rule_total", "caught", "rule_caught", "gain", "low", "high"]
     if name not in set(tested["method"]):
-        return pd.DataFrame()
-    scores = score_values(tested).set_index("method")
+        return pd.DataFrame(columns=columns)
+    scores = score_values(tested).set_index("method").loc[[name, PLAIN]]
     errors = {m: (r["said"] - r["actual"]).abs().to_numpy() for m, r in tested.groupby("method")}
     less = errors[PLAIN] - errors[name]
-    low, high = stats.bootstrap_interval(less)
-    ours, rule = scores.loc[name], scores.loc[PLAIN]
-    found = {"total": ours["said_over_came"], "rule_total": rule["said_over_came"]}
-    found |= {"caught": ours["top_tenth_caught"], "rule_caught": rule["top_tenth_caught"]}
-    span = " to ".join(
-        f"{words.money(abs(end))} {'smaller' if end > 0 else 'larger'}" for end in (low, high)
-    )
-    found |= {"gain": less.mean(), "low": low, "high": high, "span": span}
-    verdict = (
-        "better than" if low > 0 else "worse than" if high < 0 else "no better and no worse than"
-    )
-    by_model = f"what {name} expects of them", "predicted_value"
-    rank_by, column = by_model if low > 0 else ("the money of the last period", "money")
-    return pd.DataFrame([found | {"verdict": verdict, "rank_by": rank_by, "rank_column": column}])
-
-
-def deciles(tested: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Customers in ten equal groups by what the method said, the highest first: mean money of each.
-
-    Columns: decile, what came, and what the method and the plain rule said, by their names. Empty
-    if it was not tested.
-    """
-    wide = tested.pivot(index="customer_id", columns="method", values="said")
-    if name not in wide:
-        return pd.DataFrame()
-    wide["what came"] = tested[tested["method"] == name].set_index("customer_id")["actual"]
-    wide["decile"] = np.ceil(
-        wide[name].rank(ascending=False, method="first", pct=True) * 10
-    ).astype(int)
-    return wide.groupby("decile")[["what came", name, PLAIN]].mean().reset_index()
+    row = [*scores["said_over_came"], *scores["top_tenth_caught"], less.mean()]
+    return pd.DataFrame([[*row, *stats.bootstrap_interval(less)]], columns=columns)
 
 
 def level_needed(tested: pd.DataFrame, name: str) -> float:

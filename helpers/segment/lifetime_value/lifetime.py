@@ -48,6 +48,27 @@ class Model(NamedTuple):
         )
 
 
+class Depth(NamedTuple):
+    """What histories hold: customers who came back, how many a model needs, the weeks that the data
+    reach back, and the usual gap in weeks.
+    """
+
+    came_back: int
+    needed: int
+    weeks: float
+    gap: float
+
+    @property
+    def few(self) -> bool:
+        """Whether too few came back."""
+        return self.came_back < self.needed
+
+    @property
+    def short(self) -> bool:
+        """Whether the data reach back less than two usual gaps."""
+        return self.weeks < 2 * self.gap
+
+
 def histories(lines: ir.Table, until: date) -> ir.Table:
     """One row a customer with an order up to `until`: first_on, last_on, order_days, sales and
     money.
@@ -100,21 +121,11 @@ def period(lines: ir.Table, until: date, days: int) -> pd.DataFrame:
     ]
 
 
-def too_thin(people: pd.DataFrame) -> str:
-    """Why these histories carry no model, or nothing: too few who came back, or too short a
-    time.
-    """
+def depth(people: pd.DataFrame) -> Depth:
+    """How much these histories hold for a model to learn from."""
     again = people[people["x"] > 0]
-    least = methods.value("value_people")
-    if len(again) < least:
-        return f"only {len(again)} customers came back, and a model needs {least}"
     gap = (again["t_x"] / again["x"]).median()
-    if people["T"].max() < 2 * gap:
-        return (
-            f"the data reach back {people['T'].max():.0f} weeks, less than two usual gaps of"
-            f" {gap:.0f} weeks"
-        )
-    return ""
+    return Depth(len(again), methods.value("value_people"), people["T"].max(), gap)
 
 
 def fit_models(people: pd.DataFrame) -> dict[str, Model]:
@@ -126,7 +137,8 @@ def fit_models(people: pd.DataFrame) -> dict[str, Model]:
     different histories a part is drawn. Value is fitted on all orders of those who came back, the
     first one too: nothing says that it differs, and it is all that is known of who came once.
     """
-    if too_thin(people):
+    held = depth(people)
+    if held.few or held.short:
         return {}
     same = people.groupby(["x", "t_x", "T"]).size()
     same = same.sample(MOST, random_state=1) if len(same) > MOST else same
@@ -301,26 +313,6 @@ def value_silent(
         method=SILENT,
     )
     return pd.concat([values, rest], ignore_index=True) if len(rest) else values
-
-
-def value_by(values: pd.DataFrame, segments: pd.DataFrame, by: str = "segment") -> pd.DataFrame:
-    """What the groups of customers are expected to bring, the most first.
-
-    One row a group: customers, still_there (mean chance of those with one), each, expected (all
-    together) and share.
-    """
-    groups = (
-        values.merge(segments[["customer_id", by]], on="customer_id")
-        .groupby(by)
-        .agg(
-            customers=("customer_id", "size"),
-            still_there=("prob_alive", "mean"),
-            each=("predicted_value", "mean"),
-            expected=("predicted_value", "sum"),
-        )
-    )
-    groups["share"] = groups["expected"] / (groups["expected"].sum() or 1)
-    return groups.sort_values("expected", ascending=False).reset_index()
 
 
 def alive_curves(model: Model | None, people: pd.DataFrame) -> pd.DataFrame:
