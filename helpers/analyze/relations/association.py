@@ -245,32 +245,6 @@ def tell_relations(
     return pd.DataFrame(lines, columns=["measures", "how", "strength", "people", "said"])
 
 
-def relation_in_words(told: pd.DataFrame, pairs: int) -> list[dict[str, str]]:
-    """The strongest of `tell_relations` as a finding, or none; `pairs` were looked at."""
-    said = TOLD["finding"]
-    return [
-        {
-            "headline": said["headline"].format(seen=r.said[0].upper() + r.said[1:]),
-            "evidence": (
-                said["evidence"].format(strength=abs(r.strength), people=words.count(r.people))
-            ),
-            "action": said["action"],
-            "sure": said["sure"].format(pairs=pairs),
-        }
-        for r in told.head(1).itertuples()
-    ]
-
-
-def say_corrected(found: pd.DataFrame) -> str:
-    """How many of `associations` look significant before and after the correction, beside what
-    chance would bring.
-    """
-    level = methods.value("false_discoveries")
-    counts = {"pairs": len(found), "chance": level * len(found)}
-    counts |= {"before": (found["p"] <= level).sum(), "after": found["sure"].sum()}
-    return TOLD["corrected"].format(**{k: words.count(v) for k, v in counts.items()})
-
-
 def _one(measure: str) -> str:
     family = TOLD["measures"].get(measure, {}).get("family", measure)
     return family if family in TOLD["as_one"] else measure

@@ -18,7 +18,6 @@ from scipy.stats import binom, false_discovery_control, gamma
 
 from helpers import history, methods, stats, tables
 from helpers.advertised import worth_telling
-from helpers.show import words
 
 # as it is imported, mlxtend turns on the deprecations of every library
 with warnings.catch_warnings():
@@ -27,7 +26,6 @@ with warnings.catch_warnings():
 ADVICE = yaml.safe_load(
     resources.files(__package__).joinpath("baskets.yaml").read_text(encoding="utf-8")
 )
-READ = ADVICE["reading"]
 BASKETS_VERSION = ADVICE["version"]
 # different items in a basket; each number begins a class of sizes
 SIZES = [2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51]
@@ -239,31 +237,6 @@ def advise(
     )
 
 
-def say_rules(rules: pd.DataFrame, cut: date, most: int = 20) -> str:
-    """How many rules were found, how many held, and how much the surest of the common ones shrank,
-    in words.
-    """
-    if not len(rules):
-        return (
-            "No two things are bought together beyond chance, or there are too few baskets to"
-            " see it."
-        )
-    start = (
-        f"{words.count(len(rules))} pairs beat chance in baskets up to {words.day(cut)}; "
-        f"{words.percent(rules['holds'].mean())} of them beat it afterwards, too."
-    )
-    common, one = rules[rules["told"]], f"one basket in {words.count(1 / ADVICE['least_support'])}"
-    if not len(common):
-        return f"{start} None of them is in {one} or more, so none is shown."
-    top = common.head(most)
-    then, later = (f"{top[c].median():.1f}" for c in ("alike", "alike_later"))
-    return (
-        f"{start} {words.count(len(common))} are in {one} or more; only they are shown. The"
-        f" {len(top)} surest of these were bought together {then} times as often as by chance (the"
-        f" median), and {later} times afterwards."
-    )
-
-
 def stack_rules(rules: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The rows of table `basket_rules`, of rules by level."""
     known = list(tables.get("basket_rules").columns)
@@ -271,36 +244,26 @@ def stack_rules(rules: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return rows[[c for c in known if c in rows]]
 
 
-def rule_in_words(
-    rules: pd.DataFrame, orders: ir.Table, products: ir.Table, level: str, currency: str
-) -> list[dict[str, str]]:
-    """The surest rule of `advise` that held later and is not too rare, as a finding, or none.
+def surest_rule(
+    rules: pd.DataFrame, orders: ir.Table, products: ir.Table, level: str
+) -> pd.Series | None:
+    """The surest rule of `advise` that held later and is not too rare; None where there is none.
 
-    What acting on it would bring is not known; said is how often the second was missing and, where
-    that is more than small change, what it usually brings.
+    What acting on it would bring is not known. To the row come `missed`, the baskets of the whole
+    time that held the first without the second, `sales`, what one in a hundred of these would bring
+    if it held the second, in currency, and `tell_sales`: whether that is more than small change.
     """
-    said, found = ADVICE["finding"], []
-    for rule in rules[rules["holds"] & rules["told"]].head(1).itertuples():
-        paid = (
-            _goods(orders, products, level)
-            .filter(_.item == rule.second)
-            .group_by("order_id")
-            .agg(n=_.revenue.sum())
-        )
-        missed = rule.first_baskets + rule.first_baskets_later - rule.baskets - rule.baskets_later
-        sales = missed / 100 * float(paid.n.mean().to_pandas())
-        evidence = said["evidence"] if sales >= ADVICE["least_sales"] else said["evidence_few"]
-        found.append(
-            {
-                "headline": said["headline"].format(pair=rule.pair, alike=rule.alike_later),
-                "evidence": evidence.format(
-                    missed=words.count(missed), sales=words.money(sales, currency)
-                ),
-                "action": said["action"].format(do=rule.do[0].upper() + rule.do[1:]),
-                "sure": said["sure"],
-            }
-        )
-    return found
+    kept = rules[rules["holds"] & rules["told"]]
+    if not len(kept):
+        return None
+    rule = kept.iloc[0]
+    second = _goods(orders, products, level).filter(_.item == rule["second"])
+    paid = second.group_by("order_id").agg(n=_.revenue.sum())
+    with_first = rule["first_baskets"] + rule["first_baskets_later"]
+    missed = with_first - rule["baskets"] - rule["baskets_later"]
+    sales = missed / 100 * float(paid.n.mean().to_pandas())
+    told = {"missed": missed, "sales": sales, "tell_sales": sales >= ADVICE["least_sales"]}
+    return pd.concat([rule, pd.Series(told)])
 
 
 def larger_sets(items: ir.Table, never: Collection[str] = ()) -> pd.DataFrame:

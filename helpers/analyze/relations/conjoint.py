@@ -4,12 +4,10 @@ products.
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy.linalg import block_diag
 from scipy.optimize import minimize
 from scipy.special import logsumexp
@@ -20,11 +18,7 @@ from helpers import stats
 from helpers.client import PlaybookError
 from helpers.show import words
 
-SAYS = yaml.safe_load(
-    resources.files(__package__).joinpath("conjoint.yaml").read_text(encoding="utf-8")
-)
-READ = SAYS["reading"]
-CONJOINT_VERSION = SAYS["version"]
+CONJOINT_VERSION = "1"
 # every other column is an attribute
 KNOWN = ["respondent_id", "task", "alternative", "chosen", "filled"]
 BEST = "best"  # describes the product of the best-liked levels
@@ -519,78 +513,6 @@ def _hits(utility: np.ndarray, tasks: Tasks, size: np.ndarray) -> np.ndarray:
     )
 
 
-def say_worths(worths: pd.DataFrame, tasks: Tasks) -> str:
-    """How many chose how often, and by how much the plain logit falls short, in a sentence."""
-    levels = worths[worths["level"] != PER_UNIT]
-    short = 1 - levels["plain"].abs().sum() / max(levels["part_worth"].abs().sum(), 1e-9)
-    start = f"{words.count(len(tasks.person))} people chose {words.count(len(tasks.task))} times."
-    if tasks.left_out:
-        start += f" {SAYS['left_out'].format(n=words.count(tasks.left_out))}"
-    if short < 0.01:
-        return (
-            f"{start} Treating all people as alike would give the same part-worths: tastes hardly"
-            " differ."
-        )
-    return (
-        f"{start} Treating all people as alike would give part-worths that are"
-        f" {words.percent(short)} smaller."
-    )
-
-
-def say_test(tested: pd.DataFrame) -> str:
-    """How well the model foretold the tasks kept back, beside chance and the better plain rule, in
-    words.
-    """
-    if not len(tested):
-        return "too few tasks to keep some back."
-    t = tested.set_index("way")
-    ours, plain = t.iloc[-1], t["hits"].drop([w for w in t.index if "logit" in w]).max()
-    ends = f"{words.percent(ours['low'])} to {words.percent(ours['high'])}"
-    return (
-        f"the model foretells {words.percent(ours['hits'])} of choices kept back ({ends}), the"
-        f" better plain rule {words.percent(plain)}, chance"
-        f" {words.percent(t.loc['chance', 'hits'])}."
-    )
-
-
-def worth_in_words(
-    worths: pd.DataFrame, tested: pd.DataFrame, currency: str
-) -> list[dict[str, str]]:
-    """The level that people would pay most for, as a finding, or none."""
-    found = []
-    for w in worths.dropna(subset=["willing"]).nlargest(1, "willing").to_dict("records"):
-        ends = {
-            "low": words.money(w["willing_low"]),
-            "high": words.money(w["willing_high"], currency),
-        }
-        told = w | ends | {"willing": words.money(w["willing"], currency), "test": say_test(tested)}
-        found.append({part: said.format(**told) for part, said in SAYS["worth"].items()})
-    return found
-
-
-def price_in_words(
-    chosen: pd.DataFrame, product: pd.Series, rivals: pd.DataFrame, currency: str
-) -> dict[str, str]:
-    """The price at which the rows of `preference` show most sales, as a finding; or the two that
-    are too close.
-    """
-    ranked = chosen.sort_values("best", ascending=False, kind="stable")
-    best, other = ranked.iloc[0], ranked.iloc[min(1, len(ranked) - 1)]
-    told = {c: words.percent(best[c]) for c in ("share", "low", "high", "best")} | {
-        "n": len(chosen)
-    }
-    # no price is certain
-    told["best"] = "nearly all draws" if best["best"] > 0.985 else f"{told['best']} of draws"
-    told |= {"product": say_product(product), "rivals": say_rivals(rivals)}
-    told |= {
-        k: words.money(row["price"], currency) for k, row in (("price", best), ("other", other))
-    }
-    said = SAYS["price"]
-    if len(chosen) == 1 or best["best"] < SURE:
-        said = said | {"headline": SAYS["headlines"]["alone" if len(chosen) == 1 else "apart"]}
-    return {part: text.format(**told) for part, text in said.items()}
-
-
 def say_product(product: pd.Series) -> str:
     """A product in words, without its price."""
     told = [
@@ -600,9 +522,7 @@ def say_product(product: pd.Series) -> str:
 
 
 def say_rivals(rivals: pd.DataFrame) -> str:
-    """The rivals in words."""
-    if not len(rivals):
-        return "the products of the choice tasks"
+    """The rivals by their levels and prices, in a row; nothing without any."""
     return "; ".join(
         f"{say_product(r)} at {words.money(r[PRICE])}" if PRICE in r else say_product(r)
         for _i, r in rivals.iterrows()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from importlib import resources
 from typing import NamedTuple
 
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-import yaml
 from ibis import _
 from scipy.stats import chi2
 from sklearn.decomposition import FactorAnalysis
 from threadpoolctl import threadpool_limits
 
 from helpers import history
-from helpers.show import words
 
 FACTORS_VERSION = "1"
 # statements or parts of the range, and people, below which nothing is said
@@ -26,10 +23,6 @@ LOADS = 0.4  # a loading from here on belongs to the factor
 FEWEST_LINES, FEWEST_BOUGHT = 10, 20  # lines of a customer, and of a part of the range
 MOST_PARTS, TOO_COARSE = 20, 0.5  # parts of the range; largest share of one category
 REST = "the rest"
-WORDS = yaml.safe_load(
-    resources.files(__package__).joinpath("factors.yaml").read_text(encoding="utf-8")
-)
-READ = WORDS["reading"]
 
 
 class Factors(NamedTuple):
@@ -290,24 +283,6 @@ def factor_table(found: Factors) -> pd.DataFrame:
     said = items + " " + own["loading"].abs().map("{:.2f}".format)
     rows = own.assign(items=said).groupby(["factor", "name"], sort=False)
     return rows.agg(items=("items", "; ".join), alpha=("alpha", "first")).reset_index()
-
-
-def say_adequacy(checks: dict[str, float]) -> str:
-    """The checks of `adequacy` in words."""
-    start = f"{words.count(checks['people'])} customers, {checks['items']} items"
-    if pd.isna(checks["kmo"]):
-        return f"{start}: too few to look for factors."
-    grade = next(word for least, word in WORDS["kmo"] if checks["kmo"] >= least)
-    chance = (
-        "is ruled out"
-        if checks["p"] < 0.001
-        else f"has a chance of {words.percent(checks['p'], 1)}"
-    )
-    kmo = (
-        "Sampling adequacy, near one where each answer is well explained by the others, is"
-        f" {checks['kmo']:.2f}"
-    )
-    return f"{start}. {kmo}: {grade}. That nothing hangs together {chance}."
 
 
 def stack_factors(found: list[tuple[Factors, str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
