@@ -300,7 +300,7 @@ def score_methods(tested: pd.DataFrame) -> pd.DataFrame:
     shared = rows.groupby("origin_on")["method"].transform("nunique") == rows["method"].nunique()
     errors = (
         rows[shared]
-        .pivot_table("error", "method", "weeks", sort=False)
+        .pivot_table("error", "method", "weeks", sort=False, dropna=False)
         .rename(columns=SPANS)
         .rename_axis(columns=None)
     )
@@ -355,11 +355,8 @@ def _missed_a_year_ago(tested: pd.DataFrame, method: str) -> float:
     then = tested[
         (tested["method"] == method) & (tested["weeks"] == max(SPANS)) & (ago.abs() <= 28)
     ]
-    return float(
-        ((then["forecast"] - then["actual"]).abs().sum() / then["actual"].sum())
-        if len(then)
-        else 0.0
-    )
+    came = then["actual"].sum()
+    return float((then["forecast"] - then["actual"]).abs().sum() / came) if came > 0 else 0.0
 
 
 def _width(rows: pd.DataFrame) -> float:

@@ -235,6 +235,18 @@ def test_width_and_coverage_by_hand():
     assert np.isnan(stats.score_methods(hand_made({"rule": [1]}, 50))["covered_after"].item())
 
 
+def test_periods_without_a_sale_have_no_error_and_stop_nothing():
+    silent = hand_made({"four-week mean": [4, -4], stats.LAST_YEAR: [3, -3]}, 5)
+    silent = silent.assign(actual=0.0)
+    assert stats.score_methods(silent)["error"].isna().all()
+    assert stats.choose_method(silent)[0] == "four-week mean"
+    daily = pd.Series(0.0, pd.date_range("2023-01-01", periods=728))
+    daily.iloc[:14] = 100.0  # two weeks of sales, and none since
+    tested = stats.backtest(daily, origins=12)
+    assert len(tested)
+    assert stats.choose_method(tested)[1] >= 1
+
+
 def test_calibrated_intervals_cover_in_the_back_test(tested):
     scores = stats.score_methods(tested)
     assert (scores["width"] >= 1).all()

@@ -146,3 +146,21 @@ def test_lists_of_leavers_are_of_one_length_and_worth_what_the_formula_says(lab_
     named = there[there["on_list"]]
     assert (named["at_risk"] & (named["win_back_value"] > 0)).all()
     assert not churn.loc[~churn["is_alive"], "on_list"].any()
+
+
+def test_daily_sales_and_cohorts_are_those_of_the_orders(lab_run):
+    orders, sales, kept = (
+        pd.read_parquet(lab_run / "tables" / f"{name}.parquet")
+        for name in ("orders", "sales_daily", "cohorts")
+    )
+    by_day = orders.groupby("ordered_on")["revenue"].sum()
+    daily = sales.groupby("ordered_on")["revenue"].sum()
+    assert (daily.reindex(by_day.index) - by_day).abs().max() < 0.1
+    assert daily.sum() == pytest.approx(by_day.sum(), abs=1)
+    assert len(daily) == (daily.index.max() - daily.index.min()).days + 1
+    bought = orders[(orders["quantity"] > 0) & orders["customer_id"].notna()]
+    month = pd.to_datetime(bought["ordered_on"]).dt.to_period("M")
+    first = month.groupby(bought["customer_id"]).min()
+    sizes = kept[kept["period"] == 0].set_index("cohort_on")["customers"]
+    by_hand = first.value_counts().reindex(pd.PeriodIndex(pd.to_datetime(sizes.index), freq="M"))
+    assert by_hand.tolist() == sizes.tolist()

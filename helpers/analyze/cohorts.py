@@ -11,7 +11,6 @@ from ibis import _
 from helpers import stats
 
 COLUMNS = ["cohort_on", "period", "customers", "active", "retention", "low", "high", "revenue"]
-FROM_THE_START, LATER = "seen from the first month", "first seen later"
 
 
 def cohorts(orders: ir.Table) -> ir.Table:
@@ -68,50 +67,3 @@ def retention(rows: pd.DataFrame, as_of: date) -> pd.DataFrame:
         retention=table["active"] / table["customers"],
         **stats.share_interval(table["active"], table["customers"]),
     )[COLUMNS]
-
-
-def retention_curves(table: pd.DataFrame) -> pd.DataFrame:
-    """Retention by months since the first order, pooled over cohorts, for two groups of customers.
-
-    One row by `months` since the first order. The columns FROM_THE_START (seen in the first month
-    of the data, so mostly customers before) and LATER (first seen after it) hold retention,
-    `customers` the size of the later group, `low` and `high` its 90 % interval. Each month pools
-    the cohorts that have lived it.
-    """
-    early = table["cohort_on"] == table["cohort_on"].min()
-    first, later = (
-        t.groupby("period")[["customers", "active"]].sum() for t in (table[early], table[~early])
-    )
-    shares = {
-        FROM_THE_START: first["active"] / first["customers"],
-        LATER: later["active"] / later["customers"],
-    }
-    wide = pd.DataFrame(shares | {"customers": later["customers"]})
-    return (
-        wide.join(stats.share_interval(later["active"], later["customers"]))
-        .rename_axis("months")
-        .reset_index()
-    )
-
-
-def half_life(curves: pd.DataFrame) -> int | None:
-    """First month in which half of the later customers or fewer still buy; None where they stay
-    above.
-
-    >>> half_life(pd.DataFrame({"months": [0, 1, 2], LATER: [1.0, 0.6, 0.45]}))
-    2
-    """
-    below = curves.loc[curves[LATER] <= 0.5, "months"]
-    return int(below.iloc[0]) if len(below) else None
-
-
-def as_triangle(table: pd.DataFrame) -> pd.DataFrame:
-    """Retention with cohorts down and months since the first order across."""
-    named = table.assign(
-        cohort=[
-            f"{d:%b %Y} ({n:,})"
-            for d, n in zip(pd.to_datetime(table["cohort_on"]), table["customers"], strict=True)
-        ]
-    )
-    wide = named.pivot_table("retention", "cohort", "period", sort=False)
-    return wide.sort_index(axis=1)

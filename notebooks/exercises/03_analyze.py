@@ -8,6 +8,49 @@ from helpers.store import Store
 
 
 @exercise
+def three_largest(run: Store) -> Answers:
+    """Sales of the three largest categories over all sales."""
+    orders, products = run.read("orders"), run.read("products")
+    lines = orders.left_join(products.select("product_id", "category"), "product_id")
+    by = lines.group_by("category").agg(
+        orders=_.order_id.nunique(where=_.quantity > 0), revenue=_.revenue.sum()
+    )
+    sold = by.to_pandas().sort_values("revenue", ascending=False)
+    revenue = sold["revenue"]
+    share = revenue.head(3).sum() / revenue.sum()
+    return share, {
+        "That is the largest alone. Take three.": revenue.iloc[0] / revenue.sum(),
+        "That is the share of the third alone. Add up, or look at the running share.": (
+            revenue.iloc[2] / revenue.sum()
+        ),
+        "That is an amount of money. Divide by the sales of all.": revenue.head(3).sum(),
+        "That is their share of orders. The question asks for sales.": (
+            sold["orders"].head(3).sum() / sold["orders"].sum()
+        ),
+    }
+
+
+@exercise
+def best_over_weakest(run: Store) -> Answers:
+    """The best weekday's mean over the weakest one's, less one; open days only."""
+    daily = run.frame("sales_daily").groupby("ordered_on")["revenue"].sum().round(2)
+    sold = daily[daily > 0]
+    by = sold.groupby(sold.index.day_of_week)
+    means, sums = by.mean(), by.sum()
+    best, weakest = means.max(), means.min()
+    return best / weakest - 1, {
+        "That is the ratio. How much is it above one?": best / weakest,
+        "That is an amount of money. Divide by the weakest.": best - weakest,
+        "That is how far the weakest lies below the best. Divide by the weakest.": (
+            1 - weakest / best
+        ),
+        "That compares sums; some weekdays came more often. Compare the means.": (
+            sums.max() / sums.min() - 1
+        ),
+    }
+
+
+@exercise
 def median_order(run: Store) -> Answers:
     """Median of the sums of the lines of each order."""
     orders = run.read("orders")
@@ -55,4 +98,19 @@ def better_than_naive(run: Store) -> Answers:
         "That is against the mean of four weeks. The question asks for the seasonal naive rule.": (
             1 - best / mean
         ),
+    }
+
+
+@exercise
+def largest_category_ahead(run: Store) -> Answers:
+    """Expected sales of the largest category over those of all."""
+    by = run.frame("forecast").groupby("category")["forecast"].sum()
+    whole, parts = by["all"], by.drop("all")
+    return parts.max() / whole, {
+        "That counts the whole twice, as one more category. Divide by the rows `all` only.": (
+            parts.max() / by.sum()
+        ),
+        "That is an amount of money. Divide by the sales of all.": parts.max(),
+        "That is the smallest category.": parts.min() / whole,
+        "That is one: the whole over the whole. Leave out the rows `all` first.": 1.0,
     }
