@@ -19,10 +19,10 @@ from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from helpers import stats
-from helpers.analyze.describe import WEEKDAYS
 from helpers.history import BOUGHT
 from helpers.show import words
 
+WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 DRIVERS = yaml.safe_load(
     resources.files(__package__).joinpath("sales_drivers.yaml").read_text(encoding="utf-8")
 )
