@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import duckdb
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from ibis import _
 
 from helpers import tables
 from helpers.client import PlaybookError
 from helpers.collect.opened import Opened, sql_name
-from helpers.collect.privacy import unseen
 from helpers.store import Store
 
 PERSONAL = {
@@ -130,41 +127,6 @@ def _own_totals(opened: Opened, group: str) -> list[dict]:
         for i, measure in enumerate(measures)
         if row[2 * i] is not None
     ]
-
-
-def claims(spend: ir.Table, orders: ir.Table) -> pd.DataFrame:
-    """Orders and sales that ad platforms claim beside all real web orders, by month.
-
-    One row a month: claimed orders and sales by all platforms, the shop's own, and claimed / own as
-    shares. Every platform counts for itself, so one order may be claimed twice. Months that both
-    cover only.
-    """
-    months = spend.group_by(month=_.spent_on.truncate("M")).agg(
-        claimed=_.conversions.sum(), claimed_sales=_.conversion_value.sum(), cost=_.cost.sum()
-    )
-    web = orders.filter(_.channel != "store") if "channel" in orders.columns else orders
-    own = web.group_by(month=_.ordered_on.truncate("M")).agg(
-        orders=_.order_id.nunique(), sales=_.revenue.sum()
-    )
-    both = months.inner_join(own, "month").order_by("month").to_pandas()
-    both["month"] = pd.to_datetime(both["month"]).dt.strftime("%B %Y")
-    both["share_claimed"] = both["claimed"] / both["orders"]
-    both["share_sales_claimed"] = both["claimed_sales"] / both["sales"]
-    return both
-
-
-def consent_sentence(customers: pd.DataFrame) -> str:
-    """How many people may be contacted, may not, and are not known to have said, in a sentence for
-    each channel.
-    """
-    words = {"email": "e-mail", "sms": "text message", "ads": "matched advertising"}
-    if not len(customers):
-        return "No file says who the customers are, so nobody says who may be contacted."
-    return " ".join(
-        f"By {words[c]} {n['given']:,} people may be contacted, {n['refused']:,} may not, and of "
-        f"{n['not known']:,} it is not known."
-        for c, n in unseen(customers).items()
-    )
 
 
 def catalogue(run: Store, opened: Opened, names: list[str]) -> pd.DataFrame:

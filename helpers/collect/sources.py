@@ -624,16 +624,6 @@ def source_cards(opened: Opened, as_of: date) -> pd.DataFrame:
     return pd.DataFrame([_card(opened, f, as_of) for f in opened.landed])
 
 
-def missing_days(days: pd.Series) -> list[pd.Timestamp]:
-    """The days between the first and the last that are not there.
-
-    >>> [d.day for d in missing_days(pd.Series(pd.to_datetime(["2017-12-24", "2017-12-26"])))]
-    [25]
-    """
-    known = pd.DatetimeIndex(days.dropna())
-    return list(pd.date_range(known.min(), known.max()).difference(known))
-
-
 def _days(opened: Opened, f: Landed) -> pd.DatetimeIndex:
     """The distinct days of a file's rows that can be, in order; empty for files without dates."""
     return opened.days.setdefault(f.group, _days_of(opened, opened.of(f.group))).get(

@@ -20,7 +20,6 @@ from helpers.collect.keys import key_of, keyed
 from helpers.collect.masks import KnownNames, full_names
 from helpers.collect.opened import Opened, Part, kinds_of, sql_name, sql_text, typed
 from helpers.collect.tombstones import Marks, forgotten, without_forgotten
-from helpers.show import words
 from helpers.store import write_csv
 from helpers.tables import get
 
@@ -229,21 +228,6 @@ def people_stages(people: Identity) -> pd.DataFrame:
     """
     found = people.summary.rename(columns={"joined": "records", "people": "people_after"})
     return found.assign(position=range(1, len(found) + 1))
-
-
-def how_sure(people: pd.DataFrame) -> str:
-    """The trust in the matching and where its weights come from, in sentences, beside equal e-mail
-    alone.
-    """
-    by = people.set_index("stage")
-    wrong = by.at["all stages", "wrong"]
-    plain = by.at["equal e-mail alone, to compare", "people_after"]
-    sure = f"About {wrong:.1%} of the joins are expected to be wrong. " if pd.notna(wrong) else ""
-    weights = f"The weights of the score: {by.at['scored', 'weights']}. "
-    return (
-        f"{sure}{weights}Equal e-mail alone would have left"
-        f" {words.counted(plain, 'person', 'people')}."
-    )
 
 
 def held_originals(opened: Opened, quarantine: pd.DataFrame) -> pd.DataFrame:
