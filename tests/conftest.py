@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from xdist.scheduler.loadfile import LoadFileScheduling
@@ -199,7 +200,7 @@ def in_one_process(name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def functions_of(notebook: str) -> dict[str, object]:
     """What a notebook defines for itself: the functions of its cells, by name."""
-    names = {"pd": pd}
+    names = {"np": np, "pd": pd}
     nb = nbformat.read(CHECKOUT / "notebooks" / f"{notebook}.ipynb", as_version=4)
     for cell in nb.cells:
         if cell.cell_type == "code" and cell.source.startswith("def "):

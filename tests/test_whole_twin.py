@@ -164,3 +164,18 @@ def test_daily_sales_and_cohorts_are_those_of_the_orders(lab_run):
     sizes = kept[kept["period"] == 0].set_index("cohort_on")["customers"]
     by_hand = first.value_counts().reindex(pd.PeriodIndex(pd.to_datetime(sizes.index), freq="M"))
     assert by_hand.tolist() == sizes.tolist()
+
+
+def test_personas_count_each_of_their_customers_once(lab_run):
+    people, cards, answers = (
+        pd.read_parquet(lab_run / "tables" / f"{name}.parquet")
+        for name in ("personas", "persona_cards", "persona_response")
+    )
+    mine = people[people["persona"].notna()].groupby("persona")
+    cards = cards.set_index("persona").sort_index()
+    assert mine.size().to_dict() == cards["customers"].to_dict()
+    assert cards["share_of_customers"].sum() == pytest.approx(1)
+    assert mine["known"].mean().to_numpy() == pytest.approx(cards["known"])
+    assert (people["known"] == (people["orders"] >= 3)).all()
+    assert set(answers.loc[answers["division"] == "persona", "group"]) <= set(cards.index)
+    assert answers["rate"].dropna().between(0, 1).all()

@@ -5,6 +5,23 @@ from helpers.store import Store
 
 
 @exercise
+def habits_not_known(run: Store) -> Answers:
+    """Customers with an order, but fewer than three."""
+    people = run.frame("personas")
+    ordered = people["orders"] > 0
+    few = ordered & (people["orders"] < 3)
+    return int(few.sum()), {
+        "That counts those whose habits are known. How many have fewer than three orders?": int(
+            (people["orders"] >= 3).sum()
+        ),
+        "That counts those with three orders, too. Ask for fewer than three: `< 3`.": int(
+            (ordered & (people["orders"] <= 3)).sum()
+        ),
+        "That is a share. Count the customers.": few.sum() / ordered.sum(),
+    }
+
+
+@exercise
 def share_known(run: Store) -> Answers:
     """Customers with a persona whose habits are known, over all customers with a persona."""
     people = run.frame("personas")
@@ -27,6 +44,22 @@ def sales_per_head(run: Store) -> Answers:
         "Divide all sales by all customers.": cards["per_head"].mean(),
         "That is all sales. Divide by the number of customers.": cards["sales"].sum(),
         "That is the average order. Take `sales` and `customers`.": cards["average_order"].mean(),
+    }
+
+
+@exercise
+def spread_of_rates(run: Store) -> Answers:
+    """The highest answer rate of a persona less the lowest."""
+    answers = run.frame("persona_response")
+    rates = answers.loc[answers["division"] == "persona", "rate"]
+    return rates.max() - rates.min(), {
+        "That is the highest rate. Take the lowest off.": rates.max(),
+        "That is a ratio. By how much is a difference.": rates.max() / rates.min(),
+        "That is against the mean of the personas. Take the lowest off.": rates.max()
+        - rates.mean(),
+        "That compares the column `difference`. Take `rate`.": answers.loc[
+            answers["division"] == "persona", "difference"
+        ].max(),
     }
 
 

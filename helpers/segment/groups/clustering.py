@@ -23,13 +23,11 @@ from threadpoolctl import threadpool_limits
 from helpers import stats
 from helpers.segment.groups.features import Habits, wide
 from helpers.segment.rfm import add_type, cut_lines, rfm
-from helpers.show import words
 
 RULES = yaml.safe_load(
     resources.files(__package__).joinpath("groups.yaml").read_text(encoding="utf-8")
 )
 GROUPS_VERSION: str = RULES["version"]
-VERDICTS: dict[str, str] = RULES["verdicts"]
 # customers drawn to judge a number of groups, and to make groups
 MOST_ROWS, MOST_FITTED = 1500, 20000
 # of the first step; rows and columns of the map; customers shown to it
@@ -231,8 +229,7 @@ def group_numbers(
 
 
 def choose_number(table: pd.DataFrame) -> tuple[int, str]:
-    """How many groups, and a verdict: clear, overlapping, none or few (its words stand in
-    groups.yaml).
+    """How many groups, and a verdict: clear, overlapping, none or few.
 
     Where customers are tighter than smooth ones, the smallest usable number whose gap is within one
     error of the largest; else the steadiest usable number from four on, as slices; 0 where no
@@ -369,37 +366,6 @@ def choose_method(compared: pd.DataFrame) -> str:
         else fit
     )
     return str(fit.loc[fit["jaccard"].idxmax(), "method"]) if len(fit) else "k-means"
-
-
-def beside_the_rule(compared: pd.DataFrame) -> str:
-    """What the plain rules of `compare_methods` reach, in a sentence; empty without any.
-
-    >>> beside_the_rule(pd.DataFrame({"method": ["favourite"], "rule": [True], "hits": [0.25]})).split()
-    ['The', 'plain', 'rules', 'reach:', 'favourite', '25', '%.']
-    """
-    rules = compared[compared["rule"].astype(bool)].dropna(subset=["hits"])
-    said = words.listing(f"{r.method} {words.percent(r.hits)}" for r in rules.itertuples())
-    return f"The plain rules reach: {said}." if said else ""
-
-
-def rule_ahead(compared: pd.DataFrame) -> str:
-    """The plain rule of `compare_methods` that foretells most, for the end of a sentence.
-
-    >>> rule_ahead(pd.DataFrame({"method": ["favourite"], "rule": [True], "hits": [0.25]}))
-    ', and the plain rule “favourite” 25\xa0%'
-    """
-    rules = compared[compared["rule"].astype(bool)].dropna(subset=["hits"])
-    best = rules.nlargest(1, "hits").itertuples()
-    said = [f", and the plain rule “{r.method}” {words.percent(r.hits)}" for r in best]
-    return "".join(said)
-
-
-def best_foresight(compared: pd.DataFrame) -> str:
-    """What foretells most of later purchases: the plain rule that beats all methods by its name,
-    else "group".
-    """
-    top = compared.dropna(subset=["hits"]).nlargest(1, "hits")
-    return next((str(r.method) for r in top.itertuples() if r.rule), "group")
 
 
 FORETOLD = ["hits", "better", "low", "high", "explained", "explained_low", "explained_high"]

@@ -20,7 +20,6 @@ from helpers import history, methods, stats
 from helpers.advertised import worth_telling
 from helpers.segment.groups.clustering import RULES as GROUP_RULES
 from helpers.segment.groups.features import Habits, wide
-from helpers.segment.groups.survey_needs import say_chance
 from helpers.show import words
 
 RULES = yaml.safe_load(
@@ -508,8 +507,6 @@ def compare_answers(rows: pd.DataFrame, divisions: dict[str, pd.Series]) -> pd.D
 def answer_tests(answers: pd.DataFrame) -> pd.DataFrame:
     """One row a division of `compare_answers` with two groups to compare: groups, p, and off: those
     off the others.
-
-    said: p in words.
     """
     judged = answers.dropna(subset=["p_all"])
     off = judged["p_adjusted"] < 1 - stats.LEVEL
@@ -517,7 +514,6 @@ def answer_tests(answers: pd.DataFrame) -> pd.DataFrame:
         judged.assign(off=off)
         .groupby("division", sort=False)
         .agg(groups=("group", "size"), p=("p_all", "first"), off=("off", "sum"))
-        .assign(said=lambda rows: rows["p"].map(say_chance))
         .reset_index()
     )
 

@@ -90,42 +90,14 @@ def _factors(standard: np.ndarray, seed: int, draws: int = 50) -> int:
     return int(np.argmin(larger)) + 1
 
 
-def need_table(needs: Needs) -> pd.DataFrame:
-    """One row a need: the statements that belong to it, and people whose strongest need it is."""
-    said = (
-        needs.statements.groupby("need", sort=False)["statement"]
-        .agg("; ".join)
-        .reset_index(name="statements")
-    )
-    people = needs.need.value_counts()
-    said["people"] = said["need"].map(people).fillna(0).astype(int)
-    said["share"] = said["people"] / max(len(needs.need), 1)
-    return said.sort_values("people", ascending=False, kind="stable").reset_index(drop=True)
-
-
-def say_chance(p: float) -> str:
-    """A small chance in words.
-
-    >>> say_chance(0.0004), say_chance(0.1321)
-    ('below 0.001', '0.132')
-    """
-    return "not known" if pd.isna(p) else "below 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def relation(left: pd.Series, right: pd.Series) -> dict[str, float | str]:
-    """How two divisions of the same people hang together: people in both, strength (0 to 1), p, and
-    p in words (said).
+def relation(left: pd.Series, right: pd.Series) -> dict[str, float]:
+    """How two divisions of the same people hang together: people in both, strength (0 to 1) and p.
 
     strength: Cramér's V, corrected for chance (Bergsma 2013); p: chi-square test of independence.
     """
     counts = pd.crosstab(left.dropna(), right.dropna())
     strength, p = stats.cramers_v(counts)
-    return {
-        "people": int(counts.to_numpy().sum()),
-        "strength": strength,
-        "p": p,
-        "said": say_chance(p),
-    }
+    return {"people": int(counts.to_numpy().sum()), "strength": strength, "p": p}
 
 
 def brand_loyalty(orders: ir.Table, products: ir.Table) -> ir.Table:
@@ -165,21 +137,3 @@ def brand_loyalty(orders: ir.Table, products: ir.Table) -> ir.Table:
     brands = own.group_by("customer_id", "brand").agg(n=_.n.sum())
     brands = brands.group_by("customer_id").agg(share=_.n.max() / _.n.sum(), lines=_.n.sum())
     return brands.inner_join(each, "customer_id").order_by("customer_id")
-
-
-def loyalty(brands: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `brand_loyalty` in one row, or none: customers, share, repeats, usual (means);
-    beyond, low, high.
-
-    beyond: repeats less usual, with its 90 % interval (bootstrap over customers).
-    """
-    if len(brands) < 2:
-        return pd.DataFrame(
-            columns=["customers", "share", "repeats", "usual", "beyond", "low", "high"]
-        )
-    beyond = (brands["repeats"] - brands["usual"]).to_numpy()
-    low, high = stats.bootstrap_interval(beyond)
-    ends = {"beyond": beyond.mean(), "low": low, "high": high}
-    return pd.DataFrame(
-        [{"customers": len(brands), **brands[["share", "repeats", "usual"]].mean(), **ends}]
-    )
