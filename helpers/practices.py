@@ -14,10 +14,10 @@ import yaml
 from helpers import tables
 from helpers.client import Client, connect, home
 from helpers.collect import sources
-from helpers.collect.joins import first_rows, joined, nearly_joined
+from helpers.collect.joins import guess_from, joined, nearly_joined
 from helpers.collect.landing import Landed
 from helpers.collect.opened import Opened, kinds_of, sql_name
-from helpers.collect.suggest import Suggestion, as_yaml, suggest
+from helpers.collect.suggest import Suggestion, as_yaml
 from helpers.store import body, last_full_day
 
 UNREAD = "cannot be read"
@@ -173,8 +173,7 @@ def suggestions(opened: Opened) -> list[Suggestion]:
     guesses = [lines] if lines else []
     gone = {f.name for f in others} | {g.name for g in guesses}
     for f in (f for f in unknown if f.name not in gone):
-        rows = first_rows(opened, f.facts["columns"], sql_name("all " + f.group), f.file)
-        guess = suggest(f, rows, zone)
+        guess = guess_from(opened, f, f.facts["columns"], sql_name("all " + f.group), zone)
         if not guess.table and (said := nearly_joined(opened, f, unknown)):
             guess.lacks += f"; {said}"
         guesses.append(guess)

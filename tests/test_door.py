@@ -11,7 +11,7 @@ import pytest
 
 from helpers.clean import chain, suspicions
 from helpers.client import Client, PlaybookError, connect
-from helpers.collect import who
+from helpers.collect import joins, who
 from helpers.collect.sources import open_sources, stage
 from helpers.counted import counted, with_suggestions
 from helpers.practices import suggestions
@@ -286,6 +286,35 @@ UNKNOWN = {
         "TWD",
         (1, 200.0),
     ),
+    "in Italian, with tax on top of a net amount": (
+        "Numero ordine;Data ordine;Stato;Cliente;Prodotto;Quantità;Prezzo unitario;Sconto;Imponibile;IVA;Totale\n"
+        "A1;03/06/2025;Completato;Ana Q;Tazza;2;10,00;1,00;19,00;4,18;23,18\n"
+        "A2;04/06/2025;Annullato;Bo R;Tazza;1;10,00;0,00;10,00;2,20;12,20\n"
+        "A3;15/06/2025;In lavorazione;Cy S;Piatto;1;1.250,00;0,00;1.250,00;275,00;1.525,00\n",
+        "EUR",
+        (2, 1269.0),
+    ),
+    "in Dutch": (
+        "Bestelnummer;Besteldatum;Status;Klantnaam;Product;Aantal;Prijs per stuk;Verzendkosten;Totaal\n"
+        "1;1-3-2025 10:00;Afgerond;Ana Q;Mok;2;10,00;4,95;24,95\n"
+        "2;2-3-2025 10:00;Geannuleerd;Bo R;Mok;1;10,00;4,95;14,95\n"
+        "3;14-3-2025 10:00;Verzonden;Cy S;Bord;1;8,00;0,00;8,00\n",
+        "EUR",
+        (2, 28.0),
+    ),
+    "the sign of a currency in letters": (
+        "Número do pedido;Data do pedido;Produto;Quantidade;Valor unitário;Valor do frete;Desconto;Valor total\n"
+        "1;01/03/2025 10:00;Caneca;2;R$ 10,00;R$ 5,00;R$ 2,00;R$ 23,00\n"
+        "3;13/03/2025 10:00;Prato;1;R$ 1.008,00;R$ 0,00;R$ 0,00;R$ 1.008,00\n",
+        "BRL",
+        (2, 1026.0),
+    ),
+    "money without cents beside a sign, and a currency in small letters": (
+        "Booking No,Created,Item,Qty,Price,Currency\n1,20250301T101112Z,Mug,2,Rs. 20,inr\n"
+        '2,Fri 14th of March 2025,Hat,1,"Rs. 1,200",inr\n',
+        "INR",
+        (2, 1240.0),
+    ),
 }
 
 
@@ -477,6 +506,53 @@ def test_what_is_not_certain_is_told_with_its_money(door, tmp_path):
         figures = sold["order_id"].nunique(), round(mine["revenue"].sum(), 2)
         doubts = told[told.index == f"orders, {file}"].set_index("finding")["revenue"].to_dict()
         assert (case, figures, doubts) == (case, *right)
+
+
+LATE = "Order ID,Order Date,Email,Item,Qty,Unit Price,Type,Status,Void\n"
+LATE += "".join(
+    f"{n},2025-03-0{n},{n}@example.com,{name},1,10.00,{kind},{status},{void}\n"
+    for n, (name, kind, status, void) in enumerate(
+        [("Mug", "Sale", "Shipped", "no")] * 3
+        + [
+            ("Mug", "Sale", "Cancelled", "no"),
+            ("Mug", "Sale", "Put by", "no"),
+            ("Mug", "Refund", "Shipped", "no"),
+            ("Mug", "Sale", "Shipped", "yes"),
+            ("Gift card", "Sale", "Shipped", "no"),
+            ("Postage", "Sale", "Shipped", "no"),
+        ],
+        1,
+    )
+)
+
+
+def test_what_only_later_lines_say_is_known_too(count, monkeypatch):
+    monkeypatch.setattr(joins, "SAMPLE", 3)
+    found = count({"export.csv": LATE})
+    assert (found["orders"], found["revenue"]) == (4, 30.0)
+    assert {s["step"]: s["rows_touched"] for s in found["steps"]} == {
+        "order not carried out": 1,
+        "void": 1,
+        "gift card sold": 1,
+        "no goods": 1,
+    }
+    said = [(d["finding"], d["rows"], d["revenue"]) for d in found["open"]]
+    assert said == [("Status says Put by, which is not known: counted", 1, 10.0)]
+
+
+def test_a_state_that_comes_with_a_later_file_is_told(count, command, tmp_path):
+    head, *rows = LATE.splitlines(keepends=True)
+    count({"export.csv": "".join([head, *rows[:3]])})
+    folder = tmp_path / "data" / "door"
+    command("check", "door")
+    with (folder / "client.yaml").open("a", encoding="utf-8") as settings:
+        settings.write((folder / "suggestions.yaml").read_text(encoding="utf-8"))
+    (folder / "raw" / "export.csv").write_text("".join([head, *rows[:5]]), encoding="utf-8")
+    said = {d["finding"]: d["revenue"] for d in counted(Client("door"))["open"]}
+    assert said == {
+        "Status says Cancelled, which is not known: counted": 10.0,
+        "Status says Put by, which is not known: counted": 10.0,
+    }
 
 
 def test_tables_of_one_export_are_joined_and_the_day_is_that_of_the_purchase(count):

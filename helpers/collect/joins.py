@@ -10,10 +10,10 @@ import pandas as pd
 
 from helpers.collect.landing import Landed
 from helpers.collect.opened import Opened, sql_name
-from helpers.collect.suggest import Suggestion, known_as, plain, suggest
+from helpers.collect.suggest import Counts, Suggestion, known_as, plain, suggest
 
 MATCHES = 0.9  # share of a file's rows that must find their row in the other
-SAMPLE = 20_000  # rows from which a file is guessed
+SAMPLE = 20_000  # rows from which a file is guessed; what few lines say is looked up in all of them
 
 
 @dataclass
@@ -81,13 +81,33 @@ def nearly_joined(opened: Opened, lines: Landed, files: list[Landed]) -> str:
     return f"{said}, and a join asks for {MATCHES:.0%}"
 
 
-def first_rows(opened: Opened, columns: list[str], rows: str, file: str) -> pd.DataFrame:
+def _first_rows(opened: Opened, columns: list[str], rows: str, file: str) -> pd.DataFrame:
     """The first rows of what stands after FROM, all columns as text."""
     cells = (
         ", ".join(f"CAST({sql_name(c)} AS VARCHAR) AS {sql_name(c)}" for c in columns)
         or "NULL AS nothing"
     )
     return opened.query(f"SELECT {cells} FROM {rows} LIMIT {SAMPLE}", file).df().astype("str")
+
+
+def guess_from(
+    opened: Opened, file: Landed, columns: list[str], rows: str, zone: str
+) -> Suggestion:
+    """The suggestion for a file from the first of its rows; `rows` is what stands after FROM."""
+    some = _first_rows(opened, columns, rows, file.file)
+    return suggest(file, some, zone, _counts(opened, rows, file) if len(some) == SAMPLE else None)
+
+
+def _counts(opened: Opened, rows: str, file: Landed) -> Counts:
+    def counts(column: str, instead: str) -> pd.Series:
+        cell = f"CAST({sql_name(column)} AS VARCHAR)"
+        query = (
+            f"SELECT {cell} AS cell, count(*) AS n FROM {instead or rows} WHERE {cell} IS NOT NULL"
+        )
+        found = opened.query(f"{query} GROUP BY ALL ORDER BY n DESC, cell", file.file).df()
+        return found.astype({"cell": "str"}).set_index("cell")["n"]
+
+    return counts
 
 
 def _holds_lines(f: Landed) -> bool:
@@ -171,7 +191,7 @@ def _guess(
     seen = replace(
         lines, facts=lines.facts | {"columns": list(columns), "near": [], "joined": True}
     )
-    guess = suggest(seen, first_rows(opened, list(columns), rows, lines.file), zone)
+    guess = guess_from(opened, seen, list(columns), rows, zone)
     guess.rows = rows
     if guess.dated.strip('"') not in own:
         guess.dated = ""

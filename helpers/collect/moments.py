@@ -48,7 +48,7 @@ _ZONES |= dict(
 )
 _ZONES |= dict(NZST=12, NZDT=13)
 _DAY_FIRST = re.compile(
-    r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?[-/ ]*(?:de )?([^\W\d_]{3,})[-.,/ ]+(?:del?"
+    r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?[-/ ]*(?:de |of )?([^\W\d_]{3,})[-.,/ ]+(?:del?"
     r" )?(\d{4}|\d\d)\b(.*)"
 )
 _MONTH_FIRST = re.compile(
@@ -64,10 +64,13 @@ def usual_spelling(text: str) -> str:
     ('2025-03-01 10:00', '2025-03-01 3:04:05 PM -0800')
     >>> usual_spelling("2025/3/1 下午2:30"), usual_spelling("1740823200")
     ('2025/3/1 2:30 PM', '2025-03-01 10:00:00Z')
+    >>> usual_spelling("20250301T101112Z"), usual_spelling("Sat 1st of March 2025")
+    ('2025-03-01 10:11:12Z', '2025-03-01')
     """
     text = " ".join(unicodedata.normalize("NFKC", text).split())
     if re.fullmatch(r"1\d{9}(\d{3})?", text):  # seconds or thousandths since 1970
         return datetime.fromtimestamp(int(text[:10]), UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    text = re.sub(r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?", _basic, text)
     text = re.sub(r" ?\[.*\]$| ?\(.*\)$| Uhr$", "", text)
     text = re.sub(r"(上午|下午) ?(\d{1,2}:\d\d(:\d\d)?)", r"\2 \1", text)
     text = re.sub(r"(?i) ?(a\. ?m\.|\bam\b|(?<=\d)am\b|上午)", " AM", text)
@@ -79,8 +82,15 @@ def usual_spelling(text: str) -> str:
     if zone and zone[1] in _ZONES:
         text = f"{text[: zone.start()]} {_ZONES[zone[1]]:+03d}00"
     # the day of the week
-    text = re.sub(r"^[^\W\d_]+[.,]+ ?(?=[^\W_])|^[^\W\d_]+ (?=[^\W\d_]+ \d)", "", text)
+    before_month = r"[^\W\d_]+ \d|\d{1,2}(?:st|nd|rd|th|\.)? (?:of )?[^\W\d_]{3,}"
+    text = re.sub(rf"^[^\W\d_]+[.,]+ ?(?=[^\W_])|^[^\W\d_]+ (?={before_month})", "", text)
     return _year_first(text)
+
+
+def _basic(found: re.Match[str]) -> str:
+    """The basic form of ISO 8601 with its marks: "20250301T1005" as "2025-03-01 10:05:00"."""
+    year, month, day, hour, minute, second = found.groups("00")
+    return f"{year}-{month}-{day} {hour}:{minute}:{second}"
 
 
 def _year_first(text: str) -> str:

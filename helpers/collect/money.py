@@ -113,13 +113,15 @@ def amounts(cells: pd.Series, mark: str = ".") -> pd.Series:
 
     >>> amounts(pd.Series(["$1,200.50", "(3.00)", "1,23,456.78", "", "free", "15 %"])).tolist()
     [1200.5, -3.0, 123456.78, nan, nan, 0.15]
+    >>> amounts(pd.Series(["Rs. 1,200.50", "1,200.50 kr."])).tolist()
+    [1200.5, 1200.5]
     """
     text = cells.astype("str").str.normalize("NFKC").str.replace(r"[\s'’]", "", regex=True)
     text = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True).str.replace(
         r"^(.*\d)-$", r"-\1", regex=True
     )
     share = text.str.endswith("%")
-    text = text.str.replace(r"[^\d.,+-]", "", regex=True)
+    text = text.str.replace(r"[^\W\d_]+\.?|[^\d.,+-]", "", regex=True)
     thousands = "," if mark == "." else "."
     text = text.str.replace(thousands, "").str.replace(mark, ".")
     numbers = pd.to_numeric(text, errors="coerce")

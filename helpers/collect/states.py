@@ -93,11 +93,13 @@ class States:
         return [*self.out, *self.counts]
 
 
-def read_states(column: str, cells: pd.Series, way: bool = False) -> States:
-    """The states of a column, the most frequent first."""
+def read_states(column: str, lines: pd.Series, way: bool = False) -> States:
+    """The states of a column by what they mean; `lines` counts the lines of each, the most frequent
+    first.
+    """
     found = States(column)
     by = {"out": found.out, "counts": found.counts, "in part": found.in_part, "": found.unknown}
-    for state, n in cells.dropna().value_counts().items():
+    for state, n in lines.items():
         by[meaning(state, way) or ("counts" if way else "")][state] = int(n)
     return found
 

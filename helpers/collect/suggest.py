@@ -19,7 +19,7 @@ from helpers.collect.landing import Landed
 from helpers.collect.people import fold
 from helpers.collect.presets import presets
 from helpers.collect.privacy import heading_kind
-from helpers.collect.states import States, is_back, listed, pattern, read_states, words
+from helpers.collect.states import MANY, States, is_back, listed, pattern, read_states, words
 
 MONEY = ["revenue", "unit_price", "order_total", "subtotal"]
 _NEEDS = {"money": "revenue or unit_price", "who": "a number, e-mail or name"}
@@ -42,14 +42,19 @@ _OF_ORDER = [
 _FURTHER = ["cost", "channel", "store_id", "payment_method", "currency", "coupon_id"]
 WHO = ["ids", "email", "phone", "name", "last_name"]
 _DATE = re.compile(
-    r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|\d{4}年\d{1,2}月\d{1,2}日.*|\d{4}-\d\d-\d\d.*|20\d{6}(\d{4}|\d{6})?"
-    r"|([^\W\d_]{2,}[.,]* )?\d{1,2}(st|nd|rd|th|er|º|\.)?[-/ ]*(de )?[^\W\d_]{3,}[-.,/ ]+(del?"
+    r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|\d{4}年\d{1,2}月\d{1,2}日.*|\d{4}-\d\d-\d\d.*|20\d{6}(T?\d{4}|T?\d{6})?Z?"
+    r"|([^\W\d_]{2,}[.,]* )?\d{1,2}(st|nd|rd|th|er|º|\.)?[-/ ]*(de |of )?[^\W\d_]{3,}[-.,/ ]+(del?"
     r" )?\d{2,4}\b.*"
     r"|([^\W\d_]{2,}[.,]* )?[^\W\d_]{3,}\.?[- ]\d{1,2}(st|nd|rd|th)?,?[- ]\d{4}\b.*"
 )
 # a spreadsheet's days, or seconds since 1970
 _COUNT_OF_DAYS = re.compile(r"[3-5]\d{4}([.,]\d+)?|1\d{9}(\d{3})?")
-_AMOUNT = re.compile(r"[-+(]?[€$£¥]?\s?\d[\d.,' ]*[.,]\d{1,2}\s?(€|\$|£|¥|[A-Z]{3})?\)?")
+_SIGN = r"(?:[A-Z]{0,2}[€$£¥₹₩₺₽]|zł|kr\.?|Rs\.?|S?Fr\.?|руб\.?|円|元|원|EUR|USD|GBP|CHF)"
+# with cents, or with the sign of a currency
+_AMOUNT = re.compile(
+    rf"[-+(]?({_SIGN}|[A-Z]{{3}})?\s?-?\d[\d.,'’\s]*[.,]\d{{1,2}}\s?({_SIGN}|[A-Z]{{3}})?\)?-?"
+    rf"|[-+(]?({_SIGN}\s?-?\d[\d.,'’\s]*|\d[\d.,'’\s]*{_SIGN})\)?-?"
+)
 _NUMBER = re.compile(r"[-+]?[\d.,' ]+%?")
 _CODE = re.compile(r"[^\W\d_]+[-_/.]?\d[\w-]*")  # letters, then digits, no space
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -76,6 +81,9 @@ _YES_NO = {
     "否",
 }
 _OFFSET = r"\d:\d\d.*(?:[+-]\d\d:?\d\d|Z| ?UTC| ?GMT)$"
+
+
+Counts = Callable[[str, str], pd.Series]
 
 
 @dataclass
@@ -105,6 +113,8 @@ class Suggestion:
     clean: list[dict[str, str]] = field(default_factory=list)
     rows: str = ""  # what stands after FROM, where files are joined
     beside: list[Suggestion] = field(default_factory=list)  # the files that are joined
+    # of a column and of what stands after FROM: how often each text stands there in the whole file
+    counts: Counts | None = field(default=None, repr=False, compare=False)
 
     @property
     def tables(self) -> list[str]:
@@ -201,12 +211,15 @@ def forms(heading: str) -> tuple[str, ...]:
     return (short,) if is_number else (" ".join(base.split()) or whole,)
 
 
-def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
+def suggest(
+    file: Landed, rows: pd.DataFrame, zone: str = "UTC", counts: Counts | None = None
+) -> Suggestion:
     """The likeliest mapping of a file to a canonical table, from its headings and from a sample of
     its rows.
 
-    `rows` holds the file's columns as text; `zone` is the client's own. Nothing of the cells comes
-    back.
+    `rows` holds the file's columns as text; `zone` is the client's own. What few lines say, such as
+    a state or a refund, is looked up with `counts` where the rows are a part of the file. Of the
+    cells only the states of orders and a few names of what is no goods come back.
     """
     if rows.empty:
         return Suggestion(file.name, file.file, lacks="it has a header and no rows")
@@ -227,7 +240,8 @@ def suggest(file: Landed, rows: pd.DataFrame, zone: str = "UTC") -> Suggestion:
     # A file of people looks like orders to half its columns: what is needed decides before what is
     # found.
     lacking, share, table, found = min(scored, key=lambda s: s[:2])
-    guess = Suggestion(file.name, file.file, near=nearly, decimal=file.facts.get("decimal") or ".")
+    mark = file.facts.get("decimal") or "."
+    guess = Suggestion(file.name, file.file, near=nearly, decimal=mark, counts=counts)
     if lacking or -share < 0.3:
         _, _, near, seen = max(scored, key=lambda s: (len(s[3]), -s[0]))
         missing = [n for n in _synonyms()[near]["needs"] if not _has(n, seen)]
@@ -261,6 +275,11 @@ def _carried(rows: pd.DataFrame, found: dict[str, str]) -> list[str]:
         once = (filled <= 1) & (filled < lines)
         first += [c] if len(lines) and (filled > 0).any() and once[filled > 0].mean() > 0.9 else []
     return first
+
+
+def _texts_of(guess: Suggestion, column: str, rows: pd.DataFrame) -> pd.Series:
+    """How often each text stands in a column, the most frequent first."""
+    return guess.counts(column, guess.rows) if guess.counts else rows[column].value_counts()
 
 
 def _carry(guess: Suggestion, rows: pd.DataFrame, found: dict[str, str]) -> pd.DataFrame:
@@ -523,6 +542,8 @@ def _orders(
     if "quantity" not in has:
         notes["quantity"] = "no column looks like it: one a line"
     columns |= {c: has[c] for c in _FURTHER if c in has}
+    if "currency" in has and rows[found["currency"]].str.contains("[a-z]").any():
+        columns["currency"] = f"upper({has['currency']})"
     if not _money(guess, found, rows):
         return
     _returns(guess, found, rows)
@@ -606,10 +627,12 @@ def _returns(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> No
     """
     said, quantity = {}, f"amount({_col(found['quantity'])})" if "quantity" in found else ""
     came_back = "(?i)" + pattern("back")
-    kinds = rows[found["kind"]].dropna().unique() if "kind" in found else []
+    kinds = _texts_of(guess, found["kind"], rows).index if "kind" in found else []
     if any(is_back(k) for k in kinds):
         said["the kind of line"] = f"regexp_matches({_col(found['kind'])}, '{came_back}')"
-    if "order_id" in found and (begins := _credit_numbers(rows, found)):
+    if "order_id" in found and (
+        begins := _credit_numbers(_texts_of(guess, found["order_id"], rows))
+    ):
         said["a credit number"] = f"regexp_matches({_col(found['order_id'])}, '^{begins}')"
     if signs := _signs(guess, found, rows, quantity):
         said["the sign"] = signs
@@ -636,15 +659,16 @@ def _signs(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame, quantit
     A discount on a line of its own gets the quantity 0.
     """
     number = {
-        r: money.amounts(rows[found[r]], guess.decimal) for r in (*MONEY, "quantity") if r in found
+        r: money.amounts(_texts_of(guess, found[r], rows).index.to_series(), guess.decimal)
+        for r in (*MONEY, "quantity")
+        if r in found
     }
     said = [f"{quantity} < 0"] if quantity and (number.pop("quantity") < 0).any() else []
     if not any((n < 0).any() for n in number.values()):
         return " OR ".join(said)
     name = found.get("product_name", found.get("product_id", ""))
     less = f"(?i){pattern('reduction')}"
-    negative = pd.concat([n < 0 for n in number.values()], axis=1).any(axis=1)
-    if name and rows.loc[negative, name].dropna().astype("str").str.contains(less).any():
+    if name and _texts_of(guess, name, rows).index.astype("str").str.contains(less).any():
         off = (
             f"({guess.columns['revenue']} < 0 AND coalesce(regexp_matches({_col(name)}, '{less}'),"
             " FALSE))"
@@ -661,13 +685,13 @@ _CREDIT = (
 )
 
 
-def _credit_numbers(rows: pd.DataFrame, found: dict[str, str]) -> str:
+def _credit_numbers(lines: pd.Series) -> str:
     """The beginning of the few orders' numbers that mark a credit; empty where none do.
 
     A letter before a number that the others carry bare, as C536379 beside 536365, or CN-7 where all
     others are INV-6.
     """
-    numbers = rows[found["order_id"]].dropna().astype("str")
+    numbers = lines.index.to_series().astype("str")
     for begins, others in (
         (r"(?:C|CN|CR|RE?F)-?\d", r"\d+"),
         (_CREDIT, r"[A-Z]{1,4}[-/ ]?\d[\d/-]*"),
@@ -675,7 +699,11 @@ def _credit_numbers(rows: pd.DataFrame, found: dict[str, str]) -> str:
         credit = numbers.str.match(begins)
         bare = numbers[~credit]
         alike = bare.str.extract(r"^(\D*)", expand=False).nunique() == 1
-        if 0 < credit.mean() < 0.3 and alike and bare.str.fullmatch(others).mean() > 0.9:
+        if (
+            0 < lines[credit].sum() < 0.3 * lines.sum()
+            and alike
+            and bare.str.fullmatch(others).mean() > 0.9
+        ):
             return begins
     return ""
 
@@ -685,10 +713,10 @@ def _states(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> Non
     a doubt.
     """
     said = []
-    for nth, (column, way) in enumerate(_state_columns(found, rows), 1):
+    for nth, (column, way) in enumerate(_state_columns(guess, found, rows), 1):
         name = "order_status" if nth == 1 else f"order_status_{nth}"
         guess.columns[name] = _col(column)
-        states = read_states(column, rows[column], way)
+        states = read_states(column, _texts_of(guess, column, rows), way)
         guess.notes[name] = (
             f"counted: {listed(states.counts | states.in_part | states.unknown) or 'none'}"
         )
@@ -703,13 +731,13 @@ def _states(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> Non
                 }
             )
         _doubtful_states(guess, states, way or "refunded" in found)
-    for nth, column in enumerate(_flags(found, rows), 1):
+    for nth, column in enumerate(_flags(guess, found, rows), 1):
         name = "is_undone" if nth == 1 else f"is_undone_{nth}"
         guess.columns[name] = (
             f"{_col(column)} IS NOT NULL AND coalesce(truth_of({_col(column)}), TRUE)"
         )
         guess.clean.append({"step": plain(column), "where": name, "reason": f"{column} says so"})
-    void = _undone_kinds(found, rows)
+    void = _undone_kinds(guess, found, rows)
     if void:
         guess.columns["line_kind"] = _col(found["kind"])
         where = f"line_kind IN ({_texts(void)}) AND revenue >= 0"
@@ -721,13 +749,13 @@ def _texts(states: Iterable[str]) -> str:
 
 
 def _doubtful_states(guess: Suggestion, states: States, told: bool) -> None:
-    """Doubts on states that are not known, and on money that came back in part where no column
-    tells how much.
+    """Doubts on states that are not known, today's or those of a later file, and on money that came
+    back in part where no column tells how much.
     """
     column = _col(states.column)
-    if states.unknown:
-        known = _texts([*states.known, *states.in_part])
-        unknown = f"{column} NOT IN ({known})" if known else f"{column} IS NOT NULL"
+    every = [*states.known, *states.in_part]
+    if states.unknown or len(every) <= MANY:
+        unknown = f"{column} NOT IN ({_texts(every)})" if every else f"{column} IS NOT NULL"
         guess.doubts.append(
             (unknown, f"{states.column} says %s, which is not known: counted", column)
         )
@@ -736,15 +764,16 @@ def _doubtful_states(guess: Suggestion, states: States, told: bool) -> None:
         guess.doubts.append((f"{column} IN ({_texts(states.in_part)})", said, column))
 
 
-def _state_columns(found: dict[str, str], rows: pd.DataFrame) -> list[tuple[str, bool]]:
+def _state_columns(
+    guess: Suggestion, found: dict[str, str], rows: pd.DataFrame
+) -> list[tuple[str, bool]]:
     """The columns that say how far an order is, the whole order's first, and whether each is of the
     goods' way only.
     """
     first, taken = found.get("status"), set(found.values())
     columns = [first] if first else []
-    columns += [
-        c for c in rows.columns if c not in taken and _is_state(c) and rows[c].notna().any()
-    ]
+    named = (c for c in rows.columns if c not in taken and _is_state(c))
+    columns += [c for c in named if len(_texts_of(guess, c, rows))]
     return [(c, _is_way(c)) for c in columns]
 
 
@@ -755,26 +784,25 @@ def _is_way(heading: str) -> bool:
     )
 
 
-def _flags(found: dict[str, str], rows: pd.DataFrame) -> list[str]:
+def _flags(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> list[str]:
     """The columns that say by a day or a yes that an order came to nothing, as "Cancelled at" and
     "Void" do.
     """
     columns = []
-    for c in (c for c in rows.columns if c not in found.values() and rows[c].notna().any()):
+    for c in (c for c in rows.columns if c not in found.values()):
         said = re.sub(r"\b(is|was|at|on|date|time|order|am|le|el)\b", " ", plain(c)).strip()
-        cells = rows[c].dropna().astype("str")
-        tells = _content(cells) == "date" or cells.str.lower().isin(_YES_NO).all()
-        columns += (
-            [c] if tells and re.fullmatch(pattern("undone", before="", after=""), said) else []
-        )
+        if re.fullmatch(pattern("undone", before="", after=""), said):
+            cells = _texts_of(guess, c, rows).index.to_series().astype("str")
+            tells = _content(cells) == "date" or cells.str.lower().isin(_YES_NO).all()
+            columns += [c] if tells and len(cells) else []
     return columns
 
 
-def _undone_kinds(found: dict[str, str], rows: pd.DataFrame) -> dict[str, int]:
+def _undone_kinds(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> dict[str, int]:
     """Kinds of lines that came to nothing, such as void; what came back counts down instead."""
     if "kind" not in found:
         return {}
-    states = read_states(found["kind"], rows[found["kind"]])
+    states = read_states(found["kind"], _texts_of(guess, found["kind"], rows))
     return {kind: n for kind, n in states.out.items() if not is_back(kind)}
 
 
@@ -793,7 +821,8 @@ def _doubt(guess: Suggestion) -> None:
 def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> None:
     """Lines that are no goods, and numbers without money, proposed as steps of cleaning."""
     name = found.get("product_name", found.get("product_id", ""))
-    named = rows[name].dropna().astype("str") if name else pd.Series(dtype="str")
+    named = _texts_of(guess, name, rows).index if name else pd.Index([])
+    named = named.to_series().astype("str")
     no_goods = f"(?i)^[\\s*-]*{pattern('no_goods', before='')}[\\s*-]*$"
     some = named[named.str.contains(no_goods)].unique()[:4]
     if len(some):
@@ -802,17 +831,11 @@ def _no_goods(guess: Suggestion, found: dict[str, str], rows: pd.DataFrame) -> N
         reason = f"postage, fees, tips and the like: {', '.join(some)}"
         guess.clean.append({"step": "no goods", "where": where, "reason": reason})
     if named.str.contains(_GIFT_CARD).any():
-        guess.columns["line_name"] = _col(name)
+        guess.columns["is_gift_card"] = f"is_gift_card({_col(name)})"
         reason = "a gift card is paid in advance; the goods bought with it count"
-        guess.clean.append(
-            {"step": "gift card sold", "where": "is_gift_card(line_name)", "reason": reason}
-        )
-    price = (
-        money.amounts(rows[found["unit_price"]], guess.decimal)
-        if "unit_price" in found
-        else pd.Series([1.0])
-    )
-    if (price == 0).any():
+        guess.clean.append({"step": "gift card sold", "where": "is_gift_card", "reason": reason})
+    prices = _texts_of(guess, found["unit_price"], rows).index if "unit_price" in found else []
+    if (money.amounts(pd.Series(prices, dtype="str"), guess.decimal) == 0).any():
         each = "abs(coalesce(revenue, 0)) + abs(coalesce(unit_price, 0))"
         where = f"max({each}) OVER (PARTITION BY source_name, order_id) = 0"
         reason = "no line of it has a price: stock moved, nothing sold"
