@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers import languages, methods
 from helpers.client import Client, PlaybookError, empty_spills, quiet_ibis
-from helpers.store import Store
+from helpers.store import Store, words_file
 
 _current: Store | None = None
 
@@ -26,7 +26,9 @@ def start(notebook: str, client: str, as_of: str = "") -> Store:
     empty_spills(folder)  # of kernels that were killed; in a run its parent does it too
     _current = Store(notebook, found, folder, as_of)
     methods.choose(dict(found.settings.methods))
-    languages.speak(found.settings.language)
+    # what nobody has translated is English from the first word to the last number
+    own = words_file(notebook, found.settings.language).is_file()
+    languages.speak(found.settings.language if own else languages.ENGLISH)
     for file, nothing in ((_current.findings_file, "[]"), (_current.assumptions_file, "{}")):
         file.parent.mkdir(exist_ok=True)
         file.write_text(nothing, encoding="utf-8")

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from ibis.expr.operations import InMemoryTable
 
-from helpers import tables
+from helpers import languages, tables
 from helpers.client import Client, PlaybookError, connect, home, parse_day
 
 SCHEMA_VERSION = 1
@@ -173,6 +173,12 @@ def notebook_file(name: str) -> Path:
     return path
 
 
+def words_file(notebook: str, language: str = languages.ENGLISH) -> Path:
+    """Where the words of a notebook stand in a language; the file need not be there."""
+    ending = "" if language == languages.ENGLISH else f".{language}"
+    return notebook_file(notebook).parent / "words" / f"{notebook}{ending}.yaml"
+
+
 def declared(notebook: str) -> tuple[list[str], list[str]]:
     """The tables that a notebook reads and writes, from its metadata."""
     # Plain JSON: importing nbformat would cost every notebook a second.
@@ -257,9 +263,21 @@ def write_csv(rows: pd.DataFrame, path: Path) -> None:
     """
     part = path.with_suffix(".part")
     part.touch(0o600 if "private" in path.parts else 0o666)  # contacts are the owner's alone
-    safe = rows.astype(object).map(safe_cell).rename(columns=safe_cell)
+    safe = rows.apply(_safe_column).rename(columns=safe_cell)
     safe.to_csv(part, index=False, encoding="utf-8-sig", lineterminator="\n")
     os.replace(part, path)
+
+
+def _safe_column(column: pd.Series) -> pd.Series:
+    """A column with every cell made safe; each different text is looked at once."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    cells = column.astype(object)
+    texts = {cell for cell in cells if isinstance(cell, str)}
+    changed = {text: safe_cell(text) for text in texts if safe_cell(text) != text}
+    if not changed:
+        return cells
+    return cells.map(lambda cell: changed.get(cell, cell) if isinstance(cell, str) else cell)
 
 
 def today(zone: str) -> date:

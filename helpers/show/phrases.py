@@ -21,7 +21,7 @@ from helpers import languages
 from helpers.client import PlaybookError
 from helpers.show import words
 from helpers.start import current, is_started
-from helpers.store import notebook_file
+from helpers.store import words_file
 
 NAME = r"[a-z0-9]+(-[a-z0-9]+)*"  # of a template
 PARTS = ("findings", "texts", "unseen", "tables", "charts")
@@ -102,12 +102,6 @@ def _in_language(template: dict | str | None, part: str, name: str) -> dict | st
     if own is None:
         return template
     return template | own if isinstance(template, dict) else own
-
-
-def words_file(notebook: str, language: str = languages.ENGLISH) -> Path:
-    """Where the words of a notebook stand in a language; the file need not be there."""
-    ending = "" if language == languages.ENGLISH else f".{language}"
-    return notebook_file(notebook).parent / "words" / f"{notebook}{ending}.yaml"
 
 
 def cells(notebook: str) -> dict[str, str]:
