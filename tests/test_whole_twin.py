@@ -179,3 +179,16 @@ def test_personas_count_each_of_their_customers_once(lab_run):
     assert (people["known"] == (people["orders"] >= 3)).all()
     assert set(answers.loc[answers["division"] == "persona", "group"]) <= set(cards.index)
     assert answers["rate"].dropna().between(0, 1).all()
+
+
+def test_the_ledger_adds_up_to_the_log_of_the_orders(lab_run):
+    ledger, log = (
+        pd.read_parquet(lab_run / "tables" / f"{name}.parquet") for name in ("ledger", "clean_log")
+    )
+    own, steps = ledger[ledger["table"] == "orders"], log[log["table"] == "orders"]
+    taken = steps["revenue_before"] - steps["revenue_after"]
+    left_out = taken[steps["action"].isin(["duplicate", "filter", "hold"])].sum()
+    assert own["money_corrected"].sum() == pytest.approx(left_out - taken.sum(), abs=1)
+    assert own["money_loaded"].sum() == pytest.approx(
+        own["money"].sum() - own["money_left_out"].sum(), abs=1
+    )

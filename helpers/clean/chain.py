@@ -229,16 +229,6 @@ def chain_log(all_cleaned: list[Cleaned]) -> pd.DataFrame:
     return whole.assign(position=range(1, len(whole) + 1))
 
 
-def misprinted(order_steps: pd.DataFrame) -> tuple[int, float]:
-    """How many order lines were held because their price is likely a misprint, and the money that
-    stands in them as printed (rows of `chain_log`).
-    """
-    rows = order_steps[order_steps["step"] == MISPRINTS]
-    return int(rows["rows_touched"].sum()), float(
-        (rows["revenue_before"] - rows["revenue_after"]).sum()
-    )
-
-
 def quarantined(all_cleaned: list[Cleaned]) -> ir.Table:
     """The held rows of all tables (table `quarantine`)."""
     return ibis.union(*[quarantine(c) for c in all_cleaned if c.steps])
@@ -296,29 +286,6 @@ def with_outliers(cleaned: Cleaned) -> ir.Table:
     return Cleaned(
         cleaned.name, joined.mutate(is_outlier=far).drop("fence", "product_category_right")
     ).rows
-
-
-def outlier_effect(orders: ir.Table) -> pd.Series:
-    """Lines flagged, their share of revenue, and the largest."""
-    flagged = _.is_outlier
-    t = (
-        orders.agg(
-            lines=flagged.sum(),
-            money=_.revenue.sum(where=flagged),
-            total=_.revenue.sum(),
-            largest=_.revenue.max(where=flagged),
-        )
-        .to_pandas()
-        .fillna(0)
-        .iloc[0]
-    )
-    return pd.Series(
-        {
-            "lines": t["lines"],
-            "share": t["money"] / t["total"] if t["total"] else 0,
-            "largest": t["largest"],
-        }
-    )
 
 
 def rules_for(run: Store, spec: tables.Table, staged: ir.Table, as_of: date) -> list[CleanStep]:

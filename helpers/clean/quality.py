@@ -108,17 +108,3 @@ def _timeliness(rows: ir.Table, name: str, as_of: date) -> tuple[float | None, s
         rows.filter(_[day].between(window.date(), as_of)).select(day).distinct().count().execute()
     )
     return days / 28, f"{28 - days} of the last 28 days without a row"
-
-
-def trend(now: pd.DataFrame, before: pd.DataFrame | None) -> str:
-    """How the score moved since the last run, in a sentence."""
-    if before is None:
-        return "There is no earlier run of this client to compare the score with."
-    both = now.merge(before, on=["table", "part"], suffixes=("", "_before"))
-    moved = both[(both["score"] - both["score_before"]).abs() > 0.001]
-    if moved.empty:
-        return "No part of the score moved since the last run."
-    words = [
-        f"{r.table} {r.part} from {r.score_before:.1%} to {r.score:.1%}" for r in moved.itertuples()
-    ]
-    return f"Since the last run these parts moved: {', '.join(words)}."

@@ -46,3 +46,33 @@ def lines_not_loaded(run: Store) -> Answers:
         ),
         "That is what is loaded. Take the others.": int(ledger["loaded"].sum()),
     }
+
+
+@exercise
+def rule_that_holds_most(run: Store) -> Answers:
+    """The rule with the most rows in quarantine."""
+    held = run.frame("quarantine")
+    rows = held["rule"].value_counts()
+    money = held.groupby("rule")["revenue"].sum()
+    return rows.index[0], {
+        "That rule holds the most money. Count the rows.": money.idxmax(),
+        "That rule holds the fewest rows.": rows.index[-1],
+    }
+
+
+@exercise
+def share_of_outliers(run: Store) -> Answers:
+    """Flagged lines over all lines of the clean orders."""
+    orders = run.read("orders")
+    far = orders.is_outlier
+    counts = orders.agg(
+        share=far.mean(),
+        lines=far.sum(),
+        money=orders.revenue.sum(where=far) / orders.revenue.sum(),
+    )
+    found = counts.to_pandas().iloc[0]
+    return found["share"], {
+        "That is how many lines are flagged. Divide by all lines.": found["lines"],
+        "That is their share of the money. The question asks for lines.": found["money"],
+        "That is the share that is not flagged.": 1 - found["share"],
+    }
