@@ -540,6 +540,13 @@ def test_what_only_later_lines_say_is_known_too(count, monkeypatch):
     assert said == [("Status says Put by, which is not known: counted", 1, 10.0)]
 
 
+def test_a_few_known_headings_are_enough_among_many(count):
+    more = [f"Extra {i}" for i in range(60)]
+    head = ",".join(["Order ID,Order Date,Email,Item,Qty,Unit Price", *more])
+    row = ",".join(["1,2025-03-01,a@example.com,Mug,2,10.00", *more])
+    assert count({"export.csv": f"{head}\n{row}\n"})["revenue"] == 20.0
+
+
 def test_a_state_that_comes_with_a_later_file_is_told(count, command, tmp_path):
     head, *rows = LATE.splitlines(keepends=True)
     count({"export.csv": "".join([head, *rows[:3]])})

@@ -22,6 +22,7 @@ from helpers.collect.privacy import heading_kind
 from helpers.collect.states import MANY, States, is_back, listed, pattern, read_states, words
 
 MONEY = ["revenue", "unit_price", "order_total", "subtotal"]
+ENOUGH = 5  # headings of a table that are known: however many others stand beside them
 _NEEDS = {"money": "revenue or unit_price", "who": "a number, e-mail or name"}
 _DAYS = "ordered_at spent_on starts_on ends_on since consent_at posted_at opened_at solved_at"
 _AMOUNTS = (
@@ -242,7 +243,7 @@ def suggest(
     lacking, share, table, found = min(scored, key=lambda s: s[:2])
     mark = file.facts.get("decimal") or "."
     guess = Suggestion(file.name, file.file, near=nearly, decimal=mark, counts=counts)
-    if lacking or -share < 0.3:
+    if lacking or (-share < 0.3 and len(found) < ENOUGH):
         _, _, near, seen = max(scored, key=lambda s: (len(s[3]), -s[0]))
         missing = [n for n in _synonyms()[near]["needs"] if not _has(n, seen)]
         wanted = " and ".join(_NEEDS.get(m, m) for m in missing)
