@@ -16,9 +16,8 @@ import yaml
 from ibis import _
 
 from helpers import stats
-from helpers.client import Economics, Tier
+from helpers.client import Tier
 from helpers.segment.profiles import answers, service
-from helpers.show import words
 
 RULES = yaml.safe_load(
     resources.files(__package__).joinpath("tiers.yaml").read_text(encoding="utf-8")
@@ -108,66 +107,6 @@ def add_year(
     return people.assign(**{c: people[c].astype(float).fillna(0.0) for c in added})
 
 
-def add_benefits(people: pd.DataFrame, tiers: list[Tier], economics: Economics) -> pd.DataFrame:
-    """Add what a member's year costs and leaves, in currency: benefits, serving and left.
-
-    people: of `add_tier` and `add_year`; without a known margin, sales stand in for it. benefits:
-    share of sales given back, and the fixed part; serving: messages and service cases, at what they
-    cost in the data or the settings; left: the margin less both.
-    """
-    by = pd.DataFrame({t.name: {"benefit": t.benefit, "fixed": t.fixed} for t in tiers}).reindex(
-        ["benefit", "fixed"]
-    )
-    share, fixed = (
-        people["tier"].map(by.loc[c]).astype(float).fillna(0) for c in ("benefit", "fixed")
-    )
-    serving = people["contacts"] * economics.contact_cost + people["case_cost"]
-    serving += (people["cases"] - people["costed"]) * economics.case_cost
-    benefits = share * people["yearly_sales"].clip(lower=0) + fixed
-    return people.assign(
-        benefits=benefits,
-        serving=serving,
-        left=people["yearly_margin"].fillna(0) - benefits - serving,
-    )
-
-
-def tier_table(people: pd.DataFrame, tiers: list[Tier]) -> pd.DataFrame:
-    """One row a tier, the lowest first (table `tiers`): size, sales, benefits and what is left.
-
-    people: of `add_benefits`. threshold, benefit, fixed and perks (what the tier promises),
-    members, share_of_members, sales, share_of_sales, per_member (sales of one), margin, benefits,
-    serving, left, losing (members whose year leaves less than nothing), loss (what they cost beyond
-    what they bring), and the silent, members without sales in the year who were written to, with
-    the messages wasted.
-    """
-    silent, left = people["yearly_sales"] <= 0, people["left"]
-    marked = people.assign(
-        losing=left < 0, loss=-left.clip(upper=0), wasted=people["contacts"].where(silent, 0)
-    )
-    marked["silent"] = marked["wasted"] > 0
-    sums = marked.groupby("tier").agg(
-        members=("tier", "size"),
-        sales=("yearly_sales", "sum"),
-        margin=("yearly_margin", "sum"),
-        **{
-            c: (c, "sum")
-            for c in ("benefits", "serving", "left", "losing", "loss", "silent", "wasted")
-        },
-    )
-    names = [*([NONE] if NONE in sums.index else []), *(t.name for t in tiers)]
-    table = sums.reindex(names, fill_value=0)
-    table.insert(
-        0, "threshold", [next((t.sales for t in tiers if t.name == n), 0.0) for n in names]
-    )
-    promised = {t.name: {"benefit": t.benefit, "fixed": t.fixed, "perks": t.perks} for t in tiers}
-    table = table.assign(**{c: [promised.get(n, {}).get(c, none) for n in names]
-                            for c, none in (("benefit", 0.0), ("fixed", 0.0), ("perks", ""))})  # fmt: skip
-    table.insert(2, "share_of_members", table["members"] / max(len(people), 1))
-    table.insert(4, "share_of_sales", table["sales"] / (table["sales"].sum() or np.nan))
-    table.insert(5, "per_member", table["sales"] / table["members"].where(table["members"] > 0))
-    return table.rename_axis("tier").reset_index()
-
-
 def ways_up(people: pd.DataFrame, tiers: list[Tier]) -> pd.DataFrame:
     """Who could rise: one row a tier with one above it, the lowest first.
 
@@ -246,16 +185,6 @@ def large_enough(
         rows.append((name, now["tier"].isin(held).sum(), stayed, needed))
     table = pd.DataFrame(rows, columns=["tier", "members", "stayed", "needed"])
     return table.assign(enough=table["members"] >= table["needed"])
-
-
-def advise_tiers(enough: pd.DataFrame, tiers: list[Tier]) -> str:
-    """What `large_enough` says about splitting the base into tiers, in words; empty where each tier
-    is large enough.
-    """
-    single = enough[enough["tier"].isin([t.name for t in tiers])]["enough"]
-    large = words.listing(enough[enough["enough"]]["tier"])
-    kind = "each" if len(single) and single.all() else "some" if large else "none"
-    return RULES["advice"][kind].format(lowest=tiers[0].name, n=len(single), large=large)
 
 
 def member_cards(memberships: ir.Table, as_of: date) -> ir.Table:

@@ -110,37 +110,6 @@ def movers(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     return both[["customer_id", *columns]].assign(move=pd.Series(move, both.index, dtype="str"))
 
 
-def parts_of_change(moved: pd.DataFrame) -> pd.DataFrame:
-    """The change in sales of those who rose and fell, as the sum of two parts: orders, and the
-    average order.
-
-    Sales are orders times average order by definition, so this is bookkeeping, not a cause. The
-    change in the one counts at the mean of the other before and after (Bennet 1920). One row a
-    move: customers, ordered_no_more (those of them without an order now), change, by_orders,
-    by_average_order, share_by_orders.
-    """
-    f0, f1 = moved["frequency_then"], moved["frequency"]
-    v0 = moved["aov_then"].astype(float)
-    # no order: none of the change is due to its size
-    v1 = moved["aov"].astype(float).where(f1 > 0, v0)
-    parts = moved.assign(
-        change=f1 * v1 - f0 * v0,
-        by_orders=(f1 - f0) * (v0 + v1) / 2,
-        by_average_order=(v1 - v0) * (f0 + f1) / 2,
-    )
-    sums = parts.groupby("move").agg(
-        customers=("customer_id", "size"),
-        ordered_no_more=("frequency", lambda orders: (orders == 0).sum()),
-        change=("change", "sum"),
-        by_orders=("by_orders", "sum"),
-        by_average_order=("by_average_order", "sum"),
-    )
-    sums = sums.reindex([m for m in MOVED if m in sums.index])
-    return sums.assign(
-        share_by_orders=sums["by_orders"] / sums["change"].where(sums["change"] != 0)
-    ).reset_index()
-
-
 def drivers(moved: pd.DataFrame, signs: pd.DataFrame) -> pd.DataFrame:
     """How those who fell and rose differ from those who stayed, in signs other than their sales.
 
@@ -171,11 +140,6 @@ def drivers(moved: pd.DataFrame, signs: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns).dropna(subset="p")
     sure = multipletests(found["p"], alpha=1 - stats.LEVEL, method="holm")[0] if len(found) else []
     return found.drop(columns="p").assign(sure=np.asarray(sure, dtype=bool))
-
-
-def in_words(signs: pd.DataFrame) -> pd.Series:
-    """The rows of `drivers` as words, such as "fell: complaints (more)"."""
-    return signs["move"] + np.where(signs["difference"] > 0, " (more)", " (less)")
 
 
 def _difference(x: pd.Series, did: pd.Series, sales: pd.Series) -> dict[str, float]:
