@@ -240,6 +240,14 @@ def test_a_text_is_filled_and_a_name_without_value_is_an_error(wording, capsys):
         boxes.text("seen")
 
 
+def test_a_table_with_words_takes_its_looks_from_them(wording):
+    wording("tables: {days: {caption: Days, percent: [share]}}")
+    rows = pd.DataFrame({"share": [0.5]})
+    tables.table(rows, "days")
+    with pytest.raises(TypeError, match="stands in the words"):
+        tables.table(rows, "days", most=3)
+
+
 def test_a_part_that_is_none_is_named(wording, tmp_path):
     wording("headings: {}")
     with pytest.raises(PlaybookError, match="no part headings"):
