@@ -540,6 +540,13 @@ def test_what_only_later_lines_say_is_known_too(count, monkeypatch):
     assert said == [("Status says Put by, which is not known: counted", 1, 10.0)]
 
 
+def test_a_state_that_a_preset_does_not_know_is_told(count):
+    rows = SHOPIFY["a discount on goods"][0].replace(",paid,", ",frozen,")
+    told = count({"orders_export_1.csv": SHOPIFY_HEAD + rows})["open"]
+    said = "Financial Status says frozen, which is not known: counted"
+    assert [(d["finding"], d["rows"], d["revenue"]) for d in told] == [(said, 1, 80.0)]
+
+
 def test_a_few_known_headings_are_enough_among_many(count):
     more = [f"Extra {i}" for i in range(60)]
     head = ",".join(["Order ID,Order Date,Email,Item,Qty,Unit Price", *more])
