@@ -176,7 +176,7 @@ def notebook_file(name: str) -> Path:
 def words_file(notebook: str, language: str = languages.ENGLISH) -> Path:
     """Where the words of a notebook stand in a language; the file need not be there."""
     ending = "" if language == languages.ENGLISH else f".{language}"
-    return notebook_file(notebook).parent / "words" / f"{notebook}{ending}.yaml"
+    return home() / "notebooks" / "words" / f"{notebook}{ending}.yaml"
 
 
 def declared(notebook: str) -> tuple[list[str], list[str]]:
