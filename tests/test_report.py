@@ -208,6 +208,7 @@ def test_advice_without_a_worth_comes_in_the_order_of_its_days_and_is_not_the_an
     assert report._headline(ranked, ["Sales rise."]) == "Sales rise."
     worth = make("worth", value=2000.0)
     assert report._headline([worth, *ranked], ["Sales rise."]) == "worth."
+    assert report._headline([worth, *ranked], ["Sales rise."], 1e6) == "Sales rise."
     assert report._headline(ranked, []) == "soon."
     assert report._headline([], []) == "No finding in this run"
 

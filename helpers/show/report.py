@@ -27,6 +27,7 @@ PHONE = 48  # letters in a row of a table that a phone still shows as one
 SHORT = 16  # letters of a cell of which a phone shows two side by side
 OVER = "The period is over: this is how it ended."
 ON_THE_WAY = "{gone} of the period is gone; where it is heading if nothing changes."
+LARGE = 0.01  # part of a year's sales from which what a finding is worth is the answer of a report
 TINY = 0.001  # part of a year's sales below which what a finding is worth does not put it first
 COURSE = {"course", "exercise"}  # tags of cells that are for learners alone
 UNSHOWN = COURSE | {"no-report", "parameters", "injected-parameters"}
@@ -314,7 +315,7 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
         for place in ("lead", "data", "methods")
     }
     lead = told.pop("lead")
-    headline = _headline(ranked, lead)
+    headline = _headline(ranked, lead, year_of_sales(sales))
     advice = sum(f.kind == "finding" and bool(f.action) for f in found)
     if advice:
         lead.append(
@@ -338,9 +339,11 @@ def _index(folder: Path, client: Client, found: list[Finding], pages: list[Page]
     }
 
 
-def _headline(ranked: list[Finding], lead: list[str]) -> str:
-    """What the report says first: the advice that is worth most, else how sales stand."""
-    if ranked and ranked[0].value:
+def _headline(ranked: list[Finding], lead: list[str], sales: float = 0.0) -> str:
+    """What the report says first: how sales stand, or the advice that is worth most where that is a
+    hundredth of a year's `sales` or more.
+    """
+    if ranked and ranked[0].value and abs(ranked[0].value) >= LARGE * sales:
         return ranked[0].headline
     known = lead + [f.headline for f in ranked]
     return known[0] if known else fixed("No finding in this run")
