@@ -15,7 +15,7 @@ from jinja2.meta import find_undeclared_variables
 
 from helpers import languages, start
 from helpers.client import PlaybookError
-from helpers.show import boxes, findings, phrases, report, tables, words
+from helpers.show import boxes, charts, findings, phrases, report, tables, words
 
 WORDS = CHECKOUT / "notebooks" / "words"
 NAMES = sorted(p.stem for p in WORDS.glob("*.yaml") if "." not in p.stem)
@@ -342,3 +342,10 @@ def test_every_fixed_text_has_its_chinese_with_the_same_places():
     for english, said in chinese.items():
         places = [set(re.findall(r"\{\w+\}", text)) for text in (english, said)]
         assert places[0] == places[1], english
+
+
+def test_a_client_s_own_name_is_drawn_as_it_is_and_ours_in_the_language_where_a_font_can():
+    assert charts._short("SKU_12") == "SKU_12"
+    with languages.speaking("zh"):
+        ours = "重要价值客户" if charts.drawable("重") else "important value"
+        assert charts._short("important value") == ours

@@ -577,7 +577,7 @@ def _label_ends(ax: Axes, frame: pd.DataFrame, x: str, ys: list[str]) -> None:
         at = max(value, at + span)
         last = frame[[x, name]].dropna()[x].iloc[-1]
         ax.annotate(
-            _named(name),
+            _named(name.replace("_", " ")),
             (last, at),
             xytext=(6, 0),
             textcoords="offset points",
@@ -634,9 +634,11 @@ def _say(name: str) -> str:
 
 
 def _named(name: str) -> str:
-    """A name of ours in the language that is spoken, where the picture can hold it."""
-    said = _say(name)
-    return said if drawable(said) else name.replace("_", " ")
+    """A name of ours in the language that is spoken, where the picture can hold it; any other name
+    as it is.
+    """
+    said = fixed(name)
+    return said if drawable(said) else name
 
 
 def drawable(text: str) -> bool:

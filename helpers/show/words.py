@@ -59,40 +59,31 @@ def money(amount: float, currency: str = "") -> str:
         return languages.fixed("not known")
     if abs(amount) < 0.005:
         return f"0{NBSP}{currency}".strip(NBSP)
-    return f"{_SIZES[languages.spoken()](amount)}{NBSP}{currency}".strip(NBSP)
+    return f"{_sized(amount)}{NBSP}{currency}".strip(NBSP)
 
 
-def _in_english(amount: float) -> str:
-    size = abs(amount)
-    if size >= 999_500:
-        return f"{amount / 1e6:,.2f}{NBSP}m"
-    if size >= 9_995:
-        return f"{amount / 1e3:,.0f}{NBSP}k"
-    return _small(amount)
+def _sized(amount: float) -> str:
+    r"""An amount in the steps of the language: Chinese counts in 10,000 and in 100,000,000.
 
-
-def _in_chinese(amount: float) -> str:
-    """Chinese counts in tens of thousands and in hundreds of millions.
-
-    >>> _in_chinese(4576846.85), _in_chinese(31_594), _in_chinese(2.5e8), _in_chinese(-41.8)
-    ('457.7万', '3.2万', '2.50亿', '-42')
+    >>> _sized(4576846.85), _sized(-41.8)
+    ('4.58\xa0m', '-42')
+    >>> with languages.speaking("zh"):
+    ...     _sized(4576846.85), _sized(31_594), _sized(2.5e8)
+    ('457.7万', '3.2万', '2.50亿')
     """
     size = abs(amount)
-    if size >= 99_995_000:
-        return f"{amount / 1e8:,.2f}亿"
-    if size >= 9_995:
-        return f"{amount / 1e4:,.1f}万"
-    return _small(amount)
-
-
-def _small(amount: float) -> str:
-    size = abs(amount)
+    for least, step, digits, name in _STEPS[languages.spoken()]:
+        if size >= least:
+            return f"{amount / step:,.{digits}f}{name}"
     if size >= 1000:
         return f"{round(amount, -1):,.0f}"
     return f"{amount:,.0f}" if size >= 10 else f"{amount:,.2f}"
 
 
-_SIZES = {"en": _in_english, "zh": _in_chinese}
+_STEPS = {  # the least amount that is rounded to a step, the step, its digits and its name
+    "en": [(999_500, 1e6, 2, f"{NBSP}m"), (9_995, 1e3, 0, f"{NBSP}k")],
+    "zh": [(99_995_000, 1e8, 2, "亿"), (9_995, 1e4, 1, "万")],
+}
 
 
 def percent(share: float, digits: int = 0, signed: bool = False) -> str:

@@ -51,7 +51,7 @@ def complaint_loss(cases: pd.DataFrame) -> pd.Series:
     (`first_cases`).
 
     customers (with a bad case), others, loss: mean money less in the days after, with its 90 %
-    interval low to high by bootstrap over customers. Empty below thirty customers on either side.
+    interval low to high by bootstrap over customers. Empty below `bad_cases` on either side.
     """
     bad = cases["is_bad"].astype(bool)
     found = {
