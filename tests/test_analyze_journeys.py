@@ -784,7 +784,7 @@ def test_the_map_says_what_the_next_thing_is():
     ]
     other = [asked[0] | {"response_id": "b", "score": 5.0, "scale_max": 5.0}]
     waits = pd.DataFrame({"step": 1, "again": [True] * 30 + [False] * 10, "days": 20, "n": 1})
-    steps = repeat_orders.ladder_table(repeat_orders.repeat_ladder(waits, 14), 14, AS_OF)
+    steps = repeat_orders.repeat_ladder(waits, 14).assign(within_days=14)
 
     nobody = sessions.describe_visits(
         sessions.visits(sessions.add_sessions(none_of("events"), 30)).to_pandas()

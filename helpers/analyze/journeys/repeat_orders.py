@@ -164,11 +164,6 @@ def repeat_ladder(waits: pd.DataFrame, within: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def ladder_table(found: pd.DataFrame, within: int, as_of: date) -> pd.DataFrame:
-    """Table `repeat_ladder`."""
-    return found.assign(within_days=within, as_of=as_of, rule_version=VERSION)
-
-
 def ladder_curves(waits: pd.DataFrame, most_days: int, steps: int = 3) -> pd.DataFrame:
     """Share that has ordered again, by weeks since the first, second and third order; one column an
     order.
